@@ -1,0 +1,73 @@
+# Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
+
+.DEFAULT_GOAL := help
+.PHONY: help venv emulators demo dev stop test test-slow check bench clean
+.PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
+
+BIN := .venv/bin
+HOME_FOLDER := $(abspath $(or $(AMORA_FS_HOME),.amora_fs))
+# A missing emulator or browser fails the tests, instead of skipping them.
+REQUIRE_ALL := $(if $(AMORA_FS_REQUIRE_ALL),--require-all)
+# It is said once, here: settings refuse AMORA_FS_* variables that they do not know.
+unexport AMORA_FS_REQUIRE_ALL
+# More words for pytest: make test ARGS="-k gate -x"
+ARGS :=
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:[^=]*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: .venv/.stamp  ## the virtual environment .venv, at the versions in constraints.txt
+
+.venv/.stamp: pyproject.toml constraints.txt
+	@scripts/make-venv
+
+emulators: .venv-bigquery-emulator/.stamp  ## the environment of the BigQuery emulator (needs Python 3.13)
+
+# Left unmade (and tried again the next time) where there is no Python 3.13.
+.venv-bigquery-emulator/.stamp: amora_fs_assets_tests/emulators/bigquery-emulator.txt | .venv/.stamp
+	@REQUIRE_ALL=$(AMORA_FS_REQUIRE_ALL) scripts/make-bigquery-emulator
+
+demo: .venv/.stamp  ## the whole of 2013 through a feature store, then how to look at it
+	@$(BIN)/amora-fs demo
+
+# The sample's data end with 2013, so its clock does too.
+dev: export AMORA_FS_NOW ?= 2014-01-01T05:00Z
+dev: .venv/.stamp  ## apply, then the Dagster UI at localhost:3000
+	@mkdir -p "$(HOME_FOLDER)/dagster"
+	@test -f "$(HOME_FOLDER)/dagster/dagster.yaml" || \
+		printf 'telemetry:\n  enabled: false\nnux:\n  enabled: false\n' > "$(HOME_FOLDER)/dagster/dagster.yaml"
+	$(BIN)/amora-fs apply
+	DAGSTER_HOME="$(HOME_FOLDER)/dagster" $(BIN)/dagster dev -w workspace.yaml $(ARGS)
+
+stop: .venv/.stamp  ## stop the embedded server of this project's home
+	@$(BIN)/amora-fs stop
+
+test: .venv/.stamp emulators  ## all tests but the slow ones
+	$(BIN)/python -m pytest $(REQUIRE_ALL) $(ARGS)
+
+test-slow: .venv/.stamp emulators  ## the long proofs
+	$(BIN)/python -m pytest -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
+
+lint: lint-ruff lint-mypy lint-imports lint-definitions  ## ruff, mypy, import-linter, dg check defs
+
+lint-ruff: .venv/.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lint-mypy: .venv/.stamp
+	$(BIN)/mypy
+
+lint-imports: .venv/.stamp
+	$(BIN)/lint-imports --no-logo
+
+lint-definitions: .venv/.stamp
+	$(BIN)/dg check defs
+
+check: lint test  ## lint, then test
+
+bench: .venv/.stamp  ## the numbers in docs/, measured on this machine
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:  ## remove the virtual environments and caches (not .amora_fs, which holds data)
+	rm -rf .venv .venv-bigquery-emulator build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,63 @@
+"""A feature store for teams on Google Cloud, built as a Dagster project.
+
+Everything public is here. Importing it loads none of its parts: each name brings its module when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from amora_fs_assets.domain.entity import Entity
+    from amora_fs_assets.domain.feature_service import FeatureService
+    from amora_fs_assets.domain.feature_view import FeatureView, feature_view
+    from amora_fs_assets.domain.schema import FeatureSchema, Field, SourceSchema, Timestamp
+    from amora_fs_assets.domain.source import Source
+    from amora_fs_assets.domain.time import Interval
+    from amora_fs_assets.domain.training_set import TrainingSet, training_set
+    from amora_fs_assets.feature_store import FeatureStore, load_training_set
+    from amora_fs_assets.settings import Settings
+
+__all__ = [
+    "Entity",
+    "FeatureSchema",
+    "FeatureService",
+    "FeatureStore",
+    "FeatureView",
+    "Field",
+    "Interval",
+    "Settings",
+    "Source",
+    "SourceSchema",
+    "Timestamp",
+    "TrainingSet",
+    "feature_view",
+    "load_training_set",
+    "training_set",
+]
+
+_HOMES = {
+    "domain.entity": ("Entity",),
+    "domain.feature_service": ("FeatureService",),
+    "domain.feature_view": ("FeatureView", "feature_view"),
+    "domain.schema": ("FeatureSchema", "Field", "SourceSchema", "Timestamp"),
+    "domain.source": ("Source",),
+    "domain.time": ("Interval",),
+    "domain.training_set": ("TrainingSet", "training_set"),
+    "feature_store": ("FeatureStore", "load_training_set"),
+    "settings": ("Settings",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

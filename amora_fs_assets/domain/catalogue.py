@@ -1,0 +1,237 @@
+"""All definitions together, as plain data: what `apply` publishes and everything else reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, TypeVar
+
+from amora_fs_assets.domain import plain_form
+from amora_fs_assets.domain.entity import Entity
+from amora_fs_assets.domain.errors import (
+    DefinitionError,
+    EntityNotFound,
+    FeatureNotFound,
+    FeatureServiceNotFound,
+    FeatureViewNotFound,
+    InvalidRequest,
+    NotFound,
+    RegistryCorrupt,
+    SourceNotFound,
+    TrainingSetNotFound,
+)
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.domain.types import DataType
+
+FORMAT = 1
+"""Version of the JSON form; a reader refuses a greater one."""
+
+Features = FeatureService | FeatureView | FeatureViewProjection | str | Sequence[str]
+"""What may be asked for: a service or view, its name, or references `"view:feature"`."""
+
+_Definition = TypeVar("_Definition", Entity, Source, FeatureView, FeatureService, TrainingSet)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Entities, sources, feature views, services and training sets by name."""
+
+    entities: Mapping[str, Entity] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    feature_views: Mapping[str, FeatureView] = field(default_factory=dict)
+    feature_services: Mapping[str, FeatureService] = field(default_factory=dict)
+    training_sets: Mapping[str, TrainingSet] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, definitions: Iterable[Entity | Source | FeatureView | FeatureService | TrainingSet]) -> Catalogue:
+        """The catalogue of `definitions` and of all that they refer to. Raises DefinitionError where two clash."""
+        catalogue = cls({}, {}, {}, {}, {})
+        for definition in definitions:
+            catalogue._include(definition)
+        catalogue._check()
+        return cls(*(dict(sorted(kind.items())) for kind in catalogue._kinds))
+
+    @property
+    def _kinds(self) -> tuple[dict[str, Any], ...]:
+        return tuple(
+            dict_
+            for dict_ in (
+                self.entities,
+                self.sources,
+                self.feature_views,
+                self.feature_services,
+                self.training_sets,
+            )
+            if isinstance(dict_, dict)
+        )
+
+    def _include(self, definition: Entity | Source | FeatureView | FeatureService | TrainingSet) -> None:
+        match definition:
+            case Entity():
+                _add(self.entities, definition)
+            case Source():
+                _add(self.sources, definition)
+            case FeatureView():
+                _add(self.feature_views, definition)
+                for part in (*definition.entities, *definition.sources):
+                    self._include(part)
+            case FeatureService():
+                if not definition.is_view:
+                    _add(self.feature_services, definition)
+                for projection in definition.projections:
+                    self._include(projection.view)
+            case TrainingSet():
+                _add(self.training_sets, definition)
+                for part in (definition.service, *definition.sources):
+                    self._include(part)
+
+    def _check(self) -> None:
+        for clash in sorted(self.feature_views.keys() & self.feature_services.keys()):
+            raise DefinitionError(
+                f"Feature service '{clash}' has the name of a feature view, which is a service already. Rename one."
+            )
+        for clash in sorted(self.feature_views.keys() & self.sources.keys()):
+            raise DefinitionError(f"Source '{clash}' has the name of a feature view. Rename one.")
+        types: dict[str, tuple[DataType, FeatureView]] = {}
+        for view in self.feature_views.values():
+            for key in view.key_columns:
+                known, other = types.setdefault(key.name, (key.type, view))
+                if known is not key.type:
+                    raise DefinitionError(
+                        f"{view}: join key '{key.name}' is {key.type}, but {known} in {other}. One type per key."
+                    )
+        _ = self.in_order  # raises where views read each other in a circle
+
+    @cached_property
+    def in_order(self) -> tuple[FeatureView, ...]:
+        """The feature views, each after those that it reads."""
+        graph = {
+            view.name: {source.name for source in view.sources if isinstance(source, FeatureView)}
+            for view in self.feature_views.values()
+        }
+        try:
+            return tuple(self.feature_views[name] for name in TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            raise DefinitionError(f"Feature views read each other in a circle: {' <- '.join(error.args[1])}.") from None
+
+    def entity(self, name: str) -> Entity:
+        """The entity of that name. Raises EntityNotFound."""
+        return _get(self.entities, name, EntityNotFound)
+
+    def source(self, name: str) -> Source:
+        """The source of that name. Raises SourceNotFound."""
+        return _get(self.sources, name, SourceNotFound)
+
+    def feature_view(self, name: str) -> FeatureView:
+        """The feature view of that name. Raises FeatureViewNotFound."""
+        return _get(self.feature_views, name, FeatureViewNotFound)
+
+    def feature_service(self, name: str) -> FeatureService:
+        """The service of that name, or the view of that name as a service. Raises FeatureServiceNotFound."""
+        if name in self.feature_views:
+            return FeatureService(name, [self.feature_views[name]])
+        return _get(self.feature_services, name, FeatureServiceNotFound)
+
+    def training_set(self, name: str) -> TrainingSet:
+        """The training set of that name. Raises TrainingSetNotFound."""
+        return _get(self.training_sets, name, TrainingSetNotFound)
+
+    def resolve(self, features: Features) -> FeatureService:
+        """The service that `features` means; references `"view:feature"` make one without a name of its own.
+
+        Raises FeatureServiceNotFound, FeatureViewNotFound, FeatureNotFound, or InvalidRequest for anything else.
+        """
+        if isinstance(features, FeatureService):
+            return features
+        if isinstance(features, FeatureView | FeatureViewProjection):
+            return FeatureService(features.name if isinstance(features, FeatureView) else features.name, [features])
+        if isinstance(features, str):
+            return self.feature_service(features)
+        picked: dict[str, list[str]] = {}
+        for reference in features:
+            view, colon, feature = reference.partition(":") if isinstance(reference, str) else ("", "", "")
+            if not colon:
+                raise InvalidRequest(f"Feature reference {reference!r} is not written as 'view:feature'.")
+            if feature not in picked.setdefault(view, []):
+                picked[view].append(feature)
+        if not picked:
+            raise InvalidRequest("No features are asked for. Name a service, or references such as ['view:feature'].")
+        return FeatureService(
+            "references", [self.feature_view(view)[tuple(names)] for view, names in picked.items()]
+        )
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of its JSON form: equal definitions, equal hash."""
+        return content_hash(self.to_plain())
+
+    def to_json(self) -> str:
+        """Its JSON form, with sorted keys."""
+        return canonical_json(self.to_plain())
+
+    def to_plain(self) -> dict[str, Any]:
+        """Its JSON form as dicts and lists."""
+        return {
+            "format": FORMAT,
+            "entities": [plain_form.entity(each) for each in self.entities.values()],
+            "sources": [plain_form.source(each) for each in self.sources.values()],
+            "feature_views": [plain_form.feature_view(each) for each in self.feature_views.values()],
+            "feature_services": [plain_form.feature_service(each) for each in self.feature_services.values()],
+            "training_sets": [plain_form.training_set(each) for each in self.training_sets.values()],
+        }
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Catalogue:
+        """Read the JSON form. Raises RegistryCorrupt where it is malformed or of a newer format."""
+        try:
+            plain = json.loads(text)
+            if plain["format"] > FORMAT:
+                raise RegistryCorrupt(
+                    f"The registry's catalogue has format {plain['format']}; this release reads up to {FORMAT}. "
+                    "Upgrade amora_fs_assets."
+                )
+            return cls(*plain_form.read(plain))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RegistryCorrupt(f"The catalogue is not in its JSON form: {error!r}.") from error
+
+
+def definition_hash(definition: FeatureView | TrainingSet) -> str:
+    """SHA-256 of a definition and all that it refers to: what must be equal in code and registry."""
+    return Catalogue.of([definition]).hash
+
+
+def code_version(view: FeatureView) -> str:
+    """Twelve hex digits of what decides a view's rows: its code, columns and rules, sources and lookback."""
+    parts = [
+        view.code_hash,
+        [[c.name, c.type, c.nullable, [str(rule) for rule in c.rules]] for c in view.row_columns],
+        [
+            s.name if isinstance(s, FeatureView) else [s.name, s.table, s.timestamp_field, s.available_at]
+            for s in view.sources
+        ],
+        view.lookback.total_seconds(),
+    ]
+    return content_hash(parts)[:12]
+
+
+def _add(kind: Mapping[str, _Definition], definition: _Definition) -> None:
+    if not isinstance(kind, dict):
+        raise TypeError("a catalogue under construction holds dicts")
+    known = kind.setdefault(definition.name, definition)
+    if known != definition:
+        raise DefinitionError(
+            f"{type(definition).__name__} '{definition.name}' is defined twice, in different ways. Rename one."
+        )
+
+
+def _get(kind: Mapping[str, _Definition], name: str, error: type[NotFound]) -> _Definition:
+    if name not in kind:
+        raise error.named(name, kind)
+    return kind[name]

@@ -1,0 +1,37 @@
+"""What features describe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.names import RESERVED_COLUMNS, check_column, check_name
+
+
+@dataclass(frozen=True, init=False)
+class Entity:
+    """A thing that features describe, known by one or more join keys.
+
+    Args:
+        name: The entity's name.
+        join_keys: The columns that identify one; the entity's name by default.
+        description: What one is.
+
+    """
+
+    name: str
+    join_keys: tuple[str, ...]
+    description: str = ""
+
+    def __init__(self, name: str, join_keys: str | Sequence[str] | None = None, description: str = "") -> None:
+        """Raise DefinitionError for a malformed name or key."""
+        check_name("Entity", name)
+        keys = (name,) if join_keys is None else (join_keys,) if isinstance(join_keys, str) else tuple(join_keys)
+        if not keys or len(set(keys)) < len(keys):
+            raise DefinitionError(f"Entity '{name}': give one or more different join keys, not {list(keys)}.")
+        for key in keys:
+            check_column(f"Entity '{name}'", key)
+            if key in RESERVED_COLUMNS:
+                raise DefinitionError(f"Entity '{name}': '{key}' is the time of a row; it cannot be a join key.")
+        vars(self).update(name=name, join_keys=keys, description=description)

@@ -1,0 +1,156 @@
+"""What can go wrong, as one tree. Every message names the thing and says how to mend it.
+
+FeatureStoreError
+├── DefinitionError               a view, source, service or training set is written wrongly (raised at import)
+│   └── UnsupportedType           a column of a type that the stores do not carry
+├── DefinitionNotApplied          the code differs from the registry: run `amora-fs apply`
+├── NotFound
+│   ├── EntityNotFound
+│   ├── SourceNotFound
+│   ├── FeatureViewNotFound
+│   ├── FeatureNotFound
+│   ├── FeatureServiceNotFound
+│   ├── TrainingSetNotFound
+│   └── TableNotFound             a table that was never filled
+├── InvalidRequest                arguments that cannot be answered: missing join key, wrong type, name clash
+├── SourceMismatch                a source's table is not what its schema declares
+├── TransformError                a transform returned other columns or types than its schema declares
+├── ChecksFailed                  the gate: rows broke the schema, nothing was published
+├── SettingsError                 a setting that is missing or malformed
+├── RegistryError
+│   ├── RegistryConflict          somebody else moved the head first
+│   └── RegistryCorrupt           an object does not match its hash or format
+├── OfflineStoreError
+│   └── OfflineStoreBusy          another process holds the embedded database
+└── OnlineStoreError
+    └── OnlineStoreUnavailable    Redis cannot be reached
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Self
+
+
+class FeatureStoreError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class DefinitionError(FeatureStoreError):
+    """A definition is written wrongly."""
+
+
+class UnsupportedType(DefinitionError):
+    """A column has a type that the stores do not carry."""
+
+
+class DefinitionNotApplied(FeatureStoreError):
+    """The code's definition is not the one that the registry holds."""
+
+
+class NotFound(FeatureStoreError):
+    """A name that nobody defined."""
+
+    kind = "object"
+
+    @classmethod
+    def named(cls, name: str, known: Iterable[str]) -> Self:
+        """The error for `name`, with the nearest of the `known` names as a hint."""
+        known = sorted(known)
+        near = get_close_matches(name, known, n=1)
+        if near:
+            hint = f"Did you mean '{near[0]}'?"
+        else:
+            hint = f"Known: {', '.join(known)}." if known else "The registry holds none yet: run `amora-fs apply`."
+        return cls(f"{cls.kind} '{name}' is not known. {hint}")
+
+
+class EntityNotFound(NotFound):
+    """No entity of that name."""
+
+    kind = "Entity"
+
+
+class SourceNotFound(NotFound):
+    """No source of that name."""
+
+    kind = "Source"
+
+
+class FeatureViewNotFound(NotFound):
+    """No feature view of that name."""
+
+    kind = "Feature view"
+
+
+class FeatureNotFound(NotFound):
+    """No feature of that name in its view."""
+
+    kind = "Feature"
+
+
+class FeatureServiceNotFound(NotFound):
+    """No feature service of that name or version."""
+
+    kind = "Feature service"
+
+
+class TrainingSetNotFound(NotFound):
+    """No training set of that name or version."""
+
+    kind = "Training set"
+
+
+class TableNotFound(NotFound):
+    """A table that was never filled."""
+
+    kind = "Table"
+
+
+class InvalidRequest(FeatureStoreError, ValueError):
+    """Arguments that cannot be answered as they are."""
+
+
+class SourceMismatch(FeatureStoreError):
+    """A source's table is not what its schema declares."""
+
+
+class TransformError(FeatureStoreError):
+    """A transform returned other columns or types than its schema declares."""
+
+
+class ChecksFailed(FeatureStoreError):
+    """The gate held: rows broke the schema and nothing was published."""
+
+
+class SettingsError(FeatureStoreError, ValueError):
+    """A setting is missing or malformed."""
+
+
+class RegistryError(FeatureStoreError):
+    """The registry could not be read or written."""
+
+
+class RegistryConflict(RegistryError):
+    """Somebody else moved the head first."""
+
+
+class RegistryCorrupt(RegistryError):
+    """An object of the registry does not match its hash or its format."""
+
+
+class OfflineStoreError(FeatureStoreError):
+    """The offline store could not do what was asked."""
+
+
+class OfflineStoreBusy(OfflineStoreError):
+    """Another process holds the embedded database."""
+
+
+class OnlineStoreError(FeatureStoreError):
+    """The online store could not do what was asked."""
+
+
+class OnlineStoreUnavailable(OnlineStoreError):
+    """Redis cannot be reached."""

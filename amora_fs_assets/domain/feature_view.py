@@ -1,0 +1,346 @@
+"""A feature view: the features of one or more entities, over time."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.entity import Entity
+from amora_fs_assets.domain.errors import DefinitionError, FeatureNotFound
+from amora_fs_assets.domain.fingerprint import content_hash, function_hash
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RESERVED_COLUMNS, check_name, check_table
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.time import Instant, Interval, Period, utc
+from amora_fs_assets.domain.types import JOIN_KEY_TYPES, DataType
+
+if TYPE_CHECKING:
+    from ibis.expr.types import Table
+
+    from amora_fs_assets.domain.schema import FeatureSchema
+
+Transform = Callable[..., "Table"]
+PeriodName = Literal["hour", "day", "week", "month"]
+INTERVAL_PARAMETER = "interval"
+
+
+@dataclass(frozen=True, init=False)
+class FeatureView:
+    """Features of its entities, as rows of (join keys, event_timestamp, features).
+
+    With a transform it is computed from its sources, one interval at a time. Without one it stands for a table
+    that somebody else fills: not copied, but checked, synced, joined and listed like any other.
+
+    Args:
+        name: Its name, and its table's in the store's dataset.
+        schema: The rows' columns: types, checks, units and words.
+        entities: What the features describe; none for features of the whole.
+        sources: What the transform reads: sources, or other feature views.
+        transform: The rows of an interval, as an Ibis expression over the sources.
+        table: Where somebody else's table is, as `dataset.table`.
+        timestamp_field: That table's column with the time of a row.
+        ttl: How long a value stays good; None: for ever.
+        partitions: The period computed at a time; None: the whole table at once.
+        start: The first instant of the first period.
+        lookback: How far before an interval its computation reads the sources.
+        description: What a row is; the schema's docstring by default.
+        owner: Who answers for it: an e-mail address, or `team:<name>`.
+        tags: Words to find it by.
+
+    Raises:
+        DefinitionError: whatever is wrong with it; the message names the view, the column and the fix.
+
+    """
+
+    name: str
+    entities: tuple[Entity, ...]
+    columns: tuple[Column, ...]
+    sources: tuple[Source | FeatureView, ...]
+    table: str | None
+    timestamp_field: str
+    ttl: timedelta | None
+    partitions: Period | None
+    start: datetime | None
+    lookback: timedelta
+    description: str
+    owner: str
+    tags: Mapping[str, str] = field(hash=False)
+    code_hash: str = ""
+    schema: type[FeatureSchema] | None = field(default=None, compare=False, repr=False)
+    transform: Transform | None = field(default=None, compare=False, repr=False)
+
+    def __init__(
+        self,
+        name: str,
+        schema: type[FeatureSchema] | tuple[Column, ...],
+        entities: Sequence[Entity] = (),
+        sources: Sequence[Source | FeatureView] = (),
+        *,
+        transform: Transform | None = None,
+        table: str | None = None,
+        timestamp_field: str = EVENT_TIMESTAMP,
+        ttl: timedelta | None = None,
+        partitions: PeriodName | Period | None = Period.DAY,
+        start: Instant | None = None,
+        lookback: timedelta = timedelta(0),
+        description: str = "",
+        owner: str = "",
+        tags: Mapping[str, str] | None = None,
+        code_hash: str = "",
+    ) -> None:
+        """Check every part against the others."""
+        check_name("Feature view", name)
+        if isinstance(schema, tuple):  # read from a catalogue, which has no code
+            columns, schema_class = schema, None
+        else:
+            columns, schema_class = schema.columns_of(f"Feature view '{name}'"), schema
+            description = description or schema.description_of()
+        if table is not None:
+            partitions = None
+        vars(self).update(
+            name=name,
+            entities=tuple(entities),
+            columns=tuple(column for column in columns if table is None or column.name != timestamp_field),
+            sources=tuple(sources),
+            table=table,
+            timestamp_field=timestamp_field,
+            ttl=ttl,
+            partitions=None if partitions is None else self._period(name, partitions),
+            start=None if start is None else utc(start),
+            lookback=lookback,
+            description=description,
+            owner=owner,
+            tags=dict(tags or {}),
+            code_hash=function_hash(transform) if transform is not None else code_hash,
+            schema=schema_class,
+            transform=transform,
+        )
+        self._check_columns(schema_class.__name__ if schema_class else "of the catalogue")
+        self._check_time()
+        self._check_transform(from_catalogue=schema_class is None)
+
+    @staticmethod
+    def _period(name: str, partitions: str) -> Period:
+        try:
+            return Period(partitions)
+        except ValueError:
+            raise DefinitionError(
+                f"Feature view '{name}': partitions={partitions!r} is not one of hour, day, week, month or None."
+            ) from None
+
+    def _check_columns(self, schema: str) -> None:
+        types = {column.name: column for column in self.columns}
+        for entity in self.entities:
+            for key in entity.join_keys:
+                if key not in types:
+                    raise DefinitionError(
+                        f"{self}: schema {schema} has no column '{key}', the join key of entity '{entity.name}'. "
+                        "Add the column or drop the entity."
+                    )
+                if types[key].nullable:
+                    raise DefinitionError(f"{self}: join key '{key}' is never null. Drop nullable=True in {schema}.")
+                if types[key].type not in JOIN_KEY_TYPES:
+                    raise DefinitionError(
+                        f"{self}: join key '{key}' is {types[key].type}; a join key is an int or a str. "
+                        f"Cast it in the transform and declare `{key}: str` in {schema}."
+                    )
+        if len(set(self.join_keys)) < len(self.join_keys):
+            raise DefinitionError(f"{self}: two of its entities share a join key: {list(self.join_keys)}. Rename one.")
+        created = types.get(CREATED_TIMESTAMP)
+        if created is not None and created.type is not DataType.TIMESTAMP:
+            raise DefinitionError(f"{self}: {CREATED_TIMESTAMP} is {created.type}. Declare it as Timestamp.")
+        if not self.features:
+            raise DefinitionError(f"{self}: schema {schema} has no feature, only keys and times. Add a column.")
+
+    def _check_time(self) -> None:
+        if self.ttl is not None and self.ttl < timedelta(0):
+            raise DefinitionError(f"{self}: ttl is {self.ttl}. Give a duration of zero or more, or None for no limit.")
+        if self.lookback < timedelta(0):
+            raise DefinitionError(f"{self}: lookback is {self.lookback}. Give a duration of zero or more.")
+        if self.partitions is not None and self.start is not None:
+            first = self.partitions.floor(self.start)
+            if first != self.start:
+                raise DefinitionError(
+                    f"{self}: start {self.start.isoformat()} lies within a {self.partitions}. "
+                    f"Start at {first.isoformat()}, where the {self.partitions} begins."
+                )
+
+    def _check_transform(self, *, from_catalogue: bool) -> None:
+        if self.table is not None:
+            check_table(str(self), self.table)
+            if self.transform is not None or self.sources:
+                raise DefinitionError(f"{self}: a view of somebody else's table has neither transform nor sources.")
+            return
+        if self.timestamp_field != EVENT_TIMESTAMP:
+            raise DefinitionError(f"{self}: timestamp_field is for table=...; a transform returns {EVENT_TIMESTAMP}.")
+        if self.start is None:
+            raise DefinitionError(f"{self}: say from when on it is computed, such as start='2013-01-01'.")
+        if from_catalogue:
+            return
+        if self.transform is None:
+            raise DefinitionError(f"{self}: it has neither a transform nor a table. Use @feature_view, or give table=.")
+        check_parameters(str(self), self.transform, self.sources, extra=INTERVAL_PARAMETER)
+
+    def __str__(self) -> str:
+        """As messages name it."""
+        return f"Feature view '{self.name}'"
+
+    @property
+    def join_keys(self) -> tuple[str, ...]:
+        """The columns that identify what a row describes, in the entities' order."""
+        return tuple(key for entity in self.entities for key in entity.join_keys)
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The join keys as columns, in the entities' order."""
+        return tuple(next(column for column in self.columns if column.name == key) for key in self.join_keys)
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """The columns that are neither join key nor time, in schema order."""
+        taken = RESERVED_COLUMNS.union(self.join_keys)
+        return tuple(column for column in self.columns if column.name not in taken)
+
+    @property
+    def has_created_timestamp(self) -> bool:
+        """Whether rows say when their values became known."""
+        return any(column.name == CREATED_TIMESTAMP for column in self.columns)
+
+    @property
+    def row_columns(self) -> tuple[Column, ...]:
+        """All columns in the order of the table: join keys, times, features."""
+        known = {column.name: column for column in self.columns}
+        times = [Column(EVENT_TIMESTAMP, DataType.TIMESTAMP, description="When the values hold from (UTC).")]
+        if self.has_created_timestamp:
+            times.append(known[CREATED_TIMESTAMP])
+        return (*self.key_columns, *times, *self.features)
+
+    @property
+    def schema_hash(self) -> str:
+        """Hash of names, types and nullability: what a stored row must look like."""
+        return content_hash([[c.name, c.type, c.nullable] for c in self.row_columns])
+
+    @property
+    def whole(self) -> FeatureViewProjection:
+        """All of its features under its own name."""
+        return FeatureViewProjection(self, tuple(feature.name for feature in self.features))
+
+    def __getitem__(self, names: str | tuple[str, ...]) -> FeatureViewProjection:
+        """Pick features: `view["a", "b"]`. Raises FeatureNotFound."""
+        return self.whole[names]
+
+    def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
+        """All of its features under another name, its join keys read from other columns: `{"airport": "origin"}`."""
+        return self.whole.alias(name, join_keys)
+
+    def interval(self, clock: datetime) -> Interval:
+        """What there is to compute: from `start` to the clock."""
+        start = self.start or clock
+        return Interval(start, max(start, clock))
+
+
+@dataclass(frozen=True)
+class FeatureViewProjection:
+    """Some features of a view, perhaps under another name and from other join keys."""
+
+    view: FeatureView
+    features: tuple[str, ...]
+    name_alias: str | None = None
+    join_key_map: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        """The alias, or the view's name."""
+        return self.name_alias or self.view.name
+
+    @property
+    def join_keys(self) -> tuple[str, ...]:
+        """The columns asked for, in the order of the view's own join keys."""
+        return tuple(self.join_key_map.get(key, key) for key in self.view.join_keys)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The picked features as columns, in the order of the pick."""
+        known = {feature.name: feature for feature in self.view.features}
+        return tuple(known[name] for name in self.features)
+
+    def __getitem__(self, names: str | tuple[str, ...]) -> FeatureViewProjection:
+        """Pick features. Raises FeatureNotFound."""
+        picked = (names,) if isinstance(names, str) else names
+        for name in picked:
+            if name not in self.features:
+                raise FeatureNotFound.named(f"{self.view.name}:{name}", (f"{self.view.name}:{f}" for f in self.features))
+        return FeatureViewProjection(self.view, picked, self.name_alias, self.join_key_map)
+
+    def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
+        """The same features under `name`. Raises DefinitionError for a key that the view does not have."""
+        check_name("Alias", name)
+        for key in join_keys or {}:
+            if key not in self.view.join_keys:
+                raise DefinitionError(
+                    f"Alias '{name}': {self.view} has no join key '{key}'. Its keys: {list(self.view.join_keys)}."
+                )
+        return FeatureViewProjection(self.view, self.features, name, dict(join_keys or {}))
+
+
+def check_parameters(
+    owner: str, function: Callable[..., Any], sources: Sequence[Source | FeatureView], extra: str | None = None
+) -> None:
+    """Refuse a function whose parameters are not its sources, and `extra` where it wants it."""
+    names = [source.name for source in sources]
+    if len(set(names)) < len(names):
+        raise DefinitionError(f"{owner}: two of its sources have one name: {names}.")
+    parameters = [name for name in inspect.signature(function).parameters if name != extra]
+    unknown = [name for name in parameters if name not in names]
+    unused = [name for name in names if name not in parameters]
+    if unknown:
+        raise DefinitionError(
+            f"{owner}: parameter '{unknown[0]}' names none of its sources: {names}. "
+            "Name each parameter after its source, or add it to sources=[...]."
+        )
+    if unused:
+        raise DefinitionError(
+            f"{owner}: no parameter takes source '{unused[0]}'. Add the parameter or drop the source."
+        )
+
+
+def feature_view(
+    *,
+    schema: type[FeatureSchema],
+    entities: Sequence[Entity] = (),
+    sources: Sequence[Source | FeatureView] = (),
+    name: str | None = None,
+    ttl: timedelta | None = None,
+    partitions: PeriodName | Period | None = Period.DAY,
+    start: Instant | None = None,
+    lookback: timedelta = timedelta(0),
+    description: str = "",
+    owner: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Callable[[Transform], FeatureView]:
+    """Make a feature view of the decorated transform; see FeatureView for the arguments.
+
+    The transform's parameters are named after its sources, each an Ibis table that holds the interval and its
+    lookback, and `interval` where it wants to know it. It returns the rows of the interval as an Ibis expression.
+    """
+
+    def decorate(transform: Transform) -> FeatureView:
+        return FeatureView(
+            name=name or transform.__name__,
+            schema=schema,
+            entities=entities,
+            sources=sources,
+            transform=transform,
+            ttl=ttl,
+            partitions=partitions,
+            start=start,
+            lookback=lookback,
+            description=description,
+            owner=owner,
+            tags=tags,
+        )
+
+    return decorate

@@ -1,0 +1,196 @@
+"""The catalogue's JSON form: plain data out of definitions, and definitions out of plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from amora_fs_assets.domain.column import Column, Rule
+from amora_fs_assets.domain.entity import Entity
+from amora_fs_assets.domain.errors import RegistryCorrupt
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.domain.types import DataType
+
+Parts = tuple[
+    dict[str, Entity], dict[str, Source], dict[str, FeatureView], dict[str, FeatureService], dict[str, TrainingSet]
+]
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "type": column.type.value,
+        "nullable": column.nullable,
+        "description": column.description,
+        "rules": [{"name": rule.name, "arguments": dict(rule.arguments)} for rule in column.rules],
+    }
+
+
+def entity(entity: Entity) -> dict[str, Any]:
+    """The entity as plain data; what it refers to by name."""
+    return {"name": entity.name, "join_keys": list(entity.join_keys), "description": entity.description}
+
+
+def source(source: Source) -> dict[str, Any]:
+    """The source as plain data; what it refers to by name."""
+    return {
+        "name": source.name,
+        "table": source.table,
+        "timestamp_field": source.timestamp_field,
+        "available_at": source.available_at,
+        "valid_from": source.valid_from.isoformat() if source.valid_from else None,
+        "description": source.description,
+        "owner": source.owner,
+        "columns": [_column(each) for each in source.columns],
+    }
+
+
+def feature_view(view: FeatureView) -> dict[str, Any]:
+    """The feature view as plain data; what it refers to by name."""
+    return {
+        "name": view.name,
+        "entities": [entity.name for entity in view.entities],
+        "sources": [source.name for source in view.sources],
+        "table": view.table,
+        "timestamp_field": view.timestamp_field,
+        "ttl_seconds": _seconds(view.ttl),
+        "partitions": view.partitions.value if view.partitions else None,
+        "start": view.start.isoformat() if view.start else None,
+        "lookback_seconds": _seconds(view.lookback),
+        "description": view.description,
+        "owner": view.owner,
+        "tags": dict(view.tags),
+        "code_hash": view.code_hash,
+        "columns": [_column(each) for each in view.columns],
+    }
+
+
+def _projection(projection: FeatureViewProjection) -> dict[str, Any]:
+    return {
+        "view": projection.view.name,
+        "features": list(projection.features),
+        "alias": projection.name_alias,
+        "join_keys": dict(projection.join_key_map),
+    }
+
+
+def feature_service(service: FeatureService) -> dict[str, Any]:
+    """The feature service as plain data; what it refers to by name."""
+    return {
+        "name": service.name,
+        "version": service.version,
+        "features": [_projection(projection) for projection in service.projections],
+        "description": service.description,
+        "owner": service.owner,
+        "tags": dict(service.tags),
+    }
+
+
+def training_set(each: TrainingSet) -> dict[str, Any]:
+    """The training set as plain data; what it refers to by name."""
+    return {
+        "name": each.name,
+        "service": each.service.name,
+        "sources": [source.name for source in each.sources],
+        "description": each.description,
+        "owner": each.owner,
+        "tags": dict(each.tags),
+        "code_hash": each.code_hash,
+    }
+
+
+def _read_columns(plain: list[dict[str, Any]]) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            each["name"],
+            DataType(each["type"]),
+            each["nullable"],
+            each["description"],
+            tuple(Rule(rule["name"], rule["arguments"]) for rule in each["rules"]),
+        )
+        for each in plain
+    )
+
+
+def read(plain: Mapping[str, Any]) -> Parts:
+    """The catalogue's parts again. Raises KeyError, TypeError or ValueError where the form is malformed."""
+    entities = {e["name"]: Entity(e["name"], e["join_keys"], e["description"]) for e in plain["entities"]}
+    sources = {
+        s["name"]: Source(
+            s["name"],
+            _read_columns(s["columns"]),
+            s["table"],
+            s["timestamp_field"],
+            s["available_at"],
+            s["valid_from"],
+            s["description"],
+            s["owner"],
+        )
+        for s in plain["sources"]
+    }
+    views: dict[str, FeatureView] = {}
+    pending = list(plain["feature_views"])
+    while pending:
+        ready = [v for v in pending if all(name in sources or name in views for name in v["sources"])]
+        if not ready:
+            raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads what the catalogue does not hold.")
+        for v in ready:
+            views[v["name"]] = _read_view(v, entities, {**sources, **views})
+        pending = [v for v in pending if v["name"] not in views]
+    views = {v["name"]: views[v["name"]] for v in plain["feature_views"]}
+    services = {
+        s["name"]: FeatureService(
+            s["name"],
+            [FeatureViewProjection(views[p["view"]], tuple(p["features"]), p["alias"], p["join_keys"]) for p in s["features"]],
+            s["description"],
+            s["owner"],
+            s["tags"],
+        )
+        for s in plain["feature_services"]
+    }
+    training_sets = {
+        t["name"]: TrainingSet(
+            t["name"],
+            services.get(t["service"]) or views[t["service"]],
+            [({**sources, **views})[name] for name in t["sources"]],
+            description=t["description"],
+            owner=t["owner"],
+            tags=t["tags"],
+            code_hash=t["code_hash"],
+        )
+        for t in plain["training_sets"]
+    }
+    return entities, sources, views, services, training_sets
+
+
+def _read_view(
+    plain: Mapping[str, Any], entities: Mapping[str, Entity], readable: Mapping[str, Source | FeatureView]
+) -> FeatureView:
+    return FeatureView(
+        plain["name"],
+        _read_columns(plain["columns"]),
+        [entities[name] for name in plain["entities"]],
+        [readable[name] for name in plain["sources"]],
+        table=plain["table"],
+        timestamp_field=plain["timestamp_field"],
+        ttl=_duration(plain["ttl_seconds"]),
+        partitions=plain["partitions"],
+        start=plain["start"],
+        lookback=_duration(plain["lookback_seconds"]) or timedelta(0),
+        description=plain["description"],
+        owner=plain["owner"],
+        tags=plain["tags"],
+        code_hash=plain["code_hash"],
+    )

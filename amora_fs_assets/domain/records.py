@@ -1,0 +1,123 @@
+"""What happened: publications in the offline store, run records in the registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from amora_fs_assets.domain.time import Interval
+
+RunKind = Literal["apply", "load_source", "compute", "materialize", "training_set"]
+RunStatus = Literal["succeeded", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A row of `<dataset>._publications`: one interval of one table was replaced, for good.
+
+    Sequences grow by one from 1 over all tables of a dataset, in the order of the publications' transactions.
+    """
+
+    sequence: int
+    name: str  # of the feature view, source or training set
+    table: str
+    start: datetime | None  # None: the whole table
+    end: datetime | None
+    rows: int
+    run_id: str
+    definition_hash: str
+    schema_hash: str
+    sql_hash: str
+    published_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """What a run read: a table, and the newest publication in it where it has publications."""
+
+    name: str
+    table: str
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleResult:
+    """One rule of one check: how many rows broke it."""
+
+    rule: str
+    failed_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """A check of a computed interval: one per column, and one for the key's uniqueness."""
+
+    name: str
+    rules: tuple[RuleResult, ...]
+    failing_rows: tuple[dict[str, Any], ...] = ()  # a few of them, JSON-ready
+
+    @property
+    def passed(self) -> bool:
+        """Whether every row kept every rule."""
+        return all(rule.failed_rows == 0 for rule in self.rules)
+
+    @property
+    def failed_rows(self) -> int:
+        """Broken rules, summed over rows."""
+        return sum(rule.failed_rows for rule in self.rules)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceColumn:
+    """A column of an input."""
+
+    name: str  # of the source or feature view
+    column: str
+
+
+ColumnLineage = dict[str, tuple[SourceColumn, ...]]
+"""For each column that a run wrote, the columns that it was made from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What one run did to one thing, successful or not. Written once, never changed."""
+
+    kind: RunKind
+    name: str
+    run_id: str
+    status: RunStatus
+    started_at: datetime
+    finished_at: datetime
+    interval_start: datetime | None = None
+    interval_end: datetime | None = None
+    rows: int = 0
+    clipped_rows: int = 0
+    sequence: int | None = None
+    code_version: str = ""
+    definition_hash: str = ""
+    schema_hash: str = ""
+    sql_hash: str = ""
+    inputs: tuple[Input, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    column_lineage: ColumnLineage = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def interval(self) -> Interval | None:
+        """What it computed, where that is an interval."""
+        if self.interval_start is None or self.interval_end is None:
+            return None
+        return Interval(self.interval_start, self.interval_end)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A state of the catalogue and how it came about, named by content."""
+
+    hash: str  # of the parent, the time and the catalogue: applying an older catalogue again makes a new snapshot
+    parent: str | None
+    applied_at: datetime
+    catalogue_hash: str  # of the definitions alone: equal definitions, equal hash

@@ -1,0 +1,31 @@
+"""Pandera's checks as Ibis expressions: what a row must keep, decided by the engine."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import ibis
+import ibis.expr.types as ir
+import pandera.backends.ibis.builtin_checks  # noqa: F401  (fills the dispatch table of Pandera's own checks)
+from pandera.api.checks import Check
+from pandera.api.ibis.types import IbisData
+
+
+def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
+    """For each row of `table` whether it keeps `check`; a null keeps it, where the check ignores nulls.
+
+    `column` is None for a check of whole rows. Raises whatever the check's function raises on an Ibis table that
+    cannot be executed, and TypeError where it returns no truth value: such a check cannot be pushed down.
+    """
+    result = check._check_fn(IbisData(table, column), **check._check_kwargs)  # type: ignore[misc]
+    if isinstance(result, ir.Table):  # Pandera's own checks return a projection of truth values
+        kept = ibis.and_(*(cast("ir.BooleanValue", value.to_expr()) for value in result.op().values.values()))
+    elif isinstance(result, bool):
+        raise TypeError("it returned True or False rather than an expression over the rows")
+    else:
+        kept = result
+    if not isinstance(kept, ir.BooleanValue):
+        raise TypeError(f"it returned {type(kept).__name__} rather than a truth value per row")
+    if check.ignore_na and column is not None:
+        kept = kept | table[column].isnull()
+    return kept

@@ -1,0 +1,186 @@
+"""Schemas: the one place for a column's type, checks, unit and words. Pandera models over Ibis types."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import pandera.ibis as pa
+from pandera.api.checks import Check
+from pandera.dtypes import immutable
+from pandera.engines import ibis_engine
+from pandera.errors import SchemaInitError
+
+from amora_fs_assets.domain.column import Column, Rule
+from amora_fs_assets.domain.errors import DefinitionError, UnsupportedType
+from amora_fs_assets.domain.fingerprint import function_hash
+from amora_fs_assets.domain.names import check_column
+from amora_fs_assets.domain.rules import keeps
+from amora_fs_assets.domain.types import DataType
+
+Field = pa.Field
+
+_UTC = dt.Timestamp("UTC", 6)
+Timestamp = Annotated[dt.Timestamp, "UTC", 6, True]
+"""The one type of an instant: UTC, microseconds."""
+
+IBIS_TYPES: dict[DataType, dt.DataType] = {
+    DataType.INT64: dt.int64,
+    DataType.FLOAT64: dt.float64,
+    DataType.STRING: dt.string,
+    DataType.BOOLEAN: dt.boolean,
+    DataType.BYTES: dt.binary,
+    DataType.DATE: dt.date,
+    DataType.TIMESTAMP: _UTC,
+    DataType.DECIMAL: dt.Decimal(38, 9),
+}
+"""Each column type in Ibis' words."""
+IBIS_TYPES |= {each: dt.Array(IBIS_TYPES[each.item]) for each in DataType if each.is_list}
+
+_DATA_TYPES = {ibis_type: data_type for data_type, ibis_type in IBIS_TYPES.items()}
+
+
+def _register_lists() -> None:
+    """Teach Pandera's Ibis engine lists, which it would otherwise take for their items."""
+    annotations: dict[DataType, Any] = {
+        DataType.INT64: int,
+        DataType.FLOAT64: float,
+        DataType.STRING: str,
+        DataType.BOOLEAN: bool,
+        DataType.BYTES: bytes,
+        DataType.DATE: date,
+        DataType.TIMESTAMP: Timestamp,
+    }
+    for each in DataType:
+        if each.is_list:
+            name = f"List{each.item.name.title()}"
+            boxed = immutable(type(name, (ibis_engine.DataType,), {"type": IBIS_TYPES[each], "__init__": _no_init}))
+            equivalents = [list[annotations[each.item]], IBIS_TYPES[each]]
+            ibis_engine.Engine.register_dtype(boxed, equivalents=equivalents)
+
+
+def _no_init(self: ibis_engine.DataType) -> None:
+    """Replace the base's, which warns that a type is not its own."""
+
+
+_register_lists()
+
+
+class _Schema(pa.DataFrameModel):
+    """What sources' and feature views' schemas share."""
+
+    @classmethod
+    def columns_of(cls, owner: str) -> tuple[Column, ...]:
+        """The declared columns, in order. Raises DefinitionError, which names `owner`, the column and the fix."""
+        try:
+            schema = cls.to_schema()
+        except (SchemaInitError, TypeError) as error:
+            raise UnsupportedType(f"{owner}: schema {cls.__name__}: {error} {_SUPPORTED}") from error
+        listed = {name: each for name, each, optional in _annotations(cls) if not optional}
+        for name, _, optional in _annotations(cls):
+            if optional:
+                raise DefinitionError(
+                    f"{owner}: column '{name}' is annotated Optional, which Pandera reads as a column that may be "
+                    f"absent. For nulls write `{name}: <type> = Field(nullable=True)`."
+                )
+        columns = []
+        for name, column in schema.columns.items():
+            check_column(owner, name)
+            data_type = _DATA_TYPES.get(getattr(column.dtype, "type", None))
+            depth = _list_depth(listed.get(name))
+            if data_type is None or depth != data_type.is_list:  # Pandera takes a list it does not know for its item
+                shown = listed.get(name, column.dtype)
+                raise UnsupportedType(f"{owner}: column '{name}' has the unsupported type {shown}. {_SUPPORTED}")
+            if column.unique or column.regex:
+                raise DefinitionError(
+                    f"{owner}: column '{name}': unique= and regex= have no meaning for rows over time; the key's "
+                    "uniqueness is checked always. Drop the argument."
+                )
+            columns.append(Column(name, data_type, bool(column.nullable), column.description or ""))
+        table = ibis.table({column.name: IBIS_TYPES[column.type] for column in columns}, name="rows")
+        columns = [
+            replace(column, rules=tuple(_rule(owner, table, column.name, check, cls) for check in checks.checks))
+            for column, checks in zip(columns, schema.columns.values(), strict=True)
+        ]
+        for check in schema.checks:
+            _rule(owner, table, None, check, cls)
+        lower = [column.name.lower() for column in columns]
+        for column in columns:
+            if lower.count(column.name.lower()) > 1:
+                raise DefinitionError(f"{owner}: two columns are called '{column.name}' but for case. Rename one.")
+        return tuple(columns)
+
+    @classmethod
+    def description_of(cls) -> str:
+        """The schema's own docstring, on one line."""
+        return " ".join((cls.__doc__ or "").split()) if "__doc__" in vars(cls) else ""
+
+
+class SourceSchema(_Schema):
+    """The columns of a source that transforms may read."""
+
+
+class FeatureSchema(_Schema):
+    """The columns of a feature view: its entities' join keys and its features.
+
+    `event_timestamp` is there by itself: when a row's values hold from. Declare `created_timestamp: Timestamp` where
+    values become known later than that.
+    """
+
+    event_timestamp: Timestamp
+
+
+_SUPPORTED = (
+    "Use int, float, str, bool, bytes, datetime.date, Timestamp, dt.Decimal(38, 9), or a list of one of the first seven."
+)
+
+
+def _annotations(schema: type[pa.DataFrameModel]) -> Iterator[tuple[str, Any, bool]]:
+    """Each column's name, annotation, and whether that is Optional."""
+    hints = typing.get_type_hints(schema, include_extras=True)
+    for attribute, (info, field) in schema._collect_fields().items():
+        yield field.name or attribute, hints.get(attribute, info.raw_annotation), bool(info.optional)
+
+
+def _list_depth(annotation: Any) -> int:
+    return 1 + _list_depth(typing.get_args(annotation)[0]) if typing.get_origin(annotation) is list else 0
+
+
+def _rule(
+    owner: str, table: ibis.Table, column: str | None, check: Check, schema: type[pa.DataFrameModel]
+) -> Rule:
+    where = f"{owner}: column '{column}'" if column else owner
+    try:
+        if check.element_wise:
+            raise TypeError("it is element-wise Python")
+        keeps(check, table, column)
+    except Exception as error:
+        raise DefinitionError(
+            f"{where}: check '{check.name}' cannot be run by an engine: {error}. "
+            "Write it as an Ibis expression: `return data.table[data.key] > 0`."
+        ) from error
+    arguments = {name: _plain(value) for name, value in (check.statistics or {}).items()}
+    if not Check.is_builtin_check(check.name):
+        own = inspect.getattr_static(schema, str(check.name), None)
+        own = getattr(own, "__func__", own) or check._check_fn
+        arguments["code"] = function_hash(own)[:12] if inspect.isfunction(own) else repr(own)
+    return Rule(str(check.name), arguments)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case list() | tuple() | set() | frozenset():
+            items = [_plain(item) for item in value]
+            return sorted(items, key=repr) if isinstance(value, set | frozenset) else items
+        case datetime() | date():
+            return value.isoformat()
+        case _:
+            return repr(value)

@@ -1,0 +1,77 @@
+"""Fixtures for all tests: the emulators, and what to do where one is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from amora_fs_assets_tests.browser import BrowserUnavailableError, chromium
+from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
+from amora_fs_assets_tests.emulators.bigquery import bigquery_emulator as run_bigquery_emulator
+from amora_fs_assets_tests.emulators.gcs import GcsEmulator
+from amora_fs_assets_tests.emulators.gcs import gcs_emulator as run_gcs_emulator
+from amora_fs_assets_tests.emulators.process import EmulatorUnavailableError
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-all",
+        action="store_true",
+        help="fail, rather than skip, where an emulator or a browser is missing (CI)",
+    )
+
+
+def missing(config: pytest.Config, reason: str) -> NoReturn:
+    """Skip for want of something that this machine lacks; under --require-all, fail."""
+    if config.getoption("--require-all"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def bigquery_emulator(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BigQueryEmulator]:
+    """A BigQuery for the whole session. It changes no environment variable; use a dataset of your own."""
+    try:
+        with run_bigquery_emulator(tmp_path_factory.mktemp("bigquery")) as emulator:
+            yield emulator
+    except EmulatorUnavailableError as reason:
+        missing(request.config, str(reason))
+
+
+@pytest.fixture(scope="session")
+def gcs_emulator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsEmulator]:
+    """A Cloud Storage for the whole session. It changes no environment variable."""
+    try:
+        with run_gcs_emulator(tmp_path_factory.mktemp("gcs")) as emulator:
+            yield emulator
+    except EmulatorUnavailableError as reason:
+        missing(request.config, str(reason))
+
+
+@pytest.fixture
+def gcs_bucket(gcs_emulator: GcsEmulator) -> str:
+    """The name of an empty bucket, one per test."""
+    return gcs_emulator.new_bucket()
+
+
+@pytest.fixture(scope="module")
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """Headless Chromium, one per module: its event loop would be in the way of other modules' asyncio tests."""
+    try:
+        with chromium() as opened:
+            yield opened
+    except BrowserUnavailableError as reason:
+        missing(request.config, str(reason))
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page of a browser profile of its own."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    yield context.new_page()
+    context.close()

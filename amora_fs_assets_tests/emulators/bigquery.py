@@ -1,0 +1,69 @@
+"""A BigQuery on this machine: REST for queries and loads, gRPC for the Storage Read API."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.bigquery_storage import BigQueryReadClient
+from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+
+from amora_fs_assets_tests.emulators.process import EmulatorUnavailableError, running
+
+ENVIRONMENT = Path(__file__).parents[2] / ".venv-bigquery-emulator"
+
+
+@dataclass(frozen=True)
+class BigQueryEmulator:
+    """Where it listens, and real Google clients for it."""
+
+    host: str
+    """REST, as `BIGQUERY_EMULATOR_HOST` takes it: `http://127.0.0.1:<port>`."""
+    grpc_address: str
+    """Storage Read API: `127.0.0.1:<port>`."""
+    project: str = "amora-fs-tests"
+
+    def client(self) -> bigquery.Client:
+        """A client for queries, loads and DDL. Close it, or use it as a context manager."""
+        return bigquery.Client(
+            project=self.project,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": self.host},
+        )
+
+    def read_client(self) -> BigQueryReadClient:
+        """A client for the Storage Read API, to give to `to_arrow` and `to_dataframe`.
+
+        Without it these reach for the real endpoint, and hang.
+        """
+        channel = grpc.insecure_channel(self.grpc_address)
+        return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+
+
+@contextlib.contextmanager
+def bigquery_emulator(folder: Path, *, deadline: float = 60.0) -> Iterator[BigQueryEmulator]:
+    """Run an emulator with its data and log in `folder`. Raises EmulatorUnavailableError."""
+    if not (ENVIRONMENT / ".stamp").exists():
+        raise EmulatorUnavailableError(
+            f"There is no BigQuery emulator in {ENVIRONMENT.name}. Hint: `make emulators` (it needs Python 3.13)."
+        )
+    with running(
+        # Through its Python, since a script's first line breaks when a checkout is moved.
+        # If no host were said it would listen on every interface.
+        lambda ports: [
+            ENVIRONMENT / "bin" / "python", ENVIRONMENT / "bin" / "local-bigquery",
+            "--host", "127.0.0.1", "--port", str(ports[0]), "--grpc-port", str(ports[1]), "--data-dir", folder / "data",
+        ],
+        ports=2,
+        health_path="/",
+        log=folder / "bigquery.log",
+        # DuckDB's extensions stand in this HOME; with another it would try to download them.
+        environment={"HOME": str(ENVIRONMENT / "home")},
+        deadline=deadline,
+    ) as (rest, read):  # fmt: skip
+        yield BigQueryEmulator(host=f"http://127.0.0.1:{rest}", grpc_address=f"127.0.0.1:{read}")

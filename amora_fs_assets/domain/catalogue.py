@@ -163,9 +163,7 @@ class Catalogue:
                 picked[view].append(feature)
         if not picked:
             raise InvalidRequest("No features are asked for. Name a service, or references such as ['view:feature'].")
-        return FeatureService(
-            "references", [self.feature_view(view)[tuple(names)] for view, names in picked.items()]
-        )
+        return FeatureService("references", [self.feature_view(view)[tuple(names)] for view, names in picked.items()])
 
     @cached_property
     def hash(self) -> str:

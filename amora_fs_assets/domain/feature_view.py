@@ -272,7 +272,9 @@ class FeatureViewProjection:
         picked = (names,) if isinstance(names, str) else names
         for name in picked:
             if name not in self.features:
-                raise FeatureNotFound.named(f"{self.view.name}:{name}", (f"{self.view.name}:{f}" for f in self.features))
+                raise FeatureNotFound.named(
+                    f"{self.view.name}:{name}", (f"{self.view.name}:{f}" for f in self.features)
+                )
         return FeatureViewProjection(self.view, picked, self.name_alias, self.join_key_map)
 
     def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:

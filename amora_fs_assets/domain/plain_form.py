@@ -153,7 +153,10 @@ def read(plain: Mapping[str, Any]) -> Parts:
     services = {
         s["name"]: FeatureService(
             s["name"],
-            [FeatureViewProjection(views[p["view"]], tuple(p["features"]), p["alias"], p["join_keys"]) for p in s["features"]],
+            [
+                FeatureViewProjection(views[p["view"]], tuple(p["features"]), p["alias"], p["join_keys"])
+                for p in s["features"]
+            ],
             s["description"],
             s["owner"],
             s["tags"],

@@ -136,9 +136,7 @@ class FeatureSchema(_Schema):
     event_timestamp: Timestamp
 
 
-_SUPPORTED = (
-    "Use int, float, str, bool, bytes, datetime.date, Timestamp, dt.Decimal(38, 9), or a list of one of the first seven."
-)
+_SUPPORTED = "Use int, float, str, bool, bytes, datetime.date, Timestamp, dt.Decimal(38, 9), or a list of one of the first seven."
 
 
 def _annotations(schema: type[pa.DataFrameModel]) -> Iterator[tuple[str, Any, bool]]:
@@ -152,9 +150,7 @@ def _list_depth(annotation: Any) -> int:
     return 1 + _list_depth(typing.get_args(annotation)[0]) if typing.get_origin(annotation) is list else 0
 
 
-def _rule(
-    owner: str, table: ibis.Table, column: str | None, check: Check, schema: type[pa.DataFrameModel]
-) -> Rule:
+def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schema: type[pa.DataFrameModel]) -> Rule:
     where = f"{owner}: column '{column}'" if column else owner
     try:
         if check.element_wise:

@@ -1,0 +1,1 @@
+"""The verbs: compute, check, join, materialize, serve."""

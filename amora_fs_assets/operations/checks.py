@@ -1,0 +1,137 @@
+"""The gate: all checks of a view's rows in one aggregate query, made of Pandera's own check functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import ibis
+from ibis.expr.types import BooleanValue, IntegerScalar, Table
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.records import CheckResult, RuleResult
+from amora_fs_assets.domain.rules import keeps
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.operations.tables import within
+
+UNIQUE_KEY = "unique_key"
+ROWS = "rows"
+FAILING_ROWS = 10
+"""How many rows are shown of a check that failed."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the gate saw."""
+
+    rows: int  # of the interval
+    clipped_rows: int  # outside of it
+    results: tuple[CheckResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(result.passed for result in self.results)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    check: str
+    name: str
+    broken: BooleanValue
+
+
+def check_names(view: FeatureView) -> dict[str, str]:
+    """Each check of the view and what it asks, in words."""
+    names = {}
+    for column in view.row_columns:
+        rules = [*([] if column.nullable else ["not null"]), *(str(rule) for rule in column.rules)]
+        names[column.name] = f"{column.description} {' and '.join(rules) or 'any value'}".strip()
+    names[UNIQUE_KEY] = f"One row per {', '.join(_key(view))}."
+    if view.schema is not None and view.schema.to_schema().checks:
+        names[ROWS] = f"Whole rows: {', '.join(str(c.name) for c in view.schema.to_schema().checks)}."
+    return names
+
+
+def check(rows: Table, view: FeatureView, interval: Interval | None, store: OfflineStore) -> Checked:
+    """Run all checks on the rows of the interval (None: on all), which hold the view's `row_columns`.
+
+    Rows without a time count as of the interval. One query for all counts; another for each check that failed, for
+    a few of its rows.
+    """
+    inside = within(rows[EVENT_TIMESTAMP], interval)
+    rules = list(_rules(view, rows))
+    counts: list[IntegerScalar] = [inside.sum(), (~inside).sum()]
+    counts += [(inside & rule.broken).sum() for rule in rules]
+    named = {f"m{i}": count.fill_null(0).cast("int64") for i, count in enumerate(counts)}
+    duplicates = _duplicates(view, rows.filter(inside))
+    query = rows.aggregate(**named).cross_join(duplicates.aggregate(duplicate_rows=lambda t: t.n.sum().fill_null(0)))
+    with store.read(query) as batches:
+        (row,) = batches.read_all().to_pylist()
+    broken: dict[str, list[RuleResult]] = {name: [] for name in check_names(view)}
+    for i, rule in enumerate(rules):
+        broken[rule.check].append(RuleResult(rule=rule.name, failed_rows=row[f"m{i + 2}"]))
+    broken[UNIQUE_KEY].append(RuleResult(rule="unique", failed_rows=int(row["duplicate_rows"])))
+    results = []
+    for name, found in broken.items():
+        failing: tuple[dict[str, Any], ...] = ()
+        if any(rule.failed_rows for rule in found):
+            if name == UNIQUE_KEY:
+                bad = rows.filter(inside).semi_join(duplicates, _same_key(view))
+            else:
+                failed = [
+                    r.broken
+                    for r, c in zip(rules, range(2, len(counts)), strict=True)
+                    if r.check == name and row[f"m{c}"]
+                ]
+                bad = rows.filter(inside & ibis.or_(*failed))
+            with store.read(bad.limit(FAILING_ROWS)) as batches:
+                failing = tuple(_plain(each) for each in batches.read_all().to_pylist())
+        results.append(CheckResult(name=name, rules=tuple(found), failing_rows=failing))
+    return Checked(rows=row["m0"], clipped_rows=row["m1"], results=tuple(results))
+
+
+def _rules(view: FeatureView, rows: Table) -> Iterator[_Rule]:
+    schema = view.schema.to_schema() if view.schema is not None else None
+    for column in view.row_columns:
+        if not column.nullable:
+            yield _Rule(column.name, "not null", rows[column.name].isnull())
+        declared = schema.columns[column.name].checks if schema and column.name in schema.columns else []
+        for check_, rule in zip(declared, column.rules, strict=True):
+            yield _Rule(column.name, str(rule), ~keeps(check_, rows, column.name).fill_null(False))
+    for check_ in schema.checks if schema else []:
+        yield _Rule(ROWS, str(check_.name), ~keeps(check_, rows, None).fill_null(False))
+
+
+def _key(view: FeatureView) -> list[str]:
+    created = [CREATED_TIMESTAMP] if view.has_created_timestamp else []
+    return [*view.join_keys, EVENT_TIMESTAMP, *created]
+
+
+def _duplicates(view: FeatureView, rows: Table) -> Table:
+    if view.table is not None:  # somebody else's rows may tie: the join decides, by the features
+        return rows.aggregate(n=ibis.literal(0).max())
+    counted = rows.group_by(_key(view)).aggregate(n=lambda t: t.count())
+    return counted.filter(counted.n > 1)
+
+
+def _same_key(view: FeatureView) -> list[Any]:
+    return [
+        (lambda left, right, name=name: left[name].identical_to(right[name])) if name == CREATED_TIMESTAMP else name
+        for name in _key(view)
+    ]
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as JSON has it."""
+
+    def text(value: object) -> str:
+        return value.isoformat() if isinstance(value, datetime | date) else str(value)
+
+    plain: dict[str, Any] = json.loads(json.dumps(row, default=text))
+    return plain

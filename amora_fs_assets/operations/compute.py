@@ -1,0 +1,230 @@
+"""Sources -> offline store: a view's rows of an interval are staged, checked, and published whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ibis.common.exceptions import IbisError
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.catalogue import code_version
+from amora_fs_assets.domain.errors import ChecksFailed, DefinitionError, InvalidRequest, TransformError
+from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.ports import Draft, OfflineStore
+from amora_fs_assets.domain.records import ColumnLineage, Input, Publication, RunRecord
+from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.operations.checks import Checked, check
+from amora_fs_assets.operations.lineage import column_lineage
+from amora_fs_assets.operations.tables import check_tables, known_rows, rows_of, table_name, unbound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """A view's rows of an interval: staged and checked, not yet published."""
+
+    view: FeatureView
+    interval: Interval | None  # None: a table that somebody else fills, as a whole
+    run_id: str
+    definition_hash: str
+    staged: str  # where the rows are; empty for somebody else's table
+    checked: Checked
+    sql_hash: str = ""
+    inputs: tuple[Input, ...] = ()
+    lineage: ColumnLineage
+
+    @property
+    def draft_interval(self) -> Interval | None:
+        """What a publication replaces: the interval, or the whole table of a view without partitions."""
+        return self.interval if self.view.partitions is not None else None
+
+
+def interval_of(view: FeatureView, start: datetime, end: datetime, clock: datetime) -> Interval | None:
+    """What [start, end) asks to compute of the view: not before its start, up to the clock, all where unpartitioned.
+
+    Raises InvalidRequest where nothing of it is left.
+    """
+    if view.table is not None:
+        return None
+    whole = view.interval(clock)
+    if view.partitions is None:
+        return whole
+    asked = Interval(max(start, whole.start), max(end, start, whole.start)).until(clock)
+    if asked.empty:
+        raise InvalidRequest(
+            f"{view}: there is nothing to compute in [{start.isoformat()}, {end.isoformat()}). The view goes from "
+            f"{whole.start.isoformat()} to the clock, {clock.isoformat()}."
+        )
+    return asked
+
+
+def query_of(view: FeatureView, interval: Interval, dataset: str) -> Table:
+    """The transform's rows, in the order and types of `view.row_columns`; rows outside the interval still among them.
+
+    Raises TransformError where the transform fails, or returns other columns or types.
+    """
+    if view.transform is None:
+        raise DefinitionError(f"{view} was read from the registry, which holds no code. Import its definition.")
+    arguments: dict[str, object] = {s.name: known_rows(s, dataset, interval, view.lookback) for s in view.sources}
+    if INTERVAL_PARAMETER in view.transform.__code__.co_varnames[: view.transform.__code__.co_argcount]:
+        arguments[INTERVAL_PARAMETER] = interval
+    try:
+        rows = view.transform(**arguments)
+    except Exception as error:
+        raise TransformError(f"{view}: its transform failed: {type(error).__name__}: {error}") from error
+    if not isinstance(rows, Table):
+        raise TransformError(f"{view}: its transform returned {type(rows).__name__}; return an Ibis table expression.")
+    return _as_declared(view, rows)
+
+
+def _as_declared(view: FeatureView, rows: Table) -> Table:
+    declared = [column.name for column in view.row_columns]
+    missing = [name for name in declared if name not in rows.columns]
+    extra = [name for name in rows.columns if name not in declared]
+    if missing or extra:
+        said = [f"lacks {missing}"] * bool(missing) + [f"has {extra}, which the schema does not"] * bool(extra)
+        raise TransformError(f"{view}: what its transform returned {' and '.join(said)}. Mend one of the two.")
+    values = []
+    for column in view.row_columns:
+        value, type_ = rows[column.name], IBIS_TYPES[column.type]
+        if value.type().copy(nullable=True) != type_:
+            if not _widens(value, column.type):
+                raise TransformError(
+                    f"{view}: column '{column.name}' is {value.type()}, the schema says {type_}. "
+                    f"Cast it in the transform: `.cast('{type_}')`."
+                )
+            value = value.cast(type_)
+        values.append(value.name(column.name))
+    return rows.select(values)
+
+
+def _widens(value: object, type_: str) -> bool:
+    """Whether the cast loses nothing: smaller numbers, other precisions of time, an untyped null."""
+    kind = value.type()  # type: ignore[attr-defined]
+    if kind.is_null() or (kind.is_timestamp() and type_ == "timestamp" and kind.timezone == "UTC"):
+        return True
+    if kind.is_decimal() and type_.startswith("decimal"):
+        return (kind.scale or 0) <= 9 and (kind.precision or 99) - (kind.scale or 0) <= 29
+    if kind.is_integer():
+        return (type_ == "int64" and kind != "uint64") or (type_ == "float64" and kind.nbytes < 8)
+    return bool(kind.is_floating() and type_ == "float64")
+
+
+def stage(
+    view: FeatureView, interval: Interval | None, *, store: OfflineStore, run_id: str, definition_hash: str
+) -> Computed:
+    """Compute, stage and check. Publishes nothing, whatever the checks say.
+
+    Raises TableNotFound, SourceMismatch, TransformError, OfflineStoreError.
+    """
+    if view.table is not None:
+        check_tables([view], store)
+        checked = check(rows_of(view, store.dataset), view, None, store)
+        return Computed(view=view, interval=None, run_id=run_id, definition_hash=definition_hash, staged="",
+                        checked=checked, lineage={})  # fmt: skip
+    assert interval is not None, "a computed view has an interval"
+    check_tables(view.sources, store)
+    inputs = inputs_of(view.sources, store)
+    query = query_of(view, interval, store.dataset)
+    try:
+        sql = store.sql(query)
+    except IbisError as error:
+        raise TransformError(f"{view}: its transform cannot be run by {store.engine}: {error}") from error
+    staged = store.stage(query, name=view.name, run_id=run_id)
+    return Computed(
+        view=view,
+        interval=interval,
+        run_id=run_id,
+        definition_hash=definition_hash,
+        staged=staged,
+        checked=check(unbound(view.row_columns, staged), view, interval, store),
+        sql_hash=hashlib.sha256(sql.encode()).hexdigest(),
+        inputs=inputs,
+        lineage=column_lineage(query, view.sources, store),
+    )
+
+
+def inputs_of(sources: Sequence[Source | FeatureView], store: OfflineStore) -> tuple[Input, ...]:
+    """What will be read, each with the newest publication that is surely in it."""
+    newest = {publication.table: publication.sequence for publication in store.publications()}
+    tables = ((source.name, table_name(source, store.dataset)) for source in sources)
+    return tuple(Input(name=name, table=table, sequence=newest.get(table)) for name, table in tables)
+
+
+def publish(computed: Computed, *, store: OfflineStore, now: datetime) -> Publication | None:
+    """Make the staged rows what readers see; None for somebody else's table, which has nothing to publish."""
+    view = computed.view
+    if view.table is not None:
+        return None
+    draft = Draft(
+        name=view.name,
+        table=table_name(view, store.dataset),
+        columns=view.row_columns,
+        keys=view.join_keys,
+        time=EVENT_TIMESTAMP,
+        interval=computed.draft_interval,
+        description=view.description,
+        run_id=computed.run_id,
+        definition_hash=computed.definition_hash,
+        schema_hash=view.schema_hash,
+        sql_hash=computed.sql_hash,
+        published_at=now,
+    )
+    return store.publish(computed.staged, draft)
+
+
+def refusal(computed: Computed) -> ChecksFailed:
+    """Why the gate held, for people."""
+    failed = [result for result in computed.checked.results if not result.passed]
+    reasons = "; ".join(
+        f"{result.name}: {rule.failed_rows} row{'s' * (rule.failed_rows != 1)} not {rule.rule}"
+        for result in failed
+        for rule in result.rules
+        if rule.failed_rows
+    )
+    example = next((row for result in failed for row in result.failing_rows), None)
+    return ChecksFailed(
+        f"{computed.view}: {computed.interval or 'the table'} was not published, since {reasons}. "
+        f"For example {example}. What was published before stays. Mend the source, the transform or the schema."
+    )
+
+
+def record_of(
+    view: FeatureView,
+    *,
+    run_id: str,
+    started_at: datetime,
+    finished_at: datetime,
+    interval: Interval | None,
+    computed: Computed | None = None,
+    publication: Publication | None = None,
+    error: BaseException | None = None,
+) -> RunRecord:
+    """What the registry keeps of a computation, successful or not."""
+    checked = computed.checked if computed else None
+    return RunRecord(
+        kind="compute",
+        name=view.name,
+        run_id=run_id,
+        status="failed" if error else "succeeded",
+        started_at=started_at,
+        finished_at=finished_at,
+        interval_start=interval.start if interval else None,
+        interval_end=interval.end if interval else None,
+        rows=publication.rows if publication else (checked.rows if checked else 0),
+        clipped_rows=checked.clipped_rows if checked else 0,
+        sequence=publication.sequence if publication else None,
+        code_version=code_version(view),
+        definition_hash=computed.definition_hash if computed else "",
+        schema_hash=view.schema_hash,
+        sql_hash=computed.sql_hash if computed else "",
+        inputs=computed.inputs if computed else (),
+        checks=checked.results if checked else (),
+        column_lineage=computed.lineage if computed else {},
+        error=str(error) if error else "",
+    )

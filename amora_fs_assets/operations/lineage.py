@@ -1,0 +1,39 @@
+"""Column lineage: which source columns a query's columns are made from, read off its SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlglot
+from ibis.expr.types import Table
+from sqlglot import exp
+from sqlglot.lineage import lineage
+from sqlglot.optimizer.scope import build_scope
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.records import ColumnLineage, SourceColumn
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.operations.tables import table_name
+
+
+def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store: OfflineStore) -> ColumnLineage:
+    """For each column of the query the source columns that its values are computed from, in order of name.
+
+    A column that only filters, groups or joins does not count.
+    """
+    names = {table_name(source, store.dataset): source.name for source in sources}
+    tree = sqlglot.parse_one(store.sql(query), dialect=store.engine)
+    scope = build_scope(tree)
+    found: ColumnLineage = {}
+    for column in query.columns:
+        origins = set()
+        for node in lineage(column, tree, dialect=store.engine, scope=scope, copy=False).walk():
+            if isinstance(node.expression, exp.Table):
+                table = node.expression
+                source = names.get(f"{table.db}.{table.name}")
+                name = node.name.rpartition(".")[2].strip('"`')
+                if source is not None and name != "*":
+                    origins.add((source, name))
+        found[column] = tuple(SourceColumn(name=source, column=name) for source, name in sorted(origins))
+    return found

@@ -1,0 +1,94 @@
+"""Offline store -> online store: the newest row of each entity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import ibis
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.operations.newest import newest_by
+from amora_fs_assets.operations.tables import check_tables, rows_of, unbound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Materialized:
+    """What a load did."""
+
+    rows: int  # sent to the online store, tombstones included
+    new_generation: bool
+    cursor: int  # the newest publication that is online now
+
+
+def materialize(
+    view: FeatureView,
+    *,
+    store: OfflineStore,
+    online: OnlineStore,
+    clock: datetime,
+    since: datetime | None = None,
+    full: bool = False,
+    expire: bool = True,
+) -> Materialized:
+    """Bring the online store up to the newest rows with event_timestamp up to `clock`.
+
+    Sends the keys that were published since the last load and the rows whose time has come. Everything is sent, as a
+    new generation that goes live at once, the first time, when the columns changed, where the whole table was
+    replaced, for somebody else's table, and when asked to: `full`, or only rows from `since` on.
+    """
+    check_tables([view], store)
+    live = online.generation(view)
+    published = store.publications(view.name)
+    cursor = max((each.sequence for each in published), default=0)
+    new = [each for each in published if live is None or each.sequence > live.cursor]
+    rows = rows_of(view, store.dataset)
+    rows = rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(clock))
+    everything = (
+        full or since is not None or live is None or live.schema_hash != view.schema_hash or live.clock > clock
+        or view.table is not None or not view.join_keys or any(each.start is None for each in new)
+    )  # fmt: skip
+    if everything or live is None:
+        if since is not None:
+            rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(since))
+        query = newest_by(rows, view, list(view.join_keys))
+    elif not new and live.clock == clock:
+        return Materialized(rows=0, new_generation=False, cursor=live.cursor)
+    else:
+        query = _changed(view, rows, live, new, clock, store)
+    with store.read(query.select([column.name for column in view.row_columns])) as batches:
+        sent = online.load(view, batches, cursor=cursor, clock=clock, new_generation=everything, expire=expire)
+    return Materialized(rows=sent, new_generation=everything, cursor=cursor)
+
+
+def _changed(
+    view: FeatureView,
+    rows: Table,
+    live: Generation,
+    new: Sequence[Publication],
+    clock: datetime,
+    store: OfflineStore,
+) -> Table:
+    """The newest row of each key that may have another one now; only keys, no time, where there is none any more."""
+    keys = list(view.join_keys)
+    time = rows[EVENT_TIMESTAMP]
+    intervals = [Interval(each.start, each.end) for each in new if each.start is not None and each.end is not None]
+    touched = [(time >= ibis.literal(each.start)) & (time < ibis.literal(each.end)) for each in intervals]
+    touched.append((time > ibis.literal(live.clock)) & (time <= ibis.literal(clock)))
+    changed = rows.filter(ibis.or_(*touched)).select(keys)
+    dropped = f"{store.dataset}._dropped_{view.name}"
+    if store.columns(dropped) is not None:
+        gone = unbound(view.key_columns, dropped).mutate(sequence=ibis.null("int64"))
+        gone = ibis.table({**gone.drop("sequence").schema(), "sequence": "int64"}, name=f"_dropped_{view.name}",
+                          database=store.dataset)  # fmt: skip
+        changed = changed.union(gone.filter(gone.sequence > live.cursor).select(keys))
+    changed = changed.distinct()
+    newest = newest_by(rows.semi_join(changed, keys), view, keys)
+    joined = changed.left_join(newest, keys)
+    return joined.select([column.name for column in view.row_columns])

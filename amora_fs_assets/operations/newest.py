@@ -1,0 +1,40 @@
+"""Which of a view's rows counts: the greatest by (event_timestamp, created_timestamp), ties by the features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ibis
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+
+
+def newest_first(view: FeatureView) -> list[Any]:
+    """Sort keys of a view's rows, the one that counts first.
+
+    A tie that is left, in somebody else's table, goes to the row greater by its features, null lowest, then NaN.
+    """
+    order = [ibis.desc(EVENT_TIMESTAMP)]
+    if view.has_created_timestamp:  # null: known at once, so before any correction
+        order.append(ibis.desc(CREATED_TIMESTAMP, nulls_first=False))
+    if view.table is not None:
+        for feature in view.features:
+            column = ibis._[feature.name]
+            if feature.type.value == "float64":
+                order.append(ibis.desc(column.isnan().ifelse(None, column), nulls_first=False))
+                order.append(ibis.desc(column.isnan(), nulls_first=False))
+            elif feature.type.is_list:  # BigQuery does not sort arrays
+                order.append(ibis.desc(column.length(), nulls_first=False))
+                order.append(ibis.desc(column.map(lambda item: item.cast("string")).join("\x1f"), nulls_first=False))
+            else:
+                order.append(ibis.desc(column, nulls_first=False))
+    return order
+
+
+def newest_by(rows: Table, view: FeatureView, columns: list[str]) -> Table:
+    """Of the rows that agree in `columns` the one that counts: at most one for each."""
+    window = ibis.window(group_by=columns or None, order_by=newest_first(view))
+    ranked = rows.mutate(_rank=ibis.row_number().over(window))
+    return ranked.filter(ranked._rank == 0).drop("_rank")

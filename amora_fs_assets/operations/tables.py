@@ -1,0 +1,114 @@
+"""Definitions as Ibis tables, unbound: the offline store's engine runs what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import ibis
+from ibis.expr.types import BooleanValue, Table, Value
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.time import Interval
+
+
+def table_name(definition: Source | FeatureView, dataset: str) -> str:
+    """Where its rows are, as `dataset.table`."""
+    return definition.table or f"{dataset}.{definition.name}"
+
+
+def unbound(columns: Sequence[Column], table: str) -> Table:
+    """A table of these columns, at `dataset.table` or, without a dataset, among a query's frames."""
+    database, _, name = table.rpartition(".")
+    return ibis.table({c.name: IBIS_TYPES[c.type] for c in columns}, name=name, database=database or None)
+
+
+def rows_of(view: FeatureView, dataset: str) -> Table:
+    """A view's rows: `view.row_columns`, be the table its own or somebody else's."""
+    columns = view.row_columns
+    if view.table is None or view.timestamp_field == EVENT_TIMESTAMP:
+        return unbound(columns, table_name(view, dataset))
+    stored = [Column(view.timestamp_field, c.type) if c.name == EVENT_TIMESTAMP else c for c in columns]
+    renamed = unbound(stored, view.table).rename({EVENT_TIMESTAMP: view.timestamp_field})
+    return renamed.select([column.name for column in columns])
+
+
+def all_rows(source: Source | FeatureView, dataset: str) -> Table:
+    """All rows of a source or view."""
+    if isinstance(source, FeatureView):
+        return rows_of(source, dataset)
+    return unbound(source.columns, source.table)
+
+
+def known_rows(source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta) -> Table:
+    """What a computation of `interval` may read: rows of the interval and its lookback that were known before its end.
+
+    A table without time is there as a whole, from `valid_from` on.
+    """
+    table = all_rows(source, dataset)
+    if isinstance(source, Source) and source.valid_from is not None:
+        return table if source.valid_from < interval.end else table.filter(ibis.literal(False))
+    time = EVENT_TIMESTAMP if isinstance(source, FeatureView) else source.timestamp_field
+    return table.filter(
+        table[time] >= ibis.literal(interval.start - lookback),
+        table[time] < ibis.literal(interval.end),
+        _known_at(source, table) < ibis.literal(interval.end),
+    )
+
+
+def _known_at(source: Source | FeatureView, table: Table) -> Value:
+    if isinstance(source, FeatureView):
+        time, known = EVENT_TIMESTAMP, CREATED_TIMESTAMP if source.has_created_timestamp else None
+    else:
+        time, known = str(source.timestamp_field), source.available_at
+    return table[time] if known is None else ibis.coalesce(table[known], table[time])
+
+
+def within(time: Value, interval: Interval | None) -> BooleanValue:
+    """Whether an instant lies in the interval; a missing one too, since the gate has to see it."""
+    if interval is None:
+        return ibis.literal(True)
+    inside = (time >= ibis.literal(interval.start)) & (time < ibis.literal(interval.end))
+    return inside | time.isnull()
+
+
+def check_tables(definitions: Sequence[Source | FeatureView], store: OfflineStore) -> None:
+    """Refuse to read what is not there, or not as declared. Raises TableNotFound, SourceMismatch."""
+    for definition in definitions:
+        table = table_name(definition, store.dataset)
+        kind = "Feature view" if isinstance(definition, FeatureView) else "Source"
+        there = store.columns(table)
+        if there is None:
+            fix = (
+                f"compute it first: `amora-fs compute --feature-views {definition.name}`"
+                if isinstance(definition, FeatureView) and definition.table is None
+                else f"fill it, or materialize asset raw/{definition.name} if the project loads it"
+            )
+            raise TableNotFound(f"{kind} '{definition.name}': there is no table {table}; {fix}.")
+        expected = {column.name: IBIS_TYPES[column.type] for column in all_columns(definition)}
+        for column, type_ in expected.items():
+            if column not in there:
+                raise SourceMismatch(
+                    f"{kind} '{definition.name}': table {table} has no column '{column}'. Its columns: "
+                    f"{', '.join(there)}. Mend the table or the schema."
+                )
+            if there[column].copy(nullable=True) != type_.copy(nullable=True):
+                raise SourceMismatch(
+                    f"{kind} '{definition.name}': column '{column}' of table {table} is {there[column]}, its schema "
+                    f"says {type_}. Mend the table or the schema."
+                )
+
+
+def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:
+    """The columns of the table, by their names there."""
+    if isinstance(definition, Source):
+        return definition.columns
+    return tuple(
+        Column(definition.timestamp_field, c.type) if c.name == EVENT_TIMESTAMP else c for c in definition.row_columns
+    )

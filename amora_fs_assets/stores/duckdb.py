@@ -1,0 +1,260 @@
+"""The embedded offline store: `<home>/offline.duckdb`, where a dataset is a schema."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.ports import Draft, Engine
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.stores.duckdb_file import opened
+
+_TYPES = {
+    DataType.INT64: "BIGINT",
+    DataType.FLOAT64: "DOUBLE",
+    DataType.STRING: "VARCHAR",
+    DataType.BOOLEAN: "BOOLEAN",
+    DataType.BYTES: "BLOB",
+    DataType.DATE: "DATE",
+    DataType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+    DataType.DECIMAL: "DECIMAL(38,9)",
+}
+_PUBLICATION = (
+    "sequence", "name", '"table"', "start", '"end"', "rows", "run_id", "definition_hash", "schema_hash", "sql_hash",
+    "published_at",
+)  # fmt: skip
+
+
+class DuckDBOfflineStore:
+    """OfflineStore in a DuckDB file. Each operation opens the file and closes it again."""
+
+    engine: Engine = "duckdb"
+
+    def __init__(self, home: Path, *, dataset: str = "feature_store", lock_timeout: float = 60.0) -> None:
+        self._home = home
+        self.dataset = dataset
+        self._lock_timeout = lock_timeout
+
+    def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
+        """The table's columns as it stands; None where there is no such table."""
+        with self._open() as connection:
+            return _columns(connection, table)
+
+    def sql(self, query: Table) -> str:
+        """The SQL that `read` and `stage` run for the query."""
+        return str(ibis.to_sql(query, dialect="duckdb"))
+
+    @contextmanager
+    def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
+        """The query's rows, streamed; the file is held until the context is left."""
+        schema = query.schema().to_pyarrow()
+        with self._open() as connection:
+            for name, frame in (frames or {}).items():
+                connection.register(name, frame)
+            batches = connection.execute(self.sql(query)).to_arrow_reader(100_000)
+            yield pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
+
+    def stage(self, data: Table | pa.Table, *, name: str, run_id: str) -> str:
+        """Write a query's rows or an Arrow table to a new table of its own, and return its `dataset.table`."""
+        staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
+        with self._open(write=True) as connection:
+            if isinstance(data, pa.Table):
+                connection.register("staged_rows", data)
+            rows = "SELECT * FROM staged_rows" if isinstance(data, pa.Table) else self.sql(data)
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self.dataset)}")
+            connection.execute(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {rows}")
+        return staged
+
+    def publish(self, staged: str, draft: Draft) -> Publication:
+        """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
+        with self._open(write=True) as connection, _transaction(connection):
+            publication = self._published(connection, staged, draft)
+            connection.execute(f"DROP TABLE {_quoted(staged)}")
+        return publication
+
+    def discard(self, staged: str) -> None:
+        """Drop a staged table, if it is there."""
+        with self._open(write=True) as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {_quoted(staged)}")
+
+    def publications(self, name: str | None = None, *, after: int = 0) -> tuple[Publication, ...]:
+        """What was published, of one name or of all, with sequences greater than `after`, in order."""
+        with self._open() as connection:
+            if _columns(connection, self._publications) is None:
+                return ()
+            rows = connection.execute(
+                f"SELECT {', '.join(_PUBLICATION)} FROM {_quoted(self._publications)} "
+                "WHERE sequence > $after AND ($name IS NULL OR name = $name) ORDER BY sequence",
+                {"after": after, "name": name},
+            ).fetchall()
+        names = [column.strip('"') for column in _PUBLICATION]
+        return tuple(Publication(**dict(zip(names, row, strict=True))) for row in rows)
+
+    @property
+    def _publications(self) -> str:
+        return f"{self.dataset}._publications"
+
+    @contextmanager
+    def _open(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        with opened(self._home, write=write, timeout=self._lock_timeout) as connection:
+            try:
+                yield connection
+            except duckdb.CatalogException as error:
+                if "does not exist" not in str(error):
+                    raise OfflineStoreError(f"DuckDB: {error}") from error
+                raise TableNotFound(
+                    f"A table is not there yet: {error}. Fill it first: `amora-fs compute`, or materialize its asset."
+                ) from error
+            except duckdb.Error as error:
+                raise OfflineStoreError(f"DuckDB: {error}") from error
+
+    def _published(self, connection: duckdb.DuckDBPyConnection, staged: str, draft: Draft) -> Publication:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(draft.table.rpartition('.')[0])}")
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {_quoted(self._publications)} (sequence BIGINT, name VARCHAR, "
+            '"table" VARCHAR, start TIMESTAMPTZ, "end" TIMESTAMPTZ, rows BIGINT, run_id VARCHAR, '
+            "definition_hash VARCHAR, schema_hash VARCHAR, sql_hash VARCHAR, published_at TIMESTAMPTZ)"
+        )
+        (sequence,) = _row(connection, f"SELECT coalesce(max(sequence), 0) + 1 FROM {_quoted(self._publications)}")
+        within, bounds = _within(draft)
+        kept = self._make_room(connection, draft, within, bounds)
+        table, rows = _quoted(draft.table), _quoted(staged)
+        if draft.interval is not None and draft.keys:
+            keys = ", ".join(map(_quoted, draft.keys))
+            dropped = _quoted(f"{self.dataset}._dropped_{draft.name}")
+            types = ", ".join(f"{_quoted(c.name)} {_type(c)}" for c in draft.columns if c.name in draft.keys)
+            if not kept:
+                connection.execute(f"DROP TABLE IF EXISTS {dropped}")
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {dropped} (sequence BIGINT, {types})")
+            connection.execute(
+                f"INSERT INTO {dropped} BY NAME SELECT {sequence} AS sequence, * FROM ("
+                f"SELECT {keys} FROM {table} WHERE {within} EXCEPT SELECT {keys} FROM {rows} WHERE {within})",
+                bounds,
+            )
+        connection.execute(f"DELETE FROM {table} WHERE {within}", bounds)
+        values = ", ".join(f"CAST({_quoted(c.name)} AS {_type(c)}) AS {_quoted(c.name)}" for c in draft.columns)
+        (count,) = _row(connection, f"INSERT INTO {table} BY NAME SELECT {values} FROM {rows} WHERE {within}", bounds)
+        publication = Publication(
+            sequence=sequence,
+            name=draft.name,
+            table=draft.table,
+            start=draft.interval.start if draft.interval else None,
+            end=draft.interval.end if draft.interval else None,
+            rows=count,
+            run_id=draft.run_id,
+            definition_hash=draft.definition_hash,
+            schema_hash=draft.schema_hash,
+            sql_hash=draft.sql_hash,
+            published_at=draft.published_at,
+        )
+        fields = [getattr(publication, column.strip('"')) for column in _PUBLICATION]
+        connection.execute(f"INSERT INTO {_quoted(self._publications)} VALUES ({', '.join('?' * len(fields))})", fields)
+        return publication
+
+    def _make_room(
+        self, connection: duckdb.DuckDBPyConnection, draft: Draft, within: str, bounds: Mapping[str, Any]
+    ) -> bool:
+        """Make the table what the draft needs; whether rows or columns of before were kept."""
+        table = _quoted(draft.table)
+        columns = ", ".join(f"{_quoted(column.name)} {_type(column)}" for column in draft.columns)
+        there = _columns(connection, draft.table)
+        if there is None:
+            connection.execute(f"CREATE TABLE {table} ({columns})")
+            return False
+        (filled,) = _row(connection, f"SELECT EXISTS (FROM {table})")
+        (ours,) = _row(
+            connection,
+            f'SELECT EXISTS (FROM {_quoted(self._publications)} WHERE "table" = $table)',
+            {"table": draft.table},
+        )
+        if filled and not ours:
+            raise OfflineStoreError(
+                f"Table {draft.table} was there before '{draft.name}' and holds rows of somebody else's. "
+                "Rename the definition, or move that table away."
+            )
+        (remaining,) = _row(connection, f"SELECT EXISTS (FROM {table} WHERE ({within}) IS NOT TRUE)", bounds)
+        same = _same_types(connection, draft.table, draft.columns)
+        if not remaining and not (same and set(there) == {column.name for column in draft.columns}):
+            if draft.keys and set(draft.keys) <= set(there) and same:
+                # The rows that are replaced say which keys are dropped, so they stay until then.
+                _add_columns(connection, draft, there)
+                return True
+            connection.execute(f"CREATE OR REPLACE TABLE {table} ({columns})")
+            return False
+        if not same:
+            raise OfflineStoreError(
+                f"Table {draft.table} holds rows of other types than '{draft.name}' has now, and they would stay: "
+                f"compute all of it at once, from its start, or rename the view."
+            )
+        _add_columns(connection, draft, there)
+        return True
+
+
+def _add_columns(connection: duckdb.DuckDBPyConnection, draft: Draft, there: Mapping[str, Any]) -> None:
+    for column in draft.columns:
+        if column.name not in there:
+            connection.execute(f"ALTER TABLE {_quoted(draft.table)} ADD COLUMN {_quoted(column.name)} {_type(column)}")
+
+
+def _same_types(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
+    types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {_quoted(table)}").fetchall()}
+    return all(types.get(column.name, _type(column)) == _type(column) for column in columns)
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _within(draft: Draft) -> tuple[str, dict[str, Any]]:
+    """The condition of rows that the draft replaces, and its parameters."""
+    if draft.interval is None or draft.time is None:
+        return "true", {}
+    time = _quoted(draft.time)
+    return f"{time} >= $start AND {time} < $end", {"start": draft.interval.start, "end": draft.interval.end}
+
+
+def _row(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+) -> tuple[Any, ...]:
+    row = connection.execute(sql, parameters or None).fetchone()
+    assert row is not None, "an aggregate has one row"
+    return row
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> Mapping[str, dt.DataType] | None:
+    schema, _, name = table.rpartition(".")
+    found = connection.execute(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?", [schema, name]
+    ).fetchone()
+    if found is None:
+        return None
+    empty = connection.execute(f"SELECT * FROM {_quoted(table)} LIMIT 0").to_arrow_table()
+    return dict(ibis.Schema.from_pyarrow(empty.schema))
+
+
+def _type(column: Column) -> str:
+    return _TYPES[column.type.item] + ("[]" if column.type.is_list else "")
+
+
+def _quoted(name: str) -> str:
+    """A name of one or more parts, quoted: `feature_store.flights` is `"feature_store"."flights"`."""
+    return ".".join(f'"{part}"' for part in name.split("."))

@@ -9,11 +9,13 @@ from datetime import datetime
 import ibis
 from ibis.expr.types import Table
 
+from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.newest import newest_by
 from amora_fs_assets.operations.tables import check_tables, rows_of, unbound
 
@@ -84,9 +86,7 @@ def _changed(
     changed = rows.filter(ibis.or_(*touched)).select(keys)
     dropped = f"{store.dataset}._dropped_{view.name}"
     if store.columns(dropped) is not None:
-        gone = unbound(view.key_columns, dropped).mutate(sequence=ibis.null("int64"))
-        gone = ibis.table({**gone.drop("sequence").schema(), "sequence": "int64"}, name=f"_dropped_{view.name}",
-                          database=store.dataset)  # fmt: skip
+        gone = unbound((Column("sequence", DataType.INT64), *view.key_columns), dropped)
         changed = changed.union(gone.filter(gone.sequence > live.cursor).select(keys))
     changed = changed.distinct()
     newest = newest_by(rows.semi_join(changed, keys), view, keys)

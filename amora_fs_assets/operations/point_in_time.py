@@ -105,8 +105,8 @@ def _rows(view: FeatureView, dataset: str, *, known_time: bool, bounds: Bounds |
         rank = ibis.row_number().over(ibis.window(group_by=keys or None, order_by=newest_first(view)))
         rows = rows.mutate(_rank=rank)
         seen = ibis.window(group_by=keys or None, order_by=_VISIBLE, rows=(None, 0))
-        rows = rows.mutate(_best=rows._rank.min().over(seen))
-        rows = rows.filter(rows._rank == rows._best)
+        rows = rows.mutate(_best=rows["_rank"].min().over(seen))
+        rows = rows.filter(rows["_rank"] == rows["_best"])
     else:
         rows = rows.mutate(**{_VISIBLE: rows[EVENT_TIMESTAMP]})
         if view.has_created_timestamp or view.table is not None:  # otherwise the gate saw to it
@@ -123,14 +123,14 @@ def _moment(spine: Table) -> Value:
 def _asof(spine: Table, projection: FeatureViewProjection, rows: Table) -> Table:
     spine = spine.mutate(_moment=_moment(spine))
     keys = [spine[key] == rows[f"_k{i}"] for i, key in enumerate(projection.join_keys)]
-    return spine.asof_join(rows, spine._moment >= rows[_VISIBLE], keys)
+    return spine.asof_join(rows, spine["_moment"] >= rows[_VISIBLE], keys)
 
 
 def _running_maximum(spine: Table, projection: FeatureViewProjection, rows: Table) -> Table:
     spine = spine.mutate(_moment=_moment(spine))
     own = [f"_k{i}" for i in range(len(projection.join_keys))]
     wanted = dict(zip((f"_s{i}" for i in range(len(own))), projection.join_keys, strict=True))
-    moments = spine.select(**{s: spine[key] for s, key in wanted.items()}, _m=spine._moment).distinct()
+    moments = spine.select(**{s: spine[key] for s, key in wanted.items()}, _m=spine["_moment"]).distinct()
     never = ibis.null("timestamp('UTC', 6)")
     # Rows go before moments of the same instant: both ends of the ttl are included.
     merged = ibis.union(
@@ -139,14 +139,14 @@ def _running_maximum(spine: Table, projection: FeatureViewProjection, rows: Tabl
         moments.mutate(_r=never, _moments=ibis.literal(1, "int64")),
     )  # fmt: skip
     before = ibis.window(group_by=list(wanted) or None, order_by=["_m", "_moments"], rows=(None, 0))
-    matched = merged.mutate(_r=merged._r.max().over(before))
-    matched = matched.filter(matched._moments == 1).drop("_moments")
+    matched = merged.mutate(_r=merged["_r"].max().over(before))
+    matched = matched.filter(matched["_moments"] == 1).drop("_moments")
     found = matched.inner_join(
-        rows, [matched._r == rows[_VISIBLE], *((matched[s], rows[k]) for s, k in zip(wanted, own, strict=True))]
+        rows, [matched["_r"] == rows[_VISIBLE], *((matched[s], rows[k]) for s, k in zip(wanted, own, strict=True))]
     )
     found = found.drop(_VISIBLE, *own)
     keys = [spine[key] == found[s] for s, key in wanted.items()]
-    return spine.left_join(found, [spine._moment == found._m, *keys])
+    return spine.left_join(found, [spine["_moment"] == found["_m"], *keys])
 
 
 def _within_ttl(joined: Table, view: FeatureView, feature: str) -> Value:
@@ -154,4 +154,4 @@ def _within_ttl(joined: Table, view: FeatureView, feature: str) -> Value:
     if view.ttl is None:
         return value
     age = ibis.interval(microseconds=view.ttl // timedelta(microseconds=1))
-    return (joined[_TIME] >= joined._moment - age).ifelse(value, ibis.null(value.type()))
+    return (joined[_TIME] >= joined["_moment"] - age).ifelse(value, ibis.null(value.type()))

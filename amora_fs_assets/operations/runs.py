@@ -1,0 +1,103 @@
+"""Whole runs outside Dagster: each verb with its record in the registry, failed or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
+from amora_fs_assets.domain.records import Publication, RunRecord
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.operations import compute as verb
+from amora_fs_assets.operations import materialize as online_verb
+from amora_fs_assets.operations import sources
+from amora_fs_assets.operations.definitions import check_applied
+from amora_fs_assets.operations.materialize import Materialized
+from amora_fs_assets.operations.tables import table_name
+
+
+def load_missing(views: Sequence[FeatureView], *, store: OfflineStore, registry: Registry, run_id: str) -> None:
+    """Load the sources that the project loads itself and that are not there yet."""
+    for source in {s.name: s for view in views for s in view.sources if isinstance(s, Source)}.values():
+        if source.loader is not None and store.columns(table_name(source, store.dataset)) is None:
+            began = datetime.now(UTC)
+            publication = sources.load(source, run_id=run_id, store=store, now=datetime.now(UTC))
+            registry.record(sources.record_of(source, publication, started_at=began, finished_at=datetime.now(UTC)))
+
+
+def compute(
+    view: FeatureView,
+    start: datetime,
+    end: datetime,
+    *,
+    store: OfflineStore,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+) -> Publication | None:
+    """Compute [start, end) of a view, check it, publish it, and record what happened."""
+    hash_ = check_applied(view, registry.catalogue())
+    interval = verb.interval_of(view, start, end, clock)
+    began = datetime.now(UTC)
+    computed = None
+    try:
+        computed = verb.stage(view, interval, store=store, run_id=run_id, definition_hash=hash_)
+        if not computed.checked.passed:
+            raise verb.refusal(computed)
+        publication = verb.publish(computed, store=store, now=datetime.now(UTC))
+    except Exception as error:
+        registry.record(
+            verb.record_of(view, run_id=run_id, started_at=began, finished_at=datetime.now(UTC), interval=interval,
+                           computed=computed, error=error)
+        )  # fmt: skip
+        if computed and computed.staged:
+            store.discard(computed.staged)
+        raise
+    registry.record(
+        verb.record_of(view, run_id=run_id, started_at=began, finished_at=datetime.now(UTC), interval=interval,
+                       computed=computed, publication=publication)
+    )  # fmt: skip
+    return publication
+
+
+def materialize(
+    view: FeatureView,
+    *,
+    store: OfflineStore,
+    online: OnlineStore,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+    since: datetime | None = None,
+    full: bool = False,
+    expire: bool = True,
+) -> Materialized:
+    """Bring a view online and record it."""
+    began = datetime.now(UTC)
+    loaded: Materialized | None = None
+    failure = ""
+    try:
+        loaded = online_verb.materialize(
+            view, store=store, online=online, clock=clock, since=since, full=full, expire=expire
+        )
+    except Exception as error:
+        failure = str(error)
+        raise
+    finally:
+        registry.record(
+            RunRecord(
+                kind="materialize",
+                name=view.name,
+                run_id=run_id,
+                status="succeeded" if loaded else "failed",
+                started_at=began,
+                finished_at=datetime.now(UTC),
+                rows=loaded.rows if loaded else 0,
+                sequence=loaded.cursor if loaded else None,
+                schema_hash=view.schema_hash,
+                details={"clock": clock.isoformat(), "new_generation": bool(loaded and loaded.new_generation)},
+                error=failure,
+            )
+        )
+    return loaded

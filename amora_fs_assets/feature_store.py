@@ -148,8 +148,8 @@ class FeatureStore:
         self,
         features: Features,
         entity_df: Any,
-        full_feature_names: bool = False,  # noqa: FBT001  (Feast's signature)
-        known_time: bool = False,  # noqa: FBT001
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002  (Feast's signature)
+        known_time: bool = False,  # noqa: FBT001, FBT002
     ) -> HistoricalFeatures:
         """The features at each row's event_timestamp, lazily: `.to_df()`, `.to_arrow()`, `.to_sql()`.
 
@@ -170,7 +170,7 @@ class FeatureStore:
         self,
         features: Features,
         entity_rows: EntityRows,
-        full_feature_names: bool = False,  # noqa: FBT001
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002
     ) -> OnlineResponse:
         """The newest values of each entity row: a list of dicts, or a dict of columns. Rows come as asked for.
 

@@ -1,0 +1,1 @@
+"""The words: definitions, records, ports, errors."""

@@ -64,7 +64,8 @@ class HistoricalFeatures:
     def _run(self) -> pa.Table:
         frames = {} if self.frame is None else {_FRAME: self.frame}
         with self.store.read(self.query, frames) as batches:
-            return batches.read_all()
+            rows: pa.Table = batches.read_all()
+        return rows
 
 
 def historical_features(

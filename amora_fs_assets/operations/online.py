@@ -32,7 +32,7 @@ class OnlineResponse:
 
     columns: Mapping[str, list[Any]]
     statuses: Mapping[str, list[Status]]
-    """Of each feature column: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
+    """Of each feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
 
     def to_dict(self) -> dict[str, list[Any]]:
         """`{name: [values]}`, join keys first."""
@@ -59,7 +59,7 @@ def online_features(
     clock: datetime,
     full_feature_names: bool = False,
 ) -> OnlineResponse:
-    """n entity rows in, n values for each feature out, same order, in one round trip.
+    """N entity rows in, n values for each feature out, same order, in one round trip.
 
     Raises InvalidRequest for a missing join key, one of a wrong type, or names that collide, and
     OnlineStoreUnavailable where Redis is out of reach.

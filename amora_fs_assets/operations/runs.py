@@ -75,8 +75,7 @@ def materialize(
 ) -> Materialized:
     """Bring a view online and record it."""
     began = datetime.now(UTC)
-    loaded: Materialized | None = None
-    failure = ""
+    loaded, failure = None, ""
     try:
         loaded = online_verb.materialize(
             view, store=store, online=online, clock=clock, since=since, full=full, expire=expire

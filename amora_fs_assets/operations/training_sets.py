@@ -14,7 +14,6 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError, TrainingSetNotFound, TransformError
-from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Draft, OfflineStore, Registry
 from amora_fs_assets.domain.records import ColumnLineage, Input, RunRecord
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -42,7 +41,7 @@ class Built:
 
 
 def query_of(training_set: TrainingSet, store: OfflineStore) -> Table:
-    """The spine with its features. Raises TransformError for a spine that fails, InvalidRequest for one that lacks keys.
+    """The spine with its features. Raises TransformError for a spine that fails, InvalidRequest where keys are missing.
 
     The spine sees all rows of its sources: labels lie in the future of the moment they are asked for.
     """
@@ -156,7 +155,7 @@ def manifest_of(name: str, version: str | None, registry: Registry) -> Mapping[s
     return found
 
 
-def table_of(name: str, *, version: str | None, store: OfflineStore, registry: Registry) -> Table:
+def table_of(name: str, *, version: str | None, registry: Registry) -> Table:
     """The rows of a version as a query. Raises TrainingSetNotFound."""
     manifest = manifest_of(name, version, registry)
     columns = [Column(column, DataType(type_), nullable=True) for column, type_ in manifest["columns"].items()]
@@ -165,5 +164,5 @@ def table_of(name: str, *, version: str | None, store: OfflineStore, registry: R
 
 def load(name: str, *, version: str | None, store: OfflineStore, registry: Registry) -> pa.Table:
     """The rows of a version, the newest by default. Raises TrainingSetNotFound, TableNotFound."""
-    with store.read(table_of(name, version=version, store=store, registry=registry)) as batches:
+    with store.read(table_of(name, version=version, registry=registry)) as batches:
         return batches.read_all()

@@ -1,0 +1,1 @@
+"""Dagster: definitions as assets, checks and resources."""

@@ -1,0 +1,1 @@
+"""The ports' implementations: DuckDB, BigQuery, Redis, registries."""

@@ -1,0 +1,233 @@
+"""The factory: sources, feature views and training sets as Dagster assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from amora_fs_assets.domain.catalogue import code_version
+from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.records import RunRecord
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.operations import compute, runs, sources, training_sets
+from amora_fs_assets.operations.checks import check_names
+from amora_fs_assets.operations.definitions import check_applied
+from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
+from amora_fs_assets.orchestration.metadata import check_result, column_schema, tags_of
+from amora_fs_assets.orchestration.parts import PARTS, Parts
+from amora_fs_assets.orchestration.partitions import dependency, partitions_of
+from amora_fs_assets.settings import Settings
+
+_IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
+WHEN_ITS_VIEW_CHANGED = (dg.AutomationCondition.any_deps_updated() & _IDLE).with_label("after_its_view")
+
+
+def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
+    """`raw/<source>`: loaded by the project, or external where somebody else fills it."""
+    spec: dict[str, Any] = {
+        "key": ["raw", source.name],
+        "group_name": "raw",
+        "description": source.description or None,
+        "owners": _owners(source.owner),
+        "metadata": {"dagster/column_schema": column_schema(source.columns), "dagster/table_name": source.table},
+    }
+    if source.loader is None:
+        return dg.AssetSpec(**spec, kinds={"table"})
+
+    @dg.asset(**spec, kinds={"table", "python"}, io_manager_key=IO_MANAGER, required_resource_keys={PARTS})
+    def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        parts = _parts(context)
+        began = datetime.now(UTC)
+        publication = sources.load(source, run_id=context.run_id, store=parts.offline, now=began)
+        parts.registry.record(sources.record_of(source, publication, started_at=began, finished_at=datetime.now(UTC)))
+        context.log.info(f"{source.name}: {publication.rows:,} rows loaded.")
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": publication.rows, "publication": publication.sequence}
+        )
+
+    return load
+
+
+def feature_view_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+    """`feature_view/<view>`: computed and staged, gated by a check per column and one for the key, then published."""
+    key = dg.AssetKey(["feature_view", view.name])
+    table = view.table or f"{settings.bigquery_dataset}.{view.name}"
+
+    @dg.multi_asset(
+        name=f"feature_view__{view.name}",
+        outs={
+            "rows": dg.AssetOut(
+                key=key,
+                io_manager_key=IO_MANAGER,
+                dagster_type=dg.Any,
+                group_name="feature_views",
+                description=view.description or None,
+                owners=_owners(view.owner),
+                tags=tags_of(view.tags),
+                kinds={settings.offline_store, "ibis"},
+                code_version=code_version(view),
+                metadata={
+                    "dagster/column_schema": column_schema(view.row_columns),
+                    "dagster/table_name": table,
+                    "entities": ", ".join(entity.name for entity in view.entities) or "none: features of the whole",
+                    "ttl": str(view.ttl) if view.ttl else "none: values stay good",
+                    "lookback": str(view.lookback),
+                },
+            )
+        },
+        deps=[dependency(view, source) for source in view.sources],
+        check_specs=[
+            dg.AssetCheckSpec(name, asset=key, blocking=True, description=text)
+            for name, text in check_names(view).items()
+        ],
+        partitions_def=partitions_of(view, settings.now),
+        backfill_policy=dg.BackfillPolicy.single_run() if view.partitions else None,
+        required_resource_keys={PARTS},
+    )
+    def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        parts = _parts(context)
+        began = datetime.now(UTC)
+        window = context.partition_time_window if context.has_partition_key_or_range else None
+        computed, interval = None, None
+        try:
+            hash_ = check_applied(view, parts.applied)
+            clock = parts.settings.clock()
+            start, end = (window.start, window.end) if window else (view.start or clock, clock)
+            interval = compute.interval_of(view, start, end, clock)
+            computed = compute.stage(view, interval, store=parts.offline, run_id=context.run_id, definition_hash=hash_)
+            yield from (check_result(result, key) for result in computed.checked.results)
+            if not computed.checked.passed:
+                raise compute.refusal(computed)
+        except FeatureStoreError as error:
+            # Dagster does not call handle_output then.
+            where = parts.registry.record(
+                compute.record_of(
+                    view,
+                    run_id=context.run_id,
+                    started_at=began,
+                    finished_at=datetime.now(UTC),
+                    interval=interval,
+                    computed=computed,
+                    error=error,
+                )
+            )
+            if computed is not None and computed.staged:
+                parts.offline.discard(computed.staged)
+            raise dg.Failure(
+                str(error), metadata={"registry record": f"{parts.registry.url}/{where}"}, allow_retries=False
+            ) from error
+        yield dg.Output(Staged(work=computed, started_at=began), output_name="rows")
+
+    return asset
+
+
+def online_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+    """`online/<view>`: the newest row of each entity in Redis, brought up to date after each publication."""
+    source = dg.AssetDep(["feature_view", view.name])
+
+    @dg.asset(
+        key=["online", view.name],
+        deps=[source],
+        group_name="online",
+        kinds={"redis"},
+        description=f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'nothing: one row'}.",
+        owners=_owners(view.owner),
+        tags=tags_of(view.tags),
+        code_version=view.schema_hash[:12],
+        automation_condition=WHEN_ITS_VIEW_CHANGED,
+        freshness_policy=_freshness(view, settings),
+        required_resource_keys={PARTS},
+        config_schema={"full": dg.Field(bool, default_value=False, description="Fill a new generation.")},
+    )
+    def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        parts = _parts(context)
+        try:
+            check_applied(view, parts.applied)
+            loaded = runs.materialize(
+                view,
+                store=parts.offline,
+                online=parts.online,
+                registry=parts.registry,
+                run_id=context.run_id,
+                clock=parts.settings.clock(),
+                full=bool(context.op_execution_context.op_config["full"]),
+                expire=parts.settings.now is None,
+            )
+        except FeatureStoreError as error:
+            raise dg.Failure(str(error)) from error
+        context.log.info(f"{view.name}: {loaded.rows:,} entities online.")
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": loaded.rows,
+                "new generation": loaded.new_generation,
+                "publication": loaded.cursor,
+            }
+        )
+
+    return load
+
+
+def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
+    """`training_set/<name>`: spine and features, joined point in time; each materialization is a version."""
+    views = {p.view.name: p.view for p in training_set.service.projections}
+    read = {source.name: source for source in (*training_set.sources, *views.values())}
+
+    @dg.asset(
+        key=["training_set", training_set.name],
+        deps=[["feature_view" if isinstance(s, FeatureView) else "raw", s.name] for s in read.values()],
+        io_manager_key=IO_MANAGER,
+        dagster_type=dg.Any,
+        group_name="training_sets",
+        kinds={"table"},
+        description=training_set.description or None,
+        owners=_owners(training_set.owner),
+        tags=tags_of(training_set.tags),
+        code_version=training_set.code_hash[:12] or None,
+        required_resource_keys={PARTS},
+    )
+    def build(context: dg.AssetExecutionContext) -> Any:
+        parts = _parts(context)
+        began = datetime.now(UTC)
+        try:
+            hash_ = check_applied(training_set, parts.applied)
+            built = training_sets.stage(
+                training_set, store=parts.offline, run_id=context.run_id, now=began, definition_hash=hash_
+            )
+        except FeatureStoreError as error:
+            parts.registry.record(
+                RunRecord(
+                    kind="training_set",
+                    name=training_set.name,
+                    run_id=context.run_id,
+                    status="failed",
+                    started_at=began,
+                    finished_at=datetime.now(UTC),
+                    error=str(error),
+                )
+            )
+            raise dg.Failure(str(error), allow_retries=False) from error
+        return Staged(work=built, started_at=began)
+
+    return build
+
+
+def _parts(context: dg.AssetExecutionContext) -> Parts:
+    parts = getattr(context.resources, PARTS)
+    assert isinstance(parts, Parts), "the resource gives the parts"
+    return parts
+
+
+def _owners(owner: str) -> list[str] | None:
+    return [owner] if owner else None
+
+
+def _freshness(view: FeatureView, settings: Settings) -> dg.FreshnessPolicy | None:
+    """Values older than their ttl are not given out, so that a load has to come at least that often."""
+    if view.ttl is None or view.ttl < timedelta(minutes=1) or settings.now is not None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=view.ttl)

@@ -1,0 +1,79 @@
+"""What the Dagster UI shows: schemas, lineage, failing rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.records import CheckResult, ColumnLineage
+
+
+def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
+    """A table's columns with their types, words and rules."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=str(column.type),
+                description=column.description or None,
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable, other=[str(rule) for rule in column.rules]
+                ),
+            )
+            for column in columns
+        ]
+    )
+
+
+def lineage_metadata(lineage: ColumnLineage, code: Catalogue) -> dict[str, Any]:
+    """Column lineage as Dagster keeps it, and as a table, which its open-source UI draws."""
+
+    def key(name: str) -> dg.AssetKey:
+        return dg.AssetKey(["feature_view" if name in code.feature_views else "raw", name])
+
+    deps = {
+        column: [dg.TableColumnDep(asset_key=key(source.name), column_name=source.column) for source in sources]
+        for column, sources in lineage.items()
+    }
+    rows = [
+        dg.TableRecord({"column": column, "made from": ", ".join(f"{s.name}.{s.column}" for s in sources) or "-"})
+        for column, sources in lineage.items()
+    ]
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps),
+        "column lineage": dg.MetadataValue.table(rows, schema=_text_table(["column", "made from"])),
+    }
+
+
+def check_result(result: CheckResult, asset_key: dg.AssetKey) -> dg.AssetCheckResult:
+    """A check as the UI shows it: how many rows broke which rule, and a few of them."""
+    metadata: dict[str, Any] = {rule.rule: rule.failed_rows for rule in result.rules}
+    if result.failing_rows:
+        names = list(result.failing_rows[0])
+        records = [dg.TableRecord({name: _cell(row[name]) for name in names}) for row in result.failing_rows]
+        metadata["failing rows"] = dg.MetadataValue.table(records, schema=_text_table(names))
+    return dg.AssetCheckResult(
+        passed=result.passed,
+        asset_key=asset_key,
+        check_name=result.name,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=None if result.passed else f"{result.failed_rows} rows break it.",
+        metadata=metadata,
+    )
+
+
+def _text_table(names: Sequence[str]) -> dg.TableSchema:
+    return dg.TableSchema(columns=[dg.TableColumn(name=name, type="string") for name in names])
+
+
+def _cell(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def tags_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags, in what Dagster takes for a tag's value."""
+    return {name: value for name, value in tags.items() if value}

@@ -1,0 +1,47 @@
+"""A view's periods as Dagster partitions, and what they read as partition mappings."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+import dagster as dg
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.time import Period
+
+_CRON = {Period.HOUR: "0 * * * *", Period.DAY: "0 0 * * *", Period.WEEK: "0 0 * * 0", Period.MONTH: "0 0 1 * *"}
+
+
+def partitions_of(view: FeatureView, now: datetime | None) -> dg.TimeWindowPartitionsDefinition | None:
+    """The view's periods, the running one too; under a fixed clock, `now`, they end with the one that it lies in."""
+    if view.partitions is None or view.start is None:
+        return None
+    end = view.partitions.next(view.partitions.floor(now)) if now is not None else None
+    return dg.TimeWindowPartitionsDefinition(
+        start=view.start,
+        end=end,
+        end_offset=0 if end else 1,
+        fmt="%Y-%m-%d-%H:%M" if view.partitions is Period.HOUR else "%Y-%m-%d",
+        cron_schedule=_CRON[view.partitions],
+        timezone="UTC",
+    )
+
+
+def dependency(view: FeatureView, source: Source | FeatureView) -> dg.AssetDep:
+    """The asset that the view reads. Of a partitioned one it reads the same time and as many periods before as its
+    lookback reaches.
+    """
+    if isinstance(source, Source):
+        return dg.AssetDep(["raw", source.name])
+    key = ["feature_view", source.name]
+    if source.partitions is None or view.partitions is None:
+        return dg.AssetDep(key)
+    periods = math.ceil(view.lookback / view.partitions.shortest)
+    return dg.AssetDep(
+        key,
+        partition_mapping=dg.TimeWindowPartitionMapping(
+            start_offset=-periods, allow_nonexistent_upstream_partitions=True
+        ),
+    )

@@ -1,0 +1,89 @@
+"""The stores as Dagster resources. On Google Cloud their clients are those of dagster-gcp's resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
+from amora_fs_assets.settings import Settings
+from amora_fs_assets.stores.offline import open_offline_store
+from amora_fs_assets.stores.registry import open_registry
+
+PARTS = "feature_store"
+"""Key of the resource that every asset requires."""
+
+
+@dataclass
+class Parts:
+    """What assets and the IO manager work with."""
+
+    settings: Settings
+    code: Catalogue
+    offline: OfflineStore
+    registry: Registry
+    own_online: OnlineStore | None = None
+
+    @cached_property
+    def online(self) -> OnlineStore:
+        """Connected, and where embedded started, when first needed."""
+        from amora_fs_assets.stores.redis import connect
+
+        return self.own_online or connect(self.settings)
+
+    @cached_property
+    def applied(self) -> Catalogue:
+        """The registry's catalogue as this run found it."""
+        return self.registry.catalogue()
+
+
+def needs_gcs(settings: Settings) -> bool:
+    """Whether the registry is on Cloud Storage."""
+    return settings.registry.startswith("gs://")
+
+
+def google_resources(settings: Settings) -> dict[str, Any]:
+    """`bigquery` and `gcs`, as far as the settings need them; importing dagster-gcp takes more than a second."""
+    if settings.offline_store != "bigquery" and not needs_gcs(settings):
+        return {}
+    from amora_fs_assets.orchestration.google import bigquery_resource, gcs_resource
+
+    resources: dict[str, Any] = {}
+    if settings.offline_store == "bigquery":
+        resources["bigquery"] = bigquery_resource(settings)
+    if needs_gcs(settings):
+        resources["gcs"] = gcs_resource(settings)
+    return resources
+
+
+def parts_resource(
+    settings: Settings, code: Catalogue, overrides: Mapping[str, Any], google: Mapping[str, Any]
+) -> dg.ResourceDefinition:
+    """The resource that holds the stores; `overrides` replace `offline`, `online` and `registry`."""
+
+    @dg.resource(required_resource_keys=set(google), description="Offline store, online store, registry.")
+    @contextmanager
+    def feature_store(context: dg.InitResourceContext) -> Iterator[Parts]:
+        with ExitStack() as stack:
+            bigquery = None
+            if "bigquery" in google and "offline" not in overrides:
+                bigquery = stack.enter_context(context.resources.bigquery.get_client())
+            gcs = context.resources.gcs.get_client() if "gcs" in google and "registry" not in overrides else None
+            parts = Parts(
+                settings=settings,
+                code=code,
+                offline=overrides.get("offline") or open_offline_store(settings, bigquery),
+                registry=overrides.get("registry") or open_registry(settings, gcs),
+                own_online=overrides.get("online"),
+            )
+            yield parts
+            if parts.own_online is None and "online" in vars(parts):
+                parts.online.close()
+
+    return feature_store

@@ -96,7 +96,7 @@ class FeatureStore:
         names = [self.code.feature_view(name).name for name in feature_views or self.code.feature_views]
         views = [view for view in self.code.in_order if view.name in names]
         run_id = f"compute-{uuid.uuid4()}"
-        runs.load_missing(views, store=self.offline, registry=self.registry, run_id=run_id)
+        runs.load_missing(views, self.code, store=self.offline, registry=self.registry, run_id=run_id)
         return {
             view.name: runs.compute(
                 view,

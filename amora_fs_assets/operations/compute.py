@@ -104,9 +104,9 @@ def _as_declared(view: FeatureView, rows: Table) -> Table:
 
 
 def _widens(value: object, type_: str) -> bool:
-    """Whether the cast loses nothing: smaller numbers, other precisions of time, an untyped null."""
+    """Whether the cast loses nothing: smaller numbers, times (naive ones are UTC), an untyped null."""
     kind = value.type()  # type: ignore[attr-defined]
-    if kind.is_null() or (kind.is_timestamp() and type_ == "timestamp" and kind.timezone == "UTC"):
+    if kind.is_null() or (kind.is_timestamp() and type_ == "timestamp" and kind.timezone in (None, "UTC")):
         return True
     if kind.is_decimal() and type_.startswith("decimal"):
         return (kind.scale or 0) <= 9 and (kind.precision or 99) - (kind.scale or 0) <= 29

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, RunRecord
-from amora_fs_assets.domain.source import Source
 from amora_fs_assets.operations import compute as verb
 from amora_fs_assets.operations import materialize as online_verb
 from amora_fs_assets.operations import sources
@@ -17,12 +17,15 @@ from amora_fs_assets.operations.materialize import Materialized
 from amora_fs_assets.operations.tables import table_name
 
 
-def load_missing(views: Sequence[FeatureView], *, store: OfflineStore, registry: Registry, run_id: str) -> None:
-    """Load the sources that the project loads itself and that are not there yet."""
-    for source in {s.name: s for view in views for s in view.sources if isinstance(s, Source)}.values():
-        if source.loader is not None and store.columns(table_name(source, store.dataset)) is None:
+def load_missing(
+    views: Sequence[FeatureView], code: Catalogue, *, store: OfflineStore, registry: Registry, run_id: str
+) -> None:
+    """Load the sources of the views that the project loads itself and that are not there yet."""
+    read = {table_name(part, store.dataset) for view in views for part in (view, *view.sources)}
+    for source in code.sources.values():
+        if source.loader is not None and source.table in read and store.columns(source.table) is None:
             began = datetime.now(UTC)
-            publication = sources.load(source, run_id=run_id, store=store, now=datetime.now(UTC))
+            publication = sources.load(source, run_id=run_id, store=store, now=began)
             registry.record(sources.record_of(source, publication, started_at=began, finished_at=datetime.now(UTC)))
 
 
@@ -89,13 +92,13 @@ def materialize(
                 kind="materialize",
                 name=view.name,
                 run_id=run_id,
-                status="succeeded" if loaded else "failed",
+                status="failed" if loaded is None else "succeeded",
                 started_at=began,
                 finished_at=datetime.now(UTC),
-                rows=loaded.rows if loaded else 0,
-                sequence=loaded.cursor if loaded else None,
+                rows=0 if loaded is None else loaded.rows,
+                sequence=None if loaded is None else loaded.cursor,
                 schema_hash=view.schema_hash,
-                details={"clock": clock.isoformat(), "new_generation": bool(loaded and loaded.new_generation)},
+                details={"clock": clock.isoformat(), "new_generation": loaded is not None and loaded.new_generation},
                 error=failure,
             )
         )

@@ -73,7 +73,7 @@ def _known_at(source: Source | FeatureView, table: Table) -> Value:
 def within(time: Value, interval: Interval | None) -> BooleanValue:
     """Whether an instant lies in the interval; a missing one too, since the gate has to see it."""
     if interval is None:
-        return ibis.literal(True)
+        return time.isnull() | time.notnull()
     inside = (time >= ibis.literal(interval.start)) & (time < ibis.literal(interval.end))
     return inside | time.isnull()
 

@@ -59,7 +59,8 @@ class HistoricalFeatures:
             return table
         features = self._run().select(list(self.names)).to_pandas(types_mapper=kinds.get)
         features.index = self.given.index
-        return pd.concat([self.given, features], axis=1)
+        joined: pd.DataFrame = pd.concat([self.given, features], axis=1)
+        return joined
 
     def _run(self) -> pa.Table:
         frames = {} if self.frame is None else {_FRAME: self.frame}

@@ -109,7 +109,7 @@ def publish(built: Built, *, store: OfflineStore, registry: Registry, now: datet
         {
             "table": table,
             "rows": publication.rows,
-            "columns": {column.name: str(column.type) for column in built.columns},
+            "columns": [{"name": column.name, "type": str(column.type)} for column in built.columns],
             "service": training_set.service.name,
             "service_version": training_set.service.version,
             "definition_hash": built.definition_hash,
@@ -158,7 +158,7 @@ def manifest_of(name: str, version: str | None, registry: Registry) -> Mapping[s
 def table_of(name: str, *, version: str | None, registry: Registry) -> Table:
     """The rows of a version as a query. Raises TrainingSetNotFound."""
     manifest = manifest_of(name, version, registry)
-    columns = [Column(column, DataType(type_), nullable=True) for column, type_ in manifest["columns"].items()]
+    columns = [Column(each["name"], DataType(each["type"]), nullable=True) for each in manifest["columns"]]
     return unbound(columns, manifest["table"])
 
 

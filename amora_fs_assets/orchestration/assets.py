@@ -1,6 +1,7 @@
-"""The factory: sources, feature views and training sets as Dagster assets."""
+"""The factory: sources, feature views and training sets as Dagster assets.
 
-from __future__ import annotations
+Dagster reads the annotations of its contexts, so that they are no strings here.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from amora_fs_assets.domain.catalogue import code_version
+from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import RunRecord
@@ -19,8 +20,8 @@ from amora_fs_assets.operations.checks import check_names
 from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
 from amora_fs_assets.orchestration.metadata import check_result, column_schema, tags_of
-from amora_fs_assets.orchestration.parts import PARTS, Parts
 from amora_fs_assets.orchestration.partitions import dependency, partitions_of
+from amora_fs_assets.orchestration.parts import PARTS, Parts
 from amora_fs_assets.settings import Settings
 
 _IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
@@ -45,7 +46,7 @@ def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
         began = datetime.now(UTC)
         publication = sources.load(source, run_id=context.run_id, store=parts.offline, now=began)
         parts.registry.record(sources.record_of(source, publication, started_at=began, finished_at=datetime.now(UTC)))
-        context.log.info(f"{source.name}: {publication.rows:,} rows loaded.")
+        context.log.info("raw/%s: %s rows loaded", source.name, f"{publication.rows:,}")
         return dg.MaterializeResult(
             metadata={"dagster/row_count": publication.rows, "publication": publication.sequence}
         )
@@ -53,7 +54,7 @@ def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
     return load
 
 
-def feature_view_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -> dg.AssetsDefinition:
     """`feature_view/<view>`: computed and staged, gated by a check per column and one for the key, then published."""
     key = dg.AssetKey(["feature_view", view.name])
     table = view.table or f"{settings.bigquery_dataset}.{view.name}"
@@ -80,7 +81,7 @@ def feature_view_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefini
                 },
             )
         },
-        deps=[dependency(view, source) for source in view.sources],
+        deps=[*(dependency(view, source) for source in view.sources), *_loaders(view, code)],
         check_specs=[
             dg.AssetCheckSpec(name, asset=key, blocking=True, description=text)
             for name, text in check_names(view).items()
@@ -92,7 +93,9 @@ def feature_view_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefini
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
         parts = _parts(context)
         began = datetime.now(UTC)
-        window = context.partition_time_window if context.has_partition_key_or_range else None
+        window = (
+            context.partition_time_window if (context.has_partition_key or context.has_partition_key_range) else None
+        )
         computed, interval = None, None
         try:
             hash_ = check_applied(view, parts.applied)
@@ -160,7 +163,7 @@ def online_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
             )
         except FeatureStoreError as error:
             raise dg.Failure(str(error)) from error
-        context.log.info(f"{view.name}: {loaded.rows:,} entities online.")
+        context.log.info("online/%s: %s entities written", view.name, f"{loaded.rows:,}")
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": loaded.rows,
@@ -220,6 +223,15 @@ def _parts(context: dg.AssetExecutionContext) -> Parts:
     parts = getattr(context.resources, PARTS)
     assert isinstance(parts, Parts), "the resource gives the parts"
     return parts
+
+
+def _loaders(view: FeatureView, code: Catalogue) -> list[dg.AssetDep]:
+    """The sources that fill the table which a view without a transform stands for."""
+    return [
+        dg.AssetDep(["raw", source.name])
+        for source in code.sources.values()
+        if view.table and source.table == view.table
+    ]
 
 
 def _owners(owner: str) -> list[str] | None:

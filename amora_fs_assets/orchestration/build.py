@@ -34,13 +34,17 @@ def build_definitions(
     google = google_resources(settings)
     assets = [
         *(source_asset(source) for source in code.sources.values()),
-        *(feature_view_asset(view, settings) for view in code.in_order),
+        *(feature_view_asset(view, code, settings) for view in code.in_order),
         *(online_asset(view, settings) for view in code.in_order),
         *(training_set_asset(each) for each in code.training_sets.values()),
     ]
     return dg.Definitions(
         assets=assets,
-        jobs=[dg.define_asset_job(JOB, selection="*", description="Everything: sources to online and training sets.")],
+        jobs=[
+            dg.define_asset_job(
+                JOB, selection=dg.AssetSelection.all(), description="Everything: sources to online and training sets."
+            )
+        ],
         resources={
             **google,
             PARTS: parts_resource(settings, code, overrides, google),

@@ -80,7 +80,7 @@ class FeatureStoreIOManager(dg.IOManager):
                 **lineage_metadata(record.column_lineage, self._parts.code),
             }
         )
-        context.log.info(f"{record.name}: {record.rows:,} rows published.")
+        context.log.info("%s: %s rows published", context.asset_key.to_user_string(), f"{record.rows:,}")
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The asset's rows: of the partitions asked for, or of the newest version. Raises NotFound errors."""

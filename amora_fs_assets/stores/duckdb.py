@@ -64,7 +64,9 @@ class DuckDBOfflineStore:
             for name, frame in (frames or {}).items():
                 connection.register(name, frame)
             batches = connection.execute(self.sql(query)).to_arrow_reader(100_000)
-            yield pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
+            yield pa.RecordBatchReader.from_batches(
+                schema, (batch.select(schema.names).cast(schema) for batch in batches)
+            )
 
     def stage(self, data: Table | pa.Table, *, name: str, run_id: str) -> str:
         """Write a query's rows or an Arrow table to a new table of its own, and return its `dataset.table`."""

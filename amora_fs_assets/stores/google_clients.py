@@ -1,0 +1,68 @@
+"""Google's clients, for Google Cloud and for its emulators.
+
+An emulator is named by the variables that Google's own tools use, BIGQUERY_EMULATOR_HOST and STORAGE_EMULATOR_HOST
+(`http://host:port`), and BIGQUERY_STORAGE_GRPC_ENDPOINT (`host:port`) for BigQuery's Storage Read API.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from amora_fs_assets.domain.errors import SettingsError
+from amora_fs_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery, storage
+    from google.cloud.bigquery_storage import BigQueryReadClient
+
+
+def bigquery_client(settings: Settings) -> bigquery.Client:
+    """For queries and loads. Raises SettingsError without credentials."""
+    from google.cloud import bigquery
+
+    return _made(
+        bigquery.Client,
+        os.environ.get("BIGQUERY_EMULATOR_HOST"),
+        project=settings.bigquery_project or None,
+        location=settings.bigquery_location or None,
+    )
+
+
+def bigquery_storage_client(settings: Settings) -> BigQueryReadClient | None:
+    """For reading results as Arrow; None where an emulator has no address for it: results come by REST then."""
+    from google.cloud.bigquery_storage import BigQueryReadClient
+
+    endpoint = os.environ.get("BIGQUERY_STORAGE_GRPC_ENDPOINT")
+    if endpoint:
+        import grpc
+        from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
+
+        return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel(endpoint)))
+    if os.environ.get("BIGQUERY_EMULATOR_HOST"):
+        return None
+    client: BigQueryReadClient = _made(BigQueryReadClient, None)
+    return client
+
+
+def storage_client(settings: Settings) -> storage.Client:
+    """For objects. Raises SettingsError without credentials."""
+    from google.cloud import storage
+
+    return _made(storage.Client, os.environ.get("STORAGE_EMULATOR_HOST"), project=settings.bigquery_project or None)
+
+
+def _made(kind: Any, emulator: str | None, **options: Any) -> Any:
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.exceptions import DefaultCredentialsError
+
+    if emulator:
+        url = emulator if "://" in emulator else f"http://{emulator}"
+        options["project"] = options.get("project") or "emulated"
+        return kind(credentials=AnonymousCredentials(), client_options={"api_endpoint": url}, **options)
+    try:
+        return kind(**options)
+    except (DefaultCredentialsError, OSError) as error:
+        raise SettingsError(
+            f"Google Cloud: {error} Run `gcloud auth application-default login`, and set AMORA_FS_BIGQUERY_PROJECT."
+        ) from error

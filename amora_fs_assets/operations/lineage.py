@@ -8,13 +8,14 @@ import sqlglot
 from ibis.expr.types import Table
 from sqlglot import exp
 from sqlglot.lineage import lineage
+from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.records import ColumnLineage, SourceColumn
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.operations.tables import table_name
+from amora_fs_assets.operations.tables import all_columns, table_name
 
 
 def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store: OfflineStore) -> ColumnLineage:
@@ -23,7 +24,13 @@ def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store:
     A column that only filters, groups or joins does not count.
     """
     names = {table_name(source, store.dataset): source.name for source in sources}
+    schema: dict[str, dict[str, dict[str, str]]] = {}
+    for source in sources:
+        dataset, _, table = table_name(source, store.dataset).rpartition(".")
+        schema.setdefault(dataset, {})[table] = {column.name: str(column.type) for column in all_columns(source)}
     tree = sqlglot.parse_one(store.sql(query), dialect=store.engine)
+    # Ibis writes SELECT * where it can: the columns behind the stars have to be known.
+    tree = qualify(tree, dialect=store.engine, schema=schema, validate_qualify_columns=False, quote_identifiers=False)
     scope = build_scope(tree)
     found: ColumnLineage = {}
     for column in query.columns:

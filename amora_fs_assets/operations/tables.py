@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import ibis
+import ibis.expr.datatypes as dt
 from ibis.expr.types import BooleanValue, Table, Value
 
 from amora_fs_assets.domain.column import Column
@@ -98,7 +99,7 @@ def check_tables(definitions: Sequence[Source | FeatureView], store: OfflineStor
                     f"{kind} '{definition.name}': table {table} has no column '{column}'. Its columns: "
                     f"{', '.join(there)}. Mend the table or the schema."
                 )
-            if there[column].copy(nullable=True) != type_.copy(nullable=True):
+            if not _same(there[column], type_):
                 raise SourceMismatch(
                     f"{kind} '{definition.name}': column '{column}' of table {table} is {there[column]}, its schema "
                     f"says {type_}. Mend the table or the schema."
@@ -112,3 +113,12 @@ def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:
     return tuple(
         Column(definition.timestamp_field, c.type) if c.name == EVENT_TIMESTAMP else c for c in definition.row_columns
     )
+
+
+def _same(there: dt.DataType, declared: dt.DataType) -> bool:
+    """Whether two engines' words mean one type; BigQuery's timestamps say no precision."""
+    if there.is_timestamp() and declared.is_timestamp():
+        return bool(there.timezone == declared.timezone)
+    if there.is_array() and declared.is_array():
+        return _same(there.value_type, declared.value_type)
+    return bool(there.copy(nullable=True) == declared.copy(nullable=True))

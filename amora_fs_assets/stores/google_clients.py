@@ -29,7 +29,7 @@ def bigquery_client(settings: Settings) -> bigquery.Client:
     )
 
 
-def bigquery_storage_client(settings: Settings) -> BigQueryReadClient | None:
+def bigquery_storage_client() -> BigQueryReadClient | None:
     """For reading results as Arrow; None where an emulator has no address for it: results come by REST then."""
     from google.cloud.bigquery_storage import BigQueryReadClient
 

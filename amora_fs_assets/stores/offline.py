@@ -25,5 +25,5 @@ def open_offline_store(settings: Settings, client: bigquery.Client | None = None
         dataset=settings.bigquery_dataset,
         location=settings.bigquery_location,
         maximum_bytes_billed=settings.bigquery_maximum_bytes_billed,
-        storage_client=bigquery_storage_client(settings),
+        storage_client=bigquery_storage_client(),
     )

@@ -82,7 +82,8 @@ class ObjectStoreContract:
         assert list(store.names("d/")) == []
 
     @pytest.mark.parametrize(
-        "name", ["", "/etc/passwd", "../up", "a/../../up", "a//b", "a/", ".lock", "a/.b", "a\\b", "a\nb", "ü", "a" * 1000]
+        "name",
+        ["", "/etc/passwd", "../up", "a/../../up", "a//b", "a/", ".lock", "a/.b", "a\\b", "a\nb", "ü", "a" * 1000],
     )
     def test_a_name_that_could_leave_the_registry_is_refused(self, store: ObjectStore, name: str) -> None:
         with pytest.raises(InvalidRequest):

@@ -14,7 +14,6 @@ from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import (
     DefinitionError,
     EntityNotFound,
-    FeatureNotFound,
     FeatureServiceNotFound,
     FeatureViewNotFound,
     InvalidRequest,
@@ -151,7 +150,7 @@ class Catalogue:
         if isinstance(features, FeatureService):
             return features
         if isinstance(features, FeatureView | FeatureViewProjection):
-            return FeatureService(features.name if isinstance(features, FeatureView) else features.name, [features])
+            return FeatureService(features.name, [features])
         if isinstance(features, str):
             return self.feature_service(features)
         picked: dict[str, list[str]] = {}

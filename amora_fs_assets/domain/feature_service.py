@@ -70,7 +70,7 @@ class FeatureService:
 
     @property
     def version(self) -> str:
-        """Twelve hex digits of what a model sees: features, their types, keys and ttls. The same again, the same text."""
+        """Twelve hex digits of what a model sees: features, their types, keys and ttls."""
         return content_hash(
             [
                 [p.name, p.view.name, list(p.join_keys), _seconds(p.view.ttl), [[c.name, c.type] for c in p.columns]]

@@ -31,7 +31,7 @@ def function_hash(function: Callable[..., Any]) -> str:
     Follows the functions and simple constants of the same top-level package that it refers to. Comments,
     docstrings, line numbers and formatting do not count.
     """
-    parts = {name: text for name, text in _used(function, _package(function), set())}
+    parts = dict(_used(function, _package(function), set()))
     return content_hash(parts)
 
 

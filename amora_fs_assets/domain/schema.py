@@ -136,7 +136,10 @@ class FeatureSchema(_Schema):
     event_timestamp: Timestamp
 
 
-_SUPPORTED = "Use int, float, str, bool, bytes, datetime.date, Timestamp, dt.Decimal(38, 9), or a list of one of the first seven."
+_SUPPORTED = (
+    "Use int, float, str, bool, bytes, datetime.date, Timestamp, dt.Decimal(38, 9), "
+    "or a list of one of the first seven."
+)
 
 
 def _annotations(schema: type[pa.DataFrameModel]) -> Iterator[tuple[str, Any, bool]]:

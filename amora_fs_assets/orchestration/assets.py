@@ -40,7 +40,6 @@ def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
     if source.loader is None:
         return dg.AssetSpec(**spec, kinds={"table"})
 
-    @dg.asset(**spec, kinds={"table", "python"}, io_manager_key=IO_MANAGER, required_resource_keys={PARTS})
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         parts = _parts(context)
         began = datetime.now(UTC)
@@ -51,7 +50,9 @@ def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
             metadata={"dagster/row_count": publication.rows, "publication": publication.sequence}
         )
 
-    return load
+    spec |= {"kinds": {"table", "python"}, "io_manager_key": IO_MANAGER, "required_resource_keys": {PARTS}}
+    asset: dg.AssetsDefinition = dg.asset(**spec)(load)
+    return asset
 
 
 def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -> dg.AssetsDefinition:

@@ -21,12 +21,13 @@ def bigquery_client(settings: Settings) -> bigquery.Client:
     """For queries and loads. Raises SettingsError without credentials."""
     from google.cloud import bigquery
 
-    return _made(
+    client: bigquery.Client = _made(
         bigquery.Client,
         os.environ.get("BIGQUERY_EMULATOR_HOST"),
         project=settings.bigquery_project or None,
         location=settings.bigquery_location or None,
     )
+    return client
 
 
 def bigquery_storage_client() -> BigQueryReadClient | None:

@@ -45,9 +45,9 @@ def main() -> None:
         "The main job",
         "make bench",
         table(["what", "runs", "median", "least - most", "limit", "peak memory"], rows),
-        "The demo's wall time is that of the whole process, from a cold start. Memory is the resident set of the process "
-        "and its children, the embedded Valkey server among them, at its peak, the greatest of the runs. Imports are timed "
-        "in a fresh interpreter each.",
+        "The demo's wall time is that of the whole process, from a cold start. Memory is the resident set of the "
+        "process and its children, the embedded Valkey server among them, at its peak, the greatest of the runs. "
+        "Imports are timed in a fresh interpreter each.",
     )
 
 

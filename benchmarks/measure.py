@@ -40,9 +40,8 @@ def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None,
         time.sleep(every)
     seconds = time.perf_counter() - began
     if process.returncode:
-        raise subprocess.CalledProcessError(
-            process.returncode, command, stderr=process.stderr and process.stderr.read()
-        )
+        assert process.stderr is not None, "it is a pipe"
+        raise subprocess.CalledProcessError(process.returncode, command, stderr=process.stderr.read())
     return Run(seconds, peak / MEBIBYTE)
 
 

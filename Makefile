@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators demo dev stop test test-slow check bench clean
+.PHONY: help venv emulators demo dev stop test test-slow check docs bench clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
 
 BIN := .venv/bin
@@ -64,6 +64,9 @@ lint-definitions: .venv/.stamp
 	$(BIN)/dg check defs
 
 check: lint test  ## lint, then test
+
+docs: .venv/.stamp  ## docs/cli.md, from the commands' own help
+	@$(BIN)/python -m amora_fs_assets_tests.documentation
 
 bench: .venv/.stamp  ## the main job's numbers, measured on this machine
 	@$(BIN)/python -m benchmarks.main_job

@@ -200,11 +200,9 @@ def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
     )
     def build(context: dg.AssetExecutionContext) -> Any:
         parts = _parts(context)
-        began = datetime.now(UTC)
+        began, run_id = datetime.now(UTC), context.run.run_id
         try:
-            with failure_recorded(
-                "training_set", training_set.name, run_id=context.run.run_id, registry=parts.registry
-            ):
+            with failure_recorded("training_set", training_set.name, run_id=run_id, registry=parts.registry):
                 hash_ = check_applied(training_set, parts.applied)
                 complete("training_set", training_set.name, store=parts.offline, registry=parts.registry)
                 built = training_sets.stage(

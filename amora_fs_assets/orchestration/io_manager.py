@@ -142,7 +142,9 @@ class FeatureStoreIOManager(dg.IOManager):
         """Refuse an interval of which a period was never published, rather than give fewer rows."""
         assert view.partitions is not None, "Dagster gives partitions of what is partitioned"
         published = [
-            p for p in self._parts.offline.publications(view.name) if p.start is not None and p.end is not None
+            Interval(p.start, p.end)
+            for p in self._parts.offline.publications(view.name)
+            if p.start is not None and p.end is not None
         ]
         missing = [
             period

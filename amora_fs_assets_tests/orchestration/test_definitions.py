@@ -159,12 +159,13 @@ def test_a_view_without_lookback_on_a_view_with_other_periods_maps_by_time(tmp_p
     )  # fmt: skip
     project = Project(tmp_path, Catalogue.of([upstream, downstream]))
     graph = project.defs.resolve_asset_graph()
-    node = graph.get(dg.AssetKey(["feature_view", "monthly"]))
+    node, daily = graph.get(dg.AssetKey(["feature_view", "monthly"])), graph.get(VIEW).partitions_def
     assert node.partitions_def is not None
+    assert daily is not None
     found = node.partition_mappings[VIEW].get_upstream_mapped_partitions_result_for_partitions(
         node.partitions_def.subset_with_partition_keys(["2020-02-01"]),
         node.partitions_def,
-        graph.get(VIEW).partitions_def,
+        daily,
     )
     assert len(found.partitions_subset) == 29
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from ibis.expr.types import Table
 
+from amora_fs_assets import Source
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.ports import Draft
 from amora_fs_assets.domain.records import Publication, RunRecord
@@ -76,7 +77,7 @@ def test_a_loader_that_fails_is_recorded(tmp_path: Path) -> None:
     def unreachable() -> pa.Table:
         raise ConnectionError("the shop's database is away")
 
-    source = small.Source("orders", small.Orders, timestamp_field="at", loader=unreachable)
+    source = Source("orders", small.Orders, timestamp_field="at", loader=unreachable)
     project = Project(tmp_path, Catalogue.of([source, small.spending(source)]))
     assert not project.run(RAW, VIEW).success
     assert project.records("orders")[0].error == "ConnectionError: the shop's database is away"
@@ -84,7 +85,7 @@ def test_a_loader_that_fails_is_recorded(tmp_path: Path) -> None:
 
 
 def test_a_loader_of_other_columns_is_named(tmp_path: Path) -> None:
-    source = small.Source("orders", small.Orders, timestamp_field="at", loader=lambda: pa.table({"customer": [1]}))
+    source = Source("orders", small.Orders, timestamp_field="at", loader=lambda: pa.table({"customer": [1]}))
     project = Project(tmp_path, Catalogue.of([source, small.spending(source)]))
     assert "Source 'orders': its loader returned no column ['at', 'amount']" in error_of(project.run(RAW))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -22,8 +23,7 @@ from amora_fs_assets_tests.orchestration.project import (
     error_of,
 )
 
-GOOD = small.ORDERS
-BAD = [(1, small.at(4), 11.0), (7, small.at(5), -5.0)]
+BAD: list[tuple[int, datetime, float | None]] = [(1, small.at(4), 11.0), (7, small.at(5), -5.0)]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_nothing_that_was_staged_is_left(stopped: tuple[Project, dg.ExecuteInPro
 def test_the_next_good_run_publishes(tmp_path: Path) -> None:
     project = Project(tmp_path, small.catalogue(BAD))
     assert not project.run(RAW, VIEW).success
-    project.use(small.catalogue(GOOD))
+    project.use(small.catalogue())
     assert project.run(RAW, VIEW).success
     assert len(project.load(VIEW)) == 5
 

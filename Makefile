@@ -65,8 +65,8 @@ lint-definitions: .venv/.stamp
 
 check: lint test  ## lint, then test
 
-bench: .venv/.stamp  ## the numbers in docs/, measured on this machine
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: .venv/.stamp  ## the main job's numbers, measured on this machine
+	@$(BIN)/python -m benchmarks.main_job
 
 clean:  ## remove the virtual environments and caches (not .amora_fs, which holds data)
 	rm -rf .venv .venv-bigquery-emulator build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -36,7 +36,7 @@ def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store:
     found: ColumnLineage = {}
     for column in query.columns:
         origins = set()
-        for node in lineage(column, tree, dialect=store.engine, scope=scope, copy=False).walk():
+        for node in lineage(column, tree, dialect=store.engine, scope=scope, copy=False, trim_selects=False).walk():
             if isinstance(node.expression, exp.Table):
                 origin = names.get(f"{node.expression.db}.{node.expression.name}")
                 name = node.name.rpartition(".")[2].strip('"`')

@@ -18,6 +18,7 @@ import sqlglot
 from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.cloud import bigquery
 from ibis.backends.bigquery.datatypes import BigQuerySchema
+from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 from sqlglot import exp
 
@@ -25,6 +26,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ class BigQueryOfflineStore:
                 schema = self._client.get_table(table, timeout=_DEADLINE).schema
             except NotFound:
                 return None
-        return dict(BigQuerySchema.to_ibis(schema))
+        return {name: _as_declared(type_) for name, type_ in BigQuerySchema.to_ibis(schema).items()}
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
@@ -91,7 +93,7 @@ class BigQueryOfflineStore:
             for name, frame in (frames or {}).items():
                 loaded[name] = f"{self.dataset}._frame_{uuid.uuid4().hex}"
                 self._load(frame, loaded[name])
-            with self._explained():
+            with self._explained(query):
                 rows = self._run(_renamed(self.sql(query), loaded))
                 batches = rows.to_arrow_iterable(bqstorage_client=self._storage_client)
                 yield pa.RecordBatchReader.from_batches(
@@ -108,7 +110,7 @@ class BigQueryOfflineStore:
         if isinstance(data, pa.Table):
             self._load(data, staged)
         else:
-            with self._explained():
+            with self._explained(data):
                 self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {self.sql(data)}")
         return staged
 
@@ -179,13 +181,7 @@ class BigQueryOfflineStore:
                 f"Table {draft.table} was there before '{draft.name}' and holds rows of somebody else's. "
                 "Rename the definition, or move that table away."
             )
-        from amora_fs_assets.domain.schema import IBIS_TYPES
-
-        same = all(
-            c.name not in there or there[c.name].copy(nullable=True) == IBIS_TYPES[c.type].copy(nullable=True)
-            for c in draft.columns
-        )
-        if not same:
+        if any(there.get(column.name, IBIS_TYPES[column.type]) != IBIS_TYPES[column.type] for column in draft.columns):
             (remaining,) = self._one(f"SELECT count(*) FROM {_quoted(draft.table)} WHERE NOT ({_within(draft)})")
             if remaining:
                 raise OfflineStoreError(
@@ -237,19 +233,23 @@ class BigQueryOfflineStore:
             else:
                 return
 
+    def _missing(self, query: Table) -> str:
+        """The tables of the query that are not there: where a dataset is missing BigQuery names that alone."""
+        tables = sorted(
+            {f"{t.namespace.database}.{t.name}" for t in query.op().find(UnboundTable) if t.namespace.database}
+        )
+        return ", ".join(table for table in tables if self.columns(table) is None)
+
     def _load(self, rows: pa.Table, table: str) -> None:
         self._make_dataset(table.rpartition(".")[0])
         file = io.BytesIO()
         pyarrow.parquet.write_table(rows, file)
         file.seek(0)
-        schema = [
-            bigquery.SchemaField(f.name, f.field_type, mode=f.mode, fields=f.fields)
-            for f in BigQuerySchema.from_ibis(ibis.Schema.from_pyarrow(rows.schema))
-        ]
+        # The file says the types. Lists are the field's own, not records that hold a field of lists.
         options = bigquery.ParquetOptions()
         options.enable_list_inference = True
         config = bigquery.LoadJobConfig(
-            source_format="PARQUET", write_disposition="WRITE_TRUNCATE", schema=schema, parquet_options=options
+            source_format="PARQUET", write_disposition="WRITE_TRUNCATE", parquet_options=options
         )
         with self._explained():
             self._client.load_table_from_file(file, table, job_config=config, timeout=_DEADLINE).result(
@@ -276,12 +276,13 @@ class BigQueryOfflineStore:
         return values
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, query: Table | None = None) -> Iterator[None]:
         try:
             yield
         except NotFound as error:
+            missing = error.message if query is None else self._missing(query) or error.message
             raise TableNotFound(
-                f"A table is not there yet: {error.message}. Fill it first: `amora-fs compute`, or its asset."
+                f"A table is not there yet: {missing}. Fill it first: `amora-fs compute`, or its asset."
             ) from error
         except GoogleAPIError as error:
             raise OfflineStoreError(f"BigQuery: {error}") from error
@@ -315,6 +316,15 @@ def _within(draft: Draft) -> str:
     time_ = _quoted(draft.time)
     start, end = draft.interval.start.isoformat(), draft.interval.end.isoformat()
     return f"{time_} >= TIMESTAMP '{start}' AND {time_} < TIMESTAMP '{end}'"
+
+
+def _as_declared(type_: dt.DataType) -> dt.DataType:
+    """BigQuery's timestamps are of microseconds, its columns and items nullable: as Ibis says that elsewhere."""
+    if type_.is_timestamp() and type_.timezone == "UTC":
+        return dt.Timestamp("UTC", 6)
+    if type_.is_array():
+        return dt.Array(_as_declared(type_.value_type))
+    return type_.copy(nullable=True)
 
 
 def _type(column: Column) -> str:

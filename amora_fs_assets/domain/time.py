@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -89,3 +90,11 @@ class Period(StrEnum):
     def next(self, start: datetime) -> datetime:
         """The start of the period after the one that begins at `start`."""
         return self.floor(start + (timedelta(days=31) if self is Period.MONTH else self.shortest))
+
+    def parts(self, interval: Interval) -> Iterator[Interval]:
+        """The parts of `interval` that lie in one period each, in order."""
+        start = interval.start
+        while start < interval.end:
+            end = min(self.next(self.floor(start)), interval.end)
+            yield Interval(start, end)
+            start = end

@@ -62,3 +62,14 @@ def test_an_instant_lies_between_its_periods_start_and_the_next(period: Period, 
 def test_a_week_begins_on_sunday() -> None:
     assert Period.WEEK.floor(utc("2013-01-05T12:00")) == utc("2012-12-30")
     assert utc("2012-12-30").isoweekday() == 7
+
+
+@given(period=st.sampled_from([Period.DAY, Period.WEEK, Period.MONTH]), start=instants, days=st.integers(0, 100))
+def test_the_parts_of_an_interval_make_it_up_and_lie_in_one_period_each(
+    period: Period, start: datetime, days: int
+) -> None:
+    whole = Interval(start, start + timedelta(days=days))
+    parts = list(period.parts(whole))
+    assert [part.end for part in parts[:-1]] == [part.start for part in parts[1:]]
+    assert (parts[0].start, parts[-1].end) == (whole.start, whole.end) if parts else whole.empty
+    assert all(part.end <= period.next(period.floor(part.start)) for part in parts)

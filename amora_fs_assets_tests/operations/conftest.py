@@ -1,0 +1,34 @@
+"""What the tests of operations share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from ibis.expr.types import Table
+
+from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+
+pytest.register_assert_rewrite("amora_fs_assets_tests.operations.cases")
+
+
+class CountingStore(DuckDBOfflineStore):
+    """The embedded store, which remembers the queries that it read."""
+
+    queries: list[str]
+
+    @contextmanager
+    def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
+        self.queries.append(self.sql(query))
+        with super().read(query, frames) as batches:
+            yield batches
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CountingStore:
+    store = CountingStore(tmp_path / "home")
+    store.queries = []
+    return store

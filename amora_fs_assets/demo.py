@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from pathlib import Path
+from typing import cast
 
 import click
 import dagster as dg
@@ -65,7 +66,7 @@ def _run_job(defs: dg.Definitions, instance: dg.DagsterInstance, until: str, beg
 
 def _show(store: FeatureStore, defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey(["training_set", "departure_delay"])
-    rows = defs.load_asset_value(key, python_type=pd.DataFrame, instance=instance)
+    rows = cast("pd.DataFrame", defs.load_asset_value(key, python_type=pd.DataFrame, instance=instance))
     with pd.option_context("display.width", 160, "display.max_columns", 9):
         click.echo(f"\nTraining set departure_delay: {len(rows):,} rows, {len(rows.columns)} columns. Its first:\n")
         click.echo(rows.head(4).to_string(max_cols=9))

@@ -61,7 +61,7 @@ customer = Entity("customer")
 
 
 def orders(rows: list[tuple[int, datetime, float | None]] | None = None) -> Source:
-    data = ORDERS if rows is None else rows
+    data: list[tuple[int, datetime, float | None]] = [*ORDERS] if rows is None else rows
     return Source("orders", Orders, timestamp_field="at", loader=lambda: orders_table(data))
 
 

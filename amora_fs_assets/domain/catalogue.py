@@ -35,6 +35,9 @@ FORMAT = 1
 Features = FeatureService | FeatureView | FeatureViewProjection | str | Sequence[str]
 """What may be asked for: a service or view, its name, or references `"view:feature"`."""
 
+Definition = Entity | Source | FeatureView | FeatureService | TrainingSet
+"""What a catalogue holds."""
+
 _Definition = TypeVar("_Definition", Entity, Source, FeatureView, FeatureService, TrainingSet)
 
 
@@ -49,11 +52,10 @@ class Catalogue:
     training_sets: Mapping[str, TrainingSet] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, definitions: Iterable[Entity | Source | FeatureView | FeatureService | TrainingSet]) -> Catalogue:
+    def of(cls, definitions: Iterable[Definition]) -> Catalogue:
         """The catalogue of `definitions` and of all that they refer to. Raises DefinitionError where two clash."""
         catalogue = cls({}, {}, {}, {}, {})
-        for definition in definitions:
-            catalogue._include(definition)
+        catalogue._include(*definitions)
         catalogue._check()
         return cls(*(dict(sorted(kind.items())) for kind in catalogue._kinds))
 
@@ -71,25 +73,23 @@ class Catalogue:
             if isinstance(dict_, dict)
         )
 
-    def _include(self, definition: Entity | Source | FeatureView | FeatureService | TrainingSet) -> None:
-        match definition:
-            case Entity():
-                _add(self.entities, definition)
-            case Source():
-                _add(self.sources, definition)
-            case FeatureView():
-                _add(self.feature_views, definition)
-                for part in (*definition.entities, *definition.sources):
-                    self._include(part)
-            case FeatureService():
-                if not definition.is_view:
-                    _add(self.feature_services, definition)
-                for projection in definition.projections:
-                    self._include(projection.view)
-            case TrainingSet():
-                _add(self.training_sets, definition)
-                for part in (definition.service, *definition.sources):
-                    self._include(part)
+    def _include(self, *definitions: Definition) -> None:
+        for definition in definitions:
+            match definition:
+                case Entity():
+                    _add(self.entities, definition)
+                case Source():
+                    _add(self.sources, definition)
+                case FeatureView():
+                    _add(self.feature_views, definition)
+                    self._include(*definition.entities, *definition.sources)
+                case FeatureService():
+                    if not definition.is_view:
+                        _add(self.feature_services, definition)
+                    self._include(*(projection.view for projection in definition.projections))
+                case TrainingSet():
+                    _add(self.training_sets, definition)
+                    self._include(definition.service, *definition.sources)
 
     def _check(self) -> None:
         for clash in sorted(self.feature_views.keys() & self.feature_services.keys()):
@@ -155,7 +155,7 @@ class Catalogue:
             return self.feature_service(features)
         picked: dict[str, list[str]] = {}
         for reference in features:
-            view, colon, feature = reference.partition(":") if isinstance(reference, str) else ("", "", "")
+            view, colon, feature = str(reference).partition(":")
             if not colon:
                 raise InvalidRequest(f"Feature reference {reference!r} is not written as 'view:feature'.")
             if feature not in picked.setdefault(view, []):

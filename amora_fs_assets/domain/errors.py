@@ -37,6 +37,11 @@ class FeatureStoreError(Exception):
     """Base of everything that this package raises on purpose."""
 
 
+def message_of(error: BaseException) -> str:
+    """What is kept of an error: its message; of one that is not ours its kind too, since `'amount'` says little."""
+    return str(error) if isinstance(error, FeatureStoreError) else f"{type(error).__name__}: {error}"
+
+
 class DefinitionError(FeatureStoreError):
     """A definition is written wrongly."""
 

@@ -167,7 +167,7 @@ def read(plain: Mapping[str, Any]) -> Parts:
         t["name"]: TrainingSet(
             t["name"],
             services.get(t["service"]) or views[t["service"]],
-            [({**sources, **views})[name] for name in t["sources"]],
+            [sources.get(name) or views[name] for name in t["sources"]],
             description=t["description"],
             owner=t["owner"],
             tags=t["tags"],

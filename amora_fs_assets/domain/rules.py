@@ -17,7 +17,7 @@ def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
     `column` is None for a check of whole rows. Raises whatever the check's function raises on an Ibis table that
     cannot be executed, and TypeError where it returns no truth value per row: such a check cannot be pushed down.
     """
-    result = check._check_fn(IbisData(table, column), **check._check_kwargs)  # type: ignore[misc]
+    result = check._check_fn(IbisData(table, column), **check._check_kwargs)
     if isinstance(result, ir.Table):  # Pandera's own checks return a projection of truth values
         kept = ibis.and_(*(cast("ir.BooleanValue", value.to_expr()) for value in result.op().values.values()))
     elif isinstance(result, bool):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +49,7 @@ _DATA_TYPES = {ibis_type: data_type for data_type, ibis_type in IBIS_TYPES.items
 
 def _register_lists() -> None:
     """Teach Pandera's Ibis engine lists, which it would otherwise take for their items."""
-    annotations: dict[DataType, Any] = {
+    items: dict[DataType, Any] = {
         DataType.INT64: int,
         DataType.FLOAT64: float,
         DataType.STRING: str,
@@ -61,7 +62,7 @@ def _register_lists() -> None:
         if each.is_list:
             name = f"List{each.item.name.title()}"
             boxed = immutable(type(name, (ibis_engine.DataType,), {"type": IBIS_TYPES[each], "__init__": _no_init}))
-            equivalents = [list[annotations[each.item]], IBIS_TYPES[each]]
+            equivalents = [types.GenericAlias(list, (items[each.item],)), IBIS_TYPES[each]]
             ibis_engine.Engine.register_dtype(boxed, equivalents=equivalents)
 
 
@@ -165,7 +166,7 @@ def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schem
             "Write it as an Ibis expression: `return data.table[data.key] > 0`."
         ) from error
     arguments = {name: _plain(value) for name, value in (check.statistics or {}).items()}
-    if not Check.is_builtin_check(check.name):
+    if not Check.is_builtin_check(str(check.name)):
         own = inspect.getattr_static(schema, str(check.name), None)
         own = getattr(own, "__func__", own) or check._check_fn
         arguments["code"] = function_hash(own)[:12] if inspect.isfunction(own) else repr(own)

@@ -91,7 +91,7 @@ class Period(StrEnum):
         """The start of the period after the one that begins at `start`."""
         return self.floor(start + (timedelta(days=31) if self is Period.MONTH else self.shortest))
 
-    def split(self, interval: Interval) -> Iterator[Interval]:
+    def parts(self, interval: Interval) -> Iterator[Interval]:
         """The parts of `interval` that lie in one period each, in order."""
         start = interval.start
         while start < interval.end:

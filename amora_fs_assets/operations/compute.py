@@ -11,7 +11,7 @@ from ibis.common.exceptions import IbisError
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.catalogue import code_version
-from amora_fs_assets.domain.errors import ChecksFailed, DefinitionError, InvalidRequest, TransformError
+from amora_fs_assets.domain.errors import ChecksFailed, DefinitionError, InvalidRequest, TransformError, message_of
 from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore
@@ -226,5 +226,5 @@ def record_of(
         inputs=computed.inputs if computed else (),
         checks=checked.results if checked else (),
         column_lineage=computed.lineage if computed else {},
-        error=str(error) if error else "",
+        error=message_of(error) if error else "",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlglot
 from ibis.expr.types import Table
@@ -24,7 +25,7 @@ def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store:
     A column that only filters, groups or joins does not count.
     """
     names = {table_name(source, store.dataset): source.name for source in sources}
-    schema: dict[str, dict[str, dict[str, str]]] = {}
+    schema: dict[str, Any] = {}
     for source in sources:
         dataset, _, table = table_name(source, store.dataset).rpartition(".")
         schema.setdefault(dataset, {})[table] = {column.name: str(column.type) for column in all_columns(source)}
@@ -35,12 +36,11 @@ def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store:
     found: ColumnLineage = {}
     for column in query.columns:
         origins = set()
-        for node in lineage(column, tree, dialect=store.engine, scope=scope, copy=False).walk():
+        for node in lineage(column, tree, dialect=store.engine, scope=scope, copy=False, trim_selects=False).walk():
             if isinstance(node.expression, exp.Table):
-                table = node.expression
-                source = names.get(f"{table.db}.{table.name}")
+                origin = names.get(f"{node.expression.db}.{node.expression.name}")
                 name = node.name.rpartition(".")[2].strip('"`')
-                if source is not None and name != "*":
-                    origins.add((source, name))
-        found[column] = tuple(SourceColumn(name=source, column=name) for source, name in sorted(origins))
+                if origin is not None and name != "*":
+                    origins.add((origin, name))
+        found[column] = tuple(SourceColumn(name=origin, column=name) for origin, name in sorted(origins))
     return found

@@ -33,22 +33,42 @@ class OnlineResponse:
     columns: Mapping[str, list[Any]]
     statuses: Mapping[str, list[Status]]
     """Of each feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
+    types: Mapping[str, DataType]
 
     def to_dict(self) -> dict[str, list[Any]]:
         """`{name: [values]}`, join keys first."""
         return dict(self.columns)
 
     def to_arrow(self) -> pa.Table:
-        """The same as an Arrow table."""
+        """The same as an Arrow table, in the catalogue's types, all-null columns too."""
         import pyarrow as pa
 
-        return pa.table(dict(self.columns))
+        kinds = {
+            DataType.INT64: pa.int64(),
+            DataType.FLOAT64: pa.float64(),
+            DataType.STRING: pa.string(),
+            DataType.BOOLEAN: pa.bool_(),
+            DataType.BYTES: pa.binary(),
+            DataType.DATE: pa.date32(),
+            DataType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
+            DataType.DECIMAL: pa.decimal128(38, 9),
+        }
+        arrays = {}
+        for name, values in self.columns.items():
+            type_ = self.types[name]
+            kind = pa.list_(kinds[type_.item]) if type_.is_list else kinds[type_]
+            # A NaN among the join keys means null, as pandas has it; among the features it is a value.
+            arrays[name] = pa.array(values, kind, from_pandas=name not in self.statuses)
+        return pa.table(arrays)
 
     def to_df(self) -> pd.DataFrame:
-        """The same as a data frame."""
+        """The same as a data frame; integers and truth values stay such when null."""
         import pandas as pd
+        import pyarrow as pa
 
-        return pd.DataFrame(dict(self.columns))
+        kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+        frame: pd.DataFrame = self.to_arrow().to_pandas(types_mapper=kinds.get)
+        return frame
 
 
 def online_features(
@@ -70,6 +90,11 @@ def online_features(
     now = (clock - _EPOCH) // _MICROSECOND
     columns: dict[str, list[Any]] = {key: list(asked[key]) for key in service.join_keys}
     statuses: dict[str, list[Status]] = {}
+    types = {
+        key: column.type
+        for projection in service.projections
+        for key, column in zip(projection.join_keys, projection.view.key_columns, strict=True)
+    }
     for projection, rows in zip(service.projections, found, strict=True):
         ttl = projection.view.ttl
         oldest = None if ttl is None else now - ttl // _MICROSECOND
@@ -85,7 +110,8 @@ def online_features(
             pairs = [_value(row, index, oldest) for row in rows]
             columns[name] = [value for value, _ in pairs]
             statuses[name] = [status for _, status in pairs]
-    return OnlineResponse(columns, statuses)
+            types[name] = projection.view.features[index].type
+    return OnlineResponse(columns, statuses, types)
 
 
 def _value(row: OnlineRow | None, index: int, oldest: int | None) -> tuple[Any, Status]:

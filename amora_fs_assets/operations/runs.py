@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.errors import message_of
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, RunRecord
+from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute as verb
 from amora_fs_assets.operations import materialize as online_verb
 from amora_fs_assets.operations import sources
 from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.operations.materialize import Materialized
+from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.operations.tables import table_name
 
 
@@ -24,9 +27,7 @@ def load_missing(
     read = {table_name(part, store.dataset) for view in views for part in (view, *view.sources)}
     for source in code.sources.values():
         if source.loader is not None and source.table in read and store.columns(source.table) is None:
-            began = datetime.now(UTC)
-            publication = sources.load(source, run_id=run_id, store=store, now=began)
-            registry.record(sources.record_of(source, publication, started_at=began, finished_at=datetime.now(UTC)))
+            sources.load(source, run_id=run_id, store=store, registry=registry)
 
 
 def compute(
@@ -44,24 +45,43 @@ def compute(
     interval = verb.interval_of(view, start, end, clock)
     began = datetime.now(UTC)
     computed = None
+    complete("compute", view.name, store=store, registry=registry)
     try:
         computed = verb.stage(view, interval, store=store, run_id=run_id, definition_hash=hash_)
         if not computed.checked.passed:
             raise verb.refusal(computed)
         publication = verb.publish(computed, store=store, now=datetime.now(UTC))
-    except Exception as error:
-        registry.record(
-            verb.record_of(view, run_id=run_id, started_at=began, finished_at=datetime.now(UTC), interval=interval,
-                           computed=computed, error=error)
-        )  # fmt: skip
-        if computed and computed.staged:
-            store.discard(computed.staged)
+    except BaseException as error:
+        give_up(view, error, run_id=run_id, started_at=began, interval=interval, computed=computed, store=store,
+                registry=registry)  # fmt: skip
         raise
     registry.record(
         verb.record_of(view, run_id=run_id, started_at=began, finished_at=datetime.now(UTC), interval=interval,
                        computed=computed, publication=publication)
     )  # fmt: skip
     return publication
+
+
+def give_up(
+    view: FeatureView,
+    error: BaseException,
+    *,
+    run_id: str,
+    started_at: datetime,
+    interval: Interval | None,
+    computed: verb.Computed | None,
+    store: OfflineStore,
+    registry: Registry,
+) -> str:
+    """Record a computation that failed and drop what it staged; the name of the record's object."""
+    try:
+        return registry.record(
+            verb.record_of(view, run_id=run_id, started_at=started_at, finished_at=datetime.now(UTC),
+                           interval=interval, computed=computed, error=error)
+        )  # fmt: skip
+    finally:
+        if computed and computed.staged:
+            store.discard(computed.staged)
 
 
 def materialize(
@@ -83,8 +103,8 @@ def materialize(
         loaded = online_verb.materialize(
             view, store=store, online=online, clock=clock, since=since, full=full, expire=expire
         )
-    except Exception as error:
-        failure = str(error)
+    except BaseException as error:
+        failure = message_of(error)
         raise
     finally:
         registry.record(

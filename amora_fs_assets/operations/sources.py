@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from amora_fs_assets.domain.errors import InvalidRequest, SourceMismatch
-from amora_fs_assets.domain.ports import Draft, OfflineStore
+from amora_fs_assets.domain.ports import Draft, OfflineStore, Registry
 from amora_fs_assets.domain.records import Publication, RunRecord
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
+from amora_fs_assets.operations.recovery import complete, failure_recorded
 
 
-def load(source: Source, *, run_id: str, store: OfflineStore, now: datetime) -> Publication:
-    """Replace the source's table by what its loader returns, whole. Raises SourceMismatch for other columns."""
+def load(source: Source, *, run_id: str, store: OfflineStore, registry: Registry) -> Publication:
+    """Replace the source's table by what its loader returns, whole, and record the load, failed or not.
+
+    Raises SourceMismatch for other columns, and what the loader raises.
+    """
+    complete("load_source", source.name, store=store, registry=registry)
+    began = datetime.now(UTC)
+    with failure_recorded("load_source", source.name, run_id=run_id, registry=registry):
+        publication = _publish(source, run_id=run_id, store=store)
+    registry.record(
+        RunRecord(
+            kind="load_source",
+            name=source.name,
+            run_id=run_id,
+            status="succeeded",
+            started_at=began,
+            finished_at=datetime.now(UTC),
+            rows=publication.rows,
+            sequence=publication.sequence,
+        )
+    )
+    return publication
+
+
+def _publish(source: Source, *, run_id: str, store: OfflineStore) -> Publication:
     if source.loader is None:
         raise InvalidRequest(f"Source '{source.name}' has no loader: {source.table} is filled elsewhere.")
     data = source.loader()
@@ -35,20 +59,6 @@ def load(source: Source, *, run_id: str, store: OfflineStore, now: datetime) -> 
         time=source.timestamp_field,
         description=source.description,
         run_id=run_id,
-        published_at=now,
+        published_at=datetime.now(UTC),
     )
     return store.publish(staged, draft)
-
-
-def record_of(source: Source, publication: Publication, *, started_at: datetime, finished_at: datetime) -> RunRecord:
-    """What the registry keeps of a load."""
-    return RunRecord(
-        kind="load_source",
-        name=source.name,
-        run_id=publication.run_id,
-        status="succeeded",
-        started_at=started_at,
-        finished_at=finished_at,
-        rows=publication.rows,
-        sequence=publication.sequence,
-    )

@@ -87,10 +87,15 @@ def _columns(training_set: TrainingSet, query: Table) -> tuple[Column, ...]:
     return tuple(columns)
 
 
+def table_of_version(name: str, version: str, store: OfflineStore) -> str:
+    """Where the rows of a version are."""
+    return f"{store.dataset}.training_set_{name}_{version.replace('-', '_').lower()}"
+
+
 def publish(built: Built, *, store: OfflineStore, registry: Registry, now: datetime, started_at: datetime) -> RunRecord:
-    """Make the version readable: its table first, then the manifest that points at it, then the run's record."""
+    """Make the version readable: its table first, then the manifest that points at it. Gives the record to be kept."""
     training_set = built.training_set
-    table = f"{store.dataset}.training_set_{training_set.name}_{built.version.replace('-', '_').lower()}"
+    table = table_of_version(training_set.name, built.version, store)
     publication = store.publish(
         built.staged,
         Draft(
@@ -119,7 +124,7 @@ def publish(built: Built, *, store: OfflineStore, registry: Registry, now: datet
             "sql": built.sql,
         },
     )
-    record = RunRecord(
+    return RunRecord(
         kind="training_set",
         name=training_set.name,
         run_id=built.run_id,
@@ -134,8 +139,6 @@ def publish(built: Built, *, store: OfflineStore, registry: Registry, now: datet
         column_lineage=built.lineage,
         details={"version": built.version, "table": table},
     )
-    registry.record(record)
-    return record
 
 
 def manifest_of(name: str, version: str | None, registry: Registry) -> Mapping[str, Any]:

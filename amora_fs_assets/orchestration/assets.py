@@ -12,12 +12,12 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import compute, runs, sources, training_sets
 from amora_fs_assets.operations.checks import check_names
 from amora_fs_assets.operations.definitions import check_applied
+from amora_fs_assets.operations.recovery import complete, failure_recorded
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
 from amora_fs_assets.orchestration.metadata import check_result, column_schema, tags_of
 from amora_fs_assets.orchestration.partitions import dependency, partitions_of
@@ -40,18 +40,20 @@ def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
     if source.loader is None:
         return dg.AssetSpec(**spec, kinds={"table"})
 
-    @dg.asset(**spec, kinds={"table", "python"}, io_manager_key=IO_MANAGER, required_resource_keys={PARTS})
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         parts = _parts(context)
-        began = datetime.now(UTC)
-        publication = sources.load(source, run_id=context.run_id, store=parts.offline, now=began)
-        parts.registry.record(sources.record_of(source, publication, started_at=began, finished_at=datetime.now(UTC)))
+        try:
+            publication = sources.load(source, run_id=context.run.run_id, store=parts.offline, registry=parts.registry)
+        except FeatureStoreError as error:
+            raise dg.Failure(str(error)) from error
         context.log.info("raw/%s: %s rows loaded", source.name, f"{publication.rows:,}")
         return dg.MaterializeResult(
             metadata={"dagster/row_count": publication.rows, "publication": publication.sequence}
         )
 
-    return load
+    spec |= {"kinds": {"table", "python"}, "io_manager_key": IO_MANAGER, "required_resource_keys": {PARTS}}
+    asset: dg.AssetsDefinition = dg.asset(**spec)(load)
+    return asset
 
 
 def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -> dg.AssetsDefinition:
@@ -99,28 +101,30 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
         computed, interval = None, None
         try:
             hash_ = check_applied(view, parts.applied)
+            complete("compute", view.name, store=parts.offline, registry=parts.registry)
             clock = parts.settings.clock()
             start, end = (window.start, window.end) if window else (view.start or clock, clock)
             interval = compute.interval_of(view, start, end, clock)
-            computed = compute.stage(view, interval, store=parts.offline, run_id=context.run_id, definition_hash=hash_)
+            computed = compute.stage(
+                view, interval, store=parts.offline, run_id=context.run.run_id, definition_hash=hash_
+            )
             yield from (check_result(result, key) for result in computed.checked.results)
             if not computed.checked.passed:
                 raise compute.refusal(computed)
-        except FeatureStoreError as error:
+        except BaseException as error:
             # Dagster does not call handle_output then.
-            where = parts.registry.record(
-                compute.record_of(
-                    view,
-                    run_id=context.run_id,
-                    started_at=began,
-                    finished_at=datetime.now(UTC),
-                    interval=interval,
-                    computed=computed,
-                    error=error,
-                )
+            where = runs.give_up(
+                view,
+                error,
+                run_id=context.run.run_id,
+                started_at=began,
+                interval=interval,
+                computed=computed,
+                store=parts.offline,
+                registry=parts.registry,
             )
-            if computed is not None and computed.staged:
-                parts.offline.discard(computed.staged)
+            if not isinstance(error, FeatureStoreError):
+                raise
             raise dg.Failure(
                 str(error), metadata={"registry record": f"{parts.registry.url}/{where}"}, allow_retries=False
             ) from error
@@ -150,13 +154,14 @@ def online_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         parts = _parts(context)
         try:
-            check_applied(view, parts.applied)
+            with failure_recorded("materialize", view.name, run_id=context.run.run_id, registry=parts.registry):
+                check_applied(view, parts.applied)
             loaded = runs.materialize(
                 view,
                 store=parts.offline,
                 online=parts.online,
                 registry=parts.registry,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 clock=parts.settings.clock(),
                 full=bool(context.op_execution_context.op_config["full"]),
                 expire=parts.settings.now is None,
@@ -195,24 +200,15 @@ def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
     )
     def build(context: dg.AssetExecutionContext) -> Any:
         parts = _parts(context)
-        began = datetime.now(UTC)
+        began, run_id = datetime.now(UTC), context.run.run_id
         try:
-            hash_ = check_applied(training_set, parts.applied)
-            built = training_sets.stage(
-                training_set, store=parts.offline, run_id=context.run_id, now=began, definition_hash=hash_
-            )
-        except FeatureStoreError as error:
-            parts.registry.record(
-                RunRecord(
-                    kind="training_set",
-                    name=training_set.name,
-                    run_id=context.run_id,
-                    status="failed",
-                    started_at=began,
-                    finished_at=datetime.now(UTC),
-                    error=str(error),
+            with failure_recorded("training_set", training_set.name, run_id=run_id, registry=parts.registry):
+                hash_ = check_applied(training_set, parts.applied)
+                complete("training_set", training_set.name, store=parts.offline, registry=parts.registry)
+                built = training_sets.stage(
+                    training_set, store=parts.offline, run_id=run_id, now=began, definition_hash=hash_
                 )
-            )
+        except FeatureStoreError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         return Staged(work=built, started_at=began)
 

@@ -26,12 +26,13 @@ def build_definitions(
 ) -> dg.Definitions:
     """Assets, checks, the job over all of them, and resources.
 
-    `definitions` is the package (or its catalogue) that holds the views. `overrides` replace parts, for tests:
-    `offline`, `online`, `registry`, and Dagster's `loggers`. Raises DefinitionError.
+    `definitions` is the package (or its catalogue) that holds the views. `overrides` replace parts:
+    the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
+    Dagster's `loggers`. Raises DefinitionError.
     """
     code = definitions if isinstance(definitions, Catalogue) else collect(definitions)
     overrides = overrides or {}
-    google = google_resources(settings)
+    google = google_resources(settings, overrides)
     assets = [
         *(source_asset(source) for source in code.sources.values()),
         *(feature_view_asset(view, code, settings) for view in code.in_order),

@@ -12,11 +12,14 @@ import pandas as pd
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.errors import FeatureStoreError, TableNotFound
+from amora_fs_assets.domain.errors import TableNotFound
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.operations import compute, training_sets
+from amora_fs_assets.operations import compute, runs, training_sets
 from amora_fs_assets.operations.compute import Computed
+from amora_fs_assets.operations.recovery import failure_recorded
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_of, within
 from amora_fs_assets.operations.training_sets import Built
 from amora_fs_assets.orchestration.metadata import lineage_metadata
@@ -44,43 +47,59 @@ class FeatureStoreIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Staged) -> None:
         """Publish in one transaction, and keep the run's record and lineage in the registry."""
-        store, registry = self._parts.offline, self._parts.registry
         work = obj.work
-        if isinstance(work, Built):
-            record = training_sets.publish(
-                work, store=store, registry=registry, now=datetime.now(UTC), started_at=obj.started_at
-            )
-            context.add_output_metadata({"version": work.version, "table": record.details["table"]})
-        else:
-            publication, error = None, None
-            try:
-                publication = compute.publish(work, store=store, now=datetime.now(UTC))
-            except FeatureStoreError as raised:
-                error = raised
-            record = compute.record_of(
-                work.view,
-                run_id=work.run_id,
-                started_at=obj.started_at,
-                finished_at=datetime.now(UTC),
-                interval=work.interval,
-                computed=work,
-                publication=publication,
-                error=error,
-            )
-            where = registry.record(record)
-            context.add_output_metadata(
-                {"registry record": f"{registry.url}/{where}", "clipped rows": record.clipped_rows}
-            )
-            if error is not None:
-                raise error
+        record = self._built(work, obj.started_at) if isinstance(work, Built) else self._computed(work, obj.started_at)
+        where = self._parts.registry.record(record)
         context.add_output_metadata(
             {
                 "dagster/row_count": record.rows,
+                "registry record": f"{self._parts.registry.url}/{where}",
+                **({"interval": str(record.interval), "clipped rows": record.clipped_rows} if record.interval else {}),
+                **record.details,
                 **({"publication": record.sequence} if record.sequence is not None else {}),
                 **lineage_metadata(record.column_lineage, self._parts.code),
             }
         )
-        context.log.info("%s: %s rows published", context.asset_key.to_user_string(), f"{record.rows:,}")
+        done = "checked" if record.sequence is None else "published"
+        context.log.info("%s: %s rows %s", context.asset_key.to_user_string(), f"{record.rows:,}", done)
+
+    def _built(self, work: Built, started_at: datetime) -> RunRecord:
+        store, registry = self._parts.offline, self._parts.registry
+        name = work.training_set.name
+        try:
+            with failure_recorded("training_set", name, run_id=work.run_id, registry=registry):
+                return training_sets.publish(
+                    work, store=store, registry=registry, now=datetime.now(UTC), started_at=started_at
+                )
+        except BaseException:
+            store.discard(work.staged)
+            raise
+
+    def _computed(self, work: Computed, started_at: datetime) -> RunRecord:
+        store, registry = self._parts.offline, self._parts.registry
+        try:
+            publication = compute.publish(work, store=store, now=datetime.now(UTC))
+        except BaseException as error:
+            runs.give_up(
+                work.view,
+                error,
+                run_id=work.run_id,
+                started_at=started_at,
+                interval=work.interval,
+                computed=work,
+                store=store,
+                registry=registry,
+            )
+            raise
+        return compute.record_of(
+            work.view,
+            run_id=work.run_id,
+            started_at=started_at,
+            finished_at=datetime.now(UTC),
+            interval=work.interval,
+            computed=work,
+            publication=publication,
+        )
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The asset's rows: of the partitions asked for, or of the newest version. Raises NotFound errors."""
@@ -115,20 +134,28 @@ class FeatureStoreIOManager(dg.IOManager):
         if context.has_asset_partitions:
             window = context.asset_partitions_time_window
             interval = Interval(window.start, window.end)
-            self._check_published(name, interval)
+            self._check_published(view, interval)
             rows = rows.filter(within(rows[EVENT_TIMESTAMP], interval))
         return rows
 
-    def _check_published(self, name: str, interval: Interval) -> None:
-        """Refuse an interval of which nothing was ever published, rather than give no rows."""
-        published = self._parts.offline.publications(name)
-        overlap = [
-            p for p in published if p.start is None or (p.end and p.start < interval.end and p.end > interval.start)
+    def _check_published(self, view: FeatureView, interval: Interval) -> None:
+        """Refuse an interval of which a period was never published, rather than give fewer rows."""
+        assert view.partitions is not None, "Dagster gives partitions of what is partitioned"
+        published = [
+            Interval(p.start, p.end)
+            for p in self._parts.offline.publications(view.name)
+            if p.start is not None and p.end is not None
         ]
-        if not overlap:
+        missing = [
+            period
+            for period in view.partitions.parts(interval.until(self._parts.settings.clock()))
+            if not any(p.start < period.end and p.end > period.start for p in published)
+        ]
+        if missing:
             raise TableNotFound(
-                f"Feature view '{name}': nothing was published in {interval}. Materialize that partition of "
-                f"asset feature_view/{name}, or `amora-fs compute`."
+                f"{view}: nothing was published in {missing[0]}"
+                f"{f' and {len(missing) - 1} periods more' if missing[1:] else ''}. Materialize these partitions of "
+                f"asset feature_view/{view.name}, or `amora-fs compute`."
             )
 
 

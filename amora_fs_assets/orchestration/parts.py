@@ -48,17 +48,20 @@ def needs_gcs(settings: Settings) -> bool:
     return settings.registry.startswith("gs://")
 
 
-def google_resources(settings: Settings) -> dict[str, Any]:
-    """`bigquery` and `gcs`, as far as the settings need them; importing dagster-gcp takes more than a second."""
+def google_resources(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`bigquery` and `gcs`, as far as the settings need them; importing dagster-gcp takes more than a second.
+
+    A team's own, in `overrides`, take their place.
+    """
     if settings.offline_store != "bigquery" and not needs_gcs(settings):
         return {}
     from amora_fs_assets.orchestration.google import bigquery_resource, gcs_resource
 
     resources: dict[str, Any] = {}
     if settings.offline_store == "bigquery":
-        resources["bigquery"] = bigquery_resource(settings)
+        resources["bigquery"] = overrides.get("bigquery") or bigquery_resource(settings)
     if needs_gcs(settings):
-        resources["gcs"] = gcs_resource(settings)
+        resources["gcs"] = overrides.get("gcs") or gcs_resource(settings)
     return resources
 
 
@@ -71,10 +74,13 @@ def parts_resource(
     @contextmanager
     def feature_store(context: dg.InitResourceContext) -> Iterator[Parts]:
         with ExitStack() as stack:
-            bigquery = None
+            # The resources themselves: as attributes Dagster hands out what they open.
+            own: Mapping[str, Any] = context.resources.original_resource_dict
+            bigquery, gcs = None, None
             if "bigquery" in google and "offline" not in overrides:
-                bigquery = stack.enter_context(context.resources.bigquery.get_client())
-            gcs = context.resources.gcs.get_client() if "gcs" in google and "registry" not in overrides else None
+                bigquery = stack.enter_context(own["bigquery"].get_client())
+            if "gcs" in google and "registry" not in overrides:
+                gcs = own["gcs"].get_client()
             parts = Parts(
                 settings=settings,
                 code=code,

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -18,6 +19,7 @@ import sqlglot
 from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.cloud import bigquery
 from ibis.backends.bigquery.datatypes import BigQuerySchema
+from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 from sqlglot import exp
 
@@ -25,6 +27,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ _PUBLICATION: dict[str, str] = {
 }  # fmt: skip
 _DEADLINE = 600.0  # seconds that a job may take
 _TRIES = 5  # of a publication, when another one came between
+_STAGED_FOR = 7  # days after which BigQuery itself drops what a killed process left
 
 
 class BigQueryOfflineStore:
@@ -76,7 +80,7 @@ class BigQueryOfflineStore:
                 schema = self._client.get_table(table, timeout=_DEADLINE).schema
             except NotFound:
                 return None
-        return dict(BigQuerySchema.to_ibis(schema))
+        return {name: _as_declared(type_) for name, type_ in BigQuerySchema.to_ibis(schema).items()}
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
@@ -91,7 +95,8 @@ class BigQueryOfflineStore:
             for name, frame in (frames or {}).items():
                 loaded[name] = f"{self.dataset}._frame_{uuid.uuid4().hex}"
                 self._load(frame, loaded[name])
-            with self._explained():
+                self._let_expire(loaded[name])
+            with self._explained(query):
                 rows = self._run(_renamed(self.sql(query), loaded))
                 batches = rows.to_arrow_iterable(bqstorage_client=self._storage_client)
                 yield pa.RecordBatchReader.from_batches(
@@ -108,8 +113,9 @@ class BigQueryOfflineStore:
         if isinstance(data, pa.Table):
             self._load(data, staged)
         else:
-            with self._explained():
+            with self._explained(data):
                 self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {self.sql(data)}")
+        self._let_expire(staged)
         return staged
 
     def publish(self, staged: str, draft: Draft) -> Publication:
@@ -120,7 +126,7 @@ class BigQueryOfflineStore:
             self._make_dataset(draft.table.rpartition(".")[0])
             # BigQuery takes no DDL on permanent tables in a transaction.
             self._run(f"CREATE TABLE IF NOT EXISTS {_quoted(self._publications)} ({columns})")
-            self._make_room(draft)
+            self._make_room(staged, draft)
             if _drops(draft):
                 keys = ", ".join(f"{_quoted(c.name)} {_type(c)}" for c in draft.columns if c.name in draft.keys)
                 self._run(f"CREATE TABLE IF NOT EXISTS {_quoted(dropped)} (sequence INT64, {keys})")
@@ -160,7 +166,13 @@ class BigQueryOfflineStore:
         with self._explained():
             self._client.create_dataset(dataset, exists_ok=True, timeout=_DEADLINE)
 
-    def _make_room(self, draft: Draft) -> None:
+    def _let_expire(self, table: str) -> None:
+        with self._explained():
+            found = self._client.get_table(table, timeout=_DEADLINE)
+            found.expires = datetime.now(UTC) + timedelta(days=_STAGED_FOR)
+            self._client.update_table(found, ["expires"], timeout=_DEADLINE)
+
+    def _make_room(self, staged: str, draft: Draft) -> None:
         """Make the table what the draft needs. Raises OfflineStoreError where rows of other types would stay."""
         there = self.columns(draft.table)
         columns = ", ".join(f"{_quoted(column.name)} {_type(column)}" for column in draft.columns)
@@ -179,20 +191,17 @@ class BigQueryOfflineStore:
                 f"Table {draft.table} was there before '{draft.name}' and holds rows of somebody else's. "
                 "Rename the definition, or move that table away."
             )
-        from amora_fs_assets.domain.schema import IBIS_TYPES
-
-        same = all(
-            c.name not in there or there[c.name].copy(nullable=True) == IBIS_TYPES[c.type].copy(nullable=True)
-            for c in draft.columns
-        )
-        if not same:
+        if any(there.get(column.name, IBIS_TYPES[column.type]) != IBIS_TYPES[column.type] for column in draft.columns):
             (remaining,) = self._one(f"SELECT count(*) FROM {_quoted(draft.table)} WHERE NOT ({_within(draft)})")
             if remaining:
                 raise OfflineStoreError(
                     f"Table {draft.table} holds rows of other types than '{draft.name}' has now, and they would stay: "
                     "compute all of it at once, from its start, or rename the view."
                 )
-            self._run(f"DROP TABLE {_quoted(draft.table)}; CREATE {create}")
+            # At once with its new rows: readers see the old table or the new. The publication follows.
+            self._run(
+                f"CREATE OR REPLACE {create} AS SELECT {_values(draft)} FROM {_quoted(staged)} WHERE {_within(draft)}"
+            )
             return
         for column in draft.columns:
             if column.name not in there:
@@ -202,7 +211,6 @@ class BigQueryOfflineStore:
         table, rows, log = _quoted(draft.table), _quoted(staged), _quoted(self._publications)
         within = _within(draft)
         names = ", ".join(_quoted(column.name) for column in draft.columns)
-        values = ", ".join(f"CAST({_quoted(c.name)} AS {_type(c)})" for c in draft.columns)
         keys = ", ".join(map(_quoted, draft.keys))
         next_ = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {log})"
         start, end = (f"TIMESTAMP '{t.isoformat()}'" if t else "NULL" for t in _ends(draft))
@@ -216,7 +224,7 @@ class BigQueryOfflineStore:
             BEGIN TRANSACTION;
             {lost if _drops(draft) else ""}
             DELETE FROM {table} WHERE {within};
-            INSERT INTO {table} ({names}) SELECT {values} FROM {rows} WHERE {within};
+            INSERT INTO {table} ({names}) SELECT {_values(draft)} FROM {rows} WHERE {within};
             INSERT INTO {log} ({", ".join(map(_quoted, _PUBLICATION))})
             SELECT {next_}, @name, @table, {start}, {end}, (SELECT count(*) FROM {rows} WHERE {within}),
                 @run_id, @definition_hash, @schema_hash, @sql_hash, TIMESTAMP '{draft.published_at.isoformat()}';
@@ -237,19 +245,23 @@ class BigQueryOfflineStore:
             else:
                 return
 
+    def _missing(self, query: Table) -> str:
+        """The tables of the query that are not there: where a dataset is missing BigQuery names that alone."""
+        tables = sorted(
+            {f"{t.namespace.database}.{t.name}" for t in query.op().find(UnboundTable) if t.namespace.database}
+        )
+        return ", ".join(table for table in tables if self.columns(table) is None)
+
     def _load(self, rows: pa.Table, table: str) -> None:
         self._make_dataset(table.rpartition(".")[0])
         file = io.BytesIO()
         pyarrow.parquet.write_table(rows, file)
         file.seek(0)
-        schema = [
-            bigquery.SchemaField(f.name, f.field_type, mode=f.mode, fields=f.fields)
-            for f in BigQuerySchema.from_ibis(ibis.Schema.from_pyarrow(rows.schema))
-        ]
+        # The file says the types. Lists are the field's own, not records that hold a field of lists.
         options = bigquery.ParquetOptions()
         options.enable_list_inference = True
         config = bigquery.LoadJobConfig(
-            source_format="PARQUET", write_disposition="WRITE_TRUNCATE", schema=schema, parquet_options=options
+            source_format="PARQUET", write_disposition="WRITE_TRUNCATE", parquet_options=options
         )
         with self._explained():
             self._client.load_table_from_file(file, table, job_config=config, timeout=_DEADLINE).result(
@@ -276,12 +288,13 @@ class BigQueryOfflineStore:
         return values
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, query: Table | None = None) -> Iterator[None]:
         try:
             yield
         except NotFound as error:
+            missing = error.message if query is None else self._missing(query) or error.message
             raise TableNotFound(
-                f"A table is not there yet: {error.message}. Fill it first: `amora-fs compute`, or its asset."
+                f"A table is not there yet: {missing}. Fill it first: `amora-fs compute`, or its asset."
             ) from error
         except GoogleAPIError as error:
             raise OfflineStoreError(f"BigQuery: {error}") from error
@@ -308,6 +321,10 @@ def _ends(draft: Draft) -> tuple[Any, Any]:
     return (None, None) if draft.interval is None else (draft.interval.start, draft.interval.end)
 
 
+def _values(draft: Draft) -> str:
+    return ", ".join(f"CAST({_quoted(c.name)} AS {_type(c)}) AS {_quoted(c.name)}" for c in draft.columns)
+
+
 def _within(draft: Draft) -> str:
     """The condition of rows that the draft replaces: literal bounds, so that partitions are pruned."""
     if draft.interval is None or draft.time is None:
@@ -315,6 +332,15 @@ def _within(draft: Draft) -> str:
     time_ = _quoted(draft.time)
     start, end = draft.interval.start.isoformat(), draft.interval.end.isoformat()
     return f"{time_} >= TIMESTAMP '{start}' AND {time_} < TIMESTAMP '{end}'"
+
+
+def _as_declared(type_: dt.DataType) -> dt.DataType:
+    """BigQuery's timestamps are of microseconds, its columns and items nullable: as Ibis says that elsewhere."""
+    if type_.is_timestamp() and type_.timezone == "UTC":
+        return dt.Timestamp("UTC", 6)
+    if type_.is_array():
+        return dt.Array(_as_declared(type_.value_type))
+    return type_.copy(nullable=True)
 
 
 def _type(column: Column) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -99,7 +100,7 @@ class RedisOnlineStore:
         for rows in _chunks(self._rows(view, batches, cursor, prefix, ttl, fresh=fresh), _BATCH):
             keys = [key for key, _, _ in rows]
             arguments = [part for _, row, expiry in rows for part in (row, expiry)]
-            self._run(lambda client, k=keys, a=arguments: client.register_script(_WRITE)(keys=k, args=a))
+            self._run(partial(_write, keys=keys, arguments=arguments))
             sent += len(rows)
         now = Generation(
             number=number,
@@ -229,6 +230,10 @@ class RedisOnlineStore:
             return "the embedded server's socket"
         parts = urlsplit(self._url)
         return f"{parts.scheme}://{parts.hostname or parts.path}" + (f":{parts.port}" if parts.port else "")
+
+
+def _write(client: redis.Redis, *, keys: list[bytes], arguments: list[Any]) -> None:
+    client.register_script(_WRITE)(keys=keys, args=arguments)
 
 
 def _chunks(items: Iterable[_Result], size: int) -> Iterator[list[_Result]]:

@@ -11,7 +11,7 @@ values             an array, in the order of the view's features
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -103,7 +103,7 @@ def _cells(batch: pa.RecordBatch, column: Column) -> list[Any]:
     return cells
 
 
-_READ = {
+_READ: dict[DataType, Callable[[Any], Any]] = {
     DataType.TIMESTAMP: lambda value: _EPOCH + timedelta(microseconds=value),
     DataType.DATE: lambda value: _FIRST_DAY + timedelta(days=value),
     DataType.DECIMAL: Decimal,

@@ -24,7 +24,7 @@ def test_a_schema_without_the_join_key_is_refused() -> None:
 
     with refused(DefinitionError, "'spending'", "Keyless", "no column 'customer'", "Add the column or drop the entity"):
         FeatureView(
-            "spending", Keyless, [small.customer], [small.orders()], transform=lambda orders: orders, start="2020"
+            "spending", Keyless, [small.customer], [small.orders()], transform=lambda orders: orders, start="2020-01-01"
         )
 
 
@@ -120,6 +120,6 @@ def test_an_unknown_name_gets_the_nearest_as_a_hint() -> None:
 def test_one_name_for_two_things_is_refused() -> None:
     view = small.spending(small.orders())
     with pytest.raises(DefinitionError, match="Rename one"):
-        Catalogue.of([view, FeatureService("spending", [view["amount"]])])
+        Catalogue.of([view, FeatureService("spending", [view.alias("other")])])
     with pytest.raises(DefinitionError, match="defined twice"):
         Catalogue.of([Entity("a", description="x"), Entity("a", description="y")])

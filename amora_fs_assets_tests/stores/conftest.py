@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+
+from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client
@@ -15,12 +17,12 @@ pytest.register_assert_rewrite("amora_fs_assets_tests.stores.object_store_contra
 
 
 @pytest.fixture
-def gcs_client(gcs_emulator: Any) -> Callable[[], Client]:
+def gcs_client(gcs_emulator: GcsEmulator) -> Callable[[], Client]:
     """Makes clients of the emulator: each process needs its own."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud.storage import Client
 
-    return lambda: Client("test", AnonymousCredentials(), client_options={"api_endpoint": str(gcs_emulator)})
+    return lambda: Client("test", AnonymousCredentials(), client_options={"api_endpoint": gcs_emulator.host})
 
 
 @pytest.fixture

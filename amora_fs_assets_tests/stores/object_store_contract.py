@@ -115,7 +115,8 @@ class ObjectStoreContract:
             while left:
                 stored = store.read("count")
                 value = int(stored.data) if stored else 0
-                left -= store.replace("count", str(value + 1).encode(), generation=stored and stored.generation)
+                generation = stored.generation if stored else None
+                left -= store.replace("count", str(value + 1).encode(), generation=generation)
 
         at_once(count, processes)
         stored = open_store().read("count")

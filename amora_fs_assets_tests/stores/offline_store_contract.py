@@ -174,5 +174,5 @@ class OfflineStoreContract:
         ]
         columns = (KEY, TIME, *scalars, *lists)
         full = (1, at(1), *EVERYTHING.values(), *([EVERYTHING[c.type.item]] * 2 for c in lists))
-        self.publish(store, rows(full, columns=columns), columns=columns)  # type: ignore[arg-type]
+        self.publish(store, rows(full, columns=columns), columns=columns)
         assert self.read(store, columns) == [full]

@@ -49,11 +49,12 @@ def test_objects_beside_the_prefix_are_not_seen(gcs_client: MakeClient, bucket: 
 
 def lose_the_answer(store: GcsObjectStore, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], Any]) -> None:
     """Let the next upload arrive and its answer be lost, and do `meanwhile` before the client tries again."""
-    session, lost = store._client._http, []
+    session: Any = store._client._http
+    lost: list[str] = []
     request = session.request
 
     def flaky(method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
-        response = request(method, url, *args, **kwargs)
+        response: requests.Response = request(method, url, *args, **kwargs)
         if method == "POST" and not lost:
             lost.append(url)
             meanwhile()

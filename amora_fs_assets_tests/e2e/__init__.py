@@ -1,0 +1,1 @@
+"""The whole project at once: the demo, its Dagster UI."""

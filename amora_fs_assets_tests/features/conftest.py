@@ -1,0 +1,22 @@
+"""The real flights, weather, planes and airports, loaded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets.operations import sources
+from amora_fs_assets_tests.features.sample import CLOCK
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """The sample, applied, its sources loaded; no view is computed yet."""
+    home: Path = tmp_path_factory.mktemp("sample")
+    store = FeatureStore(Settings(home=home, now=CLOCK))
+    store.apply()
+    for source in store.code.sources.values():
+        sources.load(source, run_id="sample", store=store.offline, registry=store.registry)
+    return store

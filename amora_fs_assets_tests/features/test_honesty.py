@@ -1,0 +1,130 @@
+"""No view of the sample looks into the future, and none depends on how time is cut into intervals."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import duckdb
+import ibis
+import pandas as pd
+import pytest
+from ibis.expr.types import Table
+
+from amora_fs_assets import FeatureStore, FeatureView
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.features import sources
+from amora_fs_assets.features.hours import hour_end, hour_number
+from amora_fs_assets.features.network_load import NetworkLoad
+from amora_fs_assets_tests.features.sample import COMPUTED, assert_same, at, known_at, rows_of
+
+by_name = pytest.mark.parametrize("view", COMPUTED, ids=lambda view: view.name)
+
+
+def additive(view: FeatureView, start: datetime, middle: datetime, end: datetime, store: OfflineStore) -> None:
+    """f([start, end)) is f([start, middle)) and f([middle, end))."""
+    parts = [rows_of(view, start, middle, store), rows_of(view, middle, end, store)]
+    together = pd.concat(parts).sort_values([*view.join_keys, EVENT_TIMESTAMP], ignore_index=True)
+    assert all(len(part) for part in parts)
+    assert_same(together, rows_of(view, start, end, store))
+
+
+@by_name
+@pytest.mark.parametrize(
+    "middle",
+    [at(3, 1), at(3, 1, 12), at(3, 2, 13, 27)],
+    ids=["at the edge of a partition", "on the hour", "within an hour"],
+)
+def test_a_view_is_the_same_however_time_is_cut(view: FeatureView, middle: datetime, sample: FeatureStore) -> None:
+    additive(view, at(2, 26, 7, 30), middle, at(3, 4, 10, 15), sample.offline)
+
+
+@pytest.fixture(scope="module", params=[at(3, 3, 16), at(3, 3, 16, 37)], ids=["on the hour", "within an hour"])
+def then(
+    request: pytest.FixtureRequest, sample: FeatureStore, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[datetime, OfflineStore]:
+    """An instant, and a store that knows what was known then."""
+    return request.param, known_at(request.param, sample, tmp_path_factory.mktemp("then"))
+
+
+def sees_no_future(view: FeatureView, then: tuple[datetime, OfflineStore], sample: FeatureStore) -> None:
+    """The rows up to an instant are the same for who knows what came later."""
+    instant, past = then
+    start, end = instant - timedelta(days=2), instant + timedelta(days=2)
+    later = rows_of(view, start, end, sample.offline)
+    assert_same(
+        rows_of(view, start, instant + timedelta(microseconds=1), past),
+        later[later[EVENT_TIMESTAMP] <= instant].reset_index(drop=True),
+    )
+
+
+@by_name
+def test_a_row_depends_on_nothing_that_was_not_known_at_its_time(
+    view: FeatureView, then: tuple[datetime, OfflineStore], sample: FeatureStore
+) -> None:
+    sees_no_future(view, then, sample)
+
+
+def test_a_view_that_looks_an_hour_ahead_is_found_out(
+    then: tuple[datetime, OfflineStore], sample: FeatureStore
+) -> None:
+    def network_load(flights: Table) -> Table:
+        departed = flights.filter(flights.departed_at.notnull())
+        hourly = departed.group_by(event_timestamp=hour_end(departed.departed_at)).aggregate(n=departed.count())
+        ahead = ibis.range_window(preceding=23, following=1, order_by=hour_number(hourly.event_timestamp))
+        n = hourly.n.sum().over(ahead)
+        return hourly.select("event_timestamp", network_departures_24h=n, network_delay_24h=n * 1.0)
+
+    leaky = FeatureView(
+        "leaky", NetworkLoad, [], [sources.flights], transform=network_load, partitions="month", start="2013-01-01",
+        lookback=timedelta(hours=24),
+    )  # fmt: skip
+    with pytest.raises(AssertionError):
+        sees_no_future(leaky, then, sample)
+
+
+def test_a_view_whose_lookback_is_too_short_is_found_out(sample: FeatureStore) -> None:
+    (network_load,) = [view for view in COMPUTED if view.name == "network_load"]
+    assert network_load.transform is not None
+    short = FeatureView(
+        "short", NetworkLoad, [], [sources.flights], transform=network_load.transform, partitions="month",
+        start="2013-01-01", lookback=timedelta(hours=23),
+    )  # fmt: skip
+    with pytest.raises(AssertionError):
+        additive(short, at(2, 26), at(3, 1), at(3, 4), sample.offline)
+
+
+BRUTE = """
+SELECT count(*) AS n, avg(dep_delay) AS delay FROM raw.flights
+WHERE departed_at >= $from AND departed_at < $to AND ($origin IS NULL OR origin = $origin)
+  AND ($dest IS NULL OR dest = $dest) AND ($tailnum IS NULL OR tailnum = $tailnum)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "window", "count", "mean", "keys"),
+    [
+        ("airport_congestion", timedelta(hours=24), "departures_24h", "delay_24h", {"airport": "origin"}),
+        ("network_load", timedelta(hours=24), "network_departures_24h", "network_delay_24h", {}),
+        (
+            "route_delays",
+            timedelta(days=7),
+            "route_departures_7d",
+            "route_delay_7d",
+            {"origin": "origin", "dest": "dest"},
+        ),
+        ("aircraft_history", timedelta(days=7), "aircraft_departures_7d", "aircraft_delay_7d", {"tailnum": "tailnum"}),
+    ],
+)
+def test_a_trailing_window_crosses_the_edge_of_a_partition(
+    name: str, window: timedelta, count: str, mean: str, keys: dict[str, str], sample: FeatureStore
+) -> None:
+    (view,) = [each for each in COMPUTED if each.name == name]
+    rows = rows_of(view, at(3, 1), at(3, 2), sample.offline).iloc[::97]
+    with duckdb.connect(str(sample.settings.home / "offline.duckdb"), read_only=True) as connection:
+        for row in rows.to_dict("records"):
+            end = row[EVENT_TIMESTAMP].to_pydatetime()
+            asked = {"origin": None, "dest": None, "tailnum": None, "from": end - window, "to": end}
+            asked |= {column: row[key] for key, column in keys.items()}
+            expected = connection.execute(BRUTE, asked).fetchone()
+            assert (row[count], row[mean]) == pytest.approx(expected, rel=1e-9)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.entity import Entity
+from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, Snapshot
-from amora_fs_assets.domain.time import Instant, utc
+from amora_fs_assets.domain.time import Instant, Interval, utc
 from amora_fs_assets.operations.online import EntityRows, OnlineResponse, online_features
 from amora_fs_assets.settings import Settings
 
@@ -147,23 +148,30 @@ class FeatureStore:
     def get_historical_features(
         self,
         features: Features,
-        entity_df: Any,
+        entity_df: Any = None,
         full_feature_names: bool = False,  # noqa: FBT001, FBT002  (Feast's signature)
         known_time: bool = False,  # noqa: FBT001, FBT002
+        *,
+        start: Instant | None = None,
+        end: Instant | None = None,
     ) -> HistoricalFeatures:
-        """The features at each row's event_timestamp, lazily: `.to_df()`, `.to_arrow()`, `.to_sql()`.
+        """The features at each row's event_timestamp, lazily: `.to_df()`, `.to_arrow()`, `.to_table(name)` and others.
 
-        As many rows as `entity_df` has, in its order, its columns untouched. `known_time`: a row counts only from
-        its created_timestamp on. Raises InvalidRequest and NotFound errors.
+        As many rows as `entity_df` has, in its order where it is a frame, its columns untouched. Without it every
+        row of the views in [start, end). `known_time`: a row counts only from its created_timestamp on. Raises
+        InvalidRequest and NotFound errors.
         """
         from amora_fs_assets.operations.historical import historical_features
 
+        if (start is None) != (end is None):
+            raise InvalidRequest("Give both start and end, or entity_df.")
         return historical_features(
             self.registry.catalogue().resolve(features),
             entity_df,
             store=self.offline,
             full_feature_names=full_feature_names,
             known_time=known_time,
+            interval=None if start is None or end is None else Interval(start, end),
         )
 
     def get_online_features(

@@ -12,6 +12,9 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
 
+Compared = list[str]
+_COMPARED: Compared = []
+
 pytest.register_assert_rewrite("amora_fs_assets_tests.operations.cases")
 
 
@@ -32,3 +35,16 @@ def store(tmp_path: Path) -> CountingStore:
     store = CountingStore(tmp_path / "home")
     store.queries = []
     return store
+
+
+@pytest.fixture
+def compared() -> Compared:
+    """What the oracle was compared with, for the end of pytest's report."""
+    return _COMPARED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _COMPARED:
+        terminalreporter.section("point-in-time joins against brute force")
+        for line in _COMPARED:
+            terminalreporter.write_line(line)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from amora_fs_assets.cli_training_sets import training_sets
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.feature_store import DEFINITIONS, FeatureStore
 from amora_fs_assets.settings import Settings
@@ -56,6 +57,8 @@ def main(context: click.Context, definitions: str) -> None:
         FeatureStore(Settings.from_env(), definitions) if context.invoked_subcommand != "demo" else definitions
     )
 
+
+main.add_command(training_sets)
 
 _pick = click.option(
     "--feature-views", "--models", "views", default="", help="Their names, comma-separated; all by default."

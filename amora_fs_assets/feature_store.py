@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.entity import Entity
@@ -21,13 +22,14 @@ from amora_fs_assets.operations.online import EntityRows, OnlineResponse, online
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from amora_fs_assets.operations.definitions import Plan
     from amora_fs_assets.operations.historical import HistoricalFeatures
     from amora_fs_assets.operations.materialize import Materialized
 
 DEFINITIONS = "amora_fs_assets.features"
+LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
 
 
 class FeatureStore:
@@ -192,17 +194,25 @@ class FeatureStore:
             full_feature_names=full_feature_names,
         )
 
-    def load_training_set(self, name: str, version: str | None = None) -> pd.DataFrame:
-        """A training set's rows as it was built, the newest version by default. Raises TrainingSetNotFound."""
-        import pandas as pd
-        import pyarrow as pa
+    def load_training_set(
+        self, name: str, version: str | None = None, *, as_of: Instant | None = None, as_type: LoadedAs = "pandas"
+    ) -> Any:
+        """A training set's rows as they were built: the newest version, that of a name, or the newest of a past time.
 
+        As a pandas frame, an Arrow table, a polars frame or an iterator of Arrow batches (`as_type`). Raises
+        TrainingSetNotFound, and TrainingSetAltered where the rows are gone or no longer those that were built.
+        """
+        from amora_fs_assets.operations.tables import to_pandas, to_polars
         from amora_fs_assets.operations.training_sets import load
 
-        table = load(name, version=version, store=self.offline, registry=self.registry)
-        kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
-        return frame
+        if as_type not in get_args(LoadedAs):
+            raise InvalidRequest(f"as_type is {as_type!r}; it takes {', '.join(get_args(LoadedAs))}.")
+        loaded = load(name, version=version, as_of=as_of, store=self.offline, registry=self.registry)
+        if as_type == "batches":
+            return _batches(loaded)
+        with loaded as batches:
+            rows = batches.read_all()
+        return {"pandas": to_pandas, "arrow": lambda table: table, "polars": to_polars}[as_type](rows)
 
     def list_entities(self) -> list[Entity]:
         """As applied."""
@@ -225,6 +235,18 @@ class FeatureStore:
         return self.registry.catalogue().feature_service(name)
 
 
-def load_training_set(name: str, version: str | None = None, *, settings: Settings | None = None) -> pd.DataFrame:
-    """A training set's rows as it was built, the newest version by default. Raises TrainingSetNotFound."""
-    return FeatureStore(settings).load_training_set(name, version)
+def _batches(loaded: AbstractContextManager[pa.RecordBatchReader]) -> Iterator[pa.RecordBatch]:
+    with loaded as batches:
+        yield from batches
+
+
+def load_training_set(
+    name: str,
+    version: str | None = None,
+    *,
+    as_of: Instant | None = None,
+    as_type: LoadedAs = "pandas",
+    settings: Settings | None = None,
+) -> Any:
+    """A training set's rows as they were built, the newest version by default. See FeatureStore.load_training_set."""
+    return FeatureStore(settings).load_training_set(name, version, as_of=as_of, as_type=as_type)

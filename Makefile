@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators demo demo-gcp-emulated dev stop test test-slow check docs bench clean
+.PHONY: help venv emulators demo demo-gcp-emulated dev stop test test-slow check docs bench bench-historical clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
 
 BIN := .venv/bin
@@ -74,6 +74,9 @@ docs: .venv/.stamp  ## docs/cli.md, from the commands' own help
 bench: .venv/.stamp  ## the main job's numbers, measured on this machine
 	@$(BIN)/python -m benchmarks.main_job
 
+bench-historical: .venv/.stamp  ## training sets beside plain SQL and Feast, which it installs in .venv-feast (15 minutes)
+	@$(BIN)/python -m benchmarks.historical
+
 clean:  ## remove the virtual environments and caches (not .amora_fs, which holds data)
-	rm -rf .venv .venv-bigquery-emulator build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bigquery-emulator .venv-feast .bench build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

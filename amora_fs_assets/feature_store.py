@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.entity import Entity
+from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
@@ -113,7 +114,9 @@ class FeatureStore:
     def materialize(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None
     ) -> dict[str, Materialized]:
-        """Fill the online store anew with each entity's newest row of [start, end]."""
+        """Fill the online store anew with each entity's newest row of [start, end]. Raises InvalidRequest."""
+        if utc(end) < utc(start):
+            raise InvalidRequest(f"materialize: the end, {utc(end).isoformat()}, is before the start. Swap them.")
         return self._materialize(utc(end), feature_views, since=utc(start))
 
     def materialize_incremental(

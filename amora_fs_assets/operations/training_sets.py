@@ -61,16 +61,17 @@ def stage(training_set: TrainingSet, *, store: OfflineStore, run_id: str, now: d
     check_tables(list(read.values()), store)
     inputs = inputs_of(list(read.values()), store)
     query = query_of(training_set, store)
+    columns, lineage = _columns(training_set, query), column_lineage(query, list(read.values()), store)
     return Built(
         training_set=training_set,
         version=f"{now:%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}",
         run_id=run_id,
         definition_hash=definition_hash,
         staged=store.stage(query, name=training_set.name, run_id=run_id),
-        columns=_columns(training_set, query),
+        columns=columns,
         sql=store.sql(query),
         inputs=inputs,
-        lineage=column_lineage(query, list(read.values()), store),
+        lineage=lineage,
     )
 
 

@@ -5,32 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar
 
 import click
 
-from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets import cli_registry
+from amora_fs_assets.cli_shared import explained as _explained
 from amora_fs_assets.feature_store import DEFINITIONS, FeatureStore
 from amora_fs_assets.settings import Settings
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 SAMPLE_CLOCK = "2014-01-01T05:00Z"
 """Where the sample's data end."""
-
-
-def _explained(command: _Command) -> _Command:
-    """Errors of the feature store as one message, without a traceback; exit code 1."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except FeatureStoreError as error:
-            raise click.ClickException(str(error)) from error
-
-    return run  # type: ignore[return-value]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,23 +50,8 @@ def _names(views: str) -> list[str] | None:
     return [name.strip() for name in views.split(",") if name.strip()] or None
 
 
-@main.command()
-@click.pass_obj
-@_explained
-def plan(store: FeatureStore) -> None:
-    """Show what `apply` would change; change nothing."""
-    click.echo(store.plan())
-
-
-@main.command()
-@click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
-@click.pass_obj
-@_explained
-def apply(store: FeatureStore, prune: bool) -> None:  # noqa: FBT001
-    """Make the code's definitions what counts."""
-    click.echo(store.plan(prune=prune))
-    snapshot = store.apply(prune=prune)
-    click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.")
+main.add_command(cli_registry.plan)
+main.add_command(cli_registry.apply)
 
 
 @main.command()

@@ -22,9 +22,9 @@ from amora_fs_assets.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from amora_fs_assets.operations.definitions import Plan
     from amora_fs_assets.operations.historical import HistoricalFeatures
     from amora_fs_assets.operations.materialize import Materialized
+    from amora_fs_assets.operations.plan import Plan
 
 DEFINITIONS = "amora_fs_assets.features"
 
@@ -71,17 +71,30 @@ class FeatureStore:
 
         return collect(self._definitions)
 
-    def plan(self, *, prune: bool = False) -> Plan:
-        """What `apply` would change; changes nothing."""
-        from amora_fs_assets.operations.definitions import plan
+    def plan(self, *, prune: bool = False, scan: bool = False) -> Plan:
+        """What `apply` would change, whom that hits and what is to be computed; changes nothing.
 
-        return plan(self.code, self.registry, prune=prune)
+        With `scan` the offline store is asked how much computing would read: bytes of BigQuery, rows of DuckDB.
+        """
+        from amora_fs_assets.operations.plan import plan, with_scans
 
-    def apply(self, *, prune: bool = False) -> Snapshot:
-        """Make the code's definitions what counts; what is gone from the code stays, unless pruned."""
-        from amora_fs_assets.operations.definitions import apply
+        dataset = self.settings.bigquery_dataset
+        planned = plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
+        if not scan or not planned.recompute:
+            return planned
+        from amora_fs_assets.operations.scan import scans
 
-        return apply(self.code, self.registry, clock=datetime.now(UTC), prune=prune)
+        return with_scans(planned, scans(planned.recompute, self.code, self.offline))
+
+    def apply(self, *, prune: bool = False, allow_breaking: bool = False) -> Snapshot:
+        """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
+
+        Raises BreakingChanges, with nothing changed, unless they are allowed; RegistryConflict where somebody else
+        applied meanwhile.
+        """
+        from amora_fs_assets.operations.definitions import apply_plan
+
+        return apply_plan(self.plan(prune=prune), self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
 
     def compute(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None

@@ -61,6 +61,9 @@ class OfflineStore(Protocol):
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
 
+    def scanned_bytes(self, query: Table) -> int | None:
+        """What running the query would scan, in bytes, without running it; None where the engine does not say."""
+
     def read(
         self, query: Table, frames: Mapping[str, pa.Table] | None = None
     ) -> AbstractContextManager[pa.RecordBatchReader]:

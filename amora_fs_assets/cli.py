@@ -20,9 +20,10 @@ SAMPLE_CLOCK = "2014-01-01T05:00Z"
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="amora-fs-assets")
 @click.option("--definitions", default=DEFINITIONS, show_default=True, help="Package that holds the definitions.")
+@click.option("--as-of", help="Read the registry as of a time, a run or a snapshot: see `amora-fs history`.")
 @click.pass_context
 @_explained
-def main(context: click.Context, definitions: str) -> None:
+def main(context: click.Context, definitions: str, as_of: str | None) -> None:
     """Compute features, bring them online, look at the feature store.
 
     Settings are the environment's AMORA_FS_*; without any, everything is embedded in ./.amora_fs.
@@ -37,7 +38,7 @@ def main(context: click.Context, definitions: str) -> None:
     """  # noqa: D301  (click's own mark)
     sys.path.insert(0, "")  # definitions beside which one stands
     context.obj = (
-        FeatureStore(Settings.from_env(), definitions) if context.invoked_subcommand != "demo" else definitions
+        FeatureStore(Settings.from_env(), definitions, as_of) if context.invoked_subcommand != "demo" else definitions
     )
 
 
@@ -52,6 +53,7 @@ def _names(views: str) -> list[str] | None:
 
 main.add_command(cli_registry.plan)
 main.add_command(cli_registry.apply)
+main.add_command(cli_registry.history)
 
 
 @main.command()

@@ -1,10 +1,12 @@
-"""amora-fs plan, apply: from code to registry."""
+"""amora-fs plan, apply, history: from code to registry, and back in its time."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -58,6 +60,43 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
         click.echo(f"Error: {error}", err=True)
         sys.exit(BREAKING)
     click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.", err=form == "json")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--between", nargs=2, metavar="OLD NEW", help="Only what changed from one state to another.")
+@click.option("--limit", default=20, show_default=True, help="States and runs to show, newest first.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.pass_obj
+@explained
+def history(store: FeatureStore, name: str | None, between: tuple[str, str] | None, limit: int, form: str) -> None:
+    """Show what was applied when, and what that changed; of one NAME also its versions and its runs.
+
+    OLD and NEW are times in ISO 8601, snapshots (their first digits) or ids of runs, as `amora-fs --as-of` takes them.
+    """
+    from amora_fs_assets.operations import history as verb
+    from amora_fs_assets.operations.history_report import changes_table, plain_history, runs_table, versions_table
+    from amora_fs_assets.operations.plan_report import plain_change
+
+    if between:
+        changes = verb.between(store.registry, *between)
+        shown = [plain_change(change) for change in changes if name in (None, change.name)]
+        _print(shown, form, lambda: [changes_table(shown)])
+        return
+    versions = list(islice(verb.versions(store.registry, name), limit))
+    runs = [] if name is None else list(store.registry.records(name, limit=limit))
+    _print(plain_history(versions, runs), form, lambda: [versions_table(versions), runs_table(runs)])
+
+
+def _print(plain: Any, form: str, tables: Callable[[], list[Any]]) -> None:
+    from rich.console import Console
+
+    if form == "json":
+        click.echo(json.dumps(plain, indent=2))
+    else:
+        for table in tables():
+            if table.row_count:
+                Console().print(table)
 
 
 def _show(planned: Plan, form: str) -> None:

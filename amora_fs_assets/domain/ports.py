@@ -61,6 +61,9 @@ class OfflineStore(Protocol):
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
 
+    def scanned_bytes(self, query: Table) -> int | None:
+        """What running the query would scan, in bytes, without running it; None where the engine does not say."""
+
     def read(
         self, query: Table, frames: Mapping[str, pa.Table] | None = None
     ) -> AbstractContextManager[pa.RecordBatchReader]:
@@ -191,11 +194,29 @@ class Registry(Protocol):
     def apply(self, catalogue: Catalogue, *, parent: str | None, clock: datetime) -> Snapshot:
         """Make `catalogue` what counts, if the head is still the snapshot `parent`. Raises RegistryConflict."""
 
+    def history(self) -> Iterator[Snapshot]:
+        """The head, its parent, and so on to the first apply, each read when it is asked for."""
+
+    def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
+        """What a snapshot holds."""
+
     def record(self, run: RunRecord) -> str:
         """Keep a run's record, for good; the name of its object. Recording the same again changes nothing."""
 
-    def records(self, name: str | None = None, *, limit: int | None = None) -> Iterator[RunRecord]:
-        """The records of one view, source or training set, or of all; newest first."""
+    def records(
+        self,
+        name: str | None = None,
+        *,
+        kind: str | None = None,
+        run_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[RunRecord]:
+        """The records of one view, source or training set, or of all; newest first.
+
+        Of one kind, of one run, started in [since, until), where that is said.
+        """
 
     def put_manifest(self, name: str, version: str, manifest: dict[str, Any]) -> str:
         """Keep what a version of a training set was made from, for good; the name of its object.

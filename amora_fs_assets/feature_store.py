@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.entity import Entity
@@ -16,7 +16,8 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, Snapshot
 from amora_fs_assets.domain.time import Instant, utc
-from amora_fs_assets.operations.online import EntityRows, OnlineResponse, online_features
+from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
+from amora_fs_assets.operations.served import ServedCatalogue
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +43,17 @@ class FeatureStore:
     def __init__(self, settings: Settings | None = None, definitions: str | ModuleType = DEFINITIONS) -> None:
         self.settings = settings or Settings.from_env()
         self._definitions = definitions
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections back, and the lease on the embedded server. What is asked afterwards connects anew."""
+        if "online" in vars(self):
+            self.online.close()
 
     @cached_property
     def registry(self) -> Registry:
@@ -171,18 +183,37 @@ class FeatureStore:
         features: Features,
         entity_rows: EntityRows,
         full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *,
+        timeout: float | None = None,
     ) -> OnlineResponse:
         """The newest values of each entity row: a list of dicts, or a dict of columns. Rows come as asked for.
 
-        Raises InvalidRequest, NotFound errors, and OnlineStoreUnavailable where Redis is out of reach.
+        Costs one round trip, of at most `timeout` [s]. Raises InvalidRequest, NotFound errors, and
+        OnlineStoreUnavailable where Redis is out of reach.
         """
-        return online_features(
-            self.registry.catalogue().resolve(features),
-            entity_rows,
-            online=self.online,
-            clock=self.settings.clock(),
-            full_feature_names=full_feature_names,
-        )
+        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        asked, requests = plan.requests(entity_rows)
+        return plan.response(asked, self.online.read(requests, timeout=timeout), self.settings.clock())
+
+    async def get_online_features_async(
+        self,
+        features: Features,
+        entity_rows: EntityRows,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *,
+        timeout: float | None = None,
+    ) -> OnlineResponse:
+        """As `get_online_features`, without blocking the event loop."""
+        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        asked, requests = plan.requests(entity_rows)
+        return plan.response(asked, await self.online.read_async(requests, timeout=timeout), self.settings.clock())
+
+    def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
+        return self._served.plan(features, full_feature_names=full_feature_names)
+
+    @cached_property
+    def _served(self) -> ServedCatalogue:
+        return ServedCatalogue(self.registry)
 
     def load_training_set(self, name: str, version: str | None = None) -> pd.DataFrame:
         """A training set's rows as it was built, the newest version by default. Raises TrainingSetNotFound."""

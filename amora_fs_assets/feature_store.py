@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.entity import Entity
@@ -17,7 +17,8 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, Snapshot
 from amora_fs_assets.domain.time import Instant, utc
-from amora_fs_assets.operations.online import EntityRows, OnlineResponse, online_features
+from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
+from amora_fs_assets.operations.served import ServedCatalogue
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ class FeatureStore:
         self.as_of = as_of
         self._definitions = definitions
         self._versions: dict[tuple[str, str], FeatureService] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections back, and the lease on the embedded server. What is asked afterwards connects anew."""
+        if "online" in vars(self):
+            self.online.close()
 
     @cached_property
     def registry(self) -> Registry:
@@ -192,7 +204,7 @@ class FeatureStore:
         from amora_fs_assets.operations.historical import historical_features
 
         return historical_features(
-            self._resolve(features),
+            self._resolve(features, self.registry.catalogue()),
             entity_df,
             store=self.offline,
             full_feature_names=full_feature_names,
@@ -204,18 +216,37 @@ class FeatureStore:
         features: Features,
         entity_rows: EntityRows,
         full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *,
+        timeout: float | None = None,
     ) -> OnlineResponse:
         """The newest values of each entity row: a list of dicts, or a dict of columns. Rows come as asked for.
 
-        Raises InvalidRequest, NotFound errors, and OnlineStoreUnavailable where Redis is out of reach.
+        Costs one round trip, of at most `timeout` [s]. Raises InvalidRequest, NotFound errors, and
+        OnlineStoreUnavailable where Redis is out of reach.
         """
-        return online_features(
-            self._resolve(features),
-            entity_rows,
-            online=self.online,
-            clock=self.settings.clock(),
-            full_feature_names=full_feature_names,
-        )
+        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        asked, requests = plan.requests(entity_rows)
+        return plan.response(asked, self.online.read(requests, timeout=timeout), self.settings.clock())
+
+    async def get_online_features_async(
+        self,
+        features: Features,
+        entity_rows: EntityRows,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *,
+        timeout: float | None = None,
+    ) -> OnlineResponse:
+        """As `get_online_features`, without blocking the event loop."""
+        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        asked, requests = plan.requests(entity_rows)
+        return plan.response(asked, await self.online.read_async(requests, timeout=timeout), self.settings.clock())
+
+    def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
+        return self._served.plan(features, full_feature_names=full_feature_names)
+
+    @cached_property
+    def _served(self) -> ServedCatalogue:
+        return ServedCatalogue(self.registry, self._resolve)
 
     def load_training_set(self, name: str, version: str | None = None) -> pd.DataFrame:
         """A training set's rows as it was built, the newest version by default. Raises TrainingSetNotFound."""
@@ -229,9 +260,8 @@ class FeatureStore:
         frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
         return frame
 
-    def _resolve(self, features: Features) -> FeatureService:
+    def _resolve(self, features: Features, catalogue: Catalogue) -> FeatureService:
         """The service that is meant: `"name@version"` is the one that a model was trained with."""
-        catalogue = self.registry.catalogue()
         name, at, version = features.partition("@") if isinstance(features, str) else ("", "", "")
         if not at:
             return catalogue.resolve(features)
@@ -264,7 +294,7 @@ class FeatureStore:
 
     def get_feature_service(self, name: str, version: str | None = None) -> FeatureService:
         """As applied, or as it was in that version; every view is a service too. Raises FeatureServiceNotFound."""
-        return self._resolve(name if version is None else f"{name}@{version}")
+        return self._resolve(name if version is None else f"{name}@{version}", self.registry.catalogue())
 
 
 def load_training_set(name: str, version: str | None = None, *, settings: Settings | None = None) -> pd.DataFrame:

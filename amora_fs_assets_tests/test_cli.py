@@ -73,7 +73,8 @@ def test_help_says_what_a_command_does_with_an_example(name: str) -> None:
 
 
 def test_plan_changes_nothing_and_apply_does(amora_fs: Shell) -> None:
-    assert "+ feature view 'spending'" in said(amora_fs("plan"))
+    planned = amora_fs("plan")
+    assert (planned.exit_code, "+ feature view 'spending'" in planned.output) == (2, True)
     assert "+ feature view 'spending'" in said(amora_fs("apply"))
     assert re.search(r"Registry .*home/registry is at [0-9a-f]{12}\.", said(amora_fs("apply")))
     assert said(amora_fs("plan")) == "No changes.\n"

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets import cli_registry
+from amora_fs_assets.cli_shared import examples, explained
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import entities
 from amora_fs_assets.domain.time import utc
@@ -23,7 +23,6 @@ from amora_fs_assets.settings import Settings
 if TYPE_CHECKING:
     from amora_fs_assets.operations.materialize import Materialized
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 SAMPLE_CLOCK = "2014-01-01T05:00Z"
 """Where the sample's data end."""
 
@@ -36,28 +35,9 @@ def _time(value: str) -> datetime:
         raise click.BadParameter(f"{value!r} is not a time. Write 2013-01-01, or 2013-01-01T05:00Z.") from None
 
 
-def _examples(*commands: str) -> str:
-    """The end of a command's help."""
-    lines = "\n".join(f"  amora-fs {command}" for command in commands)
-    return f"\b\nExample{'s' * (len(commands) > 1)}:\n{lines}"
-
-
-def _explained(command: _Command) -> _Command:
-    """Errors of the feature store as one message, without a traceback; exit code 1."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except FeatureStoreError as error:
-            raise click.ClickException(str(error)) from error
-
-    return run  # type: ignore[return-value]
-
-
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_examples(
+    epilog=examples(
         "demo",
         "apply",
         "compute 2013-01-01 2013-02-01 --feature-views carrier_punctuality",
@@ -67,16 +47,20 @@ def _explained(command: _Command) -> _Command:
 )
 @click.version_option(package_name="amora-fs-assets")
 @click.option("--definitions", default=DEFINITIONS, show_default=True, help="Package that holds the definitions.")
+@click.option("--as-of", help="Read the registry as of a time, a run or a snapshot: see `amora-fs history`.")
 @click.pass_context
-@_explained
-def main(context: click.Context, definitions: str) -> None:
+@explained
+def main(context: click.Context, definitions: str, as_of: str | None) -> None:
     """Compute features, bring them online, look at the feature store.
 
     Settings are the environment's AMORA_FS_*; without any, everything is embedded in ./.amora_fs.
     """
     sys.path.insert(0, "")  # definitions beside which one stands
-    context.obj = FeatureStore(Settings.from_env(), definitions)
+    context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
 
+
+for _command in (cli_registry.plan, cli_registry.apply, cli_registry.history):
+    main.add_command(_command)
 
 _pick = click.option(
     "--feature-views", "--models", "views", default="", help="Their names, comma-separated; all by default."
@@ -97,27 +81,8 @@ def _working(what: str) -> AbstractContextManager[Any]:
     return Console(stderr=True).status(f"{what} ...")
 
 
-@main.command(epilog=_examples("plan", "--definitions shop.features plan"))
-@click.pass_obj
-@_explained
-def plan(store: FeatureStore) -> None:
-    """Show what `apply` would change; change nothing."""
-    click.echo(store.plan())
-
-
-@main.command(epilog=_examples("apply", "apply --prune"))
-@click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
-@click.pass_obj
-@_explained
-def apply(store: FeatureStore, *, prune: bool) -> None:
-    """Make the code's definitions what counts."""
-    click.echo(store.plan(prune=prune))
-    snapshot = store.apply(prune=prune)
-    click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.")
-
-
 @main.command(
-    epilog=_examples(
+    epilog=examples(
         "compute 2013-01-01 2013-02-01",
         "compute 2013-01-01 2013-01-01T12:00Z --feature-views carrier_punctuality,network_load",
     )
@@ -126,7 +91,7 @@ def apply(store: FeatureStore, *, prune: bool) -> None:
 @click.argument("end", type=_time)
 @_pick
 @click.pass_obj
-@_explained
+@explained
 def compute(store: FeatureStore, start: datetime, end: datetime, views: str) -> None:
     """Compute [START, END) of feature views: sources -> checks -> offline store."""
     picked = {store.code.feature_view(name).name for name in _names(views, store.code.feature_views)}
@@ -139,13 +104,13 @@ def compute(store: FeatureStore, start: datetime, end: datetime, views: str) -> 
 
 
 @main.command(
-    epilog=_examples("materialize 2013-01-01 2014-01-01", "materialize 2013-12-01 2014-01-01 --models route_delays")
+    epilog=examples("materialize 2013-01-01 2014-01-01", "materialize 2013-12-01 2014-01-01 --models route_delays")
 )
 @click.argument("start", type=_time)
 @click.argument("end", type=_time)
 @_pick
 @click.pass_obj
-@_explained
+@explained
 def materialize(store: FeatureStore, start: datetime, end: datetime, views: str) -> None:
     """Fill the online store anew with each entity's newest row of [START, END]."""
     _bring_online(store, views, lambda names: store.materialize(start, end, names))
@@ -153,12 +118,12 @@ def materialize(store: FeatureStore, start: datetime, end: datetime, views: str)
 
 @main.command(
     "materialize-incremental",
-    epilog=_examples("materialize-incremental", "materialize-incremental 2013-06-01 --feature-views route_delays"),
+    epilog=examples("materialize-incremental", "materialize-incremental 2013-06-01 --feature-views route_delays"),
 )
 @click.argument("end", required=False, type=_time)
 @_pick
 @click.pass_obj
-@_explained
+@explained
 def materialize_incremental(store: FeatureStore, end: datetime | None, views: str) -> None:
     """Bring the online store up to END, now by default: what was published since, and rows whose time has come."""
     _bring_online(store, views, lambda names: store.materialize_incremental(end, names))
@@ -172,9 +137,9 @@ def _bring_online(store: FeatureStore, views: str, load: Callable[[list[str]], d
         click.echo(f"{name}: {entities(loaded.rows)} written")
 
 
-@main.command(epilog=_examples("status"))
+@main.command(epilog=examples("status"))
 @click.pass_obj
-@_explained
+@explained
 def status(store: FeatureStore) -> None:
     """Show each feature view's last publication and its state online."""
     from rich.console import Console
@@ -201,9 +166,9 @@ def status(store: FeatureStore) -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-@main.command(epilog=_examples("stop"))
+@main.command(epilog=examples("stop"))
 @click.pass_obj
-@_explained
+@explained
 def stop(store: FeatureStore) -> None:
     """Stop the embedded online server; its data stay."""
     from amora_fs_assets.stores.embedded_server import stop as stop_server
@@ -211,9 +176,9 @@ def stop(store: FeatureStore) -> None:
     click.echo("Stopped." if stop_server(store.settings.home) else "No embedded server was running.")
 
 
-@main.command(epilog=_examples("demo", "demo --until 2013-02-10"))
+@main.command(epilog=examples("demo", "demo --until 2013-02-10"))
 @click.option("--until", type=_time, help="Stop the clock here; by default where 2013 ends in New York.")
-@_explained
+@explained
 def demo(until: datetime | None) -> None:
     """Run the sample through everything: a year of flights, its training set, features online."""
     from amora_fs_assets.demo import run

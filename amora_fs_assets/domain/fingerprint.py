@@ -31,8 +31,7 @@ def function_hash(function: Callable[..., Any]) -> str:
     Follows the functions and simple constants of the same top-level package that it refers to. Comments,
     docstrings, line numbers and formatting do not count.
     """
-    parts = dict(_used(function, _package(function), set()))
-    return content_hash(parts)
+    return content_hash(list(_used(function, _package(function), set())))
 
 
 def _package(function: Callable[..., Any]) -> str:
@@ -45,8 +44,9 @@ def _used(function: Callable[..., Any], package: str, seen: set[str]) -> Iterato
         return
     seen.add(name)
     yield name, _normal_form(function)
-    values = inspect.getclosurevars(function)
-    named = {**values.nonlocals, **{n: v for n, v in values.globals.items() if n in _names(function.__code__)}}
+    # Not getclosurevars' globals, which miss what comprehensions and lambdas within refer to.
+    known = {name: value for name, value in function.__globals__.items() if name in _names(function.__code__)}
+    named = {**known, **inspect.getclosurevars(function).nonlocals}
     for used, value in sorted(named.items()):
         if isinstance(value, FunctionType) and _package(value) == package:
             yield from _used(value, package, seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,6 +61,9 @@ class OfflineStore(Protocol):
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
 
+    def scanned_bytes(self, query: Table) -> int | None:
+        """What running the query would scan, in bytes, without running it; None where the engine does not say."""
+
     def read(
         self, query: Table, frames: Mapping[str, pa.Table] | None = None
     ) -> AbstractContextManager[pa.RecordBatchReader]:
@@ -97,25 +100,78 @@ class Generation:
 
     number: int
     schema_hash: str
+    keys: tuple[tuple[str, str], ...]  # names and types of the join keys
+    features: tuple[tuple[str, str], ...]  # and of the features, in the order in which rows hold them
     cursor: int  # the newest publication sequence that it has seen
     clock: datetime  # rows with event_timestamp up to here are in it
     loaded_at: datetime
+    prefix: str  # of its rows' keys
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnlineRow:
-    """The newest values of one entity. Times in microseconds since 1970, UTC."""
+class Filling:
+    """A generation that is being filled, or was when its process died."""
 
-    event_timestamp: int
-    created_timestamp: int | None
-    values: tuple[Any, ...]  # in the order of the view's features
+    number: int
+    prefix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewState:
+    """What the online store knows of a view."""
+
+    live: int = 0  # number of the generation that readers see; 0: never loaded
+    pinned: bool = False  # by a rollback: loads go on in the newest generation, readers stay
+    generations: tuple[Generation, ...] = ()  # complete ones, oldest first
+    filling: tuple[Filling, ...] = ()
+
+    @property
+    def seen(self) -> Generation | None:
+        """The generation that readers see."""
+        return next((each for each in self.generations if each.number == self.live), None)
+
+    @property
+    def newest(self) -> Generation | None:
+        """The generation that loads go on with."""
+        return self.generations[-1] if self.generations else None
+
+
+NEVER = -(2**63)
+"""The event_timestamp of a row that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRows:
+    """Rows of one view by column, in the order asked for. Times in microseconds since 1970, UTC."""
+
+    event_timestamps: Sequence[int]  # NEVER where there is no row
+    created_timestamps: Sequence[int | None]
+    columns: Mapping[str, Sequence[Any]]  # of the features that are online
+    complete: bool  # every row is there, and no value is null
+
+
+Key = tuple[Any, ...]
+"""An entity: the values of a view's join keys, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRequest:
+    """Keys of one view, by column; where one of an entity's values is null, the entity is not found."""
+
+    view: FeatureView
+    keys: Sequence[Sequence[Any]]  # a column of values for each join key
+    count: int  # of entities
 
 
 class OnlineStore(Protocol):
     """Newest values by entity. Every method raises OnlineStoreUnavailable where the server cannot be reached."""
 
     def generation(self, view: FeatureView) -> Generation | None:
-        """The generation that readers see; None where the view was never loaded."""
+        """The generation that loads go on with, the newest complete one; None where the view was never loaded."""
+
+    def state(self, name: str) -> ViewState:
+        """All generations of the view of that name, and which one readers see."""
 
     def load(
         self,
@@ -126,22 +182,39 @@ class OnlineStore(Protocol):
         clock: datetime,
         new_generation: bool,
         expire: bool = True,
+        check: Callable[[Callable[[Sequence[Key]], OnlineRows]], None] | None = None,
     ) -> int:
         """Write rows (the view's `row_columns`) and return how many were sent.
 
         A row without event_timestamp is a tombstone: its key has no value any more. With `new_generation` the rows
-        are all there is, and readers see them only once all are written; otherwise they go into the live one.
-        A write of a publication sequence at or below the stored one changes nothing.
-        `expire` lets the server collect rows a day after event_timestamp + ttl; not under a fixed clock.
+        are all there is, and readers see them only once all are written and `check`, which gets a function to read
+        them with, has raised nothing; otherwise they go into the newest generation. A row of a lower publication
+        sequence than the stored one's, or of the same one and older, changes nothing; neither does a load that
+        knows less than the generation. `expire` lets the server collect rows a day after event_timestamp + ttl; not
+        under a fixed clock.
         """
 
-    def read(
-        self, requests: Sequence[tuple[FeatureView, Sequence[tuple[Any, ...] | None]]]
-    ) -> list[list[OnlineRow | None]]:
-        """For each view and each tuple of join key values its row, all in one round trip; None where there is none.
+    def push(self, view: FeatureView, batch: pa.RecordBatch, *, sequence: int | None, expire: bool = True) -> int:
+        """Write rows that are newer than what is there, in every generation; how many were in the one readers see.
 
-        None for a key (one of its values is null) gives None.
+        `sequence` is the publication that holds them too; None where none does. Raises OnlineStoreError where the
+        view was never loaded or holds other columns.
         """
+
+    def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
+        """For each request its rows, all in one round trip. Raises OnlineStoreUnavailable after `timeout` [s]."""
+
+    async def read_async(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
+        """As `read`."""
+
+    def rollback(self, name: str, to: int | None = None) -> Generation:
+        """Let readers see generation `to`, the one before theirs by default, until unpinned.
+
+        Raises OnlineStoreError where it is not there any more.
+        """
+
+    def unpin(self, name: str) -> Generation:
+        """Let readers see the newest generation again. Raises OnlineStoreError where the view was never loaded."""
 
     def close(self) -> None:
         """Give connections back."""
@@ -191,11 +264,29 @@ class Registry(Protocol):
     def apply(self, catalogue: Catalogue, *, parent: str | None, clock: datetime) -> Snapshot:
         """Make `catalogue` what counts, if the head is still the snapshot `parent`. Raises RegistryConflict."""
 
+    def history(self) -> Iterator[Snapshot]:
+        """The head, its parent, and so on to the first apply, each read when it is asked for."""
+
+    def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
+        """What a snapshot holds."""
+
     def record(self, run: RunRecord) -> str:
         """Keep a run's record, for good; the name of its object. Recording the same again changes nothing."""
 
-    def records(self, name: str | None = None, *, limit: int | None = None) -> Iterator[RunRecord]:
-        """The records of one view, source or training set, or of all; newest first."""
+    def records(
+        self,
+        name: str | None = None,
+        *,
+        kind: str | None = None,
+        run_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[RunRecord]:
+        """The records of one view, source or training set, or of all; newest first.
+
+        Of one kind, of one run, started in [since, until), where that is said.
+        """
 
     def put_manifest(self, name: str, version: str, manifest: dict[str, Any]) -> str:
         """Keep what a version of a training set was made from, for good; the name of its object.

@@ -12,10 +12,10 @@ from pandera.api.ibis.types import IbisData
 
 
 def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
-    """For each row of `table` whether it keeps `check`; a null keeps it, where the check ignores nulls.
+    """For each row of `table` whether it keeps `check`, never null; a null keeps it, where the check ignores nulls.
 
     `column` is None for a check of whole rows. Raises whatever the check's function raises on an Ibis table that
-    cannot be executed, and TypeError where it returns no truth value: such a check cannot be pushed down.
+    cannot be executed, and TypeError where it returns no truth value per row: such a check cannot be pushed down.
     """
     result = check._check_fn(IbisData(table, column), **check._check_kwargs)
     if isinstance(result, ir.Table):  # Pandera's own checks return a projection of truth values
@@ -24,8 +24,9 @@ def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
         raise TypeError("it returned True or False rather than an expression over the rows")
     else:
         kept = result
-    if not isinstance(kept, ir.BooleanValue):
+    if not isinstance(kept, ir.BooleanColumn):
         raise TypeError(f"it returned {type(kept).__name__} rather than a truth value per row")
     if check.ignore_na and column is not None:
         kept = kept | table[column].isnull()
-    return kept
+    # Whether a null ignores a check of whole rows is decided by what the check makes of it.
+    return cast("ir.BooleanValue", kept.fill_null(bool(check.ignore_na)))

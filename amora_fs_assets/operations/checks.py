@@ -86,7 +86,8 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
         failing: tuple[dict[str, Any], ...] = ()
         if any(rule.failed_rows for rule in found):
             if name == UNIQUE_KEY:
-                bad = rows.filter(inside).semi_join(duplicates, _same_key(view))
+                those = rows.filter(inside)
+                bad = those.semi_join(duplicates, [those[k].identical_to(duplicates[k]) for k in _key(view)])
             else:
                 failed = [
                     r.broken
@@ -107,9 +108,9 @@ def _rules(view: FeatureView, rows: Table) -> Iterator[_Rule]:
             yield _Rule(column.name, "not null", rows[column.name].isnull())
         declared = schema.columns[column.name].checks if schema and column.name in schema.columns else []
         for check_, rule in zip(declared, column.rules, strict=True):
-            yield _Rule(column.name, str(rule), ~keeps(check_, rows, column.name).fill_null(False))
+            yield _Rule(column.name, str(rule), ~keeps(check_, rows, column.name))
     for check_ in schema.checks if schema else []:
-        yield _Rule(ROWS, str(check_.name), ~keeps(check_, rows, None).fill_null(False))
+        yield _Rule(ROWS, str(check_.name), ~keeps(check_, rows, None))
 
 
 def _key(view: FeatureView) -> list[str]:
@@ -120,13 +121,6 @@ def _key(view: FeatureView) -> list[str]:
 def _duplicates(view: FeatureView, rows: Table) -> Table:
     counted = rows.group_by(_key(view)).aggregate(n=lambda t: t.count())
     return counted.filter(counted.n > 1)
-
-
-def _same_key(view: FeatureView) -> list[Any]:
-    return [
-        (lambda left, right, name=name: left[name].identical_to(right[name])) if name == CREATED_TIMESTAMP else name
-        for name in _key(view)
-    ]
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

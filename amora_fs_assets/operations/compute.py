@@ -111,7 +111,7 @@ def _widens(value: object, type_: str) -> bool:
     if kind.is_decimal() and type_.startswith("decimal"):
         return (kind.scale or 0) <= 9 and (kind.precision or 99) - (kind.scale or 0) <= 29
     if kind.is_integer():
-        return (type_ == "int64" and kind != "uint64") or (type_ == "float64" and kind.nbytes < 8)
+        return (type_ == "int64" and not kind.is_uint64()) or (type_ == "float64" and kind.nbytes < 8)
     return bool(kind.is_floating() and type_ == "float64")
 
 

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -49,6 +50,7 @@ _PUBLICATION: dict[str, str] = {
 }  # fmt: skip
 _DEADLINE = 600.0  # seconds that a job may take
 _TRIES = 5  # of a publication, when another one came between
+_STAGED_FOR = 7  # days after which BigQuery itself drops what a killed process left
 
 
 class BigQueryOfflineStore:
@@ -84,6 +86,13 @@ class BigQueryOfflineStore:
         """The SQL that `read` and `stage` run for the query."""
         return str(ibis.to_sql(query, dialect="bigquery"))
 
+    def scanned_bytes(self, query: Table) -> int | None:
+        """What running the query would scan, in bytes, by BigQuery's own dry run, which costs nothing."""
+        config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+        with self._explained(query):
+            job = self._client.query(self.sql(query), job_config=config, location=self._location, timeout=_DEADLINE)
+            return int(job.total_bytes_processed)
+
     @contextmanager
     def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
         """The query's rows, streamed."""
@@ -93,6 +102,7 @@ class BigQueryOfflineStore:
             for name, frame in (frames or {}).items():
                 loaded[name] = f"{self.dataset}._frame_{uuid.uuid4().hex}"
                 self._load(frame, loaded[name])
+                self._let_expire(loaded[name])
             with self._explained(query):
                 rows = self._run(_renamed(self.sql(query), loaded))
                 batches = rows.to_arrow_iterable(bqstorage_client=self._storage_client)
@@ -112,6 +122,7 @@ class BigQueryOfflineStore:
         else:
             with self._explained(data):
                 self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {self.sql(data)}")
+        self._let_expire(staged)
         return staged
 
     def publish(self, staged: str, draft: Draft) -> Publication:
@@ -122,7 +133,7 @@ class BigQueryOfflineStore:
             self._make_dataset(draft.table.rpartition(".")[0])
             # BigQuery takes no DDL on permanent tables in a transaction.
             self._run(f"CREATE TABLE IF NOT EXISTS {_quoted(self._publications)} ({columns})")
-            self._make_room(draft)
+            self._make_room(staged, draft)
             if _drops(draft):
                 keys = ", ".join(f"{_quoted(c.name)} {_type(c)}" for c in draft.columns if c.name in draft.keys)
                 self._run(f"CREATE TABLE IF NOT EXISTS {_quoted(dropped)} (sequence INT64, {keys})")
@@ -162,7 +173,13 @@ class BigQueryOfflineStore:
         with self._explained():
             self._client.create_dataset(dataset, exists_ok=True, timeout=_DEADLINE)
 
-    def _make_room(self, draft: Draft) -> None:
+    def _let_expire(self, table: str) -> None:
+        with self._explained():
+            found = self._client.get_table(table, timeout=_DEADLINE)
+            found.expires = datetime.now(UTC) + timedelta(days=_STAGED_FOR)
+            self._client.update_table(found, ["expires"], timeout=_DEADLINE)
+
+    def _make_room(self, staged: str, draft: Draft) -> None:
         """Make the table what the draft needs. Raises OfflineStoreError where rows of other types would stay."""
         there = self.columns(draft.table)
         columns = ", ".join(f"{_quoted(column.name)} {_type(column)}" for column in draft.columns)
@@ -188,7 +205,10 @@ class BigQueryOfflineStore:
                     f"Table {draft.table} holds rows of other types than '{draft.name}' has now, and they would stay: "
                     "compute all of it at once, from its start, or rename the view."
                 )
-            self._run(f"DROP TABLE {_quoted(draft.table)}; CREATE {create}")
+            # At once with its new rows: readers see the old table or the new. The publication follows.
+            self._run(
+                f"CREATE OR REPLACE {create} AS SELECT {_values(draft)} FROM {_quoted(staged)} WHERE {_within(draft)}"
+            )
             return
         for column in draft.columns:
             if column.name not in there:
@@ -198,7 +218,6 @@ class BigQueryOfflineStore:
         table, rows, log = _quoted(draft.table), _quoted(staged), _quoted(self._publications)
         within = _within(draft)
         names = ", ".join(_quoted(column.name) for column in draft.columns)
-        values = ", ".join(f"CAST({_quoted(c.name)} AS {_type(c)})" for c in draft.columns)
         keys = ", ".join(map(_quoted, draft.keys))
         next_ = f"(SELECT coalesce(max(sequence), 0) + 1 FROM {log})"
         start, end = (f"TIMESTAMP '{t.isoformat()}'" if t else "NULL" for t in _ends(draft))
@@ -212,7 +231,7 @@ class BigQueryOfflineStore:
             BEGIN TRANSACTION;
             {lost if _drops(draft) else ""}
             DELETE FROM {table} WHERE {within};
-            INSERT INTO {table} ({names}) SELECT {values} FROM {rows} WHERE {within};
+            INSERT INTO {table} ({names}) SELECT {_values(draft)} FROM {rows} WHERE {within};
             INSERT INTO {log} ({", ".join(map(_quoted, _PUBLICATION))})
             SELECT {next_}, @name, @table, {start}, {end}, (SELECT count(*) FROM {rows} WHERE {within}),
                 @run_id, @definition_hash, @schema_hash, @sql_hash, TIMESTAMP '{draft.published_at.isoformat()}';
@@ -307,6 +326,10 @@ def _drops(draft: Draft) -> bool:
 
 def _ends(draft: Draft) -> tuple[Any, Any]:
     return (None, None) if draft.interval is None else (draft.interval.start, draft.interval.end)
+
+
+def _values(draft: Draft) -> str:
+    return ", ".join(f"CAST({_quoted(c.name)} AS {_type(c)}) AS {_quoted(c.name)}" for c in draft.columns)
 
 
 def _within(draft: Draft) -> str:

@@ -56,6 +56,10 @@ class DuckDBOfflineStore:
         """The SQL that `read` and `stage` run for the query."""
         return str(ibis.to_sql(query, dialect="duckdb"))
 
+    def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002  (the port's)
+        """DuckDB does not say: None."""
+        return None
+
     @contextmanager
     def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
         """The query's rows, streamed; the file is held until the context is left."""

@@ -82,14 +82,19 @@ def write_snapshot(catalogue: Catalogue, *, parent: str | None, applied_at: date
     )
 
 
-def read_snapshot(data: bytes, name: str) -> tuple[Snapshot, Catalogue]:
-    """The snapshot and its catalogue. Raises RegistryCorrupt where the bytes are not those that `name` was made of."""
+def read_snapshot(data: bytes, name: str) -> Snapshot:
+    """The snapshot without its catalogue. Raises RegistryCorrupt where `name` was not made of these bytes."""
     form = _decode(data, _Snapshot)
     if sha256(data) != name:
         raise RegistryCorrupt("it was altered: its content does not match the hash in its name")
-    snapshot = Snapshot(hash=name, parent=form.parent, applied_at=form.applied_at, catalogue_hash=form.catalogue_hash)
+    return Snapshot(hash=name, parent=form.parent, applied_at=form.applied_at, catalogue_hash=form.catalogue_hash)
+
+
+def read_catalogue(data: bytes, name: str) -> Catalogue:
+    """The snapshot's catalogue. Raises RegistryCorrupt where `name` was not made of these bytes."""
+    read_snapshot(data, name)
     try:
-        return snapshot, Catalogue.from_json(bytes(form.catalogue))
+        return Catalogue.from_json(bytes(_decode(data, _Snapshot).catalogue))
     except DefinitionError as error:
         raise RegistryCorrupt(f"it holds a definition that is not valid: {error}") from error
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.operations.tables import unbound
 from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
-from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract
+from amora_fs_assets_tests.small import at
+from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows
 
 pytestmark = pytest.mark.google
 _numbers = itertools.count()
@@ -26,3 +29,22 @@ def store(bigquery_emulator: BigQueryEmulator) -> Iterator[OfflineStore]:
 
 class TestBigQueryOfflineStore(OfflineStoreContract):
     """The contract, on BigQuery."""
+
+
+def test_what_a_killed_process_staged_goes_by_itself(bigquery_emulator: BigQueryEmulator, store: OfflineStore) -> None:
+    contract = OfflineStoreContract()
+    contract.publish(store, rows((1, at(1), 1.0)))
+    staged = store.stage(unbound(COLUMNS, f"{store.dataset}.spending"), name="spending", run_id="killed")
+    with bigquery_emulator.client() as client:
+        expires = client.get_table(staged, timeout=60).expires
+    assert timedelta(days=6) < expires - datetime.now(UTC) < timedelta(days=8)
+
+
+def test_a_table_is_partitioned_by_day_and_clustered_by_its_keys(
+    bigquery_emulator: BigQueryEmulator, store: OfflineStore
+) -> None:
+    OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
+    with bigquery_emulator.client() as client:
+        table = client.get_table(f"{store.dataset}.spending", timeout=60)
+    assert (table.time_partitioning.field, table.time_partitioning.type_) == ("event_timestamp", "DAY")
+    assert table.clustering_fields == ["customer"]

@@ -1,0 +1,40 @@
+"""The truth about point-in-time joins: plain Python, row by row, for anyone to verify."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def brute_force(
+    moments: Sequence[Row], rows: Sequence[Row], keys: dict[str, str], features: Sequence[str],
+    ttl: timedelta | None, known_time: bool,
+) -> list[Row | None]:  # fmt: skip
+    """For each moment the row of a view that held then. `keys` are the view's join keys and the moments' columns."""
+    found: list[Row | None] = []
+    for moment in moments:
+        t, best = moment["event_timestamp"], None
+        for row in rows:
+            same = all(moment[asked] is not None and row[key] == moment[asked] for key, asked in keys.items())
+            visible = row["event_timestamp"], row.get("created_timestamp") if known_time else None
+            if t is not None and same and all(time is None or time <= t for time in visible):
+                best = row if best is None or _rank(row, features) > _rank(best, features) else best
+        found.append(None if best is None or (ttl is not None and best["event_timestamp"] < t - ttl) else best)
+    return found
+
+
+def _rank(row: Row, features: Sequence[str]) -> list[Any]:
+    created = row.get("created_timestamp")
+    return [row["event_timestamp"], (created is not None, created), *(_order(row[feature]) for feature in features)]
+
+
+def _order(value: Any) -> tuple[Any, ...]:
+    """Null lowest, then NaN; lists by their length, then by their items as text."""
+    if value is None:
+        return (0,)
+    if value != value:
+        return (1,)
+    return (2, len(value), "\x1f".join(map(str, value))) if isinstance(value, list) else (2, value)

@@ -1,0 +1,72 @@
+"""Settings: what the environment says, and what it may not say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from amora_fs_assets import Settings
+from amora_fs_assets.domain.errors import SettingsError
+
+
+def test_without_any_variable_everything_is_embedded_in_the_home() -> None:
+    settings = Settings.from_env({})
+    assert settings == Settings()
+    assert settings.offline_store == "duckdb"
+    assert settings.registry == str(Path.cwd() / ".amora_fs" / "registry")
+
+
+def test_every_variable_is_read_in_its_own_type() -> None:
+    settings = Settings.from_env(
+        {
+            "AMORA_FS_OFFLINE_STORE": "bigquery",
+            "AMORA_FS_REGISTRY": "gs://bucket/prefix",
+            "AMORA_FS_HOME": "/somewhere",
+            "AMORA_FS_LOCK_TIMEOUT": "1.5",
+            "AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED": "1000",
+            "AMORA_FS_NOW": "2014-01-01T05:00Z",
+            "AMORA_FS_HTTP_PORT": "80",
+            "AMORA_FS_API_TOKENS": "a, b,",
+        }
+    )
+    assert settings == Settings(
+        offline_store="bigquery",
+        registry="gs://bucket/prefix",
+        home=Path("/somewhere"),
+        lock_timeout=1.5,
+        bigquery_maximum_bytes_billed=1000,
+        now=datetime(2014, 1, 1, 5, tzinfo=UTC),
+        http_port=80,
+        api_tokens=("a", "b"),
+    )
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert Settings.from_env({"AMORA_FS_LOCK_TIMEOUT": ""}).lock_timeout == 60
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("AMORA_FS_OFFLINE_STORE", "postgres", "duckdb or bigquery"),
+        ("AMORA_FS_LOCK_TIMEOUT", "soon", "number of seconds"),
+        ("AMORA_FS_NOW", "yesterday", "ISO 8601"),
+        ("AMORA_FS_HTTP_PORT", "http", "port number"),
+        ("AMORA_FS_BIGQUERY_DATASET", "a; drop", "letters, digits, underscores"),
+        ("AMORA_FS_OFLINE_STORE", "duckdb", "is no setting. Known: .*AMORA_FS_OFFLINE_STORE"),
+    ],
+)
+def test_a_bad_variable_is_named_with_what_it_takes(variable: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}.*{said}"):
+        Settings.from_env({variable: value})
+
+
+def test_tokens_are_not_shown() -> None:
+    assert "hush" not in repr(Settings(api_tokens=("hush",)))
+
+
+def test_a_fixed_clock_stands_and_a_naive_one_is_utc() -> None:
+    assert Settings(now=datetime(2014, 1, 1)).clock() == datetime(2014, 1, 1, tzinfo=UTC)
+    assert abs((Settings().clock() - datetime.now(UTC)).total_seconds()) < 5

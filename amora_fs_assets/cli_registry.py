@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 _prune = click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
 _format = click.option(
-    "--format", "form", type=click.Choice(["tree", "markdown", "json"]), default="tree", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["tree", "markdown", "json"]),
+    default="tree",
+    show_default=True,
+    help="How it is written.",
 )
 BREAKING = 3
 """Exit code of what is, or would be, breaking."""
@@ -66,7 +71,14 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
 @click.argument("name", required=False)
 @click.option("--between", nargs=2, metavar="OLD NEW", help="Only what changed from one state to another.")
 @click.option("--limit", default=20, show_default=True, help="States and runs to show, newest first.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How it is written.",
+)
 @click.pass_obj
 @explained
 def history(store: FeatureStore, name: str | None, between: tuple[str, str] | None, limit: int, form: str) -> None:

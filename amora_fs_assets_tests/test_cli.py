@@ -73,10 +73,11 @@ def test_help_says_what_a_command_does_with_an_example(name: str) -> None:
 
 
 def test_plan_changes_nothing_and_apply_does(amora_fs: Shell) -> None:
-    assert "+ feature view 'spending'" in said(amora_fs("plan"))
-    assert "+ feature view 'spending'" in said(amora_fs("apply"))
+    assert "spending" in said(amora_fs("plan"), code=2)
+    assert "spending" in said(amora_fs("plan"), code=2)
+    assert "spending" in said(amora_fs("apply"))
     assert re.search(r"Registry .*home/registry is at [0-9a-f]{12}\.", said(amora_fs("apply")))
-    assert said(amora_fs("plan")) == "No changes.\n"
+    assert "No changes." in said(amora_fs("plan"))
 
 
 def test_from_sources_to_online(amora_fs: Shell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ _TYPES = {
     DataType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
     DataType.DECIMAL: "DECIMAL(38,9)",
 }
+STAGED_FOR = timedelta(days=7)
+"""How long a staged table waits to be published; then its process counts as dead."""
 _PUBLICATION = (
     "sequence", "name", '"table"', "start", '"end"', "rows", "run_id", "definition_hash", "schema_hash", "sql_hash",
     "published_at",
@@ -80,7 +83,9 @@ class DuckDBOfflineStore:
                 connection.register("staged_rows", data)
             rows = "SELECT * FROM staged_rows" if isinstance(data, pa.Table) else self.sql(data)
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self.dataset)}")
+            self._sweep(connection)
             connection.execute(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {rows}")
+            connection.execute(f"COMMENT ON TABLE {_quoted(staged)} IS '{datetime.now(UTC).isoformat()}'")
         return staged
 
     def publish(self, staged: str, draft: Draft) -> Publication:
@@ -111,6 +116,16 @@ class DuckDBOfflineStore:
     @property
     def _publications(self) -> str:
         return f"{self.dataset}._publications"
+
+    def _sweep(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Drop what processes staged that were killed days ago."""
+        staged = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND starts_with(table_name, '_staged_') "
+            "AND TRY_CAST(comment AS TIMESTAMPTZ) < ?",
+            [self.dataset, datetime.now(UTC) - STAGED_FOR],
+        )
+        for (name,) in staged.fetchall():
+            connection.execute(f"DROP TABLE {_quoted(f'{self.dataset}.{name}')}")
 
     @contextmanager
     def _open(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:

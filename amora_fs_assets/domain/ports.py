@@ -142,9 +142,9 @@ NEVER = -(2**63)
 class OnlineRows:
     """Rows of one view by column, in the order asked for. Times in microseconds since 1970, UTC."""
 
-    event_timestamps: Sequence[int]  # NEVER where there is no row
-    created_timestamps: Sequence[int | None]
-    columns: Mapping[str, Sequence[Any]]  # of the features that are online
+    event_timestamps: list[int]  # NEVER where there is no row
+    created_timestamps: list[int | None]
+    columns: Mapping[str, list[Any]]  # of the features that are online
     complete: bool  # every row is there, and no value is null
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from amora_fs_assets import cli_online
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.feature_store import DEFINITIONS, FeatureStore
 from amora_fs_assets.settings import Settings
@@ -56,6 +57,9 @@ def main(context: click.Context, definitions: str) -> None:
         FeatureStore(Settings.from_env(), definitions) if context.invoked_subcommand != "demo" else definitions
     )
 
+
+for _command in cli_online.COMMANDS:
+    main.add_command(_command)
 
 _pick = click.option(
     "--feature-views", "--models", "views", default="", help="Their names, comma-separated; all by default."
@@ -127,10 +131,14 @@ def materialize_incremental(store: FeatureStore, end: str | None, views: str) ->
 
 
 @main.command()
+@click.argument("view", required=False)
 @click.pass_obj
 @_explained
-def status(store: FeatureStore) -> None:
-    """Show each feature view's last publication and its state online."""
+def status(store: FeatureStore, view: str | None) -> None:
+    """Show each feature view's last publication and its state online, or all about VIEW online."""
+    if view is not None:
+        click.echo(cli_online.online_status(store, view))
+        return
     from rich.console import Console
     from rich.table import Table
 
@@ -138,13 +146,13 @@ def status(store: FeatureStore) -> None:
     click.echo(f"Registry: {store.registry.url} ({head.hash[:12] if head else 'nothing applied yet: amora-fs apply'})")
     table = Table("feature view", "published", "interval", "rows", "online")
     published = {each.name: each for each in store.offline.publications()}
-    for view in store.list_feature_views():
-        last = published.get(view.name)
-        generation = store.online.generation(view)
+    for each in store.list_feature_views():
+        last = published.get(each.name)
+        generation = store.online.generation(each)
         behind = "" if generation is None or last is None or last.sequence <= generation.cursor else ", behind"
         table.add_row(
-            view.name,
-            "(somebody else's table)" if view.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
+            each.name,
+            "(somebody else's table)" if each.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
             f"{last.start:%Y-%m-%d} - {last.end:%Y-%m-%d}" if last and last.start and last.end else "",
             f"{last.rows:,}" if last else "",
             f"generation {generation.number}{behind}" if generation else "never loaded",

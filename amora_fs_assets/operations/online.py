@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from amora_fs_assets.domain.arrow import arrow_type
 from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
@@ -60,7 +61,7 @@ class OnlineResponse:
         """The same as an Arrow table, of the types that the catalogue says."""
         import pyarrow as pa
 
-        return pa.table({name: pa.array(values, _arrow(self.types[name])) for name, values in self.columns.items()})
+        return pa.table({name: pa.array(values, arrow_type(self.types[name])) for name, values in self.columns.items()})
 
     def to_df(self) -> pd.DataFrame:
         """The same as a data frame; integers and booleans stay what they are where some are null."""
@@ -213,19 +214,3 @@ def _key(value: Any, type_: DataType, name: str) -> int | str | None:
         except TypeError:
             pass
     raise InvalidRequest(f"Join key '{name}' takes {type_}; {value!r} is {type(value).__name__}.")
-
-
-def _arrow(type_: DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    scalars = {
-        DataType.INT64: pa.int64(),
-        DataType.FLOAT64: pa.float64(),
-        DataType.STRING: pa.string(),
-        DataType.BOOLEAN: pa.bool_(),
-        DataType.BYTES: pa.binary(),
-        DataType.DATE: pa.date32(),
-        DataType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-        DataType.DECIMAL: pa.decimal128(38, 9),
-    }
-    return pa.list_(scalars[type_.item]) if type_.is_list else scalars[type_]

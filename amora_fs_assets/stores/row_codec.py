@@ -120,7 +120,7 @@ class Decoder:
     def __call__(self, found: Sequence[bytes | None]) -> OnlineRows:
         """The rows by column, in order; where there is none, nulls at NEVER. Raises OnlineStoreError."""
         if not found:
-            return OnlineRows([], [], {name: [] for _, name in self._places}, complete=True)
+            return OnlineRows([], [], {name: [] for _, name in self._places}, [], complete=True)
         try:
             joined = b"".join(found)  # type: ignore[arg-type]
         except TypeError:  # some are missing
@@ -130,11 +130,12 @@ class Decoder:
             flat = _decode(_ARRAY.pack(_ARRAY32, len(found) * width) + joined)
         except msgspec.DecodeError as error:
             raise OnlineStoreError(f"Redis holds rows that cannot be read: {error}. Load the view anew.") from error
-        complete = self._complete.issuperset(flat[::width]) or self._checked(set(flat[::width]))
+        marks = flat[::width]
+        complete = self._complete.issuperset(marks) or self._checked(set(marks))
         columns: dict[str, list[Any]] = {name: flat[place::width] for place, name in self._places}
         for name, read in self._read:
             columns[name] = [None if value is None else read(value) for value in columns[name]]
-        return OnlineRows(flat[1::width], flat[2::width], columns, complete=complete)
+        return OnlineRows(flat[1::width], flat[2::width], columns, marks, complete=complete)
 
     def _checked(self, marks: set[int]) -> bool:
         """Whether rows of these marks are all there, without a null. Raises OnlineStoreError for another schema's."""

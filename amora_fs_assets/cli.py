@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amora_fs_assets import cli_registry
+from amora_fs_assets import cli_online, cli_registry
 from amora_fs_assets.cli_shared import examples, explained
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import entities
@@ -59,7 +59,7 @@ def main(context: click.Context, definitions: str, as_of: str | None) -> None:
     context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
 
 
-for _command in (cli_registry.plan, cli_registry.apply, cli_registry.history):
+for _command in (*cli_registry.COMMANDS, *cli_online.COMMANDS):
     main.add_command(_command)
 
 _pick = click.option(
@@ -137,11 +137,15 @@ def _bring_online(store: FeatureStore, views: str, load: Callable[[list[str]], d
         click.echo(f"{name}: {entities(loaded.rows)} written")
 
 
-@main.command(epilog=examples("status"))
+@main.command(epilog=examples("status", "status carrier_punctuality"))
+@click.argument("view", required=False)
 @click.pass_obj
 @explained
-def status(store: FeatureStore) -> None:
-    """Show each feature view's last publication and its state online."""
+def status(store: FeatureStore, view: str | None) -> None:
+    """Show each feature view's last publication and its state online, or all about VIEW online."""
+    if view is not None:
+        click.echo(cli_online.online_status(store, view))
+        return
     from rich.console import Console
     from rich.table import Table
 
@@ -151,13 +155,13 @@ def status(store: FeatureStore) -> None:
     for heading in ("feature view", "published", "interval", "rows", "online"):
         table.add_column(heading, no_wrap=True)
     published = {each.name: each for each in store.offline.publications()}
-    for view in store.list_feature_views():
-        last = published.get(view.name)
-        generation = store.online.generation(view)
+    for each in store.list_feature_views():
+        last = published.get(each.name)
+        generation = store.online.generation(each)
         behind = "" if generation is None or last is None or last.sequence <= generation.cursor else ", behind"
         table.add_row(
-            view.name,
-            "(somebody else's table)" if view.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
+            each.name,
+            "(somebody else's table)" if each.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
             f"{last.start:%Y-%m-%d} - {last.end:%Y-%m-%d}" if last and last.start and last.end else "",
             f"{last.rows:,}" if last else "",
             f"generation {generation.number}{behind}" if generation else "never loaded",

@@ -123,3 +123,6 @@ def _show(planned: Plan, form: str) -> None:
             click.echo(plan_report.markdown(planned))
         case _:
             Console().print(plan_report.tree(planned))
+
+
+COMMANDS = (plan, apply, history)

@@ -9,7 +9,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
-from amora_fs_assets.domain.catalogue import Catalogue, Features
+from amora_fs_assets.domain.catalogue import Catalogue, Features, definition_hash
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.historical import HistoricalFeatures
     from amora_fs_assets.operations.history import AsOf
     from amora_fs_assets.operations.materialize import Materialized
+    from amora_fs_assets.operations.parity import Parity
     from amora_fs_assets.operations.plan import Plan
+    from amora_fs_assets.operations.push import Rows
 
 DEFINITIONS = "amora_fs_assets.features"
 
@@ -240,6 +242,32 @@ class FeatureStore:
         plan = self._plan_of(features, full_feature_names=full_feature_names)
         asked, requests = plan.requests(entity_rows)
         return plan.response(asked, await self.online.read_async(requests, timeout=timeout), self.settings.clock())
+
+    def push(self, feature_view: str, rows: Rows, *, to_offline: bool = True) -> int:
+        """Write rows that are newer than what is online, and append them to the offline table, as a publication.
+
+        `rows`: a DataFrame, an Arrow table, dicts or a dict of columns with join keys, event_timestamp and features.
+        Returns how many were newer than what is served. Raises InvalidRequest and ChecksFailed, with nothing written,
+        and OnlineStoreError where the view was never loaded.
+        """
+        from amora_fs_assets.operations.push import push
+
+        view = self._served.view(feature_view)
+        return push(
+            view,
+            rows,
+            online=self.online,
+            offline=self.offline if to_offline else None,
+            run_id=f"push-{uuid.uuid4()}",
+            definition_hash=definition_hash(view),
+            expire=self.settings.now is None,
+        )
+
+    def parity(self, feature_view: str, *, sample: int = 1_000) -> Parity:
+        """What is served of a sample of keys, against the newest rows of the offline store."""
+        from amora_fs_assets.operations.parity import parity
+
+        return parity(self.registry.catalogue().feature_view(feature_view), self.offline, self.online, sample=sample)
 
     def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
         return self._served.plan(features, full_feature_names=full_feature_names)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
 from amora_fs_assets.domain.time import Interval
@@ -32,6 +33,7 @@ class Draft:
     keys: tuple[str, ...] = ()  # its join keys
     time: str | None = None  # its time column, by which it is partitioned
     interval: Interval | None = None  # None: the staged rows replace the whole table
+    appended: bool = False  # the staged rows replace only rows of their own key and times
     description: str = ""
     run_id: str
     definition_hash: str = ""
@@ -106,6 +108,7 @@ class Generation:
     clock: datetime  # rows with event_timestamp up to here are in it
     loaded_at: datetime
     prefix: str  # of its rows' keys
+    newest_event: datetime | None = None  # the greatest event_timestamp that was loaded
     retired_at: datetime | None = None
 
 
@@ -136,6 +139,30 @@ class ViewState:
         """The generation that loads go on with."""
         return self.generations[-1] if self.generations else None
 
+    def after_rollback(self, view: str, to: int | None = None) -> Generation:
+        """What readers would see after a rollback, by default to the generation before theirs.
+
+        Raises OnlineStoreError where it is not there.
+        """
+        older = [each for each in self.generations if each.number < self.live]
+        picked = older[-1:] if to is None else [each for each in self.generations if each.number == to]
+        if not picked:
+            there = ", ".join(str(each.number) for each in self.generations) or "none"
+            which = f"generation {to}" if to is not None else "a generation before the live one"
+            raise OnlineStoreError(
+                f"Feature view '{view}': {which} is not there (there: {there}; live: {self.live or 'none'})."
+            )
+        return picked[0]
+
+    def after_unpin(self, view: str) -> Generation:
+        """What readers would see once unpinned. Raises OnlineStoreError where the view was never loaded."""
+        if self.newest is None:
+            raise OnlineStoreError(f"Feature view '{view}' was never loaded: there is nothing to unpin.")
+        return self.newest
+
+
+PUSHED = 1 << 24
+"""Set in the mark of a row that was pushed."""
 
 NEVER = -(2**63)
 """The event_timestamp of a row that is not there."""
@@ -145,10 +172,16 @@ NEVER = -(2**63)
 class OnlineRows:
     """Rows of one view by column, in the order asked for. Times in microseconds since 1970, UTC."""
 
-    event_timestamps: Sequence[int]  # NEVER where there is no row
-    created_timestamps: Sequence[int | None]
-    columns: Mapping[str, Sequence[Any]]  # of the features that are online
+    event_timestamps: list[int]  # NEVER where there is no row
+    created_timestamps: list[int | None]
+    columns: Mapping[str, list[Any]]  # of the features that are online
+    marks: list[int]  # of the store, opaque but for PUSHED
     complete: bool  # every row is there, and no value is null
+
+    @property
+    def pushed(self) -> list[bool]:
+        """Whether each row came by a push."""
+        return [bool(mark & PUSHED) for mark in self.marks]
 
 
 Key = tuple[Any, ...]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from amora_fs_assets.domain.arrow import arrow_type
 from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
@@ -39,16 +40,17 @@ class OnlineResponse:
     statuses: Mapping[str, list[Status]]
     """Of each feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
     types: Mapping[str, DataType]
-    times: Mapping[str, Sequence[int]]
+    times: Sequence[tuple[Sequence[str], Sequence[int]]]
+    """Names of one view's features, and its rows' event times [us]; NEVER where there is no row."""
 
     @cached_property
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
         """Of each feature, since when its values hold (UTC); None where there is no row."""
-        moments = {
-            id(times): [None if time == NEVER else _EPOCH + timedelta(microseconds=time) for time in times]
-            for times in self.times.values()
+        return {
+            name: [None if time == NEVER else _EPOCH + timedelta(microseconds=time) for time in times]
+            for names, times in self.times
+            for name in names
         }
-        return {name: list(moments[id(times)]) for name, times in self.times.items()}
 
     def to_dict(self) -> dict[str, list[Any]]:
         """`{name: [values]}`, join keys first."""
@@ -61,7 +63,7 @@ class OnlineResponse:
         # A NaN among the join keys means null, as pandas has it; among the features it is a value.
         return pa.table(
             {
-                name: pa.array(values, _arrow(self.types[name]), from_pandas=name not in self.statuses)
+                name: pa.array(values, arrow_type(self.types[name]), from_pandas=name not in self.statuses)
                 for name, values in self.columns.items()
             }
         )
@@ -110,11 +112,9 @@ class OnlinePlan:
         now = (clock - _EPOCH) // _MICROSECOND
         columns: dict[str, list[Any]] = {name: asked[name] for name in self._keys}
         statuses: dict[str, list[Status]] = {}
-        times: dict[str, Sequence[int]] = {}
         for part, rows in zip(self._parts, found, strict=True):
             part.answer(rows, now, columns, statuses)
-            for name in part.names:
-                times[name] = rows.event_timestamps
+        times = [(part.names, rows.event_timestamps) for part, rows in zip(self._parts, found, strict=True)]
         return OnlineResponse(columns, statuses, self._types, times)
 
 
@@ -134,30 +134,27 @@ class _Part:
         """Add the features' values and statuses to the answer."""
         times = rows.event_timestamps
         oldest = NEVER + 1 if self._ttl is None else now - self._ttl
+        try:
+            values = [rows.columns[feature] for feature in self.features]
+        except KeyError as error:
+            raise OnlineStoreError(
+                f"{self.view}: feature {error} is not online yet as the registry says. "
+                "Compute it and run `amora-fs materialize-incremental`."
+            ) from None
         if rows.complete and (self._ttl is None or not times or min(times) >= oldest):
-            present: list[Status] = ["PRESENT"] * len(times)
-            for feature, name in zip(self.features, self.names, strict=True):
-                columns[name] = list(self._values(rows, feature))
-                statuses[name] = present.copy()
+            present: list[Status] = ["PRESENT"]
+            count = len(times)
+            columns.update(zip(self.names, values, strict=True))
+            statuses.update([(name, present * count) for name in self.names])
             return
         absent: list[Status | None] = [
             None if time >= oldest else "NOT_FOUND" if time == NEVER else "OUTSIDE_MAX_AGE" for time in times
         ]
-        for feature, name in zip(self.features, self.names, strict=True):
-            values = self._values(rows, feature)
-            columns[name] = [None if why else value for value, why in zip(values, absent, strict=True)]
+        for name, column in zip(self.names, values, strict=True):
+            columns[name] = [None if why else value for value, why in zip(column, absent, strict=True)]
             statuses[name] = [
-                why or ("NULL_VALUE" if value is None else "PRESENT") for value, why in zip(values, absent, strict=True)
+                why or ("NULL_VALUE" if value is None else "PRESENT") for value, why in zip(column, absent, strict=True)
             ]
-
-    def _values(self, rows: OnlineRows, feature: str) -> Sequence[Any]:
-        try:
-            return rows.columns[feature]
-        except KeyError:
-            raise OnlineStoreError(
-                f"{self.view}: feature '{feature}' is not online yet as the registry says. "
-                "Compute it and run `amora-fs materialize-incremental`."
-            ) from None
 
 
 def _asked(entity_rows: EntityRows, keys: Mapping[str, DataType]) -> tuple[Asked, int]:
@@ -222,19 +219,3 @@ def _key(value: Any, type_: DataType, name: str) -> int | str | None:
         except TypeError:
             pass
     raise InvalidRequest(f"Join key '{name}' takes {type_}; {value!r} is {type(value).__name__}.")
-
-
-def _arrow(type_: DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    scalars = {
-        DataType.INT64: pa.int64(),
-        DataType.FLOAT64: pa.float64(),
-        DataType.STRING: pa.string(),
-        DataType.BOOLEAN: pa.bool_(),
-        DataType.BYTES: pa.binary(),
-        DataType.DATE: pa.date32(),
-        DataType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-        DataType.DECIMAL: pa.decimal128(38, 9),
-    }
-    return pa.list_(scalars[type_.item]) if type_.is_list else scalars[type_]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.errors import FeatureStoreError, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Registry
 from amora_fs_assets.operations.online import OnlinePlan
 
@@ -48,6 +49,14 @@ class ServedCatalogue:
             self.refresh()
         assert self._catalogue is not None, "it was just read"
         return self._catalogue
+
+    def view(self, name: str) -> FeatureView:
+        """The feature view of that name. Raises FeatureViewNotFound."""
+        try:
+            return self.catalogue.feature_view(name)
+        except NotFound:
+            self.refresh()
+            return self.catalogue.feature_view(name)
 
     def refresh(self) -> None:
         """Read the registry now."""

@@ -127,6 +127,8 @@ class BigQueryOfflineStore:
 
     def publish(self, staged: str, draft: Draft) -> Publication:
         """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
+        if draft.appended:
+            raise OfflineStoreError(f"'{draft.name}': BigQuery takes no pushed rows yet. Push with to_offline=False.")
         dropped = f"{self.dataset}._dropped_{draft.name}"
         columns = ", ".join(f"{_quoted(name)} {type_}" for name, type_ in _PUBLICATION.items())
         with self._explained():

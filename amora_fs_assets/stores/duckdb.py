@@ -17,6 +17,7 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.types import DataType
@@ -150,6 +151,8 @@ class DuckDBOfflineStore:
         )
         (sequence,) = _row(connection, f"SELECT coalesce(max(sequence), 0) + 1 FROM {_quoted(self._publications)}")
         within, bounds = _within(draft)
+        if draft.appended:
+            within += f" AND {_same_key(draft, staged)}"
         kept = self._make_room(connection, draft, within, bounds)
         table, rows = _quoted(draft.table), _quoted(staged)
         if draft.interval is not None and draft.keys:
@@ -251,6 +254,15 @@ def _within(draft: Draft) -> tuple[str, dict[str, Any]]:
         return "true", {}
     time = _quoted(draft.time)
     return f"{time} >= $start AND {time} < $end", {"start": draft.interval.start, "end": draft.interval.end}
+
+
+def _same_key(draft: Draft, staged: str) -> str:
+    """The condition of rows of which the staged ones hold the key and times."""
+    parts = [_quoted(key) for key in draft.keys]
+    time = _quoted(draft.time or "")
+    created = any(column.name == CREATED_TIMESTAMP for column in draft.columns)
+    parts += [time, *([f"coalesce({_quoted(CREATED_TIMESTAMP)}, {time})"] if created else [])]
+    return f"({', '.join(parts)}) IN (SELECT {', '.join(parts)} FROM {_quoted(staged)})"
 
 
 def _row(

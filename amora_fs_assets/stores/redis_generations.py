@@ -35,6 +35,7 @@ RETIRED_FOR = timedelta(seconds=60)
 """For how long a generation that is not live any more is kept at least: until every reader has moved on."""
 _DAY = 86_400_000  # milliseconds
 _BATCH = 1_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIXES = "amora_fs:prefixes"
 _Item = TypeVar("_Item")
 
@@ -88,13 +89,16 @@ class RedisGenerations:
         if (cursor, clock) < (newest.cursor, newest.clock):
             return 0
         with self._connection.named(f"{self._project}:load:{uuid.uuid4().hex}") as client:
-            sent = _write(client, view, batches, newest.prefix, cursor, expiry, tombstones=True)
+            sent, newest_event = _write(client, view, batches, newest.prefix, cursor, expiry, tombstones=True)
 
         def advance(state: ViewState) -> ViewState:
             now = state.newest
             if now is None or now.number != newest.number or (cursor, clock) < (now.cursor, now.clock):
                 return state
-            moved = replace(now, cursor=cursor, clock=clock, loaded_at=datetime.now(UTC))
+            moved = replace(
+                now, cursor=cursor, clock=clock, loaded_at=datetime.now(UTC),
+                newest_event=max(filter(None, (now.newest_event, newest_event)), default=None),
+            )  # fmt: skip
             return replace(state, generations=(*state.generations[:-1], moved))
 
         self._change(view.name, advance)
@@ -122,31 +126,13 @@ class RedisGenerations:
 
     def rollback(self, name: str, to: int | None = None) -> Generation:
         """Let readers see generation `to`, the one before theirs by default, until unpinned."""
-
-        def pin(state: ViewState) -> ViewState:
-            older = [each.number for each in state.generations if each.number < state.live]
-            number = to if to is not None else max(older, default=0)
-            if number not in {each.number for each in state.generations}:
-                there = ", ".join(str(each.number) for each in state.generations) or "none"
-                raise OnlineStoreError(
-                    f"Feature view '{name}': generation {number if to is not None else 'before the live one'} is not "
-                    f"there (there: {there}; live: {state.live})."
-                )
-            return replace(state, live=number, pinned=True)
-
-        state = self._change(name, pin)
+        state = self._change(name, lambda s: replace(s, live=s.after_rollback(name, to).number, pinned=True))
         assert state.seen is not None, "it was there"
         return state.seen
 
     def unpin(self, name: str) -> Generation:
         """Let readers see the newest generation again."""
-
-        def release(state: ViewState) -> ViewState:
-            if state.newest is None:
-                raise OnlineStoreError(f"Feature view '{name}' was never loaded: there is nothing to unpin.")
-            return replace(state, live=state.newest.number, pinned=False)
-
-        state = self._change(name, release)
+        state = self._change(name, lambda s: replace(s, live=s.after_unpin(name).number, pinned=False))
         assert state.newest is not None, "it was there"
         return state.newest
 
@@ -165,7 +151,7 @@ class RedisGenerations:
         with self._connection.named(self._filler(prefix)) as client:
             number = self._begin(view.name, prefix)
             try:
-                sent = _write(client, view, batches, prefix, cursor, expiry, tombstones=False)
+                sent, newest_event = _write(client, view, batches, prefix, cursor, expiry, tombstones=False)
                 if check is not None:
                     check(partial(self._read_unseen, view, prefix))
                 generation = Generation(
@@ -177,6 +163,7 @@ class RedisGenerations:
                     clock=clock,
                     loaded_at=datetime.now(UTC),
                     prefix=prefix,
+                    newest_event=newest_event,
                 )
                 after = self._change(view.name, partial(_going_live, generation=generation, before=before.newest))
             except BaseException:
@@ -317,6 +304,7 @@ class _Chunk:
     keys: list[bytes]
     rows: list[bytes]
     expiries: list[int]
+    newest: int  # event_timestamp [us]
 
 
 def _chunks(
@@ -338,7 +326,9 @@ def _chunks(
                 keys, rows, times = ([column[place] for place in kept] for column in (keys, rows, times))  # type: ignore[assignment]
             expiries = expiry.of(times)
             for i in range(0, len(keys), _BATCH):
-                yield _Chunk(keys[i : i + _BATCH], rows[i : i + _BATCH], expiries[i : i + _BATCH])
+                yield _Chunk(
+                    keys[i : i + _BATCH], rows[i : i + _BATCH], expiries[i : i + _BATCH], max(times[i : i + _BATCH])
+                )
 
 
 def _write(
@@ -350,9 +340,12 @@ def _write(
     expiry: _Expiry,
     *,
     tombstones: bool,
-) -> int:
-    """Send the rows; while Redis works on one chunk, the next is made. Memory holds two of them."""
-    sent = 0
+) -> tuple[int, datetime | None]:
+    """Send the rows; while Redis works on one chunk, the next is made. Memory holds two of them.
+
+    Gives their number, and the greatest event_timestamp.
+    """
+    sent, newest = 0, NEVER
     with ThreadPoolExecutor(1) as sender:
         sending: Future[int] | None = None
         for chunk in _chunks(view, batches, sequence, prefix, expiry, tombstones=tombstones):
@@ -360,9 +353,10 @@ def _write(
                 sending.result()
             sending = sender.submit(_run_script, client, chunk=chunk, mode=BATCH)
             sent += len(chunk.keys)
+            newest = max(newest, chunk.newest)
         if sending is not None:
             sending.result()
-    return sent
+    return sent, None if newest == NEVER else _EPOCH + timedelta(microseconds=newest)
 
 
 def _run_script(client: redis.Redis, *, chunk: _Chunk, mode: bytes) -> int:

@@ -1,14 +1,13 @@
-"""A row of the online store as bytes: one MessagePack array, of which the first places are of fixed width.
+"""A row of the online store as bytes: MessagePack values behind each other, of which the first are of fixed width.
 
-sequence           uint32: the publication that the writer had seen; a pushed row's own one, or NEVER_PUBLISHED
+mark               uint64: the publication that the writer had seen (of a pushed row its own, or NEVER_PUBLISHED) in
+                   four bytes, flags (PUSHED + HAS_NULL + GONE) in one, two of the columns' hash, one to spare
 event_timestamp    int64 [us since 1970]; NEVER marks a tombstone
-flags              PUSHED + HAS_NULL + GONE
-fingerprint        uint16 of the columns' hash
 created_timestamp  int64 [us since 1970], or nil
 values             in the order of the generation's features
 
-Rows behind each other are an array's items, so that one call decodes a whole column of them, and Redis' scripts find
-what decides between two rows at fixed places (see redis_scripts).
+Any number of rows is thus one MessagePack array but for its head: one call decodes them all, and a column is every n-th
+value. Redis' scripts find what decides between two rows at fixed places (see redis_scripts).
 """
 
 from __future__ import annotations
@@ -34,17 +33,20 @@ if TYPE_CHECKING:
 
 NEVER_PUBLISHED = 2**32 - 1
 PUSHED, HAS_NULL, GONE = 1, 2, 4
+_NULL, _GONE = HAS_NULL << 24, (HAS_NULL | GONE) << 24
+_FINGERPRINT = 0xFFFF00
+_MOST_MARKS = 1_000
 
-_PLACES = 5  # before the values
+_PLACES = 3  # before the values
 _ROWS_AT_A_TIME = 10_000
-_ARRAY16, _ARRAY32, _UINT16, _UINT32, _INT64, _NIL = 0xDC, 0xDD, 0xCD, 0xCE, 0xD3, 0xC0
-_HEAD = struct.Struct(">BHBIBqBBHB")  # array, sequence, event_timestamp, flags, fingerprint, nil
-_HEAD_CREATED = struct.Struct(">BHBIBqBBHBq")  # the same, created_timestamp
+_ARRAY32, _UINT64, _INT64, _NIL = 0xDD, 0xCF, 0xD3, 0xC0
+_HEAD = struct.Struct(">BQBqB")  # mark, event_timestamp, nil
+_HEAD_CREATED = struct.Struct(">BQBqBq")  # mark, event_timestamp, created_timestamp
 _ARRAY = struct.Struct(">BI")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = date(1970, 1, 1)
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[list[Any]]).decode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,8 @@ class Encoded:
     times: list[int]
 
 
-def fingerprint(schema_hash: str) -> int:
-    """What tells rows of other columns apart."""
-    return int(schema_hash[:4], 16)
+def _mark(schema_hash: str, sequence: int = 0, flags: int = 0) -> int:
+    return sequence << 32 | flags << 24 | int(schema_hash[:4], 16) << 8
 
 
 def encode_part(value: Any) -> bytes:
@@ -68,12 +69,12 @@ def encode_part(value: Any) -> bytes:
 
 def encode(view: FeatureView, batch: pa.RecordBatch, sequence: int, flags: int = 0) -> Iterator[Encoded]:
     """Rows of the view's `row_columns`, some thousand at a time, so that memory does not grow with the batch."""
-    mark = fingerprint(view.schema_hash)
+    mark = _mark(view.schema_hash, sequence, flags)
     for start in range(0, batch.num_rows, _ROWS_AT_A_TIME):
-        yield _encoded(view, batch.slice(start, _ROWS_AT_A_TIME), sequence, flags, mark)
+        yield _encoded(view, batch.slice(start, _ROWS_AT_A_TIME), mark)
 
 
-def _encoded(view: FeatureView, batch: pa.RecordBatch, sequence: int, flags: int, mark: int) -> Encoded:
+def _encoded(view: FeatureView, batch: pa.RecordBatch, mark: int) -> Encoded:
     count = batch.num_rows
     parts = [list(map(_encode, _cells(batch, column))) for column in view.key_columns]
     keys = parts[0] if len(parts) == 1 else list(map(b"".join, zip(*parts, strict=True))) or [b""] * count
@@ -81,27 +82,24 @@ def _encoded(view: FeatureView, batch: pa.RecordBatch, sequence: int, flags: int
     columns = [_cells(batch, feature) for feature in view.features]
     nulls = any(batch.column(feature.name).null_count for feature in view.features)
     values = map(_encode, zip(*columns, strict=True))
-    skip = 1 if len(columns) < 16 else 3  # the array's own head, whose place _HEAD takes
-    width = _PLACES + len(columns)
+    head = 1 if len(columns) < 16 else 3  # of the array, which the values do without
     if nulls:
         marks = [
-            flags | (GONE | HAS_NULL if time == NEVER else HAS_NULL if None in row else 0)
+            mark | (_GONE if time == NEVER else _NULL if None in row else 0)
             for time, row in zip(times, zip(*columns, strict=True), strict=True)
         ]
     else:
-        marks = [flags | (GONE if time == NEVER else 0) for time in times]
+        marks = [mark | (_GONE if time == NEVER else 0) for time in times]
     known = (
         _cells(batch, Column(CREATED_TIMESTAMP, DataType.TIMESTAMP)) if view.has_created_timestamp else [None] * count
     )
-    rows = []
-    for time, flag, created, value in zip(times, marks, known, values, strict=True):
-        if created is None:
-            head = _HEAD.pack(_ARRAY16, width, _UINT32, sequence, _INT64, time, flag, _UINT16, mark, _NIL)
-        else:
-            head = _HEAD_CREATED.pack(
-                _ARRAY16, width, _UINT32, sequence, _INT64, time, flag, _UINT16, mark, _INT64, created
-            )
-        rows.append(head + value[skip:])
+    heads = [
+        _HEAD.pack(_UINT64, each, _INT64, time, _NIL)
+        if created is None
+        else _HEAD_CREATED.pack(_UINT64, each, _INT64, time, _INT64, created)
+        for each, time, created in zip(marks, times, known, strict=True)
+    ]
+    rows = [start + value[head:] for start, value in zip(heads, values, strict=True)]
     return Encoded(keys, rows, times)
 
 
@@ -110,32 +108,43 @@ class Decoder:
 
     def __init__(self, features: Sequence[tuple[str, str]], schema_hash: str) -> None:
         """`features` are names and types; rows of another schema are refused."""
-        self._names = [name for name, _ in features]
-        self._mark = fingerprint(schema_hash)
+        self._places = [(place, name) for place, (name, _) in enumerate(features, start=_PLACES)]
+        self._width = _PLACES + len(features)
+        self._fingerprint = _mark(schema_hash)
+        self._complete: set[int] = set()  # marks of rows without nulls, as they were met: a handful
         self._read = [(name, _reader(DataType(type_))) for name, type_ in features if DataType(type_).item in _READ]
-        self._missing = _HEAD.pack(
-            _ARRAY16, _PLACES + len(features), _UINT32, 0, _INT64, NEVER, GONE | HAS_NULL, _UINT16, self._mark, _NIL
-        ) + bytes([_NIL]) * len(features)
+        self._missing = _HEAD.pack(_UINT64, self._fingerprint | _GONE, _INT64, NEVER, _NIL) + bytes([_NIL]) * len(
+            features
+        )
 
     def __call__(self, found: Sequence[bytes | None]) -> OnlineRows:
         """The rows by column, in order; where there is none, nulls at NEVER. Raises OnlineStoreError."""
         if not found:
-            return OnlineRows((), (), dict.fromkeys(self._names, ()), complete=True)
+            return OnlineRows([], [], {name: [] for _, name in self._places}, [], complete=True)
         try:
             joined = b"".join(found)  # type: ignore[arg-type]
         except TypeError:  # some are missing
             joined = b"".join([self._missing if row is None else row for row in found])
+        width = self._width
         try:
-            rows = _decode(_ARRAY.pack(_ARRAY32, len(found)) + joined)
-            _, times, flags, marks, created, *columns = zip(*rows, strict=True)
-        except (msgspec.DecodeError, ValueError) as error:
+            flat = _decode(_ARRAY.pack(_ARRAY32, len(found) * width) + joined)
+        except msgspec.DecodeError as error:
             raise OnlineStoreError(f"Redis holds rows that cannot be read: {error}. Load the view anew.") from error
-        if marks.count(self._mark) != len(marks):
-            raise OnlineStoreError("Redis holds rows of other columns than their generation's. Load the view anew.")
-        by_name: dict[str, Sequence[Any]] = dict(zip(self._names, columns, strict=True))
+        marks = flat[::width]
+        complete = self._complete.issuperset(marks) or self._checked(set(marks))
+        columns: dict[str, list[Any]] = {name: flat[place::width] for place, name in self._places}
         for name, read in self._read:
-            by_name[name] = [None if value is None else read(value) for value in by_name[name]]
-        return OnlineRows(times, created, by_name, complete=max(flags) < HAS_NULL)
+            columns[name] = [None if value is None else read(value) for value in columns[name]]
+        return OnlineRows(flat[1::width], flat[2::width], columns, marks, complete=complete)
+
+    def _checked(self, marks: set[int]) -> bool:
+        """Whether rows of these marks are all there, without a null. Raises OnlineStoreError for another schema's."""
+        if any(mark & _FINGERPRINT != self._fingerprint for mark in marks):
+            raise OnlineStoreError("Redis holds rows of other columns than their generation's. Load the view anew.")
+        complete = {mark for mark in marks if not mark & _NULL}
+        if len(self._complete) < _MOST_MARKS:
+            self._complete |= complete
+        return complete == marks
 
 
 def _cells(batch: pa.RecordBatch, column: Column) -> list[Any]:

@@ -73,7 +73,7 @@ def test_projects_share_a_server_and_nothing_else(server: RedisServer) -> None:
     one, other = (RedisOnlineStore(project=name, url=server.url) for name in ("one", "other"))
     one.load(view, [batch(view, (1, hour(0), 1.0))], cursor=1, clock=hour(1), new_generation=True)
     assert other.generation(view) is None
-    assert other.read([request(view, [1])])[0].event_timestamps == (NEVER,)
+    assert other.read([request(view, [1])])[0].event_timestamps == [NEVER]
 
 
 def test_a_server_out_of_reach_is_named_without_its_password() -> None:
@@ -92,7 +92,7 @@ def test_a_server_that_comes_back_is_found_again(server: RedisServer) -> None:
         store.read([request(view, [1])])
     server.start()
     assert store.generation(view) is None  # it kept nothing, and says so
-    assert store.read([request(view, [1])])[0].event_timestamps == (NEVER,)
+    assert store.read([request(view, [1])])[0].event_timestamps == [NEVER]
 
 
 def test_the_embedded_server_starts_again_with_its_data_when_it_was_killed(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_embedded_server_starts_again_with_its_data_when_it_was_killed(tmp_p
         store.load(view, [batch(view, (1, hour(0), 1.0))], cursor=1, clock=hour(1), new_generation=True)
         kill(server.acquire())
         (found,) = store.read([request(view, [1])])
-        assert found.columns == {"amount": (1.0,)}
+        assert found.columns == {"amount": [1.0]}
     finally:
         store.close()
         server.release()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amora_fs_assets import cli_online, cli_registry
+from amora_fs_assets import cli_online, cli_registry, cli_training_sets
 from amora_fs_assets.cli_shared import examples, explained
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import entities
@@ -59,7 +59,7 @@ def main(context: click.Context, definitions: str, as_of: str | None) -> None:
     context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
 
 
-for _command in (*cli_registry.COMMANDS, *cli_online.COMMANDS):
+for _command in (*cli_registry.COMMANDS, *cli_online.COMMANDS, cli_training_sets.training_sets):
     main.add_command(_command)
 
 _pick = click.option(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from amora_fs_assets.domain.catalogue import Catalogue, Features, definition_hash
 from amora_fs_assets.domain.entity import Entity
@@ -16,13 +17,13 @@ from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, Snapshot
-from amora_fs_assets.domain.time import Instant, utc
+from amora_fs_assets.domain.time import Instant, Interval, utc
 from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
 from amora_fs_assets.operations.served import ServedCatalogue
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from amora_fs_assets.operations.historical import HistoricalFeatures
     from amora_fs_assets.operations.history import AsOf
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.push import Rows
 
 DEFINITIONS = "amora_fs_assets.features"
+LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
 
 
 class FeatureStore:
@@ -194,23 +196,30 @@ class FeatureStore:
     def get_historical_features(
         self,
         features: Features,
-        entity_df: Any,
+        entity_df: Any = None,
         full_feature_names: bool = False,  # noqa: FBT001, FBT002  (Feast's signature)
         known_time: bool = False,  # noqa: FBT001, FBT002
+        *,
+        start: Instant | None = None,
+        end: Instant | None = None,
     ) -> HistoricalFeatures:
-        """The features at each row's event_timestamp, lazily: `.to_df()`, `.to_arrow()`, `.to_sql()`.
+        """The features at each row's event_timestamp, lazily: `.to_df()`, `.to_arrow()`, `.to_table(name)` and others.
 
-        As many rows as `entity_df` has, in its order, its columns untouched. `known_time`: a row counts only from
-        its created_timestamp on. Raises InvalidRequest and NotFound errors.
+        As many rows as `entity_df` has, in its order where it is a frame, its columns untouched. Without it every
+        row of the views in [start, end). `known_time`: a row counts only from its created_timestamp on. Raises
+        InvalidRequest and NotFound errors.
         """
         from amora_fs_assets.operations.historical import historical_features
 
+        if (start is None) != (end is None):
+            raise InvalidRequest("Give both start and end, or entity_df.")
         return historical_features(
             self._resolve(features, self.registry.catalogue()),
             entity_df,
             store=self.offline,
             full_feature_names=full_feature_names,
             known_time=known_time,
+            interval=None if start is None or end is None else Interval(start, end),
         )
 
     def get_online_features(
@@ -276,17 +285,25 @@ class FeatureStore:
     def _served(self) -> ServedCatalogue:
         return ServedCatalogue(self.registry, self._resolve)
 
-    def load_training_set(self, name: str, version: str | None = None) -> pd.DataFrame:
-        """A training set's rows as it was built, the newest version by default. Raises TrainingSetNotFound."""
-        import pandas as pd
-        import pyarrow as pa
+    def load_training_set(
+        self, name: str, version: str | None = None, *, as_of: Instant | None = None, as_type: LoadedAs = "pandas"
+    ) -> Any:
+        """A training set's rows as they were built: the newest version, that of a name, or the newest of a past time.
 
+        As a pandas frame, an Arrow table, a polars frame or an iterator of Arrow batches (`as_type`). Raises
+        TrainingSetNotFound, and TrainingSetAltered where the rows are gone or no longer those that were built.
+        """
+        from amora_fs_assets.operations.tables import to_pandas, to_polars
         from amora_fs_assets.operations.training_sets import load
 
-        table = load(name, version=version, store=self.offline, registry=self.registry)
-        kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
-        return frame
+        if as_type not in get_args(LoadedAs):
+            raise InvalidRequest(f"as_type is {as_type!r}; it takes {', '.join(get_args(LoadedAs))}.")
+        loaded = load(name, version=version, as_of=as_of, store=self.offline, registry=self.registry)
+        if as_type == "batches":
+            return _batches(loaded)
+        with loaded as batches:
+            rows = batches.read_all()
+        return {"pandas": to_pandas, "arrow": lambda table: table, "polars": to_polars}[as_type](rows)
 
     def _resolve(self, features: Features, catalogue: Catalogue) -> FeatureService:
         """The service that is meant: `"name@version"` is the one that a model was trained with."""
@@ -325,6 +342,18 @@ class FeatureStore:
         return self._resolve(name if version is None else f"{name}@{version}", self.registry.catalogue())
 
 
-def load_training_set(name: str, version: str | None = None, *, settings: Settings | None = None) -> pd.DataFrame:
-    """A training set's rows as it was built, the newest version by default. Raises TrainingSetNotFound."""
-    return FeatureStore(settings).load_training_set(name, version)
+def _batches(loaded: AbstractContextManager[pa.RecordBatchReader]) -> Iterator[pa.RecordBatch]:
+    with loaded as batches:
+        yield from batches
+
+
+def load_training_set(
+    name: str,
+    version: str | None = None,
+    *,
+    as_of: Instant | None = None,
+    as_type: LoadedAs = "pandas",
+    settings: Settings | None = None,
+) -> Any:
+    """A training set's rows as they were built, the newest version by default. See FeatureStore.load_training_set."""
+    return FeatureStore(settings).load_training_set(name, version, as_of=as_of, as_type=as_type)

@@ -74,8 +74,8 @@ class OfflineStore(Protocol):
         `frames` are local tables that the query refers to by name (no dataset), gone afterwards.
         """
 
-    def stage(self, data: Table | pa.Table, *, name: str, run_id: str) -> str:
-        """Write a query's rows or an Arrow table to a new table of its own, and return its `dataset.table`.
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+        """Write the rows of a query, a SELECT of the engine or an Arrow table to a new table; its `dataset.table`.
 
         Staging again for the same name and run replaces what was staged.
         """

@@ -76,13 +76,14 @@ class DuckDBOfflineStore:
                 schema, (batch.select(schema.names).cast(schema) for batch in batches)
             )
 
-    def stage(self, data: Table | pa.Table, *, name: str, run_id: str) -> str:
-        """Write a query's rows or an Arrow table to a new table of its own, and return its `dataset.table`."""
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+        """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
         staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
         with self._open(write=True) as connection:
             if isinstance(data, pa.Table):
                 connection.register("staged_rows", data)
-            rows = "SELECT * FROM staged_rows" if isinstance(data, pa.Table) else self.sql(data)
+                data = "SELECT * FROM staged_rows"
+            rows = data if isinstance(data, str) else self.sql(data)
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self.dataset)}")
             self._sweep(connection)
             connection.execute(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {rows}")

@@ -15,6 +15,9 @@ from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
 from amora_fs_assets.stores.embedded_server import EmbeddedServer
 from amora_fs_assets.stores.redis import RedisOnlineStore
 
+Compared = list[str]
+_COMPARED: Compared = []
+
 pytest.register_assert_rewrite("amora_fs_assets_tests.operations.cases")
 
 
@@ -58,3 +61,16 @@ def online(embedded: Path) -> Iterator[RedisOnlineStore]:
 def offline(tmp_path: Path) -> DuckDBOfflineStore:
     """An empty offline store."""
     return DuckDBOfflineStore(tmp_path)
+
+
+@pytest.fixture
+def compared() -> Compared:
+    """What the oracle was compared with, for the end of pytest's report."""
+    return _COMPARED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _COMPARED:
+        terminalreporter.section("point-in-time joins against brute force")
+        for line in _COMPARED:
+            terminalreporter.write_line(line)

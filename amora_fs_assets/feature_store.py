@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.plan import Plan
 
 DEFINITIONS = "amora_fs_assets.features"
+_log = logging.getLogger(__name__)
 
 
 class FeatureStore:
@@ -105,12 +107,22 @@ class FeatureStore:
     def apply(self, *, prune: bool = False, allow_breaking: bool = False) -> Snapshot:
         """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
 
-        Raises BreakingChanges, with nothing changed, unless they are allowed; RegistryConflict where somebody else
-        applied meanwhile.
+        Where Feast is installed, registry.db follows, for Feast's clients. Raises BreakingChanges, with nothing
+        changed, unless they are allowed; RegistryConflict where somebody else applied meanwhile.
         """
         from amora_fs_assets.operations.definitions import apply_plan
+        from amora_fs_assets.stores.feast_registry import sync
+        from amora_fs_assets.stores.registry import open_objects
 
-        return apply_plan(self.plan(prune=prune), self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+        planned = self.plan(prune=prune)
+        snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+        if sync(open_objects(self.settings), self.settings) == "behind":
+            _log.warning(
+                "Feast's registry.db in %s is behind, since Feast is not installed here. "
+                "Run `pip install 'amora-fs-assets[feast]'` and `amora-fs apply` again.",
+                self.registry.url,
+            )
+        return snapshot
 
     def compute(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None

@@ -1,10 +1,11 @@
 """The registry: immutable snapshots under one head, run records and manifests, as objects in a folder or a bucket.
 
-head.json                                    which snapshot counts; the only object that ever changes
+head.json                                    which snapshot counts; it alone changes, and registry.db after it
 snapshots/<sha256>.json                      a catalogue, its parent, when it was applied
 runs/<name>/<date>/<time>-<kind>-<status>-<run>-<sha256>.json
                                              what one run did
 training_sets/<name>/<version>.json          what one version of a training set was made from
+registry.db                                  the head's catalogue as Feast keeps it, where Feast is installed
 """
 
 from __future__ import annotations
@@ -222,11 +223,16 @@ def open_registry(settings: Settings, storage_client: Client | None = None) -> O
 
     `storage_client` serves a `gs://` registry; without it one is made from the settings.
     """
+    return ObjectRegistry(open_objects(settings, storage_client))
+
+
+def open_objects(settings: Settings, storage_client: Client | None = None) -> ObjectStore:
+    """The objects of the registry that `settings.registry` names; see `open_registry`."""
     where = settings.registry
     if "://" not in where:
         from amora_fs_assets.stores.folder import FolderObjectStore
 
-        return ObjectRegistry(FolderObjectStore(Path(where)))
+        return FolderObjectStore(Path(where))
     parts = urlsplit(where)
     if parts.scheme != "gs" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(
@@ -239,7 +245,7 @@ def open_registry(settings: Settings, storage_client: Client | None = None) -> O
         from amora_fs_assets.stores.google_clients import storage_client as make_client
 
         storage_client = make_client(settings)
-    return ObjectRegistry(GcsObjectStore(storage_client, parts.netloc, parts.path))
+    return GcsObjectStore(storage_client, parts.netloc, parts.path)
 
 
 class _RecordName(NamedTuple):

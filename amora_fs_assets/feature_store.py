@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 DEFINITIONS = "amora_fs_assets.features"
 LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
+_log = logging.getLogger(__name__)
 
 
 class FeatureStore:
@@ -121,12 +123,22 @@ class FeatureStore:
     def apply(self, *, prune: bool = False, allow_breaking: bool = False) -> Snapshot:
         """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
 
-        Raises BreakingChanges, with nothing changed, unless they are allowed; RegistryConflict where somebody else
-        applied meanwhile.
+        Where Feast is installed, registry.db follows, for Feast's clients. Raises BreakingChanges, with nothing
+        changed, unless they are allowed; RegistryConflict where somebody else applied meanwhile.
         """
         from amora_fs_assets.operations.definitions import apply_plan
+        from amora_fs_assets.stores.feast_registry import sync
+        from amora_fs_assets.stores.registry import open_objects
 
-        return apply_plan(self.plan(prune=prune), self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+        planned = self.plan(prune=prune)
+        snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+        if sync(open_objects(self.settings), self.settings) == "behind":
+            _log.warning(
+                "Feast's registry.db in %s is behind, since Feast is not installed here. "
+                "Run `pip install 'amora-fs-assets[feast]'` and `amora-fs apply` again.",
+                self.registry.url,
+            )
+        return snapshot
 
     def compute(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None

@@ -311,6 +311,7 @@ class Registry(Protocol):
         name: str | None = None,
         *,
         kind: str | None = None,
+        status: str | None = None,
         run_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -318,7 +319,7 @@ class Registry(Protocol):
     ) -> Iterator[RunRecord]:
         """The records of one view, source or training set, or of all; newest first.
 
-        Of one kind, of one run, started in [since, until), where that is said.
+        Of one kind, status or run, started in [since, until), where that is said.
         """
 
     def put_manifest(self, name: str, version: str, manifest: dict[str, Any]) -> str:

@@ -1,9 +1,11 @@
 """The registry: immutable snapshots under one head, run records and manifests, as objects in a folder or a bucket.
 
-head.json                                              which snapshot counts; the only object that ever changes
-snapshots/<sha256>.json                                a catalogue, its parent, when it was applied
-runs/<name>/<date>/<time>-<kind>-<run>-<sha256>.json   what one run did
-training_sets/<name>/<version>.json                    what one version of a training set was made from
+head.json                                    which snapshot counts; it alone changes, and registry.db after it
+snapshots/<sha256>.json                      a catalogue, its parent, when it was applied
+runs/<name>/<date>/<time>-<kind>-<status>-<run>-<sha256>.json
+                                             what one run did
+training_sets/<name>/<version>.json          what one version of a training set was made from
+registry.db                                  the head's catalogue as Feast keeps it, where Feast is installed
 """
 
 from __future__ import annotations
@@ -102,9 +104,8 @@ class ObjectRegistry:
         folder = _folder("runs", run.name)
         data = form.write_record(run)
         started = run.started_at.astimezone(UTC)
-        name = (
-            f"{folder}{started:%Y-%m-%d}/{_time(started)}-{run.kind}-{_short(run.run_id)}-{form.sha256(data)[:12]}.json"
-        )
+        words = (_time(started), run.kind, run.status, _short(run.run_id), form.sha256(data)[:12])
+        name = f"{folder}{started:%Y-%m-%d}/{'-'.join(words)}.json"
         self._objects.create(name, data)
         return name
 
@@ -113,6 +114,7 @@ class ObjectRegistry:
         name: str | None = None,
         *,
         kind: str | None = None,
+        status: str | None = None,
         run_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -120,7 +122,7 @@ class ObjectRegistry:
     ) -> Iterator[RunRecord]:
         """The records of one view, source or training set, or of all; newest first, by `started_at`.
 
-        Of one kind, of one run, started in [since, until), where that is said. Lists names at once and reads each
+        Of one kind, status or run, started in [since, until), where that is said. Lists names at once and reads each
         record only when it is asked for. Raises RegistryError, RegistryCorrupt.
         """
         names = (
@@ -130,6 +132,7 @@ class ObjectRegistry:
             each
             for each in names
             if (kind is None or each.kind == kind)
+            and (status is None or each.status == status)
             and (run_id is None or each.run == _short(run_id))
             and (since is None or each.time >= _time(since))
             and (until is None or each.time < _time(until))
@@ -220,11 +223,16 @@ def open_registry(settings: Settings, storage_client: Client | None = None) -> O
 
     `storage_client` serves a `gs://` registry; without it one is made from the settings.
     """
+    return ObjectRegistry(open_objects(settings, storage_client))
+
+
+def open_objects(settings: Settings, storage_client: Client | None = None) -> ObjectStore:
+    """The objects of the registry that `settings.registry` names; see `open_registry`."""
     where = settings.registry
     if "://" not in where:
         from amora_fs_assets.stores.folder import FolderObjectStore
 
-        return ObjectRegistry(FolderObjectStore(Path(where)))
+        return FolderObjectStore(Path(where))
     parts = urlsplit(where)
     if parts.scheme != "gs" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(
@@ -237,7 +245,7 @@ def open_registry(settings: Settings, storage_client: Client | None = None) -> O
         from amora_fs_assets.stores.google_clients import storage_client as make_client
 
         storage_client = make_client(settings)
-    return ObjectRegistry(GcsObjectStore(storage_client, parts.netloc, parts.path))
+    return GcsObjectStore(storage_client, parts.netloc, parts.path)
 
 
 class _RecordName(NamedTuple):
@@ -245,13 +253,14 @@ class _RecordName(NamedTuple):
 
     time: str
     kind: str
+    status: str
     run: str
     object: str
 
     @classmethod
     def of(cls, name: str) -> _RecordName:
-        time, kind, run, *_ = (*name.rpartition("/")[2].split("-"), "", "")
-        return cls(time, kind, run, name)
+        time, kind, status, run, *_ = (*name.rpartition("/")[2].split("-"), "", "", "")
+        return cls(time, kind, status, run, name)
 
 
 def _time(instant: datetime) -> str:

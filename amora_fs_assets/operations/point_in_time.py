@@ -123,8 +123,9 @@ def _rows(
     """The rows that can count: at most one per key and instant of becoming visible."""
     view = projection.view
     rows = rows_of(view, dataset)
-    if view.table is not None:  # where the gate cannot keep them out
-        rows = rows.filter(rows[EVENT_TIMESTAMP].notnull())
+    if view.table is not None:  # where the gate does not keep them out
+        # Nulls equal nothing, but to DuckDB's ASOF (1.5) a null among several keys may equal another one.
+        rows = rows.filter(*(rows[name].notnull() for name in (EVENT_TIMESTAMP, *view.join_keys)))
     if bounds is not None:
         rows = rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(bounds[1]))
         if (oldest := _before(bounds[0], view.ttl)) is not None:

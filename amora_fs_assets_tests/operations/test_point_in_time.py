@@ -236,3 +236,12 @@ def test_a_query_without_rows_is_a_spine_too(embedded: Filled) -> None:
     result = historical_features(case.service, select, store=embedded(case)).to_arrow()
     assert (result.num_rows, result.column_names) == (0, ["number", "event_timestamp", "x"])
     assert result.schema.field("x").type == pa.int64()
+
+
+def test_null_keys_do_not_meet_among_many_rows(embedded: Filled) -> None:
+    """DuckDB's ASOF takes two nulls for equal where there are several keys, and enough rows."""
+    second = timedelta(seconds=1)
+    rows = [(1, None if i % 2 else "a", at(1) + i * second, i) for i in range(400)]
+    moments = [(1, None if i % 3 else "a", at(1) + i * second) for i in range(1_500)]
+    result = asked(embedded, [NUMBER, TEXT, TIME, X], rows, moments)
+    assert {row["v__x"] for row in result if row["text"] is None} == {None}

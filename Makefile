@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators demo dev stop test test-slow check bench clean
+.PHONY: help venv emulators demo dev stop test test-slow check bench bench-online clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
 
 BIN := .venv/bin
@@ -14,7 +14,7 @@ unexport AMORA_FS_REQUIRE_ALL
 ARGS :=
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:[^=]*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:[^=]*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: .venv/.stamp  ## the virtual environment .venv, at the versions in constraints.txt
 
@@ -67,6 +67,10 @@ check: lint test  ## lint, then test
 
 bench: .venv/.stamp  ## the numbers in docs/, measured on this machine
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-online: .venv/.stamp  ## reading and loading online features, against Feast
+	@$(BIN)/python -m benchmarks.online
+	@$(BIN)/python -m benchmarks.online_load
 
 clean:  ## remove the virtual environments and caches (not .amora_fs, which holds data)
 	rm -rf .venv .venv-bigquery-emulator build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,4 +84,33 @@ def _of(generation: Any) -> str:
     return f"publications up to {generation.cursor}, as of {generation.clock:%Y-%m-%d %H:%M:%S}"
 
 
-COMMANDS = (rollback, parity)
+@click.command(epilog=examples("serve", "serve --workers 4 --access-log"))
+@click.option("--host", help="Where to listen; AMORA_FS_HTTP_HOST by default.")
+@click.option("--port", type=int, help="The port; AMORA_FS_HTTP_PORT by default.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the port.")
+@click.option("--access-log", is_flag=True, help="Log every request.")
+@click.option("--max-entities", default=10_000, show_default=True, help="How many entities one request may ask for.")
+@click.option("--max-body", default=8 * 2**20, show_default=True, help="How many bytes a body may have.")
+@click.pass_obj
+@explained
+def serve(
+    store: FeatureStore,
+    host: str | None,
+    port: int | None,
+    workers: int,
+    access_log: bool,  # noqa: FBT001
+    max_entities: int,
+    max_body: int,
+) -> None:
+    """Serve features over HTTP until stopped."""
+    from amora_fs_assets.serving.app import Limits
+    from amora_fs_assets.serving.run import run
+
+    settings = replace(
+        store.settings, http_host=host or store.settings.http_host, http_port=port or store.settings.http_port
+    )
+    click.echo(f"http://{settings.http_host}:{settings.http_port}/docs")
+    run(settings, workers=workers, access_log=access_log, limits=Limits(entities=max_entities, body=max_body))
+
+
+COMMANDS = (rollback, parity, serve)

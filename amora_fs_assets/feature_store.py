@@ -290,6 +290,17 @@ class FeatureStore:
 
         return parity(self.registry.catalogue().feature_view(feature_view), self.offline, self.online, sample=sample)
 
+    @property
+    def served(self) -> Catalogue:
+        """What was applied, a few seconds ago at most: what a model server answers from."""
+        return self._served.catalogue
+
+    async def close_async(self) -> None:
+        """As `close`, with the running event loop's connections."""
+        if "online" in vars(self):
+            await self.online.close_async()
+        self.close()
+
     def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
         return self._served.plan(features, full_feature_names=full_feature_names)
 

@@ -252,6 +252,9 @@ class OnlineStore(Protocol):
     def close(self) -> None:
         """Give connections back."""
 
+    async def close_async(self) -> None:
+        """Give the running event loop's connections back."""
+
 
 @dataclass(frozen=True)
 class StoredObject:

@@ -40,15 +40,15 @@ class OnlineResponse:
     statuses: Mapping[str, list[Status]]
     """Of each feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
     types: Mapping[str, DataType]
-    times: Sequence[tuple[Sequence[str], Sequence[int]]]
-    """Names of one view's features, and its rows' event times [us]; NEVER where there is no row."""
+    views: Sequence[tuple[str, Sequence[str], Sequence[int]]]
+    """Of each view its name, the names of its features here, and its rows' event times [us]; NEVER for no row."""
 
     @cached_property
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
         """Of each feature, since when its values hold (UTC); None where there is no row."""
         return {
             name: [None if time == NEVER else _EPOCH + timedelta(microseconds=time) for time in times]
-            for names, times in self.times
+            for _, names, times in self.views
             for name in names
         }
 
@@ -114,8 +114,10 @@ class OnlinePlan:
         statuses: dict[str, list[Status]] = {}
         for part, rows in zip(self._parts, found, strict=True):
             part.answer(rows, now, columns, statuses)
-        times = [(part.names, rows.event_timestamps) for part, rows in zip(self._parts, found, strict=True)]
-        return OnlineResponse(columns, statuses, self._types, times)
+        views = [
+            (part.view.name, part.names, rows.event_timestamps) for part, rows in zip(self._parts, found, strict=True)
+        ]
+        return OnlineResponse(columns, statuses, self._types, views)
 
 
 class _Part:

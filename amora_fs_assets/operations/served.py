@@ -34,10 +34,7 @@ class ServedCatalogue:
 
     def plan(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
         """How to read the features. Raises NotFound errors and InvalidRequest."""
-        if self._catalogue is None:
-            self.refresh()
-        elif time.monotonic() - self._read_at > REFRESHED_EVERY and self._refreshing.acquire(blocking=False):
-            threading.Thread(target=self._refresh_quietly, daemon=True).start()
+        self._keep_fresh()
         key = _key(features, full_feature_names=full_feature_names)
         plan = self._plans.get(key) if key is not None else None
         return plan or self._made(features, key, full_feature_names=full_feature_names)
@@ -45,10 +42,15 @@ class ServedCatalogue:
     @property
     def catalogue(self) -> Catalogue:
         """What was applied, a few seconds ago at most."""
-        if self._catalogue is None:
-            self.refresh()
+        self._keep_fresh()
         assert self._catalogue is not None, "it was just read"
         return self._catalogue
+
+    def _keep_fresh(self) -> None:
+        if self._catalogue is None:
+            self.refresh()
+        elif time.monotonic() - self._read_at > REFRESHED_EVERY and self._refreshing.acquire(blocking=False):
+            threading.Thread(target=self._refresh_quietly, daemon=True).start()
 
     def view(self, name: str) -> FeatureView:
         """The feature view of that name. Raises FeatureViewNotFound."""

@@ -88,6 +88,10 @@ class RedisOnlineStore(RedisGenerations):
         """Give connections back, and the lease on the embedded server."""
         self._connection.close()
 
+    async def close_async(self) -> None:
+        """Give the running event loop's connections back."""
+        await self._connection.close_async()
+
     def _change(self, name: str, change: Callable[[ViewState], ViewState]) -> ViewState:
         """As everywhere; and this process sees at once what it did."""
         try:

@@ -19,7 +19,7 @@ from amora_fs_assets.domain.errors import OnlineStoreError, OnlineStoreUnavailab
 from amora_fs_assets.stores.embedded_server import EmbeddedServer
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis as AsyncRedis
+    from amora_fs_assets.stores.redis_pipeline import SharedConnection
 
 CONNECT_TIMEOUT = 2.0  # seconds
 TIMEOUT = 10.0  # seconds, of a command
@@ -33,7 +33,8 @@ class Connection:
         self._url = url
         self._server = server
         self._client: redis.Redis | None = None
-        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncRedis] = WeakKeyDictionary()
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedConnection] = WeakKeyDictionary()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
         self._process = os.getpid()
         self._connecting = threading.Lock()
 
@@ -71,16 +72,14 @@ class Connection:
     async def mget_async(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
         """As `mget`, on the running event loop."""
         with self._explained():
-            client = await self._connected_async()
             try:
                 async with asyncio.timeout(TIMEOUT if timeout is None else timeout):
                     try:
-                        return await _found(client, keys)
+                        return await (await self._connected_async()).mget(keys)
                     except (redis.AuthenticationError, redis.TimeoutError):
                         raise
                     except redis.ConnectionError:
-                        await self._drop_async(client)
-                    return await _found(await self._connected_async(), keys)
+                        return await (await self._connected_async()).mget(keys)
             except TimeoutError as error:
                 raise redis.TimeoutError("it did not answer in time") from error
 
@@ -106,7 +105,7 @@ class Connection:
         """Give the running event loop's connections back."""
         client = self._async.pop(asyncio.get_running_loop(), None)
         if client is not None:
-            await client.aclose()
+            await client.close()
 
     @property
     def where(self) -> str:
@@ -121,9 +120,7 @@ class Connection:
         if client is not None and self._process == os.getpid():
             return client
         with self._connecting:
-            if self._process != os.getpid():  # the parent's sockets and lease are not ours
-                self._process, self._client = os.getpid(), None
-                self._async.clear()
+            self._after_fork()
             if self._client is None:
                 self._client = redis.Redis.from_url(
                     self._where_to(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_TIMEOUT,
@@ -131,21 +128,25 @@ class Connection:
                 )  # fmt: skip
             return self._client
 
-    async def _connected_async(self) -> AsyncRedis:
-        from redis.asyncio import Redis as AsyncRedis
+    async def _connected_async(self) -> SharedConnection:
+        from amora_fs_assets.stores.redis_pipeline import SharedConnection
 
         loop = asyncio.get_running_loop()
+        shared = self._async.get(loop)
+        if shared is None or not shared.alive or self._process != os.getpid():
+            async with self._opening.setdefault(loop, asyncio.Lock()):
+                shared = self._async.get(loop)
+                if shared is None or not shared.alive or self._process != os.getpid():
+                    self._after_fork()
+                    url = await asyncio.to_thread(self._where_to)
+                    shared = self._async[loop] = await SharedConnection.open(url, connect_timeout=CONNECT_TIMEOUT)
+        return shared
+
+    def _after_fork(self) -> None:
+        """The parent's sockets and lease are not ours."""
         if self._process != os.getpid():
             self._process, self._client = os.getpid(), None
             self._async.clear()
-        if loop not in self._async:
-            url = await asyncio.to_thread(self._where_to)
-            self._async[loop] = AsyncRedis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT, socket_timeout=TIMEOUT)
-        return self._async[loop]
-
-    async def _drop_async(self, client: AsyncRedis) -> None:
-        self._async.pop(asyncio.get_running_loop(), None)
-        await client.aclose()
 
     def _drop(self, client: redis.Redis) -> None:
         with self._connecting:
@@ -170,8 +171,3 @@ class Connection:
             ) from error
         except redis.RedisError as error:
             raise OnlineStoreError(f"Redis at {self.where} refused: {error}.") from error
-
-
-async def _found(client: AsyncRedis, keys: Sequence[bytes | str]) -> list[bytes | None]:
-    found: list[Any] = list(await client.mget(keys))
-    return found

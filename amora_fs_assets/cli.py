@@ -54,6 +54,7 @@ def _names(views: str) -> list[str] | None:
 main.add_command(cli_registry.plan)
 main.add_command(cli_registry.apply)
 main.add_command(cli_registry.history)
+main.add_command(cli_registry.lineage)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""amora-fs plan, apply, history: from code to registry, and back in its time."""
+"""amora-fs plan, apply, history, lineage: from code to registry, back in its time, and along what is made of what."""
 
 from __future__ import annotations
 
@@ -86,6 +86,30 @@ def history(store: FeatureStore, name: str | None, between: tuple[str, str] | No
     versions = list(islice(verb.versions(store.registry, name), limit))
     runs = [] if name is None else list(store.registry.records(name, limit=limit))
     _print(plain_history(versions, runs), form, lambda: [versions_table(versions), runs_table(runs)])
+
+
+@click.command()
+@click.argument("name")
+@click.option("--column", help="One column of it; of a service, view:feature.")
+@click.option("--format", "form", type=click.Choice(["tree", "json"]), default="tree", show_default=True)
+@click.pass_obj
+@explained
+def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> None:
+    """Show what a source, view, service or training set is made of, and what is made of it.
+
+    Columns are known from the runs of the applied definition. With `amora-fs --as-of`, of that time or run.
+    """
+    from rich.console import Console
+
+    from amora_fs_assets.operations.lineage_graph import lineage as verb
+    from amora_fs_assets.operations.lineage_report import trees
+
+    found = verb(store.registry, name, column)
+    if form == "json":
+        click.echo(json.dumps(found.to_plain(), indent=2))
+        return
+    for tree in trees(found):
+        Console().print(tree)
 
 
 def _print(plain: Any, form: str, tables: Callable[[], list[Any]]) -> None:

@@ -55,7 +55,7 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
     planned = store.plan(prune=prune)
     _show(planned, form)
     try:
-        snapshot = store.apply(prune=prune, allow_breaking=allow_breaking)
+        snapshot = store.apply(allow_breaking=allow_breaking, planned=planned)
     except BreakingChanges as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(BREAKING)

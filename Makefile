@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators feast demo dev stop test test-slow check docs bench clean
+.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow check docs bench clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
 
 BIN := .venv/bin
@@ -14,7 +14,7 @@ unexport AMORA_FS_REQUIRE_ALL
 ARGS :=
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:[^=]*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:[^=]*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: .venv/.stamp  ## the virtual environment .venv, at the versions in constraints.txt
 
@@ -34,6 +34,9 @@ feast: .venv-feast/.stamp  ## the environment of a stock Feast client, which rea
 
 demo: .venv/.stamp  ## the whole of 2013 through a feature store, then how to look at it
 	@$(BIN)/amora-fs demo
+
+demo-gcp-emulated: .venv/.stamp emulators  ## the same through Google's clients, against emulators
+	@$(BIN)/python -m amora_fs_assets_tests.emulators $(BIN)/amora-fs demo
 
 # The sample's data end with 2013, so its clock does too.
 dev: export AMORA_FS_NOW ?= 2014-01-01T05:00Z

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amora_fs_assets.cli_shared import explained
+from amora_fs_assets.cli_shared import examples, explained
 from amora_fs_assets.domain.errors import BreakingChanges
 from amora_fs_assets.feature_store import FeatureStore
 
@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 _prune = click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
 _format = click.option(
-    "--format", "form", type=click.Choice(["tree", "markdown", "json"]), default="tree", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["tree", "markdown", "json"]),
+    default="tree",
+    show_default=True,
+    help="For people, for a pull request, for programs.",
 )
 BREAKING = 3
 """Exit code of what is, or would be, breaking."""
 
 
-@click.command()
+@click.command(epilog=examples("plan", "plan --format markdown", "--definitions shop.features plan"))
 @_prune
 @_format
 @click.option("--scan/--no-scan", default=True, help="Ask the offline store how much computing would read.")
@@ -41,7 +46,7 @@ def plan(store: FeatureStore, prune: bool, form: str, scan: bool) -> None:  # no
     sys.exit(planned.exit_code)
 
 
-@click.command()
+@click.command(epilog=examples("apply", "apply --prune", "apply --allow-breaking"))
 @_prune
 @click.option("--allow-breaking", is_flag=True, help="Apply what breaks readers, too.")
 @_format
@@ -62,11 +67,18 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
     click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.", err=form == "json")
 
 
-@click.command()
+@click.command(epilog=examples("history", "history carrier_punctuality", "history --between 2026-01-01 2026-02-01"))
 @click.argument("name", required=False)
 @click.option("--between", nargs=2, metavar="OLD NEW", help="Only what changed from one state to another.")
 @click.option("--limit", default=20, show_default=True, help="States and runs to show, newest first.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people, or for programs.",
+)
 @click.pass_obj
 @explained
 def history(store: FeatureStore, name: str | None, between: tuple[str, str] | None, limit: int, form: str) -> None:
@@ -88,10 +100,17 @@ def history(store: FeatureStore, name: str | None, between: tuple[str, str] | No
     _print(plain_history(versions, runs), form, lambda: [versions_table(versions), runs_table(runs)])
 
 
-@click.command()
+@click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share"))
 @click.argument("name")
 @click.option("--column", help="One column of it; of a service, view:feature.")
-@click.option("--format", "form", type=click.Choice(["tree", "json"]), default="tree", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "json"]),
+    default="tree",
+    show_default=True,
+    help="For people, or for programs.",
+)
 @click.pass_obj
 @explained
 def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> None:
@@ -135,3 +154,6 @@ def _show(planned: Plan, form: str) -> None:
             click.echo(plan_report.markdown(planned))
         case _:
             Console().print(plan_report.tree(planned))
+
+
+COMMANDS = (plan, apply, history, lineage)

@@ -24,3 +24,9 @@ def explained(command: Command) -> Command:
             raise click.ClickException(str(error)) from error
 
     return run  # type: ignore[return-value]
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's help."""
+    lines = "\n".join(f"  amora-fs {command}" for command in commands)
+    return f"\b\nExample{'s' * (len(commands) > 1)}:\n{lines}"

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from amora_fs_assets.domain.catalogue import Catalogue, Features
+from amora_fs_assets.domain.catalogue import Catalogue, Features, definition_hash
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, Snapshot
-from amora_fs_assets.domain.time import Instant, utc
-from amora_fs_assets.operations.online import EntityRows, OnlineResponse, online_features
+from amora_fs_assets.domain.time import Instant, Interval, utc
+from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
+from amora_fs_assets.operations.served import ServedCatalogue
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from amora_fs_assets.operations.historical import HistoricalFeatures
     from amora_fs_assets.operations.history import AsOf
     from amora_fs_assets.operations.materialize import Materialized
+    from amora_fs_assets.operations.parity import Parity
     from amora_fs_assets.operations.plan import Plan
+    from amora_fs_assets.operations.push import Rows
 
 DEFINITIONS = "amora_fs_assets.features"
+LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +60,17 @@ class FeatureStore:
         self.as_of = as_of
         self._definitions = definitions
         self._versions: dict[tuple[str, str], FeatureService] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections back, and the lease on the embedded server. What is asked afterwards connects anew."""
+        if "online" in vars(self):
+            self.online.close()
 
     @cached_property
     def registry(self) -> Registry:
@@ -157,7 +173,9 @@ class FeatureStore:
     def materialize(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None
     ) -> dict[str, Materialized]:
-        """Fill the online store anew with each entity's newest row of [start, end]."""
+        """Fill the online store anew with each entity's newest row of [start, end]. Raises InvalidRequest."""
+        if utc(end) < utc(start):
+            raise InvalidRequest(f"materialize: the end, {utc(end).isoformat()}, is before the start. Swap them.")
         return self._materialize(utc(end), feature_views, since=utc(start))
 
     def materialize_incremental(
@@ -192,23 +210,30 @@ class FeatureStore:
     def get_historical_features(
         self,
         features: Features,
-        entity_df: Any,
+        entity_df: Any = None,
         full_feature_names: bool = False,  # noqa: FBT001, FBT002  (Feast's signature)
         known_time: bool = False,  # noqa: FBT001, FBT002
+        *,
+        start: Instant | None = None,
+        end: Instant | None = None,
     ) -> HistoricalFeatures:
-        """The features at each row's event_timestamp, lazily: `.to_df()`, `.to_arrow()`, `.to_sql()`.
+        """The features at each row's event_timestamp, lazily: `.to_df()`, `.to_arrow()`, `.to_table(name)` and others.
 
-        As many rows as `entity_df` has, in its order, its columns untouched. `known_time`: a row counts only from
-        its created_timestamp on. Raises InvalidRequest and NotFound errors.
+        As many rows as `entity_df` has, in its order where it is a frame, its columns untouched. Without it every
+        row of the views in [start, end). `known_time`: a row counts only from its created_timestamp on. Raises
+        InvalidRequest and NotFound errors.
         """
         from amora_fs_assets.operations.historical import historical_features
 
+        if (start is None) != (end is None):
+            raise InvalidRequest("Give both start and end, or entity_df.")
         return historical_features(
-            self._resolve(features),
+            self._resolve(features, self.registry.catalogue()),
             entity_df,
             store=self.offline,
             full_feature_names=full_feature_names,
             known_time=known_time,
+            interval=None if start is None or end is None else Interval(start, end),
         )
 
     def get_online_features(
@@ -216,34 +241,87 @@ class FeatureStore:
         features: Features,
         entity_rows: EntityRows,
         full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *,
+        timeout: float | None = None,
     ) -> OnlineResponse:
         """The newest values of each entity row: a list of dicts, or a dict of columns. Rows come as asked for.
 
-        Raises InvalidRequest, NotFound errors, and OnlineStoreUnavailable where Redis is out of reach.
+        Costs one round trip, of at most `timeout` [s]. Raises InvalidRequest, NotFound errors, and
+        OnlineStoreUnavailable where Redis is out of reach.
         """
-        return online_features(
-            self._resolve(features),
-            entity_rows,
+        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        asked, requests = plan.requests(entity_rows)
+        return plan.response(asked, self.online.read(requests, timeout=timeout), self.settings.clock())
+
+    async def get_online_features_async(
+        self,
+        features: Features,
+        entity_rows: EntityRows,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *,
+        timeout: float | None = None,
+    ) -> OnlineResponse:
+        """As `get_online_features`, without blocking the event loop."""
+        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        asked, requests = plan.requests(entity_rows)
+        return plan.response(asked, await self.online.read_async(requests, timeout=timeout), self.settings.clock())
+
+    def push(self, feature_view: str, rows: Rows, *, to_offline: bool = True) -> int:
+        """Write rows that are newer than what is online, and append them to the offline table, as a publication.
+
+        `rows`: a DataFrame, an Arrow table, dicts or a dict of columns with join keys, event_timestamp and features.
+        Returns how many were newer than what is served. Raises InvalidRequest and ChecksFailed, with nothing written,
+        and OnlineStoreError where the view was never loaded.
+        """
+        from amora_fs_assets.operations.push import push
+
+        self._refuse_the_past("push")
+        view = self._served.view(feature_view)
+        return push(
+            view,
+            rows,
             online=self.online,
-            clock=self.settings.clock(),
-            full_feature_names=full_feature_names,
+            offline=self.offline if to_offline else None,
+            run_id=f"push-{uuid.uuid4()}",
+            definition_hash=definition_hash(view),
+            expire=self.settings.now is None,
         )
 
-    def load_training_set(self, name: str, version: str | None = None) -> pd.DataFrame:
-        """A training set's rows as it was built, the newest version by default. Raises TrainingSetNotFound."""
-        import pandas as pd
-        import pyarrow as pa
+    def parity(self, feature_view: str, *, sample: int = 1_000) -> Parity:
+        """What is served of a sample of keys, against the newest rows of the offline store."""
+        from amora_fs_assets.operations.parity import parity
 
+        return parity(self.registry.catalogue().feature_view(feature_view), self.offline, self.online, sample=sample)
+
+    def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
+        return self._served.plan(features, full_feature_names=full_feature_names)
+
+    @cached_property
+    def _served(self) -> ServedCatalogue:
+        return ServedCatalogue(self.registry, self._resolve)
+
+    def load_training_set(
+        self, name: str, version: str | None = None, *, as_of: Instant | None = None, as_type: LoadedAs = "pandas"
+    ) -> Any:
+        """A training set's rows as they were built: the newest version, that of a name, or the newest of a past time.
+
+        As a pandas frame, an Arrow table, a polars frame or an iterator of Arrow batches (`as_type`). Raises
+        TrainingSetNotFound, and TrainingSetAltered where the rows are gone or no longer those that were built.
+        """
+        from amora_fs_assets.operations.tables import to_pandas, to_polars
         from amora_fs_assets.operations.training_sets import load
 
-        table = load(name, version=version, store=self.offline, registry=self.registry)
-        kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
-        return frame
+        if as_type not in get_args(LoadedAs):
+            raise InvalidRequest(f"as_type is {as_type!r}; it takes {', '.join(get_args(LoadedAs))}.")
+        loaded = load(name, version=version, as_of=as_of, store=self.offline, registry=self.registry)
+        if as_type == "batches":
+            return _batches(loaded)
+        with loaded as batches:
+            rows = batches.read_all()
+        return {"pandas": to_pandas, "arrow": lambda table: table, "polars": to_polars}[as_type](rows)
 
-    def _resolve(self, features: Features) -> FeatureService:
+    def _resolve(self, features: Features, catalogue: Catalogue) -> FeatureService:
         """The service that is meant: `"name@version"` is the one that a model was trained with."""
-        catalogue = self.registry.catalogue()
         name, at, version = features.partition("@") if isinstance(features, str) else ("", "", "")
         if not at:
             return catalogue.resolve(features)
@@ -276,9 +354,21 @@ class FeatureStore:
 
     def get_feature_service(self, name: str, version: str | None = None) -> FeatureService:
         """As applied, or as it was in that version; every view is a service too. Raises FeatureServiceNotFound."""
-        return self._resolve(name if version is None else f"{name}@{version}")
+        return self._resolve(name if version is None else f"{name}@{version}", self.registry.catalogue())
 
 
-def load_training_set(name: str, version: str | None = None, *, settings: Settings | None = None) -> pd.DataFrame:
-    """A training set's rows as it was built, the newest version by default. Raises TrainingSetNotFound."""
-    return FeatureStore(settings).load_training_set(name, version)
+def _batches(loaded: AbstractContextManager[pa.RecordBatchReader]) -> Iterator[pa.RecordBatch]:
+    with loaded as batches:
+        yield from batches
+
+
+def load_training_set(
+    name: str,
+    version: str | None = None,
+    *,
+    as_of: Instant | None = None,
+    as_type: LoadedAs = "pandas",
+    settings: Settings | None = None,
+) -> Any:
+    """A training set's rows as they were built, the newest version by default. See FeatureStore.load_training_set."""
+    return FeatureStore(settings).load_training_set(name, version, as_of=as_of, as_type=as_type)

@@ -16,6 +16,7 @@ FeatureStoreError
 ├── InvalidRequest                arguments that cannot be answered: missing join key, wrong type, name clash
 ├── SourceMismatch                a source's table is not what its schema declares
 ├── TransformError                a transform returned other columns or types than its schema declares
+├── TrainingSetAltered            a version's table is gone, or holds other rows than were built
 ├── ChecksFailed                  the gate: rows broke the schema, nothing was published
 ├── SettingsError                 a setting that is missing or malformed
 ├── RegistryError
@@ -128,6 +129,10 @@ class SourceMismatch(FeatureStoreError):
 
 class TransformError(FeatureStoreError):
     """A transform returned other columns or types than its schema declares."""
+
+
+class TrainingSetAltered(FeatureStoreError):
+    """A version of a training set is not what it was when it was built."""
 
 
 class ChecksFailed(FeatureStoreError):

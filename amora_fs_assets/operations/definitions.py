@@ -10,7 +10,7 @@ from types import ModuleType
 
 from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import DefinitionNotApplied
+from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Registry
@@ -29,10 +29,18 @@ def collect(package: str | ModuleType) -> Catalogue:
 
 
 def _modules(package: str | ModuleType) -> Iterator[ModuleType]:
-    module = import_module(package) if isinstance(package, str) else package
-    yield module
+    yield (module := _imported(package) if isinstance(package, str) else package)
     for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
         yield import_module(found.name)
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # a module that is there imports one that is not
+        raise DefinitionError(f"There is no package '{name}' to read definitions from. Stand beside it.") from error
 
 
 def apply(

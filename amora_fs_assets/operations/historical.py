@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import ibis
 import pyarrow as pa
-import pyarrow.compute as pc
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.names import EVENT_TIMESTAMP
-from amora_fs_assets.domain.ports import OfflineStore
-from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.point_in_time import Bounds, output_names, point_in_time
-from amora_fs_assets.operations.tables import check_tables
+from amora_fs_assets.domain.names import check_table
+from amora_fs_assets.domain.ports import Draft, OfflineStore
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.operations.point_in_time import output_names, point_in_time
+from amora_fs_assets.operations.spine import FRAME, ROW, FrameSpine, QuerySpine, every_row, spine_of
+from amora_fs_assets.operations.tables import check_tables, columns_of, to_pandas, to_polars
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_FRAME, _ROW = "entity_rows", "_row"
-_TIME = pa.timestamp("us", tz="UTC")
+    import polars as pl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,137 +32,137 @@ class HistoricalFeatures:
     """The rows asked for and their features; nothing runs until they are taken."""
 
     store: OfflineStore
-    query: Table
-    frame: pa.Table | None  # what the query knows of the caller's frame; None for an Ibis table
-    given: Any  # the caller's frame, never changed
+    spine: FrameSpine | QuerySpine
+    join: Callable[..., Table]  # of a spine, and of its bounds
     names: tuple[str, ...]  # of the feature columns
 
     def to_sql(self) -> str:
-        """The SQL that runs; a frame's rows are its table `entity_rows`."""
-        return self.store.sql(self.query)
+        """The SQL that runs. A frame's rows are its table `entity_rows`, a query's a staged one."""
+        with self._query() as (query, _):
+            return self.store.sql(query)
 
     def to_arrow(self) -> pa.Table:
-        """The rows in the order given, columns untouched, features behind them. An Ibis table's come in no order."""
-        result = self._run()
-        if self.frame is None:
+        """A frame's rows in their order, columns untouched, features behind them. A query's come in no order."""
+        with self._read() as batches:
+            result = batches.read_all()
+        if isinstance(self.spine, QuerySpine):
             return result
-        given = self.given if isinstance(self.given, pa.Table) else pa.Table.from_pandas(self.given)
+        given = self.spine.arrow()
         for name in self.names:
             given = given.append_column(name, result[name])
         return given
+
+    def to_arrow_batches(self) -> Iterator[pa.RecordBatch]:
+        """The same a batch at a time, never as a whole in memory. The store is held until the last one is taken."""
+        given = self.spine.arrow() if isinstance(self.spine, FrameSpine) else None
+        taken = 0
+        with self._read() as batches:
+            for batch in batches:
+                if given is None:
+                    yield batch
+                    continue
+                rows = given.slice(taken, len(batch)).combine_chunks()
+                taken += len(batch)
+                arrays = [rows[name].combine_chunks() for name in rows.column_names] + batch.columns
+                yield pa.RecordBatch.from_arrays(
+                    [a.combine_chunks() if isinstance(a, pa.ChunkedArray) else a for a in arrays],
+                    [*rows.column_names, *self.names],
+                )
 
     def to_df(self) -> pd.DataFrame:
         """The same as a data frame, with the caller's index; integers and truth values stay such when null."""
         import pandas as pd
 
-        kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        if self.frame is None or isinstance(self.given, pa.Table):
-            table: pd.DataFrame = self.to_arrow().to_pandas(types_mapper=kinds.get)
-            return table
-        features = self._run().select(list(self.names)).to_pandas(types_mapper=kinds.get)
-        features.index = self.given.index
-        joined: pd.DataFrame = pd.concat([self.given, features], axis=1)
+        if isinstance(self.spine, QuerySpine) or isinstance(self.spine.given, pa.Table):
+            return to_pandas(self.to_arrow())
+        with self._read() as batches:
+            features = to_pandas(batches.read_all())
+        features.index = self.spine.given.index
+        joined: pd.DataFrame = pd.concat([self.spine.given, features], axis=1)
         return joined
 
-    def _run(self) -> pa.Table:
-        frames = {} if self.frame is None else {_FRAME: self.frame}
-        with self.store.read(self.query, frames) as batches:
-            rows: pa.Table = batches.read_all()
-        return rows
+    def to_polars(self) -> pl.DataFrame:
+        """The same as a polars frame. Raises InvalidRequest where polars is not installed."""
+        return to_polars(self.to_arrow())
+
+    def to_table(self, name: str) -> int:
+        """Write them to the table `dataset.table`, replacing what it wrote there before; the number of rows.
+
+        Raises OfflineStoreError where somebody else's rows are there.
+        """
+        try:
+            check_table("to_table", name)
+        except Exception as error:
+            raise InvalidRequest(str(error)) from error
+        run_id = uuid.uuid4().hex
+        if isinstance(self.spine, FrameSpine):
+            rows = self.to_arrow()
+            staged = self.store.stage(rows, name="historical", run_id=run_id)
+        else:
+            with self._query() as (query, _):
+                staged = self.store.stage(query, name="historical", run_id=run_id)
+        there = self.store.columns(staged)
+        assert there is not None, "it was staged just now"
+        draft = Draft(
+            name=name.rpartition(".")[2],
+            table=name,
+            columns=columns_of(there, "to_table"),
+            run_id=run_id,
+            published_at=datetime.now(UTC),
+        )
+        try:
+            return self.store.publish(staged, draft).rows
+        except Exception:
+            self.store.discard(staged)
+            raise
+
+    @contextmanager
+    def _query(self) -> Iterator[tuple[Table, dict[str, pa.Table]]]:
+        if isinstance(self.spine, FrameSpine):
+            joined = self.join(self.spine.table, bounds=self.spine.bounds)
+            yield joined.order_by(ROW).select(*self.names), {FRAME: self.spine.seen}
+        else:
+            with self.spine.stored(self.store) as (table, bounds):
+                yield self.join(table, bounds=bounds), {}
+
+    @contextmanager
+    def _read(self) -> Iterator[pa.RecordBatchReader]:
+        with self._query() as (query, frames), self.store.read(query, frames) as batches:
+            yield batches
 
 
 def historical_features(
     service: FeatureService,
-    entity_df: Any,
+    entity_df: Any = None,
     *,
     store: OfflineStore,
     full_feature_names: bool = False,
     known_time: bool = False,
+    interval: Interval | None = None,
 ) -> HistoricalFeatures:
     """The service's features at each row's event_timestamp, as a lazy result. See `point_in_time`.
 
-    `entity_df` is a pandas frame, an Arrow table or an Ibis table of the store's engine: join keys, event_timestamp
-    (naive: UTC), and columns that pass through. Raises InvalidRequest, TableNotFound, SourceMismatch.
+    `entity_df` is a pandas or polars frame, an Arrow table, an Ibis table or a SELECT of the store's engine: join keys,
+    event_timestamp (naive: UTC), and columns that pass through. Or instead `interval`: each key and time of the
+    service's views in it. Raises InvalidRequest, TableNotFound, SourceMismatch; for a SELECT when its rows are taken.
     """
+    if (entity_df is None) == (interval is None):
+        raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
     views = {projection.view.name: projection.view for projection in service.projections}
     check_tables(list(views.values()), store)
-    frame, bounds = None, None
-    if isinstance(entity_df, Table):
-        spine, taken = entity_df, tuple(entity_df.columns)
-    else:
-        taken = tuple(entity_df.column_names if isinstance(entity_df, pa.Table) else _columns(entity_df))
-        frame = _frame(entity_df, taken, service)
-        spine = ibis.table(ibis.Schema.from_pyarrow(frame.schema), name=_FRAME)
-        bounds = _bounds(frame)
-    names = output_names(service, full=full_feature_names, taken=taken)
-    query = point_in_time(
-        spine,
-        service,
+    join = partial(
+        point_in_time,
+        service=service,
         engine=store.engine,
         dataset=store.dataset,
         full_feature_names=full_feature_names,
         known_time=known_time,
-        bounds=bounds,
     )
-    if frame is not None:
-        query = query.order_by(_ROW).select(*names.values())
-    return HistoricalFeatures(store=store, query=query, frame=frame, given=entity_df, names=tuple(names.values()))
-
-
-def _columns(entity_df: Any) -> list[str]:
-    try:
-        return [str(column) for column in entity_df.columns]
-    except AttributeError:
-        raise InvalidRequest(
-            f"entity_df is {type(entity_df).__name__}; give a pandas DataFrame, an Arrow table or an Ibis table."
-        ) from None
-
-
-def _frame(entity_df: Any, columns: tuple[str, ...], service: FeatureService) -> pa.Table:
-    """What the engine needs of the caller's frame: join keys, the moment, and the row's number."""
-    types = {
-        asked: key.type
-        for projection in service.projections
-        for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True)
-    }
-    for name in (EVENT_TIMESTAMP, *types):
-        if name not in columns:
-            raise InvalidRequest(f"entity_df has no column '{name}'. Columns: {list(columns)}.")
-    needed: dict[str, pa.ChunkedArray] = {}
-    for name in types:
-        wanted = pa.int64() if types[name] is DataType.INT64 else pa.string()
-        array = _array(entity_df, name)
-        try:
-            # Integers with nulls are floats in pandas; text may be a category.
-            fits = wanted == pa.string() or not pa.types.is_string(array.type)
-            needed[name] = array.cast(wanted) if fits and not pa.types.is_boolean(array.type) else array
-            if wanted == pa.string() and pa.types.is_primitive(array.type) and not pa.types.is_null(array.type):
-                needed[name] = array
-        except pa.ArrowInvalid as error:
-            raise InvalidRequest(f"entity_df: join key '{name}' is not {types[name]}: {error}") from error
-    moment = _array(entity_df, EVENT_TIMESTAMP)
-    if not (pa.types.is_timestamp(moment.type) or pa.types.is_date(moment.type) or pa.types.is_null(moment.type)):
-        raise InvalidRequest(
-            f"entity_df: '{EVENT_TIMESTAMP}' is {moment.type}. Convert it: pd.to_datetime(..., utc=True)."
-        )
-    if pa.types.is_date(moment.type):
-        moment = moment.cast(pa.timestamp("us"))
-    # Nanoseconds are cut down to the microsecond that they lie in.
-    moment = pc.floor_temporal(moment, unit="microsecond") if pa.types.is_timestamp(moment.type) else moment
-    needed[EVENT_TIMESTAMP] = moment.cast(_TIME, safe=False)
-    return pa.table({**needed, _ROW: pa.array(range(len(moment)), pa.int64())})
-
-
-def _array(entity_df: Any, name: str) -> pa.ChunkedArray:
-    if isinstance(entity_df, pa.Table):
-        return entity_df[name]
-    array = pa.Array.from_pandas(entity_df[name])
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
-
-
-def _bounds(frame: pa.Table) -> Bounds | None:
-    ends = pc.min_max(frame[EVENT_TIMESTAMP])
-    first, last = ends["min"].as_py(), ends["max"].as_py()
-    return None if first is None else (first, last)
+    spine = every_row(service, interval, store.dataset) if interval is not None else spine_of(entity_df, service)
+    if isinstance(spine, FrameSpine):
+        names = output_names(service, full=full_feature_names, taken=spine.columns)
+    else:
+        names = output_names(service, full=full_feature_names)
+        if isinstance(spine.query, Table):
+            join(spine.query)  # so that what is wrong is said now
+    return HistoricalFeatures(store=store, spine=spine, join=join, names=tuple(names.values()))

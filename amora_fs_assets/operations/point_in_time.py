@@ -6,6 +6,7 @@ finds each moment's row: cost grows with the rows, not with the rows per key.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import ibis
@@ -17,11 +18,27 @@ from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjecti
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Engine
 from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.newest import newest_by, newest_first
 from amora_fs_assets.operations.tables import rows_of
 
 Bounds = tuple[datetime, datetime]
-_TIME, _VISIBLE = "_t", "_v"  # a row's time, and when it can first be seen
+_UTC = IBIS_TYPES[DataType.TIMESTAMP]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a view: `<prefix>k<i>` (join keys), `<prefix>time`, `<prefix>visible` (from when on), `<prefix>f_<x>`."""
+
+    prefix: str
+    table: Table
+
+    @property
+    def visible(self) -> str:
+        return f"{self.prefix}visible"
+
+    def keys(self, count: int) -> list[str]:
+        return [f"{self.prefix}k{i}" for i in range(count)]
 
 
 def output_names(service: FeatureService, *, full: bool, taken: tuple[str, ...] = ()) -> dict[tuple[str, str], str]:
@@ -61,14 +78,25 @@ def point_in_time(
     """
     names = output_names(service, full=full_feature_names, taken=spine.columns)
     check_spine(spine, service)
+    given = spine.columns
+    moment = EVENT_TIMESTAMP
+    if spine[EVENT_TIMESTAMP].type() != _UTC:
+        moment = "_moment"
+        spine = spine.mutate(_moment=spine[EVENT_TIMESTAMP].cast(_UTC))
+    groups: dict[tuple[str, ...], list[_Rows]] = {}
+    for number, projection in enumerate(service.projections):
+        rows = _rows(projection, f"_{number}_", dataset, known_time=known_time, bounds=bounds)
+        groups.setdefault(projection.join_keys, []).append(rows)
     join = _asof if engine == "duckdb" else _running_maximum
-    for projection in service.projections:
-        rows = _rows(projection.view, dataset, known_time=known_time, bounds=bounds)
-        columns = spine.columns
-        joined = join(spine, projection, rows)
-        features = {names[projection.name, f]: _within_ttl(joined, projection.view, f) for f in projection.features}
-        spine = joined.select(*columns, **features)
-    return spine
+    joined = spine
+    for keys, views in groups.items():  # views of the same keys share the spine's scan where the engine allows
+        joined = join(joined, moment, keys, views)
+    features = {
+        names[projection.name, feature]: _within_ttl(joined, moment, projection.view, f"_{number}_", feature)
+        for number, projection in enumerate(service.projections)
+        for feature in projection.features
+    }
+    return joined.select(*given, **features)
 
 
 def check_spine(spine: Table, service: FeatureService) -> None:
@@ -89,69 +117,90 @@ def check_spine(spine: Table, service: FeatureService) -> None:
                 raise InvalidRequest(f"Join key '{column}' is {given}; '{projection.name}' needs {wanted}.")
 
 
-def _rows(view: FeatureView, dataset: str, *, known_time: bool, bounds: Bounds | None) -> Table:
-    """The rows that can count: at most one per key and instant of becoming visible (`_v`)."""
+def _rows(
+    projection: FeatureViewProjection, prefix: str, dataset: str, *, known_time: bool, bounds: Bounds | None
+) -> _Rows:
+    """The rows that can count: at most one per key and instant of becoming visible."""
+    view = projection.view
     rows = rows_of(view, dataset)
+    if view.table is not None:  # where the gate cannot keep them out
+        rows = rows.filter(rows[EVENT_TIMESTAMP].notnull())
     if bounds is not None:
         rows = rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(bounds[1]))
-        if view.ttl is not None:
-            rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(bounds[0] - view.ttl))
+        if (oldest := _before(bounds[0], view.ttl)) is not None:
+            rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(oldest))
     keys = list(view.join_keys)
     if known_time and view.has_created_timestamp:
         created = ibis.coalesce(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP])
-        rows = rows.mutate(**{_VISIBLE: ibis.greatest(rows[EVENT_TIMESTAMP], created)})
-        rows = newest_by(rows, view, [*keys, _VISIBLE])
+        rows = rows.mutate(_visible=ibis.greatest(rows[EVENT_TIMESTAMP], created))
+        rows = newest_by(rows, view, [*keys, "_visible"])
         # A row that becomes visible when a greater one already is never counts.
         rank = ibis.row_number().over(ibis.window(group_by=keys or None, order_by=newest_first(view)))
         rows = rows.mutate(_rank=rank)
-        seen = ibis.window(group_by=keys or None, order_by=_VISIBLE, rows=(None, 0))
+        seen = ibis.window(group_by=keys or None, order_by="_visible", rows=(None, 0))
         rows = rows.mutate(_best=rows["_rank"].min().over(seen))
         rows = rows.filter(rows["_rank"] == rows["_best"])
     else:
-        rows = rows.mutate(**{_VISIBLE: rows[EVENT_TIMESTAMP]})
+        rows = rows.mutate(_visible=rows[EVENT_TIMESTAMP])
         if view.has_created_timestamp or view.table is not None:  # otherwise the gate saw to it
-            rows = newest_by(rows, view, [*keys, _VISIBLE])
-    renamed = {f"_k{i}": rows[key] for i, key in enumerate(keys)}
-    features = {f"_f_{feature.name}": rows[feature.name] for feature in view.features}
-    return rows.select(**renamed, **{_TIME: rows[EVENT_TIMESTAMP], _VISIBLE: rows[_VISIBLE]}, **features)
+            rows = newest_by(rows, view, [*keys, "_visible"])
+    named = {f"{prefix}k{i}": rows[key] for i, key in enumerate(keys)}
+    times = {f"{prefix}time": rows[EVENT_TIMESTAMP], f"{prefix}visible": rows["_visible"]}
+    features = {f"{prefix}f_{feature}": rows[feature] for feature in projection.features}
+    return _Rows(prefix, rows.select(**named, **times, **features))
 
 
-def _moment(spine: Table) -> Value:
-    return spine[EVENT_TIMESTAMP].cast("timestamp('UTC', 6)")
+def _before(first: datetime, ttl: timedelta | None) -> datetime | None:
+    """The oldest time that counts at `first`; None where there is no bound."""
+    try:
+        return None if ttl is None else first - ttl
+    except OverflowError:
+        return None
 
 
-def _asof(spine: Table, projection: FeatureViewProjection, rows: Table) -> Table:
-    spine = spine.mutate(_moment=_moment(spine))
-    keys = [spine[key] == rows[f"_k{i}"] for i, key in enumerate(projection.join_keys)]
-    return spine.asof_join(rows, spine["_moment"] >= rows[_VISIBLE], keys)
+def _asof(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows]) -> Table:
+    """The spine with the columns of each view's row that held then."""
+    for view in views:
+        same = [spine[key] == view.table[name] for key, name in zip(keys, view.keys(len(keys)), strict=True)]
+        spine = spine.asof_join(view.table, spine[moment] >= view.table[view.visible], same)
+    return spine
 
 
-def _running_maximum(spine: Table, projection: FeatureViewProjection, rows: Table) -> Table:
-    spine = spine.mutate(_moment=_moment(spine))
-    own = [f"_k{i}" for i in range(len(projection.join_keys))]
-    wanted = dict(zip((f"_s{i}" for i in range(len(own))), projection.join_keys, strict=True))
-    moments = spine.select(**{s: spine[key] for s, key in wanted.items()}, _m=spine["_moment"]).distinct()
-    never = ibis.null("timestamp('UTC', 6)")
+def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows]) -> Table:
+    """The same. Moments and the rows of all views are sorted into one line per key, once."""
+    wanted = {f"_s{i}": key for i, key in enumerate(keys)}
+    types = [views[0].table[name].type() for name in views[0].keys(len(keys))]
+    given = {s: spine[key].cast(type_) for (s, key), type_ in zip(wanted.items(), types, strict=True)}
+    moments = spine.select(**given, _m=spine[moment]).distinct()
+    never = ibis.null(_UTC)
     # Rows go before moments of the same instant: both ends of the ttl are included.
-    merged = ibis.union(
-        rows.select(**{s: rows[k] for s, k in zip(wanted, own, strict=True)}, _m=rows[_VISIBLE], _r=rows[_VISIBLE],
-                    _moments=ibis.literal(0, "int64")),
-        moments.mutate(_r=never, _moments=ibis.literal(1, "int64")),
-    )  # fmt: skip
+    parts = [moments.mutate(**{view.visible: never for view in views}, _moments=ibis.literal(1, "int64"))]
+    for view in views:
+        rows = view.table
+        parts.append(
+            rows.select(
+                **{s: rows[k] for s, k in zip(wanted, view.keys(len(keys)), strict=True)},
+                _m=rows[view.visible],
+                **{each.visible: rows[view.visible] if each is view else never for each in views},
+                _moments=ibis.literal(0, "int64"),
+            )
+        )
+    merged = ibis.union(*parts)
     before = ibis.window(group_by=list(wanted) or None, order_by=["_m", "_moments"], rows=(None, 0))
-    matched = merged.mutate(_r=merged["_r"].max().over(before))
-    matched = matched.filter(matched["_moments"] == 1).drop("_moments")
-    found = matched.inner_join(
-        rows, [matched["_r"] == rows[_VISIBLE], *((matched[s], rows[k]) for s, k in zip(wanted, own, strict=True))]
-    )
-    found = found.drop(_VISIBLE, *own)
-    keys = [spine[key] == found[s] for s, key in wanted.items()]
-    return spine.left_join(found, [spine["_moment"] == found["_m"], *keys])
+    found = merged.mutate(**{f"{view.prefix}seen": merged[view.visible].max().over(before) for view in views})
+    found = found.filter(found["_moments"] == 1).drop("_moments", *(view.visible for view in views))
+    for view in views:
+        own = view.keys(len(keys))
+        same = [found[s] == view.table[k] for s, k in zip(wanted, own, strict=True)]
+        found = found.left_join(view.table, [found[f"{view.prefix}seen"] == view.table[view.visible], *same])
+        found = found.drop(f"{view.prefix}seen", view.visible, *own)
+    same = [spine[key] == found[s] for s, key in wanted.items()]
+    return spine.left_join(found, [spine[moment] == found["_m"], *same]).drop("_m", *wanted)
 
 
-def _within_ttl(joined: Table, view: FeatureView, feature: str) -> Value:
-    value = joined[f"_f_{feature}"]
+def _within_ttl(joined: Table, moment: str, view: FeatureView, prefix: str, feature: str) -> Value:
+    value = joined[f"{prefix}f_{feature}"]
     if view.ttl is None:
         return value
     age = ibis.interval(microseconds=view.ttl // timedelta(microseconds=1))
-    return (joined[_TIME] >= joined["_moment"] - age).ifelse(value, ibis.null(value.type()))
+    return (joined[f"{prefix}time"] >= joined[moment] - age).ifelse(value, ibis.null(value.type()))

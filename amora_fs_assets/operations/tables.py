@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.datatypes as dt
+import pyarrow as pa
 from ibis.expr.types import BooleanValue, Table, Value
 
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound
+from amora_fs_assets.domain.errors import InvalidRequest, SourceMismatch, TableNotFound, TransformError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.types import DataType
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 
 def table_name(definition: Source | FeatureView, dataset: str) -> str:
@@ -122,3 +129,41 @@ def _same(there: dt.DataType, declared: dt.DataType) -> bool:
     if there.is_array() and declared.is_array():
         return _same(there.value_type, declared.value_type)
     return bool(there.copy(nullable=True) == declared.copy(nullable=True))
+
+
+def columns_of(there: Mapping[str, dt.DataType], owner: str) -> tuple[Column, ...]:
+    """Columns that hold these types, smaller integers and floats as wide ones. Raises TransformError for others."""
+    known: dict[dt.DataType, DataType] = {type_: data_type for data_type, type_ in IBIS_TYPES.items()}
+    columns = []
+    for name, type_ in there.items():
+        wide = type_.copy(nullable=True)
+        if type_.is_integer():
+            wide = dt.int64
+        elif type_.is_floating():
+            wide = dt.float64
+        elif type_.is_timestamp():
+            wide = IBIS_TYPES[DataType.TIMESTAMP]
+        if wide not in known:
+            raise TransformError(f"{owner}: column '{name}' is {type_}, which is not kept. Cast it.")
+        columns.append(Column(name, known[wide], nullable=True))
+    return tuple(columns)
+
+
+def to_pandas(rows: pa.Table) -> pd.DataFrame:
+    """As a data frame, in which integers and truth values stay such when null. Takes the table's memory over."""
+    import pandas as pd
+
+    kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = rows.to_pandas(types_mapper=kinds.get, split_blocks=True, self_destruct=True)
+    return frame
+
+
+def to_polars(rows: pa.Table) -> pl.DataFrame:
+    """As a polars frame, which shares the table's memory. Raises InvalidRequest where polars is not installed."""
+    try:
+        import polars as pl
+    except ModuleNotFoundError:
+        raise InvalidRequest("polars is not installed. Hint: pip install polars.") from None
+    frame = pl.from_arrow(rows)
+    assert isinstance(frame, pl.DataFrame), "a table makes a frame"
+    return frame

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.errors import DefinitionError, TrainingSetNotFound, TransformError
+from amora_fs_assets.domain.errors import DefinitionError, TransformError
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore, Registry
 from amora_fs_assets.domain.records import ColumnLineage, Input, RunRecord
-from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.time import Instant
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.compute import inputs_of
+from amora_fs_assets.operations.contents import contents_of
 from amora_fs_assets.operations.lineage import column_lineage
-from amora_fs_assets.operations.point_in_time import point_in_time
-from amora_fs_assets.operations.tables import all_rows, check_tables, unbound
+from amora_fs_assets.operations.point_in_time import Bounds, point_in_time
+from amora_fs_assets.operations.spine import QuerySpine
+from amora_fs_assets.operations.tables import all_rows, check_tables, columns_of
+from amora_fs_assets.operations.versions import manifest_of, rows_of_version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,56 +39,63 @@ class Built:
     definition_hash: str
     staged: str
     columns: tuple[Column, ...]
-    sql: str
+    labels: tuple[str, ...]  # the spine's columns that are neither join key nor time
+    spine_sql: str
+    sql: str  # of the join; the spine is a table of its own there
     inputs: tuple[Input, ...]
     lineage: ColumnLineage
+    bounds: Bounds | None  # the first and the last moment; None where there is no row
 
 
-def query_of(training_set: TrainingSet, store: OfflineStore) -> Table:
-    """The spine with its features. Raises TransformError for a spine that fails, InvalidRequest where keys are missing.
+def spine_of(training_set: TrainingSet, dataset: str) -> Table:
+    """The labelled moments. Raises TransformError for a spine that fails.
 
-    The spine sees all rows of its sources: labels lie in the future of the moment they are asked for.
+    It sees all rows of its sources: labels lie in the future of the moment they are asked for.
     """
     if training_set.spine is None:
         raise DefinitionError(f"{training_set} was read from the registry, which holds no code. Import its definition.")
     try:
-        spine = training_set.spine(**{s.name: all_rows(s, store.dataset) for s in training_set.sources})
+        spine = training_set.spine(**{s.name: all_rows(s, dataset) for s in training_set.sources})
     except Exception as error:
         raise TransformError(f"{training_set}: its spine failed: {type(error).__name__}: {error}") from error
-    return point_in_time(spine, training_set.service, engine=store.engine, dataset=store.dataset)
+    if not isinstance(spine, Table):
+        raise TransformError(
+            f"{training_set}: its spine returned {type(spine).__name__}; return an Ibis table expression."
+        )
+    return spine
 
 
 def stage(training_set: TrainingSet, *, store: OfflineStore, run_id: str, now: datetime, definition_hash: str) -> Built:
-    """Join spine and features into a staged table. Raises TableNotFound, SourceMismatch and what `query_of` raises."""
-    views = {p.view.name: p.view for p in training_set.service.projections}
-    read = {source.name: source for source in (*training_set.sources, *views.values())}
+    """Join spine and features into a staged table.
+
+    Raises TableNotFound, SourceMismatch, what `spine_of` raises, InvalidRequest where the spine lacks keys.
+    """
+    service = training_set.service
+    read = {s.name: s for s in (*training_set.sources, *(p.view for p in service.projections))}
     check_tables(list(read.values()), store)
     inputs = inputs_of(list(read.values()), store)
-    query = query_of(training_set, store)
+    spine = spine_of(training_set, store.dataset)
+    whole = point_in_time(spine, service, engine=store.engine, dataset=store.dataset)
+    owner, lineage = str(training_set), column_lineage(whole, list(read.values()), store)
+    columns = columns_of(whole.schema(), owner)
+    with QuerySpine(query=spine).stored(store) as (moments, bounds):
+        query = point_in_time(moments, service, engine=store.engine, dataset=store.dataset, bounds=bounds)
+        sql = store.sql(query)
+        staged = store.stage(query, name=training_set.name, run_id=run_id)
     return Built(
         training_set=training_set,
         version=f"{now:%Y%m%dT%H%M%S%fZ}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}",
         run_id=run_id,
         definition_hash=definition_hash,
-        staged=store.stage(query, name=training_set.name, run_id=run_id),
-        columns=_columns(training_set, query),
-        sql=store.sql(query),
+        staged=staged,
+        columns=columns,
+        labels=tuple(c for c in spine.columns if c not in (EVENT_TIMESTAMP, *service.join_keys)),
+        spine_sql=store.sql(spine),
+        sql=sql,
         inputs=inputs,
-        lineage=column_lineage(query, list(read.values()), store),
+        lineage=lineage,
+        bounds=bounds,
     )
-
-
-def _columns(training_set: TrainingSet, query: Table) -> tuple[Column, ...]:
-    known = {type_: data_type for data_type, type_ in IBIS_TYPES.items()}
-    columns = []
-    for name, type_ in query.schema().items():
-        wide = ibis.expr.datatypes.int64 if type_.is_integer() else type_.copy(nullable=True)
-        if wide not in known:
-            raise TransformError(
-                f"{training_set}: column '{name}' is {type_}, which is not kept. Cast it in the spine."
-            )
-        columns.append(Column(name, known[wide], nullable=True))
-    return tuple(columns)
 
 
 def table_of_version(name: str, version: str, store: OfflineStore) -> str:
@@ -108,64 +119,76 @@ def publish(built: Built, *, store: OfflineStore, registry: Registry, now: datet
             published_at=now,
         ),
     )
-    registry.put_manifest(
-        training_set.name,
-        built.version,
-        {
-            "table": table,
-            "rows": publication.rows,
-            "columns": [{"name": column.name, "type": str(column.type)} for column in built.columns],
-            "service": training_set.service.name,
-            "service_version": training_set.service.version,
-            "definition_hash": built.definition_hash,
-            "run_id": built.run_id,
-            "sequence": publication.sequence,
-            "inputs": [{"name": i.name, "table": i.table, "sequence": i.sequence} for i in built.inputs],
-            "sql": built.sql,
-        },
-    )
+    contents = contents_of(table, built.columns, store)
+    manifest = {
+        "table": table,
+        "rows": contents.rows,
+        "checksum": contents.checksum,
+        "first": built.bounds[0].isoformat() if built.bounds else None,
+        "last": built.bounds[1].isoformat() if built.bounds else None,
+        "columns": [
+            {"name": column.name, "type": str(column.type), "statistics": contents.statistics[column.name]}
+            for column in built.columns
+        ],
+        "labels": list(built.labels),
+        "service": training_set.service.name,
+        "service_version": training_set.service.version,
+        "definition_hash": built.definition_hash,
+        "definitions": Catalogue.of([training_set]).to_plain(),
+        "run_id": built.run_id,
+        "sequence": publication.sequence,
+        "inputs": _inputs(built, store),
+        "spine_sql": built.spine_sql,
+        "sql": built.sql,
+    }
+    where = registry.put_manifest(training_set.name, built.version, manifest)
     return RunRecord(
         kind="training_set",
         name=training_set.name,
         run_id=built.run_id,
         status="succeeded",
         started_at=started_at,
-        finished_at=now,
+        finished_at=datetime.now(UTC),
         rows=publication.rows,
         sequence=publication.sequence,
         definition_hash=built.definition_hash,
         sql_hash=hashlib.sha256(built.sql.encode()).hexdigest(),
         inputs=built.inputs,
         column_lineage=built.lineage,
-        details={"version": built.version, "table": table},
+        details={
+            "version": built.version,
+            "table": table,
+            "checksum": contents.checksum,
+            "manifest": f"{registry.url}/{where}",
+            "null rates": {name: found["nulls"] / max(contents.rows, 1) for name, found in contents.statistics.items()},
+            "label balance": {
+                name: contents.statistics[name]["mean"]
+                for name in built.labels
+                if next(c.type for c in built.columns if c.name == name) is DataType.BOOLEAN
+            },
+        },
     )
 
 
-def manifest_of(name: str, version: str | None, registry: Registry) -> Mapping[str, Any]:
-    """The manifest of a version, the newest by default. Raises TrainingSetNotFound."""
-    versions = registry.manifests(name)
-    if not versions:
-        known = [each for each in registry.catalogue().training_sets if registry.manifests(each)]
-        raise TrainingSetNotFound(
-            f"Training set '{name}' has no version yet: materialize asset training_set/{name}. "
-            f"Built so far: {', '.join(known) or 'none'}."
-        )
-    found = registry.manifest(name, version or versions[-1])
-    if found is None:
-        raise TrainingSetNotFound(
-            f"Training set '{name}' has no version '{version}'. Newest: {', '.join(versions[-5:])}."
-        )
-    return found
+def _inputs(built: Built, store: OfflineStore) -> list[dict[str, Any]]:
+    """Each input with the newest publication that was in it, and the run that made that."""
+    runs = {publication.sequence: publication.run_id for publication in store.publications()}
+    return [
+        {"name": i.name, "table": i.table, "sequence": i.sequence, "run_id": runs.get(i.sequence or 0)}
+        for i in built.inputs
+    ]
 
 
-def table_of(name: str, *, version: str | None, registry: Registry) -> Table:
-    """The rows of a version as a query. Raises TrainingSetNotFound."""
-    manifest = manifest_of(name, version, registry)
-    columns = [Column(each["name"], DataType(each["type"]), nullable=True) for each in manifest["columns"]]
-    return unbound(columns, manifest["table"])
+def load(
+    name: str,
+    *,
+    version: str | None = None,
+    as_of: Instant | None = None,
+    store: OfflineStore,
+    registry: Registry,
+) -> AbstractContextManager[pa.RecordBatchReader]:
+    """The rows of a version, the newest by default or that of a past time, proven to be those that were built.
 
-
-def load(name: str, *, version: str | None, store: OfflineStore, registry: Registry) -> pa.Table:
-    """The rows of a version, the newest by default. Raises TrainingSetNotFound, TableNotFound."""
-    with store.read(table_of(name, version=version, registry=registry)) as batches:
-        return batches.read_all()
+    Raises TrainingSetNotFound, TrainingSetAltered.
+    """
+    return store.read(rows_of_version(name, manifest_of(name, version, registry, as_of=as_of), store))

@@ -17,7 +17,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.operations import compute, runs, training_sets
+from amora_fs_assets.operations import compute, runs, training_sets, versions
 from amora_fs_assets.operations.compute import Computed
 from amora_fs_assets.operations.recovery import failure_recorded
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_of, within
@@ -123,7 +123,7 @@ class FeatureStoreIOManager(dg.IOManager):
         kind, name = context.asset_key.path
         code, store = self._parts.code, self._parts.offline
         if kind == "training_set":
-            return training_sets.table_of(name, version=None, registry=self._parts.registry)
+            return versions.rows_of_version(name, versions.manifest_of(name, None, self._parts.registry), store)
         if kind == "raw":
             source = code.source(name)
             check_tables([source], store)

@@ -113,20 +113,23 @@ class BigQueryOfflineStore:
             for table in loaded.values():
                 self.discard(table)
 
-    def stage(self, data: Table | pa.Table, *, name: str, run_id: str) -> str:
-        """Write a query's rows or an Arrow table to a new table of its own, and return its `dataset.table`."""
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+        """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
         staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
         self._make_dataset(self.dataset)
         if isinstance(data, pa.Table):
             self._load(data, staged)
         else:
-            with self._explained(data):
-                self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {self.sql(data)}")
+            rows = data if isinstance(data, str) else self.sql(data)
+            with self._explained(None if isinstance(data, str) else data):
+                self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {rows}")
         self._let_expire(staged)
         return staged
 
     def publish(self, staged: str, draft: Draft) -> Publication:
         """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
+        if draft.appended:
+            raise OfflineStoreError(f"'{draft.name}': BigQuery takes no pushed rows yet. Push with to_offline=False.")
         dropped = f"{self.dataset}._dropped_{draft.name}"
         columns = ", ".join(f"{_quoted(name)} {type_}" for name, type_ in _PUBLICATION.items())
         with self._explained():

@@ -83,6 +83,9 @@ def _connected(path: Path, *, write: bool, deadline: float, timeout: float) -> d
 
 def _prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+    # A registered Arrow table counts as one row in the planner's eyes, and a spine of a million rows would be joined
+    # in nested loops.
+    connection.execute("SET asof_loop_join_threshold = 0")
     return connection
 
 

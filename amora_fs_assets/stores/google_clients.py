@@ -39,7 +39,8 @@ def bigquery_storage_client() -> BigQueryReadClient | None:
         import grpc
         from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
-        return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel(endpoint)))
+        channel = grpc.insecure_channel(endpoint, options=[("grpc.max_receive_message_length", -1)])
+        return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
     if os.environ.get("BIGQUERY_EMULATOR_HOST"):
         return None
     client: BigQueryReadClient = _made(BigQueryReadClient, None)

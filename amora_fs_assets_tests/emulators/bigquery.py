@@ -41,7 +41,7 @@ class BigQueryEmulator:
 
         Without it these reach for the real endpoint, and hang.
         """
-        channel = grpc.insecure_channel(self.grpc_address)
+        channel = grpc.insecure_channel(self.grpc_address, options=[("grpc.max_receive_message_length", -1)])
         return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
 
 

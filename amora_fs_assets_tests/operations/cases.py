@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ import pyarrow as pa
 from amora_fs_assets import Entity, FeatureService, FeatureView
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.feature_view import FeatureViewProjection
-from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.ports import Engine, OfflineStore
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.historical import HistoricalFeatures, historical_features
@@ -25,7 +25,7 @@ MICROSECOND = timedelta(microseconds=1)
 START = datetime(2020, 2, 28, 23, tzinfo=UTC)
 TTLS = (None, timedelta(0), 3 * MICROSECOND, timedelta(milliseconds=500), timedelta(hours=2), timedelta(days=3))
 # Pairs of these that differ give one text when joined: (1, "12") and (11, "2"), ("1", "") and ("", "1").
-NUMBERS, TEXTS = (1, 11, 111, 2, -1), ("", "1", "2", "12", "1,2", "é'\\")
+NUMBERS, TEXTS = (1, 11, 1, 11, 1, 11, 111, -1), ("12", "2", "12", "2", "12", "2", "", "1", "1,2", "é'\\")
 VALUES: dict[DataType, Callable[[Random], Any]] = {
     DataType.INT64: lambda rng: rng.choice((0, 1, -1, 2**62, -(2**62))),
     DataType.FLOAT64: lambda rng: rng.choice((0.0, -0.5, 1e300, math.inf, math.nan)),
@@ -39,6 +39,8 @@ VALUES: dict[DataType, Callable[[Random], Any]] = {
     DataType.LIST_STRING: lambda rng: [rng.choice(TEXTS) for _ in range(rng.randint(0, 3))],
     DataType.LIST_BOOLEAN: lambda rng: [rng.random() < 0.5 for _ in range(rng.randint(0, 3))],
 }
+# BigQuery has no null arrays: they are empty ones.
+NO_NULL_LISTS = [type_ for type_ in VALUES if not type_.is_list]
 
 
 @dataclass(frozen=True)
@@ -88,20 +90,20 @@ class Case:
         return columns
 
 
-def random_case(rng: Random, *, views: int = 3, rows: int = 30, moments: int = 30) -> Case:
-    """Up to so many views, rows of each, and moments."""
+def random_case(rng: Random, *, views: int = 3, rows: int = 30, moments: int = 30, engine: Engine = "duckdb") -> Case:
+    """Up to so many views, rows of each, and moments; of what the engine can hold."""
     times = _times(rng)
     projections: list[FeatureViewProjection] = []
     tables: dict[str, list[Row]] = {}
     for number in range(rng.randint(1, views)):
-        view = _view(rng, f"v{number}")
-        tables[view.name] = _rows(rng, view, times, rng.randint(0, rows))
+        view = _view(rng, f"v{number}", VALUES if engine == "duckdb" else NO_NULL_LISTS)
+        tables[view.name] = _rows(rng, view, times, rng.choice((0, 1, *[rows] * 8)))
         projections.append(view[tuple(f.name for f in view.features if rng.random() < 0.8) or "a"])
         if view.join_keys and rng.random() < 0.3:  # one view twice, for two roles
             asked = {key: f"other_{key}" for key in view.join_keys if rng.random() < 0.7}
             projections.append(view.alias(f"other_v{number}", asked))
     service = FeatureService("random", projections)
-    asked_at = [_moment(rng, service, times) for _ in range(rng.choice((0, 1, moments, moments)))]
+    asked_at = [_moment(rng, service, times) for _ in range(rng.choice((0, 1, *[moments] * 8)))]
     asked_at += [dict(each) for each in asked_at if rng.random() < 0.1]
     rng.shuffle(asked_at)
     return Case(service, tables, asked_at, known_time=rng.random() < 0.5)
@@ -114,10 +116,10 @@ def _times(rng: Random) -> list[datetime]:
     return [time + k * MICROSECOND for time in (*some, *edges) for k in (-1, 0, 1)]
 
 
-def _view(rng: Random, name: str) -> FeatureView:
+def _view(rng: Random, name: str, values: Iterable[DataType]) -> FeatureView:
     number, text = Column("number", DataType.INT64), Column("text", DataType.STRING)
     keys = rng.choice(([], [number], [text], [number, text], [number, text]))
-    types = [rng.choice(list(VALUES)) for _ in range(rng.randint(1, 4))]
+    types = [rng.choice(list(values)) for _ in range(rng.randint(1, 4))]
     features = [Column("abcd"[i], type_, nullable=True) for i, type_ in enumerate(types)]
     times = [Column("event_timestamp", DataType.TIMESTAMP)]
     if rng.random() < 0.6:

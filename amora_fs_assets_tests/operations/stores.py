@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet
+from google.cloud import bigquery
 
 from amora_fs_assets.domain.ports import Engine
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
@@ -28,3 +31,14 @@ def fill(home: Path, tables: Mapping[str, pa.Table]) -> None:
         for name, rows in tables.items():
             connection.register("given", rows)
             connection.execute(f"CREATE TABLE {name} AS FROM given")
+
+
+def fill_bigquery(client: bigquery.Client, tables: Mapping[str, pa.Table]) -> None:
+    """Load the tables, `dataset.table` each."""
+    for name, rows in tables.items():
+        client.create_dataset(name.partition(".")[0], exists_ok=True, timeout=60)
+        file = io.BytesIO()
+        pyarrow.parquet.write_table(rows, file)
+        file.seek(0)
+        config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
+        client.load_table_from_file(file, name, job_config=config, timeout=60).result(timeout=60)

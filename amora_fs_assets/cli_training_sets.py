@@ -1,0 +1,93 @@
+"""amora-fs training-sets: the versions of training sets, what they are made of, how two differ."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from amora_fs_assets.cli_shared import examples
+from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.feature_store import FeatureStore
+
+
+class _Explained(click.Group):
+    """Errors of the feature store as one message, without a traceback; exit code 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except FeatureStoreError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(
+    "training-sets",
+    cls=_Explained,
+    epilog=examples("training-sets list departure_delay", "training-sets show departure_delay"),
+)
+def training_sets() -> None:
+    """List the versions of training sets, show what one was made of, compare two."""
+
+
+@training_sets.command("list")
+@click.argument("name", required=False)
+@click.pass_obj
+def list_(store: FeatureStore, name: str | None) -> None:
+    """List the versions of NAME, or of all training sets, newest first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from amora_fs_assets.operations.versions import manifest_of, version_of
+
+    table = Table("training set", "version", "rows", "columns", "checksum")
+    for each in [name] if name else list(store.registry.catalogue().training_sets):
+        if name:
+            version_of(name, None, None, store.registry)  # says what is there where it is not
+        for version in reversed(store.registry.manifests(each)):
+            manifest = manifest_of(each, version, store.registry)
+            columns = str(len(manifest["columns"]))
+            table.add_row(each, version, f"{manifest['rows']:,}", columns, manifest["checksum"])
+    Console().print(table)
+
+
+@training_sets.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@click.option("--as-of", help="The newest version up to this time.")
+@click.option("--json", "as_json", is_flag=True, help="The whole manifest, with definitions and SQL.")
+@click.pass_obj
+def show(store: FeatureStore, name: str, version: str | None, as_of: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Show what a version of NAME was made of, the newest by default."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from amora_fs_assets.operations.versions import manifest_of
+
+    manifest = manifest_of(name, version, store.registry, as_of=as_of)
+    if as_json:
+        click.echo(json.dumps(manifest, indent=2))
+        return
+    for word in ("version", "table", "rows", "checksum", "first", "last", "service", "service_version", "run_id"):
+        click.echo(f"{word.replace('_', ' ')}: {manifest[word]}")
+    for each in manifest["inputs"]:
+        click.echo(f"input: {each['name']} ({each['table']}), publication {each['sequence']}, run {each['run_id']}")
+    table = Table("column", "type", "nulls", "min", "max", "mean")
+    for column in manifest["columns"]:
+        found = column["statistics"]
+        cells = ("" if found.get(word) is None else str(found[word]) for word in ("nulls", "min", "max", "mean"))
+        table.add_row(column["name"], column["type"], *cells)
+    Console().print(table)
+
+
+@training_sets.command()
+@click.argument("name")
+@click.argument("first")
+@click.argument("second")
+@click.pass_obj
+def compare(store: FeatureStore, name: str, first: str, second: str) -> None:
+    """Compare two versions of NAME: definitions, inputs, rows, columns, checksums."""
+    from amora_fs_assets.operations.versions import compare as compared
+
+    click.echo(compared(name, first, second, store.registry))

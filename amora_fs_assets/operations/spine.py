@@ -1,0 +1,182 @@
+"""The moments that features are asked for: a caller's frame, or a query that is stored once before it is joined."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+from ibis.expr import operations as ops
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.point_in_time import Bounds
+from amora_fs_assets.operations.tables import rows_of, within
+
+FRAME, ROW = "entity_rows", "_row"
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSpine:
+    """A frame of the caller's: it stays with the caller, the engine sees keys, moments and row numbers."""
+
+    given: Any  # pandas DataFrame or Arrow table, never changed
+    columns: tuple[str, ...]
+    seen: pa.Table
+
+    @property
+    def table(self) -> Table:
+        """What the engine sees, as the table `entity_rows`."""
+        return ibis.table(ibis.Schema.from_pyarrow(self.seen.schema), name=FRAME)
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The first and the last moment."""
+        ends = pc.min_max(self.seen[EVENT_TIMESTAMP])
+        return None if not ends["min"].is_valid else (ends["min"].as_py(), ends["max"].as_py())
+
+    def arrow(self) -> pa.Table:
+        """The caller's columns."""
+        return self.given if isinstance(self.given, pa.Table) else pa.Table.from_pandas(self.given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuerySpine:
+    """A query of the store's engine: an Ibis table or a SELECT."""
+
+    query: Table | str
+
+    @contextmanager
+    def stored(self, store: OfflineStore) -> Iterator[tuple[Table, Bounds | None]]:
+        """Its rows as a table of their own, for as long as the context lasts, with its first and last moment.
+
+        The join reads the spine more than once: a query would run as often, and might not give the same rows twice.
+        """
+        staged = store.stage(self.query, name="spine", run_id=uuid.uuid4().hex)
+        try:
+            columns = store.columns(staged)
+            assert columns is not None, "it was staged just now"
+            dataset, _, name = staged.rpartition(".")
+            table = ibis.table(columns, name=name, database=dataset)
+            yield table, _bounds(table, store)
+        finally:
+            store.discard(staged)
+
+
+def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine:
+    """What the caller asks for. Raises InvalidRequest for what is no table, or lacks keys of the right types."""
+    if isinstance(entity_df, str):
+        return QuerySpine(query=entity_df)
+    if isinstance(entity_df, Table):
+        if not entity_df.op().find(ops.InMemoryTable):
+            return QuerySpine(query=entity_df.unbind())
+        entity_df = entity_df.to_pyarrow()
+    elif not isinstance(entity_df, pa.Table) and hasattr(entity_df, "to_arrow"):  # polars
+        entity_df = entity_df.to_arrow()
+    try:
+        names = entity_df.column_names if isinstance(entity_df, pa.Table) else entity_df.columns
+        columns = tuple(str(name) for name in names)
+    except AttributeError:
+        raise InvalidRequest(
+            f"entity_df is {type(entity_df).__name__}; give a pandas or polars DataFrame, an Arrow table, an Ibis "
+            "table or a SELECT."
+        ) from None
+    return FrameSpine(given=entity_df, columns=columns, seen=_seen(entity_df, columns, service))
+
+
+def every_row(service: FeatureService, interval: Interval, dataset: str) -> QuerySpine:
+    """Each (join keys, event_timestamp) of the service's views in the interval, once.
+
+    Raises InvalidRequest where the views have different join keys: there is no one list of rows then.
+    """
+    keyed = [p for p in service.projections if p.join_keys] or list(service.projections)
+    if len({frozenset(p.join_keys) for p in keyed}) > 1:
+        raise InvalidRequest(
+            f"Feature service '{service.name}': its views have different join keys "
+            f"({'; '.join(f'{p.name}: {list(p.join_keys)}' for p in keyed)}), so that there is no one list of rows. "
+            "Give entity_df, or ask for views of the same keys."
+        )
+    parts = []
+    for projection in keyed:
+        rows = rows_of(projection.view, dataset)
+        inside = within(rows[EVENT_TIMESTAMP], interval) & rows[EVENT_TIMESTAMP].notnull()
+        rows = rows.filter(inside, *(rows[key].notnull() for key in projection.view.join_keys))
+        asked = dict(zip(projection.join_keys, projection.view.join_keys, strict=True))
+        parts.append(rows.select(**{name: rows[asked[name]] for name in service.join_keys}, **_time(rows)))
+    return QuerySpine(query=ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0].distinct())
+
+
+def _time(rows: Table) -> dict[str, Any]:
+    return {EVENT_TIMESTAMP: rows[EVENT_TIMESTAMP]}
+
+
+def _bounds(spine: Table, store: OfflineStore) -> Bounds | None:
+    if EVENT_TIMESTAMP not in spine.columns or not spine[EVENT_TIMESTAMP].type().is_timestamp():
+        return None  # the join says what is wrong
+    time = spine[EVENT_TIMESTAMP].cast("timestamp('UTC', 6)")
+    with store.read(spine.aggregate(first=time.min(), last=time.max())) as batches:
+        (row,) = batches.read_all().to_pylist()
+    return None if row["first"] is None else (row["first"], row["last"])
+
+
+def _seen(entity_df: Any, columns: tuple[str, ...], service: FeatureService) -> pa.Table:
+    """What the engine needs of the caller's frame: join keys, the moment, and the row's number."""
+    types = {
+        asked: key.type
+        for projection in service.projections
+        for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True)
+    }
+    for name in (EVENT_TIMESTAMP, *types):
+        if name not in columns:
+            raise InvalidRequest(f"entity_df has no column '{name}'. Columns: {list(columns)}.")
+    needed = {name: _key(_array(entity_df, name), name, type_) for name, type_ in types.items()}
+    moment = _array(entity_df, EVENT_TIMESTAMP)
+    if not (pa.types.is_timestamp(moment.type) or pa.types.is_date(moment.type) or pa.types.is_null(moment.type)):
+        raise InvalidRequest(
+            f"entity_df: '{EVENT_TIMESTAMP}' is {moment.type}. Convert it: pd.to_datetime(..., utc=True)."
+        )
+    if pa.types.is_date(moment.type):
+        moment = moment.cast(pa.timestamp("us"))
+    # Nanoseconds are cut down to the microsecond that they lie in.
+    moment = pc.floor_temporal(moment, unit="microsecond") if pa.types.is_timestamp(moment.type) else moment
+    needed[EVENT_TIMESTAMP] = moment.cast(_TIME, safe=False)
+    return pa.table({**needed, ROW: pa.array(range(len(moment)), pa.int64())})
+
+
+def _key(array: pa.ChunkedArray, name: str, type_: DataType) -> pa.ChunkedArray:
+    """The key's values in the view's type: integers of any width, and pandas' floats for integers with nulls."""
+    texts = (pa.types.is_string, pa.types.is_large_string, getattr(pa.types, "is_string_view", pa.types.is_string))
+    text = any(kind(array.type) for kind in texts)
+    if pa.types.is_null(array.type):
+        fits = True
+    elif type_ is DataType.STRING:
+        fits = text
+    else:
+        fits = pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_decimal(array.type)
+    if not fits:
+        raise InvalidRequest(f"entity_df: join key '{name}' is {array.type}; the features need {type_}. Convert it.")
+    try:
+        return array.cast(pa.string() if type_ is DataType.STRING else pa.int64())
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(f"entity_df: join key '{name}' is not {type_}: {error}") from error
+
+
+def _array(entity_df: Any, name: str) -> pa.ChunkedArray:
+    if isinstance(entity_df, pa.Table):
+        array = entity_df[name]
+    else:
+        array = pa.Array.from_pandas(entity_df[name])
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SAMPLE_CLOCK = "2014-01-01T05:00Z"
 """Where the sample's data end."""
+READING = ("history", "lineage", "plan", "status", "training-sets")
+"""Commands that have an answer as of another time; the others act, and on what is now."""
 
 
 def _time(value: str) -> datetime:
@@ -55,6 +57,10 @@ def main(context: click.Context, definitions: str, as_of: str | None) -> None:
 
     Settings are the environment's AMORA_FS_*; without any, everything is embedded in ./.amora_fs.
     """
+    if as_of is not None and context.invoked_subcommand not in READING:
+        raise click.UsageError(
+            f"--as-of is for {', '.join(READING)}: '{context.invoked_subcommand}' acts on what is now."
+        )
     sys.path.insert(0, "")  # definitions beside which one stands
     context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
 

@@ -1,4 +1,4 @@
-"""amora-fs plan, apply, history: from code to registry, and back in its time."""
+"""amora-fs plan, apply, history, lineage: from code to registry, back in its time, and along what is made of what."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
     planned = store.plan(prune=prune)
     _show(planned, form)
     try:
-        snapshot = store.apply(prune=prune, allow_breaking=allow_breaking)
+        snapshot = store.apply(allow_breaking=allow_breaking, planned=planned)
     except BreakingChanges as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(BREAKING)
@@ -100,6 +100,37 @@ def history(store: FeatureStore, name: str | None, between: tuple[str, str] | No
     _print(plain_history(versions, runs), form, lambda: [versions_table(versions), runs_table(runs)])
 
 
+@click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share"))
+@click.argument("name")
+@click.option("--column", help="One column of it; of a service, view:feature.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "json"]),
+    default="tree",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.pass_obj
+@explained
+def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> None:
+    """Show what a source, view, service or training set is made of, and what is made of it.
+
+    Columns are known from the runs of the applied definition. With `amora-fs --as-of`, of that time or run.
+    """
+    from rich.console import Console
+
+    from amora_fs_assets.operations.lineage_graph import lineage as verb
+    from amora_fs_assets.operations.lineage_report import trees
+
+    found = verb(store.registry, name, column)
+    if form == "json":
+        click.echo(json.dumps(found.to_plain(), indent=2))
+        return
+    for tree in trees(found):
+        Console().print(tree)
+
+
 def _print(plain: Any, form: str, tables: Callable[[], list[Any]]) -> None:
     from rich.console import Console
 
@@ -125,4 +156,4 @@ def _show(planned: Plan, form: str) -> None:
             Console().print(plan_report.tree(planned))
 
 
-COMMANDS = (plan, apply, history)
+COMMANDS = (plan, apply, history, lineage)

@@ -120,8 +120,10 @@ class FeatureStore:
 
         return with_scans(planned, scans(planned.recompute, self.code, self.offline))
 
-    def apply(self, *, prune: bool = False, allow_breaking: bool = False) -> Snapshot:
+    def apply(self, *, prune: bool = False, allow_breaking: bool = False, planned: Plan | None = None) -> Snapshot:
         """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
+
+        With `planned` exactly that is done, or refused where somebody else applied since.
 
         Where Feast is installed, registry.db follows, for Feast's clients. Raises BreakingChanges, with nothing
         changed, unless they are allowed; RegistryConflict where somebody else applied meanwhile.
@@ -130,7 +132,7 @@ class FeatureStore:
         from amora_fs_assets.stores.feast_registry import sync
         from amora_fs_assets.stores.registry import open_objects
 
-        planned = self.plan(prune=prune)
+        planned = planned or self.plan(prune=prune)
         snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
         if sync(open_objects(self.settings), self.settings) == "behind":
             _log.warning(
@@ -273,6 +275,7 @@ class FeatureStore:
         """
         from amora_fs_assets.operations.push import push
 
+        self._refuse_the_past("push")
         view = self._served.view(feature_view)
         return push(
             view,

@@ -25,7 +25,8 @@ def versions_table(versions: Sequence[Version]) -> Table:
 
 def runs_table(runs: Sequence[RunRecord]) -> Table:
     """A row per run: when, what, how it went."""
-    table = Table("started", "kind", "status", "interval", "rows", "run", title="Runs", title_justify="left")
+    table = Table("started", "kind", "status", "interval", "rows", title="Runs", title_justify="left")
+    table.add_column("run", overflow="fold")  # whole, since one asks for it: --as-of RUN
     for run in runs:
         interval = f"{run.interval.start:%Y-%m-%d} - {run.interval.end:%Y-%m-%d}" if run.interval else ""
         colour = "green" if run.status == "succeeded" else "red"

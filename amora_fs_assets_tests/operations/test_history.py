@@ -188,6 +188,7 @@ def test_a_store_as_of_then_reads_what_counted_then_and_changes_nothing(tmp_path
         lambda: then.compute(at(1), at(2)),
         lambda: then.materialize(at(1), at(2)),
         then.materialize_incremental,
+        lambda: then.push("spending", []),
     ):
         with pytest.raises(InvalidRequest, match=r"as_of|as of 2020-01-02"):
             work()
@@ -211,3 +212,10 @@ def test_the_command_shows_a_views_versions_and_runs(tmp_path: Path) -> None:
     past = CliRunner().invoke(main, ["--as-of", "the-run", "history"], env=environment)
     assert "2020-01-02" in past.output
     assert "2020-01-03" not in past.output
+
+
+@pytest.mark.parametrize("command", [["apply"], ["rollback", "spending"], ["compute", "2020-01-01", "2020-02-01"]])
+def test_commands_that_act_do_not_act_on_the_past(tmp_path: Path, command: list[str]) -> None:
+    shown = CliRunner().invoke(main, ["--as-of", "2020-01-01", *command], env={"AMORA_FS_HOME": str(tmp_path)})
+    assert shown.exit_code == 2
+    assert f"'{command[0]}' acts on what is now" in shown.output

@@ -69,7 +69,7 @@ lint-imports: .venv/.stamp
 	$(BIN)/lint-imports --no-logo
 
 lint-definitions: .venv/.stamp
-	$(BIN)/dg check defs
+	VIRTUAL_ENV="$(abspath .venv)" $(BIN)/dg check defs
 
 check: lint test  ## lint, then test
 

@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators demo demo-gcp-emulated dev stop test test-slow check docs bench bench-historical clean
+.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow check docs bench bench-online bench-historical clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
 
 BIN := .venv/bin
@@ -27,6 +27,11 @@ emulators: .venv-bigquery-emulator/.stamp  ## the environment of the BigQuery em
 .venv-bigquery-emulator/.stamp: amora_fs_assets_tests/emulators/bigquery-emulator.txt | .venv/.stamp
 	@REQUIRE_ALL=$(AMORA_FS_REQUIRE_ALL) scripts/make-bigquery-emulator
 
+feast: .venv-feast/.stamp  ## the environment of a stock Feast client, which reads the registry in a test
+
+.venv-feast/.stamp: amora_fs_assets_tests/feast/feast.txt | .venv/.stamp
+	@scripts/make-feast-client
+
 demo: .venv/.stamp  ## the whole of 2013 through a feature store, then how to look at it
 	@$(BIN)/amora-fs demo
 
@@ -48,7 +53,7 @@ stop: .venv/.stamp  ## stop the embedded server of this project's home
 test: .venv/.stamp emulators  ## all tests but the slow ones
 	$(BIN)/python -m pytest $(REQUIRE_ALL) $(ARGS)
 
-test-slow: .venv/.stamp emulators  ## the long proofs
+test-slow: .venv/.stamp emulators feast  ## the long proofs
 	$(BIN)/python -m pytest -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 
 lint: lint-ruff lint-mypy lint-imports lint-definitions  ## ruff, mypy, import-linter, dg check defs
@@ -64,19 +69,24 @@ lint-imports: .venv/.stamp
 	$(BIN)/lint-imports --no-logo
 
 lint-definitions: .venv/.stamp
-	$(BIN)/dg check defs
+	VIRTUAL_ENV="$(abspath .venv)" $(BIN)/dg check defs
 
 check: lint test  ## lint, then test
 
-docs: .venv/.stamp  ## docs/cli.md, from the commands' own help
+docs: .venv/.stamp  ## docs/cli.md, from the commands' own help, and docs/registry/, from the code
 	@$(BIN)/python -m amora_fs_assets_tests.documentation
+	@$(BIN)/python -m amora_fs_assets_tests.registry_schemas
 
 bench: .venv/.stamp  ## the main job's numbers, measured on this machine
 	@$(BIN)/python -m benchmarks.main_job
 
-bench-historical: .venv/.stamp  ## training sets beside plain SQL and Feast, which it installs in .venv-feast (15 minutes)
+bench-online: .venv/.stamp  ## reading and loading online features, against Feast
+	@$(BIN)/python -m benchmarks.online
+	@$(BIN)/python -m benchmarks.online_load
+
+bench-historical: .venv/.stamp  ## training sets beside plain SQL and Feast (15 minutes)
 	@$(BIN)/python -m benchmarks.historical
 
 clean:  ## remove the virtual environments and caches (not .amora_fs, which holds data)
-	rm -rf .venv .venv-bigquery-emulator .venv-feast .bench build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* .bench build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

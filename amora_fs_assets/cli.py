@@ -5,159 +5,180 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from amora_fs_assets.cli_training_sets import training_sets
-from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets import cli_online, cli_registry, cli_training_sets
+from amora_fs_assets.cli_shared import examples, explained
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import entities
+from amora_fs_assets.domain.time import utc
 from amora_fs_assets.feature_store import DEFINITIONS, FeatureStore
 from amora_fs_assets.settings import Settings
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from amora_fs_assets.operations.materialize import Materialized
+
 SAMPLE_CLOCK = "2014-01-01T05:00Z"
 """Where the sample's data end."""
+READING = ("history", "lineage", "plan", "status", "training-sets")
+"""Commands that have an answer as of another time; the others act, and on what is now."""
 
 
-def _explained(command: _Command) -> _Command:
-    """Errors of the feature store as one message, without a traceback; exit code 1."""
-
-    @wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except FeatureStoreError as error:
-            raise click.ClickException(str(error)) from error
-
-    return run  # type: ignore[return-value]
+def _time(value: str) -> datetime:
+    """An argument in ISO 8601; without an offset it is UTC."""
+    try:
+        return utc(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a time. Write 2013-01-01, or 2013-01-01T05:00Z.") from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "demo",
+        "apply",
+        "compute 2013-01-01 2013-02-01 --feature-views carrier_punctuality",
+        "materialize-incremental",
+        "status",
+    ),
+)
 @click.version_option(package_name="amora-fs-assets")
 @click.option("--definitions", default=DEFINITIONS, show_default=True, help="Package that holds the definitions.")
+@click.option("--as-of", help="Read the registry as of a time, a run or a snapshot: see `amora-fs history`.")
 @click.pass_context
-@_explained
-def main(context: click.Context, definitions: str) -> None:
+@explained
+def main(context: click.Context, definitions: str, as_of: str | None) -> None:
     """Compute features, bring them online, look at the feature store.
 
     Settings are the environment's AMORA_FS_*; without any, everything is embedded in ./.amora_fs.
-
-    \b
-    Examples:
-      amora-fs demo
-      amora-fs apply
-      amora-fs compute 2013-01-01 2013-02-01 --feature-views carrier_punctuality
-      amora-fs materialize-incremental
-      amora-fs status
-    """  # noqa: D301  (click's own mark)
+    """
+    if as_of is not None and context.invoked_subcommand not in READING:
+        raise click.UsageError(
+            f"--as-of is for {', '.join(READING)}: '{context.invoked_subcommand}' acts on what is now."
+        )
     sys.path.insert(0, "")  # definitions beside which one stands
-    context.obj = (
-        FeatureStore(Settings.from_env(), definitions) if context.invoked_subcommand != "demo" else definitions
-    )
+    context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
 
 
-main.add_command(training_sets)
+for _command in (*cli_registry.COMMANDS, *cli_online.COMMANDS, cli_training_sets.training_sets):
+    main.add_command(_command)
 
 _pick = click.option(
     "--feature-views", "--models", "views", default="", help="Their names, comma-separated; all by default."
 )
 
 
-def _names(views: str) -> list[str] | None:
-    return [name.strip() for name in views.split(",") if name.strip()] or None
+def _names(views: str, known: Mapping[str, FeatureView]) -> list[str]:
+    """The views that were picked, all of those known by default."""
+    if not known:
+        raise click.ClickException("There are no feature views yet. Define one and run `amora-fs apply`.")
+    return [name.strip() for name in views.split(",") if name.strip()] or list(known)
 
 
-@main.command()
-@click.pass_obj
-@_explained
-def plan(store: FeatureStore) -> None:
-    """Show what `apply` would change; change nothing."""
-    click.echo(store.plan())
+def _working(what: str) -> AbstractContextManager[Any]:
+    """Says what is being done, on a terminal, until it is done."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(f"{what} ...")
 
 
-@main.command()
-@click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
-@click.pass_obj
-@_explained
-def apply(store: FeatureStore, prune: bool) -> None:  # noqa: FBT001
-    """Make the code's definitions what counts."""
-    click.echo(store.plan(prune=prune))
-    snapshot = store.apply(prune=prune)
-    click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.")
-
-
-@main.command()
-@click.argument("start")
-@click.argument("end")
+@main.command(
+    epilog=examples(
+        "compute 2013-01-01 2013-02-01",
+        "compute 2013-01-01 2013-01-01T12:00Z --feature-views carrier_punctuality,network_load",
+    )
+)
+@click.argument("start", type=_time)
+@click.argument("end", type=_time)
 @_pick
 @click.pass_obj
-@_explained
-def compute(store: FeatureStore, start: str, end: str, views: str) -> None:
+@explained
+def compute(store: FeatureStore, start: datetime, end: datetime, views: str) -> None:
     """Compute [START, END) of feature views: sources -> checks -> offline store."""
-    for name in _names(views) or list(store.code.feature_views):
-        store.code.feature_view(name)
-    picked = _names(views)
-    for view in [each.name for each in store.code.in_order if picked is None or each.name in picked]:
+    picked = {store.code.feature_view(name).name for name in _names(views, store.code.feature_views)}
+    for view in [each.name for each in store.code.in_order if each.name in picked]:
         began = time.perf_counter()
-        publication = store.compute(start, end, [view])[view]
+        with _working(f"Computing {view}"):
+            publication = store.compute(start, end, [view])[view]
         what = "checked" if publication is None else f"{publication.rows:,} rows published"
         click.echo(f"{view}: {what} ({time.perf_counter() - began:.1f} s)")
 
 
-@main.command()
-@click.argument("start")
-@click.argument("end")
+@main.command(
+    epilog=examples("materialize 2013-01-01 2014-01-01", "materialize 2013-12-01 2014-01-01 --models route_delays")
+)
+@click.argument("start", type=_time)
+@click.argument("end", type=_time)
 @_pick
 @click.pass_obj
-@_explained
-def materialize(store: FeatureStore, start: str, end: str, views: str) -> None:
+@explained
+def materialize(store: FeatureStore, start: datetime, end: datetime, views: str) -> None:
     """Fill the online store anew with each entity's newest row of [START, END]."""
-    for name, loaded in store.materialize(start, end, _names(views)).items():
-        click.echo(f"{name}: {loaded.rows:,} entities online")
+    _bring_online(store, views, lambda names: store.materialize(start, end, names))
 
 
-@main.command("materialize-incremental")
-@click.argument("end", required=False)
+@main.command(
+    "materialize-incremental",
+    epilog=examples("materialize-incremental", "materialize-incremental 2013-06-01 --feature-views route_delays"),
+)
+@click.argument("end", required=False, type=_time)
 @_pick
 @click.pass_obj
-@_explained
-def materialize_incremental(store: FeatureStore, end: str | None, views: str) -> None:
+@explained
+def materialize_incremental(store: FeatureStore, end: datetime | None, views: str) -> None:
     """Bring the online store up to END, now by default: what was published since, and rows whose time has come."""
-    for name, loaded in store.materialize_incremental(end, _names(views)).items():
-        click.echo(f"{name}: {loaded.rows:,} entities written")
+    _bring_online(store, views, lambda names: store.materialize_incremental(end, names))
 
 
-@main.command()
+def _bring_online(store: FeatureStore, views: str, load: Callable[[list[str]], dict[str, Materialized]]) -> None:
+    known = {view.name: view for view in store.list_feature_views()}
+    for name in [store.get_feature_view(name).name for name in _names(views, known)]:
+        with _working(f"Loading {name}"):
+            loaded = load([name])[name]
+        click.echo(f"{name}: {entities(loaded.rows)} written")
+
+
+@main.command(epilog=examples("status", "status carrier_punctuality"))
+@click.argument("view", required=False)
 @click.pass_obj
-@_explained
-def status(store: FeatureStore) -> None:
-    """Show each feature view's last publication and its state online."""
+@explained
+def status(store: FeatureStore, view: str | None) -> None:
+    """Show each feature view's last publication and its state online, or all about VIEW online."""
+    if view is not None:
+        click.echo(cli_online.online_status(store, view))
+        return
     from rich.console import Console
     from rich.table import Table
 
     head = store.registry.head()
     click.echo(f"Registry: {store.registry.url} ({head.hash[:12] if head else 'nothing applied yet: amora-fs apply'})")
-    table = Table("feature view", "published", "interval", "rows", "online")
+    table = Table()
+    for heading in ("feature view", "published", "interval", "rows", "online"):
+        table.add_column(heading, no_wrap=True)
     published = {each.name: each for each in store.offline.publications()}
-    for view in store.list_feature_views():
-        last = published.get(view.name)
-        generation = store.online.generation(view)
+    for each in store.list_feature_views():
+        last = published.get(each.name)
+        generation = store.online.generation(each)
         behind = "" if generation is None or last is None or last.sequence <= generation.cursor else ", behind"
         table.add_row(
-            view.name,
-            "(somebody else's table)" if view.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
+            each.name,
+            "(somebody else's table)" if each.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
             f"{last.start:%Y-%m-%d} - {last.end:%Y-%m-%d}" if last and last.start and last.end else "",
             f"{last.rows:,}" if last else "",
             f"generation {generation.number}{behind}" if generation else "never loaded",
         )
-    Console().print(table)
+    # Into a file or a pipe it goes as wide as it is.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-@main.command()
+@main.command(epilog=examples("stop"))
 @click.pass_obj
-@_explained
+@explained
 def stop(store: FeatureStore) -> None:
     """Stop the embedded online server; its data stay."""
     from amora_fs_assets.stores.embedded_server import stop as stop_server
@@ -165,13 +186,13 @@ def stop(store: FeatureStore) -> None:
     click.echo("Stopped." if stop_server(store.settings.home) else "No embedded server was running.")
 
 
-@main.command()
-@click.option("--until", default="", help="Last partition to compute, such as 2013-02-01; all of the year by default.")
-@click.pass_obj
-@_explained
-def demo(definitions: str, until: str) -> None:
+@main.command(epilog=examples("demo", "demo --until 2013-02-10"))
+@click.option("--until", type=_time, help="Stop the clock here; by default where 2013 ends in New York.")
+@explained
+def demo(until: datetime | None) -> None:
     """Run the sample through everything: a year of flights, its training set, features online."""
-    os.environ.setdefault("AMORA_FS_NOW", SAMPLE_CLOCK)  # the code location reads its settings from there
     from amora_fs_assets.demo import run
 
-    run(FeatureStore(Settings.from_env(), definitions), until=until)
+    # The Dagster code location reads its settings from there.
+    os.environ["AMORA_FS_NOW"] = until.isoformat() if until else os.environ.get("AMORA_FS_NOW") or SAMPLE_CLOCK
+    run(FeatureStore(Settings.from_env()))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from amora_fs_assets.cli_shared import examples
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.feature_store import FeatureStore
 
@@ -21,7 +22,11 @@ class _Explained(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group("training-sets", cls=_Explained)
+@click.group(
+    "training-sets",
+    cls=_Explained,
+    epilog=examples("training-sets list departure_delay", "training-sets show departure_delay"),
+)
 def training_sets() -> None:
     """List the versions of training sets, show what one was made of, compare two."""
 

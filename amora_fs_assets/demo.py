@@ -6,33 +6,49 @@ import os
 import time
 import uuid
 from pathlib import Path
-from typing import cast
 
 import click
 import dagster as dg
 import pandas as pd
 
-from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest
+from amora_fs_assets.domain.time import Period, utc
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.orchestration.build import JOB
 
+TRAINING_SET, VIEW = "departure_delay", "carrier_punctuality"
+CARRIERS = ["AA", "B6", "UA", "OO", "??"]
+_FIRST = "2013-01-01"
 _QUIET = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
-def run(store: FeatureStore, *, until: str = "") -> None:
-    """Apply, run the job over the sample's months, load the training set, read features online.
+def run(store: FeatureStore) -> None:
+    """Apply, run the job over the sample's months up to the clock, load the training set, read features online.
 
-    Raises FeatureStoreError where the run fails.
+    What a run of the same definitions has computed is not computed again. Raises FeatureStoreError where the run fails.
     """
+    began = time.perf_counter()
+    clock = store.settings.clock()
+    last = Period.MONTH.floor(clock)
+    if clock <= utc(_FIRST):
+        raise InvalidRequest(f"The sample's flights begin on {_FIRST}: there is nothing until {clock:%Y-%m-%d}.")
     from amora_fs_assets.definitions import defs
 
-    began = time.perf_counter()
     home = store.settings.home / "dagster"
     _prepare(home)
-    store.apply()
-    click.echo(f"Definitions applied to {store.registry.url}. Computing, in {store.settings.home}:")
+    tags = {
+        "dagster/asset_partition_range_start": _FIRST,
+        "dagster/asset_partition_range_end": f"{last:%Y-%m-%d}",
+        "amora_fs/definitions": store.apply().hash[:12],
+        "amora_fs/clock": f"{clock:%Y-%m-%dT%H.%M}",
+    }
+    click.echo(f"Definitions applied to {store.registry.url}.")
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        _run_job(defs, instance, until or f"{store.settings.clock():%Y-%m-01}", began)
+        if _has_run(store, instance, tags):
+            click.echo(f"Computed before, in {store.settings.home}: nothing has changed since.")
+        else:
+            click.echo(f"Computing {_FIRST} to {clock:%Y-%m-%d}, in {store.settings.home}:")
+            _run_job(defs, instance, tags, began)
         _show(store, defs, instance)
     click.echo(f"\nDone in {time.perf_counter() - began:.0f} s. Look around: make dev, then http://localhost:3000")
 
@@ -45,7 +61,17 @@ def _prepare(home: Path) -> None:
     os.environ["DAGSTER_HOME"] = str(home)
 
 
-def _run_job(defs: dg.Definitions, instance: dg.DagsterInstance, until: str, began: float) -> None:
+def _has_run(store: FeatureStore, instance: dg.DagsterInstance, tags: dict[str, str]) -> bool:
+    """Whether the newest training set is of a run like this one, and still there."""
+    like = dg.RunsFilter(job_name=JOB, statuses=[dg.DagsterRunStatus.SUCCESS], tags=tags)
+    versions = store.registry.manifests(TRAINING_SET)
+    newest = store.registry.manifest(TRAINING_SET, versions[-1]) if versions else None
+    if newest is None or store.offline.columns(newest["table"]) is None:
+        return False
+    return newest["run_id"] in {each.run_id for each in instance.get_runs(like)}
+
+
+def _run_job(defs: dg.Definitions, instance: dg.DagsterInstance, tags: dict[str, str], began: float) -> None:
     def progress(event: dg.EventLogEntry) -> None:
         if not event.is_dagster_event and event.level == 20:  # what assets say themselves
             click.echo(f"  {time.perf_counter() - began:5.1f} s  {event.user_message}")
@@ -55,7 +81,7 @@ def _run_job(defs: dg.Definitions, instance: dg.DagsterInstance, until: str, beg
     result = defs.resolve_job_def(JOB).execute_in_process(
         instance=instance,
         run_id=run_id,
-        tags={"dagster/asset_partition_range_start": "2013-01-01", "dagster/asset_partition_range_end": until},
+        tags=tags,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
@@ -65,14 +91,23 @@ def _run_job(defs: dg.Definitions, instance: dg.DagsterInstance, until: str, beg
 
 
 def _show(store: FeatureStore, defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
-    key = dg.AssetKey(["training_set", "departure_delay"])
-    rows = cast("pd.DataFrame", defs.load_asset_value(key, python_type=pd.DataFrame, instance=instance))
-    with pd.option_context("display.width", 160, "display.max_columns", 9):
-        click.echo(f"\nTraining set departure_delay: {len(rows):,} rows, {len(rows.columns)} columns. Its first:\n")
-        click.echo(rows.head(4).to_string(max_cols=9))
-    carriers = ["AA", "B6", "UA", "OO", "??"]
-    response = store.get_online_features("carrier_punctuality", {"carrier": carriers})
-    click.echo("\nOnline features of a few carriers, as a model server reads them:\n")
-    frame = response.to_df()
+    key = dg.AssetKey(["training_set", TRAINING_SET])
+    rows = defs.load_asset_value(key, python_type=pd.DataFrame, instance=instance)
+    assert isinstance(rows, pd.DataFrame), "as asked for"
+    told = rows[rows["mean_delay"].notna()].head(3)
+    click.echo(
+        f"\nTraining set: {len(rows):,} rows, {len(rows.columns)} columns. The first that have a past, side by side:\n"
+        f'defs.load_asset_value(AssetKey(["training_set", "{TRAINING_SET}"]), python_type=pd.DataFrame)\n'
+    )
+    click.echo(_text(told).T.to_string(header=False))
+    response = store.get_online_features(VIEW, {"carrier": CARRIERS})
+    frame = _text(response.to_df())
     frame["status"] = response.statuses["mean_delay"]
-    click.echo(frame.to_string(index=False))
+    click.echo(
+        f"\nOnline features of a few carriers, as a model server reads them:\n"
+        f'store.get_online_features("{VIEW}", {{"carrier": {CARRIERS}}})\n\n{frame.to_string(index=False)}'
+    )
+
+
+def _text(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.round(2).astype(object).where(frame.notna(), "-")

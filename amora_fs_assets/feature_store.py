@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from amora_fs_assets.domain.catalogue import Catalogue, Features
+from amora_fs_assets.domain.catalogue import Catalogue, Features, definition_hash
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
@@ -18,18 +19,23 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, Snapshot
 from amora_fs_assets.domain.time import Instant, Interval, utc
-from amora_fs_assets.operations.online import EntityRows, OnlineResponse, online_features
+from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
+from amora_fs_assets.operations.served import ServedCatalogue
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from amora_fs_assets.operations.definitions import Plan
     from amora_fs_assets.operations.historical import HistoricalFeatures
+    from amora_fs_assets.operations.history import AsOf
     from amora_fs_assets.operations.materialize import Materialized
+    from amora_fs_assets.operations.parity import Parity
+    from amora_fs_assets.operations.plan import Plan
+    from amora_fs_assets.operations.push import Rows
 
 DEFINITIONS = "amora_fs_assets.features"
 LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
+_log = logging.getLogger(__name__)
 
 
 class FeatureStore:
@@ -39,19 +45,44 @@ class FeatureStore:
         settings: Where its parts are; the environment's `AMORA_FS_*` by default.
         definitions: The package or module, or its name, that `plan`, `apply` and `compute` read. Everything else
             reads the registry.
+        as_of: Read the definitions as they counted then: at a time, for a run (its id), in a snapshot (its hash).
+            Such a store is read only.
 
     """
 
-    def __init__(self, settings: Settings | None = None, definitions: str | ModuleType = DEFINITIONS) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        definitions: str | ModuleType = DEFINITIONS,
+        as_of: AsOf | None = None,
+    ) -> None:
         self.settings = settings or Settings.from_env()
+        self.as_of = as_of
         self._definitions = definitions
+        self._versions: dict[tuple[str, str], FeatureService] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give connections back, and the lease on the embedded server. What is asked afterwards connects anew."""
+        if "online" in vars(self):
+            self.online.close()
 
     @cached_property
     def registry(self) -> Registry:
-        """Definitions as applied, and what runs did."""
+        """Definitions as applied, and what runs did. Raises InvalidRequest for an `as_of` that is not in it."""
         from amora_fs_assets.stores.registry import open_registry
 
-        return open_registry(self.settings)
+        registry = open_registry(self.settings)
+        if self.as_of is None:
+            return registry
+        from amora_fs_assets.operations.history import PastRegistry
+
+        return PastRegistry(registry, self.as_of)
 
     @cached_property
     def online(self) -> OnlineStore:
@@ -74,17 +105,42 @@ class FeatureStore:
 
         return collect(self._definitions)
 
-    def plan(self, *, prune: bool = False) -> Plan:
-        """What `apply` would change; changes nothing."""
-        from amora_fs_assets.operations.definitions import plan
+    def plan(self, *, prune: bool = False, scan: bool = False) -> Plan:
+        """What `apply` would change, whom that hits and what is to be computed; changes nothing.
 
-        return plan(self.code, self.registry, prune=prune)
+        With `scan` the offline store is asked how much computing would read: bytes of BigQuery, rows of DuckDB.
+        """
+        from amora_fs_assets.operations.plan import plan, with_scans
 
-    def apply(self, *, prune: bool = False) -> Snapshot:
-        """Make the code's definitions what counts; what is gone from the code stays, unless pruned."""
-        from amora_fs_assets.operations.definitions import apply
+        dataset = self.settings.bigquery_dataset
+        planned = plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
+        if not scan or not planned.recompute:
+            return planned
+        from amora_fs_assets.operations.scan import scans
 
-        return apply(self.code, self.registry, clock=datetime.now(UTC), prune=prune)
+        return with_scans(planned, scans(planned.recompute, self.code, self.offline))
+
+    def apply(self, *, prune: bool = False, allow_breaking: bool = False, planned: Plan | None = None) -> Snapshot:
+        """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
+
+        With `planned` exactly that is done, or refused where somebody else applied since.
+
+        Where Feast is installed, registry.db follows, for Feast's clients. Raises BreakingChanges, with nothing
+        changed, unless they are allowed; RegistryConflict where somebody else applied meanwhile.
+        """
+        from amora_fs_assets.operations.definitions import apply_plan
+        from amora_fs_assets.stores.feast_registry import sync
+        from amora_fs_assets.stores.registry import open_objects
+
+        planned = planned or self.plan(prune=prune)
+        snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+        if sync(open_objects(self.settings), self.settings) == "behind":
+            _log.warning(
+                "Feast's registry.db in %s is behind, since Feast is not installed here. "
+                "Run `pip install 'amora-fs-assets[feast]'` and `amora-fs apply` again.",
+                self.registry.url,
+            )
+        return snapshot
 
     def compute(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None
@@ -96,6 +152,7 @@ class FeatureStore:
         """
         from amora_fs_assets.operations import runs
 
+        self._refuse_the_past("compute")
         names = [self.code.feature_view(name).name for name in feature_views or self.code.feature_views]
         views = [view for view in self.code.in_order if view.name in names]
         run_id = f"compute-{uuid.uuid4()}"
@@ -116,7 +173,9 @@ class FeatureStore:
     def materialize(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None
     ) -> dict[str, Materialized]:
-        """Fill the online store anew with each entity's newest row of [start, end]."""
+        """Fill the online store anew with each entity's newest row of [start, end]. Raises InvalidRequest."""
+        if utc(end) < utc(start):
+            raise InvalidRequest(f"materialize: the end, {utc(end).isoformat()}, is before the start. Swap them.")
         return self._materialize(utc(end), feature_views, since=utc(start))
 
     def materialize_incremental(
@@ -130,6 +189,7 @@ class FeatureStore:
     ) -> dict[str, Materialized]:
         from amora_fs_assets.operations import runs
 
+        self._refuse_the_past("materialize")
         catalogue = self.registry.catalogue()
         views = [catalogue.feature_view(name) for name in feature_views or catalogue.feature_views]
         run_id = f"materialize-{uuid.uuid4()}"
@@ -168,7 +228,7 @@ class FeatureStore:
         if (start is None) != (end is None):
             raise InvalidRequest("Give both start and end, or entity_df.")
         return historical_features(
-            self.registry.catalogue().resolve(features),
+            self._resolve(features, self.registry.catalogue()),
             entity_df,
             store=self.offline,
             full_feature_names=full_feature_names,
@@ -181,18 +241,75 @@ class FeatureStore:
         features: Features,
         entity_rows: EntityRows,
         full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *,
+        timeout: float | None = None,
     ) -> OnlineResponse:
         """The newest values of each entity row: a list of dicts, or a dict of columns. Rows come as asked for.
 
-        Raises InvalidRequest, NotFound errors, and OnlineStoreUnavailable where Redis is out of reach.
+        Costs one round trip, of at most `timeout` [s]. Raises InvalidRequest, NotFound errors, and
+        OnlineStoreUnavailable where Redis is out of reach.
         """
-        return online_features(
-            self.registry.catalogue().resolve(features),
-            entity_rows,
+        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        asked, requests = plan.requests(entity_rows)
+        return plan.response(asked, self.online.read(requests, timeout=timeout), self.settings.clock())
+
+    async def get_online_features_async(
+        self,
+        features: Features,
+        entity_rows: EntityRows,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002
+        *,
+        timeout: float | None = None,
+    ) -> OnlineResponse:
+        """As `get_online_features`, without blocking the event loop."""
+        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        asked, requests = plan.requests(entity_rows)
+        return plan.response(asked, await self.online.read_async(requests, timeout=timeout), self.settings.clock())
+
+    def push(self, feature_view: str, rows: Rows, *, to_offline: bool = True) -> int:
+        """Write rows that are newer than what is online, and append them to the offline table, as a publication.
+
+        `rows`: a DataFrame, an Arrow table, dicts or a dict of columns with join keys, event_timestamp and features.
+        Returns how many were newer than what is served. Raises InvalidRequest and ChecksFailed, with nothing written,
+        and OnlineStoreError where the view was never loaded.
+        """
+        from amora_fs_assets.operations.push import push
+
+        self._refuse_the_past("push")
+        view = self._served.view(feature_view)
+        return push(
+            view,
+            rows,
             online=self.online,
-            clock=self.settings.clock(),
-            full_feature_names=full_feature_names,
+            offline=self.offline if to_offline else None,
+            run_id=f"push-{uuid.uuid4()}",
+            definition_hash=definition_hash(view),
+            expire=self.settings.now is None,
         )
+
+    def parity(self, feature_view: str, *, sample: int = 1_000) -> Parity:
+        """What is served of a sample of keys, against the newest rows of the offline store."""
+        from amora_fs_assets.operations.parity import parity
+
+        return parity(self.registry.catalogue().feature_view(feature_view), self.offline, self.online, sample=sample)
+
+    @property
+    def served(self) -> Catalogue:
+        """What was applied, a few seconds ago at most: what a model server answers from."""
+        return self._served.catalogue
+
+    async def close_async(self) -> None:
+        """As `close`, with the running event loop's connections."""
+        if "online" in vars(self):
+            await self.online.close_async()
+        self.close()
+
+    def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
+        return self._served.plan(features, full_feature_names=full_feature_names)
+
+    @cached_property
+    def _served(self) -> ServedCatalogue:
+        return ServedCatalogue(self.registry, self._resolve)
 
     def load_training_set(
         self, name: str, version: str | None = None, *, as_of: Instant | None = None, as_type: LoadedAs = "pandas"
@@ -214,6 +331,22 @@ class FeatureStore:
             rows = batches.read_all()
         return {"pandas": to_pandas, "arrow": lambda table: table, "polars": to_polars}[as_type](rows)
 
+    def _resolve(self, features: Features, catalogue: Catalogue) -> FeatureService:
+        """The service that is meant: `"name@version"` is the one that a model was trained with."""
+        name, at, version = features.partition("@") if isinstance(features, str) else ("", "", "")
+        if not at:
+            return catalogue.resolve(features)
+        key = (str(features), catalogue.hash)
+        if key not in self._versions:
+            from amora_fs_assets.operations.history import service_version
+
+            self._versions[key] = service_version(self.registry, name, version)
+        return self._versions[key]
+
+    def _refuse_the_past(self, verb: str) -> None:
+        if self.as_of is not None:
+            raise InvalidRequest(f"A store as of {self.as_of} is read only: {verb} without as_of.")
+
     def list_entities(self) -> list[Entity]:
         """As applied."""
         return list(self.registry.catalogue().entities.values())
@@ -230,9 +363,9 @@ class FeatureStore:
         """As applied. Raises FeatureViewNotFound."""
         return self.registry.catalogue().feature_view(name)
 
-    def get_feature_service(self, name: str) -> FeatureService:
-        """As applied; every view is a service too. Raises FeatureServiceNotFound."""
-        return self.registry.catalogue().feature_service(name)
+    def get_feature_service(self, name: str, version: str | None = None) -> FeatureService:
+        """As applied, or as it was in that version; every view is a service too. Raises FeatureServiceNotFound."""
+        return self._resolve(name if version is None else f"{name}@{version}", self.registry.catalogue())
 
 
 def _batches(loaded: AbstractContextManager[pa.RecordBatchReader]) -> Iterator[pa.RecordBatch]:

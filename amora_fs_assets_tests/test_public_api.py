@@ -27,7 +27,8 @@ import sys
 from amora_fs_assets import FeatureStore, Settings
 store = FeatureStore(Settings(home={str(tmp_path)!r}))
 assert store.list_feature_views() == []
-store.online
+store.online.generation
+import amora_fs_assets.operations.online, amora_fs_assets.operations.served
 print([m for m in ("dagster", "ibis", "pandas", "google.cloud", "pyarrow", "duckdb") if m in sys.modules])
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

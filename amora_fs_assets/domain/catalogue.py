@@ -133,21 +133,10 @@ class Catalogue:
         return _get(self.feature_views, name, FeatureViewNotFound)
 
     def feature_service(self, name: str) -> FeatureService:
-        """The service of that name, or the view of that name as a service; of that version for `<name>@<version>`.
-
-        Raises FeatureServiceNotFound, where it has another version too.
-        """
-        name, at, version = name.partition("@")
+        """The service of that name, or the view of that name as a service. Raises FeatureServiceNotFound."""
         if name in self.feature_views:
-            service = FeatureService(name, [self.feature_views[name]])
-        else:
-            service = _get(self.feature_services, name, FeatureServiceNotFound)
-        if at and service.version != version:
-            raise FeatureServiceNotFound(
-                f"Feature service '{name}' has version {service.version} now, not '{version}'. Ask for that, or apply "
-                "the definitions of the other one again."
-            )
-        return service
+            return FeatureService(name, [self.feature_views[name]])
+        return _get(self.feature_services, name, FeatureServiceNotFound)
 
     def training_set(self, name: str) -> TrainingSet:
         """The training set of that name. Raises TrainingSetNotFound."""

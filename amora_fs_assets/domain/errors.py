@@ -4,6 +4,7 @@ FeatureStoreError
 ├── DefinitionError               a view, source, service or training set is written wrongly (raised at import)
 │   └── UnsupportedType           a column of a type that the stores do not carry
 ├── DefinitionNotApplied          the code differs from the registry: run `amora-fs apply`
+├── BreakingChanges               applying would break what is read: `amora-fs apply --allow-breaking`
 ├── NotFound
 │   ├── EntityNotFound
 │   ├── SourceNotFound
@@ -53,6 +54,10 @@ class UnsupportedType(DefinitionError):
 
 class DefinitionNotApplied(FeatureStoreError):
     """The code's definition is not the one that the registry holds."""
+
+
+class BreakingChanges(FeatureStoreError):
+    """Applying the code would break what somebody reads."""
 
 
 class NotFound(FeatureStoreError):

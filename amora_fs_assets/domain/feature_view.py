@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from amora_fs_assets.domain.column import Column
@@ -198,7 +199,7 @@ class FeatureView:
         """The join keys as columns, in the entities' order."""
         return tuple(next(column for column in self.columns if column.name == key) for key in self.join_keys)
 
-    @property
+    @cached_property
     def features(self) -> tuple[Column, ...]:
         """The columns that are neither join key nor time, in schema order."""
         taken = RESERVED_COLUMNS.union(self.join_keys)
@@ -218,7 +219,7 @@ class FeatureView:
             times.append(known[CREATED_TIMESTAMP])
         return (*self.key_columns, *times, *self.features)
 
-    @property
+    @cached_property
     def schema_hash(self) -> str:
         """Hash of names, types and nullability: what a stored row must look like."""
         return content_hash([[c.name, c.type, c.nullable] for c in self.row_columns])

@@ -36,3 +36,8 @@ def check_table(owner: str, table: str) -> None:
     """Refuse a table that is not written `dataset.table`."""
     if not _TABLE.fullmatch(table):
         raise DefinitionError(f"{owner}: table {table!r} is written as 'dataset.table'.")
+
+
+def entities(count: int) -> str:
+    """So many of them, in words."""
+    return f"{count:,} {'entity' if count == 1 else 'entities'}"

@@ -147,7 +147,7 @@ def read(plain: Mapping[str, Any]) -> Parts:
         if not ready:
             raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads what the catalogue does not hold.")
         for v in ready:
-            views[v["name"]] = _read_view(v, entities, {**sources, **views})
+            views[v["name"]] = read_view(v, entities, {**sources, **views})
         pending = [v for v in pending if v["name"] not in views]
     views = {v["name"]: views[v["name"]] for v in plain["feature_views"]}
     services = {
@@ -178,9 +178,10 @@ def read(plain: Mapping[str, Any]) -> Parts:
     return entities, sources, views, services, training_sets
 
 
-def _read_view(
+def read_view(
     plain: Mapping[str, Any], entities: Mapping[str, Entity], readable: Mapping[str, Source | FeatureView]
 ) -> FeatureView:
+    """The feature view again, over these entities, sources and views."""
     return FeatureView(
         plain["name"],
         _read_columns(plain["columns"]),

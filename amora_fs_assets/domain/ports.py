@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
 from amora_fs_assets.domain.time import Interval
@@ -32,6 +33,7 @@ class Draft:
     keys: tuple[str, ...] = ()  # its join keys
     time: str | None = None  # its time column, by which it is partitioned
     interval: Interval | None = None  # None: the staged rows replace the whole table
+    appended: bool = False  # the staged rows replace only rows of their own key and times
     description: str = ""
     run_id: str
     definition_hash: str = ""
@@ -60,6 +62,9 @@ class OfflineStore(Protocol):
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
+
+    def scanned_bytes(self, query: Table) -> int | None:
+        """What running the query would scan, in bytes, without running it; None where the engine does not say."""
 
     def read(
         self, query: Table, frames: Mapping[str, pa.Table] | None = None
@@ -97,25 +102,109 @@ class Generation:
 
     number: int
     schema_hash: str
+    keys: tuple[tuple[str, str], ...]  # names and types of the join keys
+    features: tuple[tuple[str, str], ...]  # and of the features, in the order in which rows hold them
     cursor: int  # the newest publication sequence that it has seen
     clock: datetime  # rows with event_timestamp up to here are in it
     loaded_at: datetime
+    prefix: str  # of its rows' keys
+    newest_event: datetime | None = None  # the greatest event_timestamp that was loaded
+    retired_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class OnlineRow:
-    """The newest values of one entity. Times in microseconds since 1970, UTC."""
+class Filling:
+    """A generation that is being filled, or was when its process died."""
 
-    event_timestamp: int
-    created_timestamp: int | None
-    values: tuple[Any, ...]  # in the order of the view's features
+    number: int
+    prefix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewState:
+    """What the online store knows of a view."""
+
+    live: int = 0  # number of the generation that readers see; 0: never loaded
+    pinned: bool = False  # by a rollback: loads go on in the newest generation, readers stay
+    generations: tuple[Generation, ...] = ()  # complete ones, oldest first
+    filling: tuple[Filling, ...] = ()
+
+    @property
+    def seen(self) -> Generation | None:
+        """The generation that readers see."""
+        return next((each for each in self.generations if each.number == self.live), None)
+
+    @property
+    def newest(self) -> Generation | None:
+        """The generation that loads go on with."""
+        return self.generations[-1] if self.generations else None
+
+    def after_rollback(self, view: str, to: int | None = None) -> Generation:
+        """What readers would see after a rollback, by default to the generation before theirs.
+
+        Raises OnlineStoreError where it is not there.
+        """
+        older = [each for each in self.generations if each.number < self.live]
+        picked = older[-1:] if to is None else [each for each in self.generations if each.number == to]
+        if not picked:
+            there = ", ".join(str(each.number) for each in self.generations) or "none"
+            which = f"generation {to}" if to is not None else "a generation before the live one"
+            raise OnlineStoreError(
+                f"Feature view '{view}': {which} is not there (there: {there}; live: {self.live or 'none'})."
+            )
+        return picked[0]
+
+    def after_unpin(self, view: str) -> Generation:
+        """What readers would see once unpinned. Raises OnlineStoreError where the view was never loaded."""
+        if self.newest is None:
+            raise OnlineStoreError(f"Feature view '{view}' was never loaded: there is nothing to unpin.")
+        return self.newest
+
+
+PUSHED = 1 << 24
+"""Set in the mark of a row that was pushed."""
+
+NEVER = -(2**63)
+"""The event_timestamp of a row that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRows:
+    """Rows of one view by column, in the order asked for. Times in microseconds since 1970, UTC."""
+
+    event_timestamps: list[int]  # NEVER where there is no row
+    created_timestamps: list[int | None]
+    columns: Mapping[str, list[Any]]  # of the features that are online
+    marks: list[int]  # of the store, opaque but for PUSHED
+    complete: bool  # every row is there, and no value is null
+
+    @property
+    def pushed(self) -> list[bool]:
+        """Whether each row came by a push."""
+        return [bool(mark & PUSHED) for mark in self.marks]
+
+
+Key = tuple[Any, ...]
+"""An entity: the values of a view's join keys, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRequest:
+    """Keys of one view, by column; where one of an entity's values is null, the entity is not found."""
+
+    view: FeatureView
+    keys: Sequence[Sequence[Any]]  # a column of values for each join key
+    count: int  # of entities
 
 
 class OnlineStore(Protocol):
     """Newest values by entity. Every method raises OnlineStoreUnavailable where the server cannot be reached."""
 
     def generation(self, view: FeatureView) -> Generation | None:
-        """The generation that readers see; None where the view was never loaded."""
+        """The generation that loads go on with, the newest complete one; None where the view was never loaded."""
+
+    def state(self, name: str) -> ViewState:
+        """All generations of the view of that name, and which one readers see."""
 
     def load(
         self,
@@ -126,25 +215,45 @@ class OnlineStore(Protocol):
         clock: datetime,
         new_generation: bool,
         expire: bool = True,
+        check: Callable[[Callable[[Sequence[Key]], OnlineRows]], None] | None = None,
     ) -> int:
         """Write rows (the view's `row_columns`) and return how many were sent.
 
         A row without event_timestamp is a tombstone: its key has no value any more. With `new_generation` the rows
-        are all there is, and readers see them only once all are written; otherwise they go into the live one.
-        A write of a publication sequence at or below the stored one changes nothing.
-        `expire` lets the server collect rows a day after event_timestamp + ttl; not under a fixed clock.
+        are all there is, and readers see them only once all are written and `check`, which gets a function to read
+        them with, has raised nothing; otherwise they go into the newest generation. A row of a lower publication
+        sequence than the stored one's, or of the same one and older, changes nothing; neither does a load that
+        knows less than the generation. `expire` lets the server collect rows a day after event_timestamp + ttl; not
+        under a fixed clock.
         """
 
-    def read(
-        self, requests: Sequence[tuple[FeatureView, Sequence[tuple[Any, ...] | None]]]
-    ) -> list[list[OnlineRow | None]]:
-        """For each view and each tuple of join key values its row, all in one round trip; None where there is none.
+    def push(self, view: FeatureView, batch: pa.RecordBatch, *, sequence: int | None, expire: bool = True) -> int:
+        """Write rows that are newer than what is there, in every generation; how many were in the one readers see.
 
-        None for a key (one of its values is null) gives None.
+        `sequence` is the publication that holds them too; None where none does. Raises OnlineStoreError where the
+        view was never loaded or holds other columns.
         """
+
+    def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
+        """For each request its rows, all in one round trip. Raises OnlineStoreUnavailable after `timeout` [s]."""
+
+    async def read_async(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
+        """As `read`."""
+
+    def rollback(self, name: str, to: int | None = None) -> Generation:
+        """Let readers see generation `to`, the one before theirs by default, until unpinned.
+
+        Raises OnlineStoreError where it is not there any more.
+        """
+
+    def unpin(self, name: str) -> Generation:
+        """Let readers see the newest generation again. Raises OnlineStoreError where the view was never loaded."""
 
     def close(self) -> None:
         """Give connections back."""
+
+    async def close_async(self) -> None:
+        """Give the running event loop's connections back."""
 
 
 @dataclass(frozen=True)
@@ -191,11 +300,30 @@ class Registry(Protocol):
     def apply(self, catalogue: Catalogue, *, parent: str | None, clock: datetime) -> Snapshot:
         """Make `catalogue` what counts, if the head is still the snapshot `parent`. Raises RegistryConflict."""
 
+    def history(self) -> Iterator[Snapshot]:
+        """The head, its parent, and so on to the first apply, each read when it is asked for."""
+
+    def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
+        """What a snapshot holds."""
+
     def record(self, run: RunRecord) -> str:
         """Keep a run's record, for good; the name of its object. Recording the same again changes nothing."""
 
-    def records(self, name: str | None = None, *, limit: int | None = None) -> Iterator[RunRecord]:
-        """The records of one view, source or training set, or of all; newest first."""
+    def records(
+        self,
+        name: str | None = None,
+        *,
+        kind: str | None = None,
+        status: str | None = None,
+        run_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[RunRecord]:
+        """The records of one view, source or training set, or of all; newest first.
+
+        Of one kind, status or run, started in [since, until), where that is said.
+        """
 
     def put_manifest(self, name: str, version: str, manifest: dict[str, Any]) -> str:
         """Keep what a version of a training set was made from, for good; the name of its object.

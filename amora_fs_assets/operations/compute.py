@@ -135,17 +135,23 @@ def stage(
         sql = store.sql(query)
     except IbisError as error:
         raise TransformError(f"{view}: its transform cannot be run by {store.engine}: {error}") from error
+    lineage = column_lineage(query, view.sources, store)
     staged = store.stage(query, name=view.name, run_id=run_id)
+    try:
+        checked = check(unbound(view.row_columns, staged), view, interval, store)
+    except BaseException:
+        store.discard(staged)
+        raise
     return Computed(
         view=view,
         interval=interval,
         run_id=run_id,
         definition_hash=definition_hash,
         staged=staged,
-        checked=check(unbound(view.row_columns, staged), view, interval, store),
+        checked=checked,
         sql_hash=hashlib.sha256(sql.encode()).hexdigest(),
         inputs=inputs,
-        lineage=column_lineage(query, view.sources, store),
+        lineage=lineage,
     )
 
 
@@ -182,7 +188,8 @@ def refusal(computed: Computed) -> ChecksFailed:
     """Why the gate held, for people."""
     failed = [result for result in computed.checked.results if not result.passed]
     reasons = "; ".join(
-        f"{result.name}: {rule.failed_rows} row{'s' * (rule.failed_rows != 1)} not {rule.rule}"
+        f"{result.name}: {rule.failed_rows} row{'s' * (rule.failed_rows != 1)} "
+        f"{'null' if rule.rule == 'not null' else f'not {rule.rule}'}"
         for result in failed
         for rule in result.rules
         if rule.failed_rows

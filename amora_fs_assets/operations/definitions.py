@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from datetime import datetime
 from importlib import import_module
 from types import ModuleType
-from typing import Any
 
 from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import DefinitionNotApplied
+from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Registry
 from amora_fs_assets.domain.records import Snapshot
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
-
-_KINDS = ("entities", "sources", "feature_views", "feature_services", "training_sets")
+from amora_fs_assets.operations.plan import Plan, plan
 
 
 def collect(package: str | ModuleType) -> Catalogue:
@@ -32,54 +29,41 @@ def collect(package: str | ModuleType) -> Catalogue:
 
 
 def _modules(package: str | ModuleType) -> Iterator[ModuleType]:
-    module = import_module(package) if isinstance(package, str) else package
-    yield module
+    yield (module := _imported(package) if isinstance(package, str) else package)
     for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
         yield import_module(found.name)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What `apply` would change: `feature view 'carrier_punctuality'` and the like."""
-
-    added: tuple[str, ...]
-    changed: tuple[str, ...]
-    removed: tuple[str, ...]  # gone from the code; stays in the registry unless pruned
-    catalogue: Catalogue  # what the registry would hold
-
-    def __str__(self) -> str:
-        """One line per change."""
-        lines = [
-            f"{sign} {name}"
-            for sign, names in (("+", self.added), ("~", self.changed), ("-", self.removed))
-            for name in names
-        ]
-        return "\n".join(lines) or "No changes."
+def _imported(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # a module that is there imports one that is not
+        raise DefinitionError(f"There is no package '{name}' to read definitions from. Stand beside it.") from error
 
 
-def plan(code: Catalogue, registry: Registry, *, prune: bool = False) -> Plan:
-    """Compare the code's definitions with the registry's. Changes nothing."""
-    applied = registry.catalogue()
-    added, changed, removed = [], [], []
-    merged: dict[str, Mapping[str, Any]] = {}
-    for kind in _KINDS:
-        old, new = getattr(applied, kind), getattr(code, kind)
-        word = kind.replace("_", " ").replace("ies", "y").removesuffix("s")
-        added += [f"{word} '{name}'" for name in new if name not in old]
-        changed += [f"{word} '{name}'" for name in new if name in old and old[name] != new[name]]
-        gone = {name: each for name, each in old.items() if name not in new}
-        removed += [f"{word} '{name}'" for name in gone]
-        merged[kind] = dict(sorted({**({} if prune else gone), **new}.items()))
-    return Plan(tuple(added), tuple(changed), tuple(removed), replace(code, **merged))
-
-
-def apply(code: Catalogue, registry: Registry, *, clock: datetime, prune: bool = False) -> Snapshot:
+def apply(
+    code: Catalogue, registry: Registry, *, clock: datetime, prune: bool = False, allow_breaking: bool = False
+) -> Snapshot:
     """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
 
-    Raises RegistryConflict where somebody else applied meanwhile.
+    Raises BreakingChanges, with nothing changed, unless they are allowed, and RegistryConflict where somebody else
+    applied meanwhile.
     """
-    head = registry.head()
-    return registry.apply(plan(code, registry, prune=prune).catalogue, parent=head.hash if head else None, clock=clock)
+    return apply_plan(
+        plan(code, registry, clock=clock, dataset="", prune=prune),
+        registry,
+        clock=clock,
+        allow_breaking=allow_breaking,
+    )
+
+
+def apply_plan(planned: Plan, registry: Registry, *, clock: datetime, allow_breaking: bool = False) -> Snapshot:
+    """Do what the plan says, and nothing else: raises RegistryConflict where the head is not its `parent` any more."""
+    if not allow_breaking:
+        planned.refuse_breaking()
+    return registry.apply(planned.catalogue, parent=planned.parent, clock=clock)
 
 
 def check_applied(definition: FeatureView | TrainingSet, catalogue: Catalogue) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import ibis
+import pyarrow as pa
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.column import Column
@@ -17,6 +19,7 @@ from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.newest import newest_by
+from amora_fs_assets.operations.parity import check_sample
 from amora_fs_assets.operations.tables import check_tables, rows_of, unbound
 
 
@@ -50,8 +53,8 @@ def materialize(
     published = store.publications(view.name)
     cursor = max((each.sequence for each in published), default=0)
     new = [each for each in published if live is None or each.sequence > live.cursor]
-    rows = rows_of(view, store.dataset)
-    rows = rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(clock))
+    all_rows = rows_of(view, store.dataset)
+    rows = all_rows.filter(all_rows[EVENT_TIMESTAMP] <= ibis.literal(clock))
     everything = (
         full or since is not None or live is None or live.schema_hash != view.schema_hash or live.clock > clock
         or view.table is not None or not view.join_keys or any(each.start is None for each in new)
@@ -63,10 +66,24 @@ def materialize(
     elif not new and live.clock == clock:
         return Materialized(rows=0, new_generation=False, cursor=live.cursor)
     else:
-        query = _changed(view, rows, live, new, clock, store)
-    with store.read(query.select([column.name for column in view.row_columns])) as batches:
-        sent = online.load(view, batches, cursor=cursor, clock=clock, new_generation=everything, expire=expire)
+        query = _changed(view, all_rows, live, new, clock, store)
+    query = query.select([column.name for column in view.row_columns])
+    sent = online.load(
+        view,
+        _streamed(query, store),
+        cursor=cursor,
+        clock=clock,
+        new_generation=everything,
+        expire=expire,
+        check=partial(check_sample, view, rows, store=store, cursor=cursor),
+    )
     return Materialized(rows=sent, new_generation=everything, cursor=cursor)
+
+
+def _streamed(query: Table, store: OfflineStore) -> Iterator[pa.RecordBatch]:
+    """The query's rows; the store is given back once all were read."""
+    with store.read(query) as batches:
+        yield from batches
 
 
 def _changed(
@@ -77,7 +94,10 @@ def _changed(
     clock: datetime,
     store: OfflineStore,
 ) -> Table:
-    """The newest row of each key that may have another one now; only keys, no time, where there is none any more."""
+    """The newest row of each key that may have another one now; only keys, no time, where there is none any more.
+
+    A key whose new rows all lie after the clock may have lost the ones before it.
+    """
     keys = list(view.join_keys)
     time = rows[EVENT_TIMESTAMP]
     intervals = [Interval(each.start, each.end) for each in new if each.start is not None and each.end is not None]
@@ -89,6 +109,6 @@ def _changed(
         gone = unbound((Column("sequence", DataType.INT64), *view.key_columns), dropped)
         changed = changed.union(gone.filter(gone.sequence > live.cursor).select(keys))
     changed = changed.distinct()
-    newest = newest_by(rows.semi_join(changed, keys), view, keys)
+    newest = newest_by(rows.filter(time <= ibis.literal(clock)).semi_join(changed, keys), view, keys)
     joined = changed.left_join(newest, keys)
     return joined.select([column.name for column in view.row_columns])

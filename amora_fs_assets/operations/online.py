@@ -6,14 +6,15 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.arrow import arrow_type
+from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.feature_view import FeatureViewProjection
-from amora_fs_assets.domain.ports import OnlineRow, OnlineStore
-from amora_fs_assets.domain.time import utc
+from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.ports import NEVER, OnlineRequest, OnlineRows
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
 
 Status = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
-_EPOCH = utc("1970-01-01")
+Asked = dict[str, list[Any]]
+"""The join keys by column, as the caller gave them."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_PYTHON = {DataType.INT64: int, DataType.STRING: str}
+_NOTHING = type(None)
+_NULLS = {"NAType", "NaTType"}  # of pandas, which is not imported for it
 
 
 @dataclass(frozen=True)
@@ -34,35 +40,36 @@ class OnlineResponse:
     statuses: Mapping[str, list[Status]]
     """Of each feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
     types: Mapping[str, DataType]
+    views: Sequence[tuple[str, Sequence[str], Sequence[int]]]
+    """Of each view its name, the names of its features here, and its rows' event times [us]; NEVER for no row."""
+
+    @cached_property
+    def event_timestamps(self) -> dict[str, list[datetime | None]]:
+        """Of each feature, since when its values hold (UTC); None where there is no row."""
+        return {
+            name: [None if time == NEVER else _EPOCH + timedelta(microseconds=time) for time in times]
+            for _, names, times in self.views
+            for name in names
+        }
 
     def to_dict(self) -> dict[str, list[Any]]:
         """`{name: [values]}`, join keys first."""
         return dict(self.columns)
 
     def to_arrow(self) -> pa.Table:
-        """The same as an Arrow table, in the catalogue's types, all-null columns too."""
+        """The same as an Arrow table, of the types that the catalogue says."""
         import pyarrow as pa
 
-        kinds = {
-            DataType.INT64: pa.int64(),
-            DataType.FLOAT64: pa.float64(),
-            DataType.STRING: pa.string(),
-            DataType.BOOLEAN: pa.bool_(),
-            DataType.BYTES: pa.binary(),
-            DataType.DATE: pa.date32(),
-            DataType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
-            DataType.DECIMAL: pa.decimal128(38, 9),
-        }
-        arrays = {}
-        for name, values in self.columns.items():
-            type_ = self.types[name]
-            kind = pa.list_(kinds[type_.item]) if type_.is_list else kinds[type_]
-            # A NaN among the join keys means null, as pandas has it; among the features it is a value.
-            arrays[name] = pa.array(values, kind, from_pandas=name not in self.statuses)
-        return pa.table(arrays)
+        # A NaN among the join keys means null, as pandas has it; among the features it is a value.
+        return pa.table(
+            {
+                name: pa.array(values, arrow_type(self.types[name]), from_pandas=name not in self.statuses)
+                for name, values in self.columns.items()
+            }
+        )
 
     def to_df(self) -> pd.DataFrame:
-        """The same as a data frame; integers and truth values stay such when null."""
+        """The same as a data frame; integers and booleans stay what they are where some are null."""
         import pandas as pd
         import pyarrow as pa
 
@@ -71,102 +78,144 @@ class OnlineResponse:
         return frame
 
 
-def online_features(
-    service: FeatureService,
-    entity_rows: EntityRows,
-    *,
-    online: OnlineStore,
-    clock: datetime,
-    full_feature_names: bool = False,
-) -> OnlineResponse:
-    """N entity rows in, n values for each feature out, same order, in one round trip.
+class OnlinePlan:
+    """How a service's features are read: made once, used for every request."""
 
-    Raises InvalidRequest for a missing join key, one of a wrong type, or names that collide, and
-    OnlineStoreUnavailable where Redis is out of reach.
-    """
-    asked = _asked(entity_rows, service)
-    keys = [_keys(projection, asked) for projection in service.projections]
-    found = online.read([(p.view, k) for p, k in zip(service.projections, keys, strict=True)])
-    now = (clock - _EPOCH) // _MICROSECOND
-    columns: dict[str, list[Any]] = {key: list(asked[key]) for key in service.join_keys}
-    statuses: dict[str, list[Status]] = {}
-    types = {
-        key: column.type
-        for projection in service.projections
-        for key, column in zip(projection.join_keys, projection.view.key_columns, strict=True)
-    }
-    for projection, rows in zip(service.projections, found, strict=True):
-        ttl = projection.view.ttl
-        oldest = None if ttl is None else now - ttl // _MICROSECOND
-        place = {feature.name: i for i, feature in enumerate(projection.view.features)}
-        for feature in projection.features:
-            name = f"{projection.name}__{feature}" if full_feature_names else feature
-            if name in columns:
-                raise InvalidRequest(
-                    f"Feature '{projection.name}:{feature}' has the name of another column, '{name}'. "
-                    "Ask with full_feature_names=True."
-                )
-            index = place[feature]
-            pairs = [_value(row, index, oldest) for row in rows]
-            columns[name] = [value for value, _ in pairs]
-            statuses[name] = [status for _, status in pairs]
-            types[name] = projection.view.features[index].type
-    return OnlineResponse(columns, statuses, types)
+    def __init__(self, service: FeatureService, *, full_feature_names: bool = False) -> None:
+        """Raise InvalidRequest for names that collide."""
+        self._keys: dict[str, DataType] = {}
+        self._parts: list[_Part] = []
+        types: dict[str, DataType] = {}
+        for projection in service.projections:
+            for name, column in zip(projection.join_keys, projection.view.key_columns, strict=True):
+                self._keys[name] = types[name] = column.type
+        for projection in service.projections:
+            part = _Part(projection, full_feature_names)
+            for name, feature in zip(part.names, projection.columns, strict=True):
+                if name in types:
+                    raise InvalidRequest(
+                        f"Feature '{projection.name}:{feature.name}' has the name of another column, '{name}'. "
+                        "Ask with full_feature_names=True."
+                    )
+                types[name] = feature.type
+            self._parts.append(part)
+        self._types = types
 
+    def requests(self, entity_rows: EntityRows) -> tuple[Asked, list[OnlineRequest]]:
+        """What to read for these entities. Raises InvalidRequest for a missing join key, or one of a wrong type."""
+        asked, count = _asked(entity_rows, self._keys)
+        keys = {name: _checked(name, asked[name], type_) for name, type_ in self._keys.items()}
+        return asked, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._parts]
 
-def _value(row: OnlineRow | None, index: int, oldest: int | None) -> tuple[Any, Status]:
-    if row is None:
-        return None, "NOT_FOUND"
-    if oldest is not None and row.event_timestamp < oldest:
-        return None, "OUTSIDE_MAX_AGE"
-    value = row.values[index]
-    return value, "NULL_VALUE" if value is None else "PRESENT"
+    def response(self, asked: Asked, found: Sequence[OnlineRows], clock: datetime) -> OnlineResponse:
+        """The rows as an answer; `clock` decides what is older than its ttl. Raises OnlineStoreError."""
+        now = (clock - _EPOCH) // _MICROSECOND
+        columns: dict[str, list[Any]] = {name: asked[name] for name in self._keys}
+        statuses: dict[str, list[Status]] = {}
+        for part, rows in zip(self._parts, found, strict=True):
+            part.answer(rows, now, columns, statuses)
+        views = [
+            (part.view.name, part.names, rows.event_timestamps) for part, rows in zip(self._parts, found, strict=True)
+        ]
+        return OnlineResponse(columns, statuses, self._types, views)
 
 
-def _asked(entity_rows: EntityRows, service: FeatureService) -> dict[str, Sequence[Any]]:
-    """The join keys as columns of one length."""
+class _Part:
+    """One view's share of a plan."""
+
+    def __init__(self, projection: FeatureViewProjection, full_feature_names: bool) -> None:  # noqa: FBT001
+        self.view: FeatureView = projection.view
+        self.join_keys = projection.join_keys
+        self.features = projection.features
+        self.names = [f"{projection.name}__{f}" if full_feature_names else f for f in projection.features]
+        self._ttl = None if projection.view.ttl is None else projection.view.ttl // _MICROSECOND
+
+    def answer(
+        self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
+    ) -> None:
+        """Add the features' values and statuses to the answer."""
+        times = rows.event_timestamps
+        oldest = NEVER + 1 if self._ttl is None else now - self._ttl
+        try:
+            values = [rows.columns[feature] for feature in self.features]
+        except KeyError as error:
+            raise OnlineStoreError(
+                f"{self.view}: feature {error} is not online yet as the registry says. "
+                "Compute it and run `amora-fs materialize-incremental`."
+            ) from None
+        if rows.complete and (self._ttl is None or not times or min(times) >= oldest):
+            present: list[Status] = ["PRESENT"]
+            count = len(times)
+            columns.update(zip(self.names, values, strict=True))
+            statuses.update([(name, present * count) for name in self.names])
+            return
+        absent: list[Status | None] = [
+            None if time >= oldest else "NOT_FOUND" if time == NEVER else "OUTSIDE_MAX_AGE" for time in times
+        ]
+        for name, column in zip(self.names, values, strict=True):
+            columns[name] = [None if why else value for value, why in zip(column, absent, strict=True)]
+            statuses[name] = [
+                why or ("NULL_VALUE" if value is None else "PRESENT") for value, why in zip(column, absent, strict=True)
+            ]
+
+
+def _asked(entity_rows: EntityRows, keys: Mapping[str, DataType]) -> tuple[Asked, int]:
+    """The join keys as columns of one length, and that length."""
     if isinstance(entity_rows, Mapping):
-        columns: dict[str, Sequence[Any]] = {key: list(values) for key, values in entity_rows.items()}
+        columns: dict[str, list[Any]] = {name: _column(name, values) for name, values in entity_rows.items()}
+    elif hasattr(entity_rows, "columns") and hasattr(entity_rows, "to_dict"):  # a data frame
+        columns = entity_rows.to_dict("list")
+    elif hasattr(entity_rows, "to_pydict"):  # an Arrow table
+        columns = entity_rows.to_pydict()
     else:
         rows = list(entity_rows)
-        columns = {}
-        for key in service.join_keys:
-            if any(key not in row for row in rows):
-                raise _missing(key, sorted(rows[[key in row for row in rows].index(False)]))
-            columns[key] = [row[key] for row in rows]
-        if not service.join_keys:  # one answer per row all the same
-            columns[""] = [None] * len(rows)
-    for key in service.join_keys:
+        try:
+            return {key: [row[key] for row in rows] for key in keys}, len(rows)
+        except KeyError as error:
+            raise _missing(error.args[0], next(sorted(row) for row in rows if error.args[0] not in row)) from None
+        except (TypeError, IndexError):
+            raise InvalidRequest("entity_rows is a list of dicts, or a dict of columns.") from None
+    for key in keys:
         if key not in columns:
             raise _missing(key, sorted(columns))
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise InvalidRequest(f"entity_rows: columns of different lengths: { {k: len(v) for k, v in columns.items()} }.")
-    return columns
+    return columns, lengths.pop() if lengths else 1
+
+
+def _column(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise InvalidRequest(f"entity_rows: column '{name}' is {values!r}; give a list of values, one per entity.")
+    return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
 
 
 def _missing(key: str, there: list[str]) -> InvalidRequest:
     return InvalidRequest(f"entity_rows lack join key '{key}'. They have: {', '.join(map(repr, there)) or 'nothing'}.")
 
 
-def _keys(projection: FeatureViewProjection, asked: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...] | None]:
-    """Each row's key; None where a part of it is null."""
-    if not projection.join_keys:
-        return [() for _ in next(iter(asked.values()), [None])]
-    types = [column.type for column in projection.view.key_columns]
-    parts = [
-        [_key(value, type_, name) for value in asked[name]]
-        for name, type_ in zip(projection.join_keys, types, strict=True)
-    ]
-    return [None if None in key else key for key in zip(*parts, strict=True)]
+def _checked(name: str, values: list[Any], type_: DataType) -> list[Any]:
+    """The column as the catalogue's type; None where a value is null."""
+    if set(map(type, values)) <= {_PYTHON[type_], _NOTHING}:
+        keys = values
+    else:
+        keys = [_key(value, type_, name) for value in values]
+    if type_ is DataType.INT64:
+        wide = [key for key in keys if key is not None and not -(2**63) <= key < 2**63] if keys else []
+        if wide:
+            raise InvalidRequest(f"Join key '{name}' takes int64; {wide[0]} does not fit into 64 bits.")
+    return keys
 
 
 def _key(value: Any, type_: DataType, name: str) -> int | str | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    """A value of some other type where nothing is lost: a NumPy scalar, a whole float."""
+    if value is None or type(value).__name__ in _NULLS or (isinstance(value, float) and math.isnan(value)):
         return None
     if type_ is DataType.STRING and isinstance(value, str):
-        return value
+        return str(value)
     if type_ is DataType.INT64 and not isinstance(value, bool):
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            return int(value)
         try:
             return operator.index(value)
         except TypeError:

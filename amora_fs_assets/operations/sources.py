@@ -61,4 +61,8 @@ def _publish(source: Source, *, run_id: str, store: OfflineStore) -> Publication
         run_id=run_id,
         published_at=datetime.now(UTC),
     )
-    return store.publish(staged, draft)
+    try:
+        return store.publish(staged, draft)
+    except BaseException:
+        store.discard(staged)
+        raise

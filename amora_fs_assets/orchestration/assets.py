@@ -12,6 +12,7 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import entities
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import compute, runs, sources, training_sets
@@ -168,7 +169,7 @@ def online_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
             )
         except FeatureStoreError as error:
             raise dg.Failure(str(error)) from error
-        context.log.info("online/%s: %s entities written", view.name, f"{loaded.rows:,}")
+        context.log.info("online/%s: %s written", view.name, entities(loaded.rows))
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": loaded.rows,

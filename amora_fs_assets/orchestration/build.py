@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import ModuleType
 from typing import Any
 
 import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.time import Period
 from amora_fs_assets.operations.definitions import collect
 from amora_fs_assets.orchestration.assets import feature_view_asset, online_asset, source_asset, training_set_asset
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
@@ -24,7 +26,7 @@ def build_definitions(
     definitions: str | ModuleType | Catalogue = "amora_fs_assets.features",
     overrides: Mapping[str, Any] | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, the job over all of them, and resources.
+    """Assets, checks, jobs (`feature_store`, over everything, where all views have the same periods), and resources.
 
     `definitions` is the package (or its catalogue) that holds the views. `overrides` replace parts:
     the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
@@ -41,11 +43,7 @@ def build_definitions(
     ]
     return dg.Definitions(
         assets=assets,
-        jobs=[
-            dg.define_asset_job(
-                JOB, selection=dg.AssetSelection.all(), description="Everything: sources to online and training sets."
-            )
-        ],
+        jobs=_jobs(code),
         resources={
             **google,
             PARTS: parts_resource(settings, code, overrides, google),
@@ -54,3 +52,26 @@ def build_definitions(
         executor=dg.in_process_executor,
         loggers=overrides.get("loggers"),
     )
+
+
+def _jobs(code: Catalogue) -> list[Any]:
+    """One job over everything, or, where views have different partitions, which one Dagster job cannot have, one for
+    the views of each, such as `feature_store_day_from_2013_01_01`, and what loads them online.
+    """
+    views: dict[tuple[Period, datetime], list[str]] = {}
+    for view in code.feature_views.values():
+        if view.partitions is not None and view.start is not None:
+            views.setdefault((view.partitions, view.start), []).append(view.name)
+    if len(views) < 2:
+        everything = "Everything: sources to online and training sets."
+        return [dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description=everything)]
+    return [
+        dg.define_asset_job(
+            f"{JOB}_{period}_from_{start:{'%Y_%m_%d_%H' if period is Period.HOUR else '%Y_%m_%d'}}",
+            selection=dg.AssetSelection.assets(
+                *([kind, name] for name in names for kind in ("feature_view", "online"))
+            ),
+            description=f"The views computed by the {period} from {start:%Y-%m-%d} on, then online.",
+        )
+        for (period, start), names in views.items()
+    ]

@@ -86,6 +86,13 @@ class BigQueryOfflineStore:
         """The SQL that `read` and `stage` run for the query."""
         return str(ibis.to_sql(query, dialect="bigquery"))
 
+    def scanned_bytes(self, query: Table) -> int | None:
+        """What running the query would scan, in bytes, by BigQuery's own dry run, which costs nothing."""
+        config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+        with self._explained(query):
+            job = self._client.query(self.sql(query), job_config=config, location=self._location, timeout=_DEADLINE)
+            return int(job.total_bytes_processed)
+
     @contextmanager
     def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
         """The query's rows, streamed."""
@@ -121,6 +128,8 @@ class BigQueryOfflineStore:
 
     def publish(self, staged: str, draft: Draft) -> Publication:
         """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
+        if draft.appended:
+            raise OfflineStoreError(f"'{draft.name}': BigQuery takes no pushed rows yet. Push with to_offline=False.")
         dropped = f"{self.dataset}._dropped_{draft.name}"
         columns = ", ".join(f"{_quoted(name)} {type_}" for name, type_ in _PUBLICATION.items())
         with self._explained():

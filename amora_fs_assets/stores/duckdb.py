@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.types import DataType
@@ -31,6 +33,8 @@ _TYPES = {
     DataType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
     DataType.DECIMAL: "DECIMAL(38,9)",
 }
+STAGED_FOR = timedelta(days=7)
+"""How long a staged table waits to be published; then its process counts as dead."""
 _PUBLICATION = (
     "sequence", "name", '"table"', "start", '"end"', "rows", "run_id", "definition_hash", "schema_hash", "sql_hash",
     "published_at",
@@ -56,6 +60,10 @@ class DuckDBOfflineStore:
         """The SQL that `read` and `stage` run for the query."""
         return str(ibis.to_sql(query, dialect="duckdb"))
 
+    def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002  (the port's)
+        """DuckDB does not say: None."""
+        return None
+
     @contextmanager
     def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
         """The query's rows, streamed; the file is held until the context is left."""
@@ -77,7 +85,9 @@ class DuckDBOfflineStore:
                 data = "SELECT * FROM staged_rows"
             rows = data if isinstance(data, str) else self.sql(data)
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self.dataset)}")
+            self._sweep(connection)
             connection.execute(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {rows}")
+            connection.execute(f"COMMENT ON TABLE {_quoted(staged)} IS '{datetime.now(UTC).isoformat()}'")
         return staged
 
     def publish(self, staged: str, draft: Draft) -> Publication:
@@ -109,6 +119,16 @@ class DuckDBOfflineStore:
     def _publications(self) -> str:
         return f"{self.dataset}._publications"
 
+    def _sweep(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Drop what processes staged that were killed days ago."""
+        staged = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND starts_with(table_name, '_staged_') "
+            "AND TRY_CAST(comment AS TIMESTAMPTZ) < ?",
+            [self.dataset, datetime.now(UTC) - STAGED_FOR],
+        )
+        for (name,) in staged.fetchall():
+            connection.execute(f"DROP TABLE {_quoted(f'{self.dataset}.{name}')}")
+
     @contextmanager
     def _open(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         with opened(self._home, write=write, timeout=self._lock_timeout) as connection:
@@ -132,6 +152,8 @@ class DuckDBOfflineStore:
         )
         (sequence,) = _row(connection, f"SELECT coalesce(max(sequence), 0) + 1 FROM {_quoted(self._publications)}")
         within, bounds = _within(draft)
+        if draft.appended:
+            within += f" AND {_same_key(draft, staged)}"
         kept = self._make_room(connection, draft, within, bounds)
         table, rows = _quoted(draft.table), _quoted(staged)
         if draft.interval is not None and draft.keys:
@@ -233,6 +255,15 @@ def _within(draft: Draft) -> tuple[str, dict[str, Any]]:
         return "true", {}
     time = _quoted(draft.time)
     return f"{time} >= $start AND {time} < $end", {"start": draft.interval.start, "end": draft.interval.end}
+
+
+def _same_key(draft: Draft, staged: str) -> str:
+    """The condition of rows of which the staged ones hold the key and times."""
+    parts = [_quoted(key) for key in draft.keys]
+    time = _quoted(draft.time or "")
+    created = any(column.name == CREATED_TIMESTAMP for column in draft.columns)
+    parts += [time, *([f"coalesce({_quoted(CREATED_TIMESTAMP)}, {time})"] if created else [])]
+    return f"({', '.join(parts)}) IN (SELECT {', '.join(parts)} FROM {_quoted(staged)})"
 
 
 def _row(

@@ -43,8 +43,8 @@ class FolderObjectStore:
         with self._explained("read", name):
             try:
                 # Only ever renamed into place, so that an open file is one state, and its time that state's own.
-                with path.open("rb") as file:
-                    data, modified = file.read(), os.fstat(file.fileno()).st_mtime_ns
+                with path.open("rb", buffering=0) as file:
+                    data, modified = file.readall(), os.fstat(file.fileno()).st_mtime_ns
             except FileNotFoundError:
                 return None
         return StoredObject(data, f"{modified}-{hashlib.sha256(data).hexdigest()[:16]}")
@@ -91,10 +91,12 @@ class FolderObjectStore:
             if not isinstance(error, FileNotFoundError):
                 raise error
 
+        root = str(self._folder)
         for parent, folders, files in os.walk(folder, onerror=refuse):
             folders[:] = [each for each in folders if not each.startswith(".")]
-            inside = Path(parent).relative_to(self._folder)
-            for name in ((inside / each).as_posix() for each in files):
+            inside = "" if parent == root else f"{parent.removeprefix(root + os.sep).replace(os.sep, '/')}/"
+            # Strings, not paths: there are tens of thousands of these.
+            for name in (f"{inside}{each}" for each in files):
                 if is_object_name(name):
                     yield name
 

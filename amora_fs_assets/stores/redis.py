@@ -1,51 +1,32 @@
 """The online store: one string per view and entity, in Redis or Valkey.
 
-<project>:<view>:live                  the Generation that readers see, as JSON
-<project>:<view>:<generation>:<key>    a row; see row_codec
+<project>:<view>      the view's ViewState, as JSON
+<prefix><key>         a row (see row_codec); each generation has a prefix of its own
+amora_fs:prefixes     counts the prefixes, over all projects of the server
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from amora_fs_assets.domain.errors import OnlineStoreError, OnlineStoreUnavailable, SettingsError
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import OnlineStoreError, SettingsError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.ports import Generation, OnlineRow
+from amora_fs_assets.domain.ports import Generation, OnlineRequest, OnlineRows, ViewState
 from amora_fs_assets.settings import Settings
-from amora_fs_assets.stores import row_codec
 from amora_fs_assets.stores.embedded_server import EmbeddedServer
+from amora_fs_assets.stores.redis_connection import Connection
+from amora_fs_assets.stores.redis_generations import RedisGenerations
+from amora_fs_assets.stores.row_codec import Decoder, encode_part
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_POINTER_TRUSTED = 1.0  # seconds
-_RETIRED_FOR = 60_000  # milliseconds for which readers of a retired generation find it
-_DAY = 86_400_000  # milliseconds
-_BATCH = 1_000
-_Result = TypeVar("_Result")
-
-# ARGV: for each key its row and its expiry [ms since 1970; 0: none]. Only a stored row of a greater sequence stays.
-_WRITE = """
-for i, key in ipairs(KEYS) do
-  local row, expiry = ARGV[2 * i - 1], ARGV[2 * i]
-  local stored = redis.call('GETRANGE', key, 0, 7)
-  if #stored < 8 or stored <= string.sub(row, 1, 8) then
-    if expiry == '0' then redis.call('SET', key, row) else redis.call('SET', key, row, 'PXAT', expiry) end
-  end
-end
-"""
+POINTER_TRUSTED = 0.5
+"""For how long a reader goes without looking which generation is live [s]. Looking is part of the read's round trip."""
 
 
 def connect(settings: Settings) -> RedisOnlineStore:
@@ -63,180 +44,188 @@ def connect(settings: Settings) -> RedisOnlineStore:
     return RedisOnlineStore(project=settings.project, url=url)
 
 
-class RedisOnlineStore:
+@dataclass(slots=True)
+class _Pointer:
+    """What a reader knows of a view."""
+
+    checked: float  # time.monotonic()
+    data: bytes | None
+    generation: Generation | None
+    prefix: bytes
+    decode: Decoder | None
+
+
+class RedisOnlineStore(RedisGenerations):
     """OnlineStore over redis-py. One pool of connections, shared by threads."""
 
     def __init__(self, *, project: str, url: str = "", server: EmbeddedServer | None = None) -> None:
-        self._project = project
-        self._server = server
-        self._url = url
-        self._client: redis.Redis | None = None
-        self._pointers: dict[str, tuple[float, Generation | None]] = {}
+        super().__init__(Connection(url=url, server=server), project)
+        self._pointers: dict[str, _Pointer] = {}
 
-    def generation(self, view: FeatureView) -> Generation | None:
-        """The generation that readers see; None where the view was never loaded."""
-        found = self._run(lambda client: client.get(self._pointer(view)))
-        return None if found is None else msgspec.json.decode(found, type=Generation)
+    def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
+        """For each request its rows, all in one round trip."""
+        self._learn([request.view for request in requests], timeout)
+        while True:
+            reading = _Reading(self, requests)
+            found = self._connection.mget(reading.wanted, timeout) if reading.wanted else []
+            if reading.still_holds(found):
+                return reading.rows(found)
 
-    def load(
-        self,
-        view: FeatureView,
-        batches: Iterable[pa.RecordBatch],
-        *,
-        cursor: int,
-        clock: datetime,
-        new_generation: bool,
-        expire: bool = True,
-    ) -> int:
-        """Write rows and return how many were sent; see OnlineStore."""
-        live = self.generation(view)
-        fresh = new_generation or live is None
-        number = (live.number if live else 0) + fresh
-        if fresh:  # what an earlier load that was killed may have left there
-            self._remove(view, number)
-        prefix = self._prefix(view, number)
-        ttl = None if view.ttl is None or not expire else int(view.ttl.total_seconds() * 1000) + _DAY
-        sent = 0
-        for rows in _chunks(self._rows(view, batches, cursor, prefix, ttl, fresh=fresh), _BATCH):
-            keys = [key for key, _, _ in rows]
-            arguments = [part for _, row, expiry in rows for part in (row, expiry)]
-            self._run(partial(_write, keys=keys, arguments=arguments))
-            sent += len(rows)
-        now = Generation(
-            number=number,
-            schema_hash=view.schema_hash,
-            cursor=cursor,
-            clock=clock,
-            loaded_at=datetime.fromtimestamp(time.time(), tz=clock.tzinfo),
-        )
-        self._run(lambda client: client.set(self._pointer(view), msgspec.json.encode(now)))
-        self._pointers.pop(view.name, None)
-        if fresh and live is not None:
-            self._remove(view, number - 2)
-        return sent
-
-    def _rows(
-        self,
-        view: FeatureView,
-        batches: Iterable[pa.RecordBatch],
-        cursor: int,
-        prefix: bytes,
-        ttl: int | None,
-        *,
-        fresh: bool,
-    ) -> Iterator[tuple[bytes, bytes, int]]:
-        for batch in batches:
-            for key, row, moment in row_codec.encode(view, batch, cursor):
-                if moment is None:
-                    if not fresh:
-                        yield prefix + key, row, int(time.time() * 1000) + _DAY
-                else:
-                    yield prefix + key, row, 0 if ttl is None else max(1, moment // 1000 + ttl)
-
-    def read(
-        self, requests: Sequence[tuple[FeatureView, Sequence[tuple[Any, ...] | None]]]
-    ) -> list[list[OnlineRow | None]]:
-        """For each view and each tuple of join key values its row, all in one round trip; None where there is none."""
-        live = self._live([view for view, _ in requests])
-        wanted: list[bytes] = []
-        places: list[list[int | None]] = []
-        for view, keys in requests:
-            generation = live[view.name]
-            prefix = b"" if generation is None else self._prefix(view, generation.number)
-            row: list[int | None] = []
-            for key in keys:
-                if key is None or generation is None:
-                    row.append(None)
-                else:
-                    row.append(len(wanted))
-                    wanted.append(prefix + row_codec.encode_key(key))
-            places.append(row)
-        found: Any = self._run(lambda client: client.mget(wanted)) if wanted else []
-        return [
-            [None if place is None or found[place] is None else row_codec.decode(view, found[place]) for place in row]
-            for (view, _), row in zip(requests, places, strict=True)
-        ]
+    async def read_async(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
+        """As `read`."""
+        unknown = [r.view.name for r in requests if r.view.name not in self._pointers]
+        if unknown:
+            found = await self._connection.mget_async([self._state_key(name) for name in unknown], timeout)
+            for name, data in zip(unknown, found, strict=True):
+                self._note(name, data)
+        while True:
+            reading = _Reading(self, requests)
+            found = await self._connection.mget_async(reading.wanted, timeout) if reading.wanted else []
+            if reading.still_holds(found):
+                return reading.rows(found)
 
     def close(self) -> None:
         """Give connections back, and the lease on the embedded server."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-        if self._server is not None:
-            self._server.release()
+        self._connection.close()
 
-    def _live(self, views: Sequence[FeatureView]) -> dict[str, Generation | None]:
-        now = time.monotonic()
-        stale = [v for v in views if self._pointers.get(v.name, (-_POINTER_TRUSTED, None))[0] <= now - _POINTER_TRUSTED]
-        if stale:
-            found: Any = self._run(lambda client: client.mget([self._pointer(view) for view in stale]))
-            for view, data in zip(stale, found, strict=True):
-                self._pointers[view.name] = (now, data and msgspec.json.decode(data, type=Generation))
-        return {view.name: self._pointers[view.name][1] for view in views}
+    async def close_async(self) -> None:
+        """Give the running event loop's connections back."""
+        await self._connection.close_async()
 
-    def _remove(self, view: FeatureView, number: int) -> None:
-        """Drop a generation that nobody reads any more."""
-
-        def remove(client: redis.Redis) -> None:
-            pattern = self._prefix(view, number).decode()
-            for keys in _chunks(client.scan_iter(match=f"{pattern}*", count=5_000), 5_000):
-                client.unlink(*keys)
-
-        if number > 0:
-            self._run(remove)
-
-    def _pointer(self, view: FeatureView) -> str:
-        return f"{self._project}:{view.name}:live"
-
-    def _prefix(self, view: FeatureView, number: int) -> bytes:
-        return f"{self._project}:{view.name}:{number}:".encode()
-
-    def _run(self, command: Callable[[redis.Redis], _Result]) -> _Result:
-        """Run a command; an embedded server that died meanwhile is started again, with its data, once."""
+    def _change(self, name: str, change: Callable[[ViewState], ViewState]) -> ViewState:
+        """As everywhere; and this process sees at once what it did."""
         try:
-            with self._explained():
-                return command(self._connected())
-        except OnlineStoreUnavailable:
-            if self._server is None or self._client is None:
-                raise
-            self._client.close()
-            self._client = None
-        with self._explained():
-            return command(self._connected())
+            return super()._change(name, change)
+        finally:
+            if name in self._pointers:
+                self._pointers[name].checked = -POINTER_TRUSTED
 
-    def _connected(self) -> redis.Redis:
-        if self._client is None:
-            url = f"unix://{self._server.acquire()}" if self._server else self._url
-            self._client = redis.Redis.from_url(
-                url, retry=Retry(NoBackoff(), 0), socket_connect_timeout=2.0, socket_timeout=10.0
+    def _learn(self, views: Sequence[FeatureView], timeout: float | None) -> None:
+        unknown = [view.name for view in views if view.name not in self._pointers]
+        if unknown:
+            found = self._connection.mget([self._state_key(name) for name in unknown], timeout)
+            for name, data in zip(unknown, found, strict=True):
+                self._note(name, data)
+
+    def _note(self, name: str, data: bytes | None) -> None:
+        state = ViewState() if data is None else msgspec.json.decode(data, type=ViewState)
+        live = state.seen
+        if live is None and state.live:
+            raise OnlineStoreError(
+                f"Feature view '{name}': Redis points at generation {state.live}, which is gone. "
+                f"Load it anew: `amora-fs materialize-incremental --full --feature-views {name}`."
             )
-        return self._client
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise OnlineStoreUnavailable(
-                f"Redis at {self._where} cannot be reached: {error}. Start it, or set AMORA_FS_ONLINE_STORE_URL."
-            ) from error
-        except redis.RedisError as error:
-            raise OnlineStoreError(f"Redis at {self._where} refused: {error}.") from error
-
-    @property
-    def _where(self) -> str:
-        """Its address, without the password."""
-        if self._server is not None:
-            return "the embedded server's socket"
-        parts = urlsplit(self._url)
-        return f"{parts.scheme}://{parts.hostname or parts.path}" + (f":{parts.port}" if parts.port else "")
+        self._pointers[name] = _Pointer(
+            time.monotonic(), data, live, live.prefix.encode() if live else b"",
+            Decoder(live.features, live.schema_hash) if live else None,
+        )  # fmt: skip
 
 
-def _write(client: redis.Redis, *, keys: list[bytes], arguments: list[Any]) -> None:
-    client.register_script(_WRITE)(keys=keys, args=arguments)
+class _Reading:
+    """One MGET: the requests' rows and, where they were not looked at lately, the views' states."""
+
+    def __init__(self, store: RedisOnlineStore, requests: Sequence[OnlineRequest]) -> None:
+        self._store = store
+        self._requests = requests
+        self._pointers = [store._pointers[request.view.name] for request in requests]  # noqa: SLF001
+        self._columns: dict[int, list[Any]] = {}
+        self._places: list[list[int | None] | slice] = []
+        self.wanted: list[bytes | str] = []
+        for request, pointer in zip(requests, self._pointers, strict=True):
+            self._places.append(self._want(request, pointer))
+        now = time.monotonic()
+        self._rows = len(self.wanted)
+        stale = [p.checked < now - POINTER_TRUSTED for p in self._pointers]
+        self._stale = (
+            list(dict.fromkeys(r.view.name for r, old in zip(requests, stale, strict=True) if old))
+            if True in stale
+            else []
+        )
+        self.wanted += [store._state_key(name) for name in self._stale]  # noqa: SLF001
+
+    def _want(self, request: OnlineRequest, pointer: _Pointer) -> list[int | None] | slice:
+        start = len(self.wanted)
+        if pointer.generation is None:
+            return [None] * request.count
+        if pointer.generation.schema_hash != request.view.schema_hash:
+            _check_keys(request.view, pointer.generation)
+        prefix = pointer.prefix
+        if not request.keys:
+            self.wanted.append(prefix)
+            return [start] * request.count
+        parts = [self._encoded(column) for column in request.keys]
+        if not any(None in column for column in parts):
+            if len(parts) == 1:
+                self.wanted += map(prefix.__add__, parts[0])
+            else:
+                self.wanted += [prefix + b"".join(key) for key in zip(*parts, strict=True)]
+            return slice(start, len(self.wanted))
+        places: list[int | None] = []
+        for key in zip(*parts, strict=True):
+            if None in key:
+                places.append(None)
+            else:
+                places.append(len(self.wanted))
+                self.wanted.append(prefix + b"".join(key))
+        return places
+
+    def _encoded(self, column: Sequence[Any]) -> list[Any]:
+        """A column of join keys as bytes, once for all views that are asked by it."""
+        known = self._columns.get(id(column))
+        if known is None:
+            if None in column:
+                known = [None if value is None else encode_part(value) for value in column]
+            else:
+                known = list(map(encode_part, column))
+            self._columns[id(column)] = known
+        return known
+
+    def still_holds(self, found: Sequence[bytes | None]) -> bool:
+        """Whether the generations that were read are those that readers are to see."""
+        changed = False
+        now = time.monotonic()
+        for name, data in zip(self._stale, found[self._rows :], strict=True):
+            pointer = self._store._pointers[name]  # noqa: SLF001
+            if pointer.data == data:
+                pointer.checked = now
+            else:
+                self._store._note(name, data)  # noqa: SLF001
+                changed = True
+        return not changed
+
+    def rows(self, found: list[bytes | None]) -> list[OnlineRows]:
+        """Each request's rows."""
+        answers = []
+        for request, pointer, places in zip(self._requests, self._pointers, self._places, strict=True):
+            decode = pointer.decode or _nothing(request.view)
+            if isinstance(places, slice):
+                rows = decode(found[places])
+            else:
+                rows = decode([None if place is None else found[place] for place in places])
+            if pointer.generation is not None and pointer.generation.schema_hash != request.view.schema_hash:
+                rows = _of_the_views_types(rows, request.view, pointer.generation)
+            answers.append(rows)
+        return answers
 
 
-def _chunks(items: Iterable[_Result], size: int) -> Iterator[list[_Result]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+def _nothing(view: FeatureView) -> Decoder:
+    return Decoder(shape(view.features), view.schema_hash)
+
+
+def shape(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
+    """Names and types, as a generation keeps them."""
+    return tuple((column.name, column.type.value) for column in columns)
+
+
+def _of_the_views_types(rows: OnlineRows, view: FeatureView, generation: Generation) -> OnlineRows:
+    """Without the columns that the generation holds in another type, or the view does not have."""
+    both = set(generation.features).intersection(shape(view.features))
+    return replace(rows, columns={name: rows.columns[name] for name, _ in both})
+
+
+def _check_keys(view: FeatureView, generation: Generation) -> None:
+    if generation.keys != shape(view.key_columns):
+        raise OnlineStoreError(
+            f"{view}: what is online has the join keys {dict(generation.keys)}, the registry says "
+            f"{dict(shape(view.key_columns))}. Run `amora-fs materialize-incremental`."
+        )

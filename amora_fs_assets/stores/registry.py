@@ -1,19 +1,22 @@
 """The registry: immutable snapshots under one head, run records and manifests, as objects in a folder or a bucket.
 
-head.json                                              which snapshot counts; the only object that ever changes
-snapshots/<sha256>.json                                a catalogue, its parent, when it was applied
-runs/<name>/<date>/<time>-<kind>-<run>-<sha256>.json   what one run did
-training_sets/<name>/<version>.json                    what one version of a training set was made from
+head.json                                    which snapshot counts; it alone changes, and registry.db after it
+snapshots/<sha256>.json                      a catalogue, its parent, when it was applied
+runs/<name>/<date>/<time>-<kind>-<status>-<run>-<sha256>.json
+                                             what one run did
+training_sets/<name>/<version>.json          what one version of a training set was made from
+registry.db                                  the head's catalogue as Feast keeps it, where Feast is installed
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from amora_fs_assets.domain.catalogue import Catalogue
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Client
 
 _HEAD = "head.json"
+_Read = TypeVar("_Read")
 
 
 class ObjectRegistry:
@@ -71,40 +75,80 @@ class ObjectRegistry:
         data = form.write_snapshot(catalogue, parent=parent, applied_at=clock)
         hash_ = form.sha256(data)
         self._objects.create(f"snapshots/{hash_}.json", data)
-        applied = self._snapshot(hash_)
-        head = form.write_head(form.Head(snapshot=hash_, applied_at=applied[0].applied_at))
+        applied = self._read(hash_, form.read_snapshot)
+        head = form.write_head(form.Head(snapshot=hash_, applied_at=applied.applied_at))
         # A process that is killed before this line leaves a snapshot that nobody refers to, and the old head.
         if not self._objects.replace(_HEAD, head, generation=stored.generation if stored else None):
             raise self._conflict()
-        return applied[0]
+        return applied
+
+    def history(self) -> Iterator[Snapshot]:
+        """The head, its parent, and so on to the first apply, each read when it is asked for.
+
+        Raises RegistryError, RegistryCorrupt.
+        """
+        snapshot = self.head()
+        while snapshot is not None:
+            yield snapshot
+            snapshot = None if snapshot.parent is None else self._read(snapshot.parent, form.read_snapshot)
+
+    def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
+        """What a snapshot holds. Raises RegistryError, RegistryCorrupt."""
+        newest = self._newest
+        if newest is not None and newest[0].hash == snapshot.hash:
+            return newest[1]
+        return self._read(snapshot.hash, form.read_catalogue)
 
     def record(self, run: RunRecord) -> str:
         """Keep a run's record, for good; the name of its object. Recording the same again changes nothing."""
         folder = _folder("runs", run.name)
         data = form.write_record(run)
         started = run.started_at.astimezone(UTC)
-        run_id = re.sub(r"[^A-Za-z0-9]", "", run.run_id)[:8] or "none"
-        name = (
-            f"{folder}{started:%Y-%m-%d}/{started:%Y%m%dT%H%M%S.%fZ}-{run.kind}-{run_id}-{form.sha256(data)[:12]}.json"
-        )
+        words = (_time(started), run.kind, run.status, _short(run.run_id), form.sha256(data)[:12])
+        name = f"{folder}{started:%Y-%m-%d}/{'-'.join(words)}.json"
         self._objects.create(name, data)
         return name
 
-    def records(self, name: str | None = None, *, limit: int | None = None) -> Iterator[RunRecord]:
+    def records(
+        self,
+        name: str | None = None,
+        *,
+        kind: str | None = None,
+        status: str | None = None,
+        run_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[RunRecord]:
         """The records of one view, source or training set, or of all; newest first, by `started_at`.
 
-        Lists names at once and reads each record only when it is asked for. Raises RegistryError, RegistryCorrupt.
+        Of one kind, status or run, started in [since, until), where that is said. Lists names at once and reads each
+        record only when it is asked for. Raises RegistryError, RegistryCorrupt.
         """
-        names = self._objects.names("runs/" if name is None else _folder("runs", name))
-        for each in sorted(names, key=_when, reverse=True)[:limit]:
-            stored = self._objects.read(each)
-            if stored is None:  # expired by a rule of the bucket since it was listed
-                continue
-            with self._explained(each, "Restore it or delete it."):
-                record = form.read_record(stored.data)
-                if not each.endswith(f"-{form.sha256(stored.data)[:12]}.json"):
-                    raise RegistryCorrupt("it was altered: its content does not match the hash in its name")
-            yield record
+        names = (
+            _RecordName.of(each) for each in self._objects.names("runs/" if name is None else _folder("runs", name))
+        )
+        wanted = [
+            each
+            for each in names
+            if (kind is None or each.kind == kind)
+            and (status is None or each.status == status)
+            and (run_id is None or each.run == _short(run_id))
+            and (since is None or each.time >= _time(since))
+            and (until is None or each.time < _time(until))
+        ]
+        found = (self._record(each.object) for each in sorted(wanted, key=lambda each: each.time, reverse=True))
+        exact = (each for each in found if each is not None and (run_id is None or each.run_id == run_id))
+        return islice(exact, limit)
+
+    def _record(self, name: str) -> RunRecord | None:
+        stored = self._objects.read(name)
+        if stored is None:  # expired by a rule of the bucket since it was listed
+            return None
+        with self._explained(name, "Restore it or delete it."):
+            if not name.endswith(f"-{form.sha256(stored.data)[:12]}.json"):
+                raise RegistryCorrupt("it was altered: its content does not match the hash in its name")
+            return form.read_record(stored.data)
 
     def put_manifest(self, name: str, version: str, manifest: dict[str, Any]) -> str:
         """Keep what a version of a training set was made from, for good; the name of its object.
@@ -145,18 +189,18 @@ class ObjectRegistry:
             hash_ = form.read_head(head).snapshot
         newest = self._newest
         if newest is None or newest[0].hash != hash_:
-            self._newest = newest = self._snapshot(hash_)
+            self._newest = newest = self._read(hash_, _both)
         return newest
 
-    def _snapshot(self, hash_: str) -> tuple[Snapshot, Catalogue]:
+    def _read(self, hash_: str, read: Callable[[bytes, str], _Read]) -> _Read:
         name = f"snapshots/{hash_}.json"
         if not re.fullmatch(r"[0-9a-f]{64}", hash_):
             raise RegistryCorrupt(f"Registry {self.url}, {_HEAD}: {hash_!r} is no snapshot. Point it at one.")
         stored = self._objects.read(name)
         with self._explained(name, f"Restore it, or point {_HEAD} at another file of snapshots/."):
             if stored is None:
-                raise RegistryCorrupt(f"{_HEAD} points at it, but it is not there")
-            return form.read_snapshot(stored.data, hash_)
+                raise RegistryCorrupt("it is referred to, but it is not there")
+            return read(stored.data, hash_)
 
     @contextmanager
     def _explained(self, name: str, fix: str) -> Iterator[None]:
@@ -179,11 +223,16 @@ def open_registry(settings: Settings, storage_client: Client | None = None) -> O
 
     `storage_client` serves a `gs://` registry; without it one is made from the settings.
     """
+    return ObjectRegistry(open_objects(settings, storage_client))
+
+
+def open_objects(settings: Settings, storage_client: Client | None = None) -> ObjectStore:
+    """The objects of the registry that `settings.registry` names; see `open_registry`."""
     where = settings.registry
     if "://" not in where:
         from amora_fs_assets.stores.folder import FolderObjectStore
 
-        return ObjectRegistry(FolderObjectStore(Path(where)))
+        return FolderObjectStore(Path(where))
     parts = urlsplit(where)
     if parts.scheme != "gs" or not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(
@@ -196,12 +245,36 @@ def open_registry(settings: Settings, storage_client: Client | None = None) -> O
         from amora_fs_assets.stores.google_clients import storage_client as make_client
 
         storage_client = make_client(settings)
-    return ObjectRegistry(GcsObjectStore(storage_client, parts.netloc, parts.path))
+    return GcsObjectStore(storage_client, parts.netloc, parts.path)
 
 
-def _when(name: str) -> str:
-    """What run records sort by over all things: date and time, which come after `runs/<name>/`."""
-    return name.split("/", 2)[-1]
+class _RecordName(NamedTuple):
+    """What the name of a run record's object says of it."""
+
+    time: str
+    kind: str
+    status: str
+    run: str
+    object: str
+
+    @classmethod
+    def of(cls, name: str) -> _RecordName:
+        time, kind, status, run, *_ = (*name.rpartition("/")[2].split("-"), "", "", "")
+        return cls(time, kind, status, run, name)
+
+
+def _time(instant: datetime) -> str:
+    """As it stands in the names of records: their order is that of time."""
+    return f"{instant.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+
+
+def _short(run_id: str) -> str:
+    """What of a run's id stands in the names of its records: the end, since the beginning may be a word."""
+    return re.sub(r"[^A-Za-z0-9]", "", run_id)[-8:] or "none"
+
+
+def _both(data: bytes, hash_: str) -> tuple[Snapshot, Catalogue]:
+    return form.read_snapshot(data, hash_), form.read_catalogue(data, hash_)
 
 
 def _folder(kind: str, name: str) -> str:

@@ -82,14 +82,19 @@ def write_snapshot(catalogue: Catalogue, *, parent: str | None, applied_at: date
     )
 
 
-def read_snapshot(data: bytes, name: str) -> tuple[Snapshot, Catalogue]:
-    """The snapshot and its catalogue. Raises RegistryCorrupt where the bytes are not those that `name` was made of."""
+def read_snapshot(data: bytes, name: str) -> Snapshot:
+    """The snapshot without its catalogue. Raises RegistryCorrupt where `name` was not made of these bytes."""
     form = _decode(data, _Snapshot)
     if sha256(data) != name:
         raise RegistryCorrupt("it was altered: its content does not match the hash in its name")
-    snapshot = Snapshot(hash=name, parent=form.parent, applied_at=form.applied_at, catalogue_hash=form.catalogue_hash)
+    return Snapshot(hash=name, parent=form.parent, applied_at=form.applied_at, catalogue_hash=form.catalogue_hash)
+
+
+def read_catalogue(data: bytes, name: str) -> Catalogue:
+    """The snapshot's catalogue. Raises RegistryCorrupt where `name` was not made of these bytes."""
+    read_snapshot(data, name)
     try:
-        return snapshot, Catalogue.from_json(bytes(form.catalogue))
+        return Catalogue.from_json(bytes(_decode(data, _Snapshot).catalogue))
     except DefinitionError as error:
         raise RegistryCorrupt(f"it holds a definition that is not valid: {error}") from error
 
@@ -106,13 +111,15 @@ def write_record(run: RunRecord) -> bytes:
 def read_record(data: bytes) -> RunRecord:
     """The record again. Raises RegistryCorrupt. A kind or status of a newer release is kept as it stands."""
     plain = _decode(data, dict[str, Any])
-    kind, status = plain.get("kind"), plain.get("status")
     try:
-        # The convention of msgspec is to refuse a literal that it does not know.
-        record = msgspec.convert({**plain, "kind": "apply", "status": "failed"}, RunRecord)
+        try:
+            return msgspec.convert(plain, RunRecord)
+        except msgspec.ValidationError:
+            # It refuses a literal that it does not know; what else is wrong is refused again.
+            record = msgspec.convert({**plain, "kind": "apply", "status": "failed"}, RunRecord)
     except msgspec.ValidationError as error:
         raise RegistryCorrupt(f"it is not a run record: {error}") from error
-    return replace(record, kind=cast("RunKind", kind), status=cast("RunStatus", status))
+    return replace(record, kind=cast("RunKind", plain.get("kind")), status=cast("RunStatus", plain.get("status")))
 
 
 def write_manifest(name: str, version: str, manifest: dict[str, Any]) -> bytes:
@@ -128,8 +135,7 @@ def read_manifest(data: bytes) -> dict[str, Any]:
 
 def _decode(data: bytes, form: type[_Form]) -> _Form:
     try:
-        version = msgspec.json.decode(data, type=_Format).format
-        if version > FORMAT:
+        if (version := msgspec.json.decode(data, type=_Format).format) > FORMAT:
             raise RegistryCorrupt(
                 f"it has format {version}; this release reads up to {FORMAT}. Upgrade amora_fs_assets"
             )

@@ -1,17 +1,20 @@
-"""A row of the online store as bytes: a header that Redis can compare, then the values in MessagePack.
+"""A row of the online store as bytes: MessagePack values behind each other, of which the first are of fixed width.
 
-sequence           uint64, big-endian, so that comparing bytes compares numbers
-event_timestamp    int64 [us since 1970], big-endian as all of the header
-created_timestamp  int64 [us since 1970]; the least number where there is none
-fingerprint        4 bytes of the view's schema hash
-flags              1 byte: 1 for a tombstone
-values             an array, in the order of the view's features
+mark               uint64: the publication that the writer had seen (of a pushed row its own, or NEVER_PUBLISHED) in
+                   four bytes, flags (PUSHED + HAS_NULL + GONE) in one, two of the columns' hash, one to spare
+event_timestamp    int64 [us since 1970]; NEVER marks a tombstone
+created_timestamp  int64 [us since 1970], or nil
+values             in the order of the generation's features
+
+Any number of rows is thus one MessagePack array but for its head: one call decodes them all, and a column is every n-th
+value. Redis' scripts find what decides between two rows at fixed places (see redis_scripts).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,64 +25,126 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
-from amora_fs_assets.domain.ports import OnlineRow
+from amora_fs_assets.domain.ports import NEVER, OnlineRows
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_HEADER = struct.Struct(">Qqq4sB")
-_NEVER = -(2**63)
-_TOMBSTONE = 1
+NEVER_PUBLISHED = 2**32 - 1
+PUSHED, HAS_NULL, GONE = 1, 2, 4
+_NULL, _GONE = HAS_NULL << 24, (HAS_NULL | GONE) << 24
+_FINGERPRINT = 0xFFFF00
+_MOST_MARKS = 1_000
+
+_PLACES = 3  # before the values
+_ROWS_AT_A_TIME = 10_000
+_ARRAY32, _UINT64, _INT64, _NIL = 0xDD, 0xCF, 0xD3, 0xC0
+_HEAD = struct.Struct(">BQBqB")  # mark, event_timestamp, nil
+_HEAD_CREATED = struct.Struct(">BQBqBq")  # mark, event_timestamp, created_timestamp
+_ARRAY = struct.Struct(">BI")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = date(1970, 1, 1)
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
-def fingerprint(view: FeatureView) -> bytes:
-    """What tells rows of other columns apart."""
-    return bytes.fromhex(view.schema_hash)[:4]
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Some rows: each one's key, bytes, and event_timestamp [us]; NEVER for a tombstone."""
+
+    keys: list[bytes]
+    rows: list[bytes]
+    times: list[int]
 
 
-def encode_key(values: tuple[Any, ...]) -> bytes:
-    """Join key values, as the end of a Redis key."""
-    return _encode(values)
+def _mark(schema_hash: str, sequence: int = 0, flags: int = 0) -> int:
+    return sequence << 32 | flags << 24 | int(schema_hash[:4], 16) << 8
 
 
-def encode(view: FeatureView, batch: pa.RecordBatch, sequence: int) -> Iterator[tuple[bytes, bytes, int | None]]:
-    """Each row's key, bytes, and event_timestamp [us]; None marks a tombstone."""
-    mark = fingerprint(view)
-    keys = list(zip(*(_cells(batch, column) for column in view.key_columns), strict=True))
-    times = _cells(batch, Column(EVENT_TIMESTAMP, DataType.TIMESTAMP))
-    created: list[Any] = [None] * batch.num_rows
-    if view.has_created_timestamp:
-        created = _cells(batch, Column(CREATED_TIMESTAMP, DataType.TIMESTAMP))
-    rows = zip(*(_cells(batch, feature) for feature in view.features), strict=True)
-    for key, time, known, values in zip(keys or [()] * batch.num_rows, times, created, rows, strict=True):
-        if time is None:
-            yield _encode(key), _HEADER.pack(sequence, 0, _NEVER, mark, _TOMBSTONE), None
-        else:
-            header = _HEADER.pack(sequence, time, _NEVER if known is None else known, mark, 0)
-            yield _encode(key), header + _encode(values), time
+def encode_part(value: Any) -> bytes:
+    """One join key's value; parts behind each other, none of which begins another, are a whole key."""
+    return _encode(value)
 
 
-def decode(view: FeatureView, data: bytes) -> OnlineRow | None:
-    """The row again; None for a tombstone. Raises OnlineStoreError where it was written with other columns."""
-    _, time, created, mark, flags = _HEADER.unpack_from(data)
-    if flags & _TOMBSTONE:
-        return None
-    if mark != fingerprint(view):
-        raise OnlineStoreError(
-            f"{view}: Redis holds rows of other columns than the registry's. Run `amora-fs materialize-incremental`."
-        )
-    values = _decode(memoryview(data)[_HEADER.size :])
-    for i, feature in enumerate(view.features):
-        if feature.type.item in _READ:
-            values[i] = _read(values[i], feature.type)
-    return OnlineRow(
-        event_timestamp=time, created_timestamp=None if created == _NEVER else created, values=tuple(values)
+def encode(view: FeatureView, batch: pa.RecordBatch, sequence: int, flags: int = 0) -> Iterator[Encoded]:
+    """Rows of the view's `row_columns`, some thousand at a time, so that memory does not grow with the batch."""
+    mark = _mark(view.schema_hash, sequence, flags)
+    for start in range(0, batch.num_rows, _ROWS_AT_A_TIME):
+        yield _encoded(view, batch.slice(start, _ROWS_AT_A_TIME), mark)
+
+
+def _encoded(view: FeatureView, batch: pa.RecordBatch, mark: int) -> Encoded:
+    count = batch.num_rows
+    parts = [list(map(_encode, _cells(batch, column))) for column in view.key_columns]
+    keys = parts[0] if len(parts) == 1 else list(map(b"".join, zip(*parts, strict=True))) or [b""] * count
+    times = [NEVER if time is None else time for time in _cells(batch, Column(EVENT_TIMESTAMP, DataType.TIMESTAMP))]
+    columns = [_cells(batch, feature) for feature in view.features]
+    nulls = any(batch.column(feature.name).null_count for feature in view.features)
+    values = map(_encode, zip(*columns, strict=True))
+    head = 1 if len(columns) < 16 else 3  # of the array, which the values do without
+    if nulls:
+        marks = [
+            mark | (_GONE if time == NEVER else _NULL if None in row else 0)
+            for time, row in zip(times, zip(*columns, strict=True), strict=True)
+        ]
+    else:
+        marks = [mark | (_GONE if time == NEVER else 0) for time in times]
+    known = (
+        _cells(batch, Column(CREATED_TIMESTAMP, DataType.TIMESTAMP)) if view.has_created_timestamp else [None] * count
     )
+    heads = [
+        _HEAD.pack(_UINT64, each, _INT64, time, _NIL)
+        if created is None
+        else _HEAD_CREATED.pack(_UINT64, each, _INT64, time, _INT64, created)
+        for each, time, created in zip(marks, times, known, strict=True)
+    ]
+    rows = [start + value[head:] for start, value in zip(heads, values, strict=True)]
+    return Encoded(keys, rows, times)
+
+
+class Decoder:
+    """Reads rows of one shape: these features, in this order."""
+
+    def __init__(self, features: Sequence[tuple[str, str]], schema_hash: str) -> None:
+        """`features` are names and types; rows of another schema are refused."""
+        self._places = [(place, name) for place, (name, _) in enumerate(features, start=_PLACES)]
+        self._width = _PLACES + len(features)
+        self._fingerprint = _mark(schema_hash)
+        self._complete: set[int] = set()  # marks of rows without nulls, as they were met: a handful
+        self._read = [(name, _reader(DataType(type_))) for name, type_ in features if DataType(type_).item in _READ]
+        self._missing = _HEAD.pack(_UINT64, self._fingerprint | _GONE, _INT64, NEVER, _NIL) + bytes([_NIL]) * len(
+            features
+        )
+
+    def __call__(self, found: Sequence[bytes | None]) -> OnlineRows:
+        """The rows by column, in order; where there is none, nulls at NEVER. Raises OnlineStoreError."""
+        if not found:
+            return OnlineRows([], [], {name: [] for _, name in self._places}, [], complete=True)
+        try:
+            joined = b"".join(found)  # type: ignore[arg-type]
+        except TypeError:  # some are missing
+            joined = b"".join([self._missing if row is None else row for row in found])
+        width = self._width
+        try:
+            flat = _decode(_ARRAY.pack(_ARRAY32, len(found) * width) + joined)
+        except msgspec.DecodeError as error:
+            raise OnlineStoreError(f"Redis holds rows that cannot be read: {error}. Load the view anew.") from error
+        marks = flat[::width]
+        complete = self._complete.issuperset(marks) or self._checked(set(marks))
+        columns: dict[str, list[Any]] = {name: flat[place::width] for place, name in self._places}
+        for name, read in self._read:
+            columns[name] = [None if value is None else read(value) for value in columns[name]]
+        return OnlineRows(flat[1::width], flat[2::width], columns, marks, complete=complete)
+
+    def _checked(self, marks: set[int]) -> bool:
+        """Whether rows of these marks are all there, without a null. Raises OnlineStoreError for another schema's."""
+        if any(mark & _FINGERPRINT != self._fingerprint for mark in marks):
+            raise OnlineStoreError("Redis holds rows of other columns than their generation's. Load the view anew.")
+        complete = {mark for mark in marks if not mark & _NULL}
+        if len(self._complete) < _MOST_MARKS:
+            self._complete |= complete
+        return complete == marks
 
 
 def _cells(batch: pa.RecordBatch, column: Column) -> list[Any]:
@@ -87,19 +152,23 @@ def _cells(batch: pa.RecordBatch, column: Column) -> list[Any]:
     import pyarrow as pa
 
     array = batch.column(column.name)
-    plain: dict[DataType, Any] = {
-        DataType.TIMESTAMP: pa.int64(),
-        DataType.DATE: pa.int32(),
-        DataType.DECIMAL: pa.string(),
-    }
+    if column.type.item is DataType.TIMESTAMP:
+        micros = pa.timestamp("us", tz="UTC")
+        array = array.cast(pa.list_(micros) if column.type.is_list else micros)
+    plain = {DataType.TIMESTAMP: pa.int64(), DataType.DATE: pa.int32(), DataType.DECIMAL: pa.string()}
     wanted = plain.get(column.type.item)
-    if column.type is DataType.TIMESTAMP:
-        array = array.cast(pa.timestamp("us", tz="UTC"))
     if wanted is not None:
-        if column.type.is_list and column.type.item is DataType.TIMESTAMP:
-            array = array.cast(pa.list_(pa.timestamp("us", tz="UTC")))
         array = array.cast(pa.list_(wanted) if column.type.is_list else wanted)
-    cells: list[Any] = array.to_pylist()
+    cells: list[Any]
+    if column.type.is_list:
+        return list(array.to_pylist())
+    if array.null_count and pa.types.is_primitive(array.type):  # NumPy has no null of these
+        missing = array.is_null().to_numpy(zero_copy_only=False).nonzero()[0].tolist()
+        cells = array.fill_null(False if pa.types.is_boolean(array.type) else 0).to_numpy(zero_copy_only=False).tolist()
+        for place in missing:
+            cells[place] = None
+        return cells
+    cells = array.to_numpy(zero_copy_only=False).tolist()
     return cells
 
 
@@ -110,8 +179,6 @@ _READ: dict[DataType, Callable[[Any], Any]] = {
 }
 
 
-def _read(value: Any, type_: DataType) -> Any:
-    if value is None:
-        return None
+def _reader(type_: DataType) -> Callable[[Any], Any]:
     read = _READ[type_.item]
-    return [None if item is None else read(item) for item in value] if type_.is_list else read(value)
+    return (lambda items: [None if item is None else read(item) for item in items]) if type_.is_list else read

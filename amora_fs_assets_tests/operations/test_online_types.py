@@ -38,6 +38,7 @@ RESPONSE = OnlineResponse(
         "sizes": DataType.LIST_INT64,
         "nothing": DataType.STRING,
     },
+    views=(),
 )
 
 

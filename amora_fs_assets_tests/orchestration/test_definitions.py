@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from amora_fs_assets import Entity, FeatureView, Settings, Source
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
+from amora_fs_assets.operations import sources
 from amora_fs_assets.orchestration.build import build_definitions
 from amora_fs_assets_tests import small
-from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, RAW, VIEW, Project
+from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, QUIET, RAW, VIEW, Project
 
 
 def test_every_definition_is_an_asset_in_its_group(project: Project) -> None:
@@ -198,3 +200,37 @@ def test_a_view_over_a_loaded_table_depends_on_its_source(tmp_path: Path) -> Non
     view = FeatureView("listed", small.Spending, [Entity("customer")], table="raw.orders", timestamp_field="at")
     graph = Project(tmp_path, Catalogue.of([source, view])).defs.resolve_asset_graph()
     assert graph.get(dg.AssetKey(["feature_view", "listed"])).parent_keys == {RAW}
+
+
+def test_views_of_different_periods_or_starts_have_a_job_each(tmp_path: Path) -> None:
+    source = small.orders()
+    monthly = small.spending(source)
+
+    def other(name: str, **changes: Any) -> FeatureView:
+        return FeatureView(name, small.Spending, [small.customer], [source], transform=small._spending, **changes)
+
+    daily, hourly = other("daily", start="2020-01-01"), other("hourly", partitions="hour", start="2020-01-01T06:00Z")
+    later = other("later", start="2020-02-01")
+    project = Project(tmp_path, Catalogue.of([monthly, daily, hourly, later]))
+    dg.Definitions.validate_loadable(project.defs)
+    jobs = {job.name for job in project.defs.resolve_all_job_defs()} - {"__ASSET_JOB"}
+    assert jobs == {
+        "feature_store_month_from_2020_01_01",
+        "feature_store_day_from_2020_01_01",
+        "feature_store_hour_from_2020_01_01_06",
+        "feature_store_day_from_2020_02_01",
+    }
+
+
+def test_such_a_job_computes_its_views_and_loads_them(tmp_path: Path) -> None:
+    source = small.orders()
+    later = FeatureView(
+        "later", small.Spending, [small.customer], [source], transform=small._spending, start="2020-02-01"
+    )
+    project = Project(tmp_path, Catalogue.of([small.spending(source), later]))
+    sources.load(source, run_id="a", store=project.offline, registry=project.registry)
+    result = project.defs.resolve_job_def("feature_store_day_from_2020_02_01").execute_in_process(
+        instance=project.instance, partition_key="2020-02-02", run_config=QUIET
+    )
+    keys = [event.asset_key for event in result.get_asset_materialization_events()]
+    assert keys == [dg.AssetKey(["feature_view", "later"]), dg.AssetKey(["online", "later"])]

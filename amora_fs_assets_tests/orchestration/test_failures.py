@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,18 @@ from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, RAW, VIE
 
 
 class Breaking(DuckDBOfflineStore):
-    """A store whose disk gives up when `name` is published, or staged."""
+    """A store that gives up when something is published, staged, or read."""
 
-    def __init__(self, home: Path, *, publishing: str = "", staging: str = "") -> None:
+    def __init__(self, home: Path, *, publishing: str = "", staging: str = "", reading: str = "") -> None:
         super().__init__(home)
-        self._publishing, self._staging = publishing, staging
+        self._publishing, self._staging, self._reading = publishing, staging, reading
+
+    @contextmanager
+    def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
+        if self._reading and self._reading in self.sql(query):
+            raise MemoryError("the engine ran out")
+        with super().read(query, frames) as batches:
+            yield batches
 
     def publish(self, staged: str, draft: Draft) -> Publication:
         if draft.name == self._publishing:
@@ -53,7 +62,7 @@ def test_a_publication_that_fails_is_recorded_and_leaves_nothing_staged(project:
     assert not project.run(key).success
     record = project.records(name)[0]
     assert (record.status, record.error) == ("failed", "KeyError: 'amount'")
-    assert name == "orders" or [table for table in broken.tables() if table.startswith("_staged")] == []
+    assert [table for table in broken.tables() if table.startswith("_staged")] == []
 
 
 @pytest.mark.parametrize(("key", "name"), [(VIEW, "spending"), (BOUGHT, "bought"), (RAW, "orders")])
@@ -64,6 +73,15 @@ def test_an_error_that_nobody_foresaw_is_recorded_with_its_kind(project: Project
     assert "no space left on device" in error_of(result)
     record = project.records(name)[0]
     assert (record.status, record.error) == ("failed", "OSError: no space left on device")
+
+
+def test_a_gate_that_cannot_be_asked_is_recorded_and_leaves_nothing_staged(project: Project) -> None:
+    assert project.run(RAW).success
+    broken = Breaking(project.settings.home, reading="_staged")
+    project.use(project.code, offline=broken)
+    assert not project.run(VIEW).success
+    assert project.records("spending")[0].error == "MemoryError: the engine ran out"
+    assert [table for table in broken.tables() if table.startswith("_staged")] == []
 
 
 def test_a_transform_that_fails_is_recorded(project: Project) -> None:

@@ -118,8 +118,8 @@ def twice(orders: Table) -> Table:
 @pytest.mark.parametrize(
     ("transform", "check", "said"),
     [
-        (null_key, "customer", "customer: 1 row not not null"),
-        (null_time, "event_timestamp", "event_timestamp: 1 row not not null"),
+        (null_key, "customer", "customer: 1 row null"),
+        (null_time, "event_timestamp", "event_timestamp: 1 row null"),
         (twice, "unique_key", "unique_key: 2 rows not unique"),
     ],
 )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -82,3 +83,13 @@ def test_a_killed_writer_loses_nothing_that_was_published(tmp_path: Path) -> Non
     assert after[: len(before)] == before
     assert [each.sequence for each in after] == list(range(1, len(after) + 1))
     assert OfflineStoreContract().read(store) == [(1, at(1), 1.0)]
+
+
+def test_what_a_process_staged_that_was_killed_is_swept_days_later(tmp_path: Path) -> None:
+    store = DuckDBOfflineStore(tmp_path)
+    dead, at_work = (store.stage(rows((1, at(1), 1.0)), name="spending", run_id=run) for run in ("dead", "at work"))
+    with duckdb.connect(str(tmp_path / "offline.duckdb")) as connection:
+        connection.execute(f"COMMENT ON TABLE {dead} IS '{(datetime.now(UTC) - timedelta(days=8)).isoformat()}'")
+    OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
+    assert store.columns(dead) is None
+    assert store.columns(at_work) is not None

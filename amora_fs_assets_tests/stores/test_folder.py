@@ -11,7 +11,7 @@ import pytest
 
 from amora_fs_assets.domain.errors import RegistryError
 from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets_tests.stores.at_once import killed_at
+from amora_fs_assets_tests.stores.at_once import at_once, killed_at
 from amora_fs_assets_tests.stores.object_store_contract import ObjectStoreContract, OpenStore
 
 
@@ -94,11 +94,18 @@ def test_a_registry_that_is_a_file_is_reported(tmp_path: Path) -> None:
             work()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(RegistryError, match="no permission to write 'a'"):
-        FolderObjectStore(tmp_path).create("a", b"")
+
+    def create(_: int) -> str:
+        if os.geteuid() == 0:
+            os.setuid(65534)  # root may write everywhere, nobody may not
+        with pytest.raises(RegistryError) as caught:
+            FolderObjectStore(tmp_path).create("a", b"")
+        return str(caught.value)
+
+    (said,) = at_once(create, 1)
+    assert "no permission to write 'a'. Give this user access" in said
 
 
 def test_a_refusal_of_the_system_is_reported_with_the_folder_and_the_fix(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,25 +14,13 @@ import pytest
 from amora_fs_assets import Settings
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import InvalidRequest, RegistryConflict, RegistryCorrupt, SettingsError
-from amora_fs_assets.domain.ports import ObjectStore
 from amora_fs_assets.domain.records import CheckResult, Input, RuleResult, RunRecord, SourceColumn
 from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets.stores.gcs import GcsObjectStore
 from amora_fs_assets.stores.registry import ObjectRegistry, open_registry
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.at_once import at_once, killed_at
-
-OpenObjects = Callable[[], ObjectStore]
-
-
-@pytest.fixture(params=["folder", pytest.param("gcs", marks=pytest.mark.google)])
-def objects(request: pytest.FixtureRequest, tmp_path: Path) -> OpenObjects:
-    """Opens the same objects again and again, in any process."""
-    if request.param == "folder":
-        return lambda: FolderObjectStore(tmp_path / "registry")
-    client, bucket = request.getfixturevalue("gcs_client"), request.getfixturevalue("bucket")
-    return lambda: GcsObjectStore(client(), bucket, "registry")
+from amora_fs_assets_tests.stores.conftest import OpenObjects
 
 
 @pytest.fixture
@@ -114,11 +102,7 @@ def test_processes_that_apply_at_once_lose_nothing_that_was_acknowledged(objects
                 continue
 
     acknowledged = set(at_once(apply, len(variants)))
-    registry, chain = ObjectRegistry(objects()), []
-    snapshot = registry.head()
-    while snapshot is not None:
-        chain.append(snapshot.hash)
-        snapshot = registry._snapshot(snapshot.parent)[0] if snapshot.parent else None
+    chain = [snapshot.hash for snapshot in ObjectRegistry(objects()).history()]
     assert set(chain) == acknowledged
     assert len(chain) == len(variants)
 
@@ -158,7 +142,10 @@ def test_a_head_that_points_at_nothing_is_reported(registry: ObjectRegistry, obj
     objects().create(
         "head.json", json.dumps({"format": 1, "snapshot": "0" * 64, "applied_at": "2020-01-01T00:00:00Z"}).encode()
     )
-    with pytest.raises(RegistryCorrupt, match="head.json points at it, but it is not there"):
+    with pytest.raises(
+        RegistryCorrupt,
+        match="it is referred to, but it is not there. Restore it, or point head.json at",
+    ):
         registry.catalogue()
 
 

@@ -1,0 +1,159 @@
+"""amora-fs plan, apply, history, lineage: from code to registry, back in its time, and along what is made of what."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from amora_fs_assets.cli_shared import examples, explained
+from amora_fs_assets.domain.errors import BreakingChanges
+from amora_fs_assets.feature_store import FeatureStore
+
+if TYPE_CHECKING:
+    from amora_fs_assets.operations.plan import Plan
+
+_prune = click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
+_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "markdown", "json"]),
+    default="tree",
+    show_default=True,
+    help="For people, for a pull request, for programs.",
+)
+BREAKING = 3
+"""Exit code of what is, or would be, breaking."""
+
+
+@click.command(epilog=examples("plan", "plan --format markdown", "--definitions shop.features plan"))
+@_prune
+@_format
+@click.option("--scan/--no-scan", default=True, help="Ask the offline store how much computing would read.")
+@click.pass_obj
+@explained
+def plan(store: FeatureStore, prune: bool, form: str, scan: bool) -> None:  # noqa: FBT001
+    """Show what `apply` would change and whom that hits; change nothing.
+
+    Each change is compatible, needs recompute, or is breaking. Exit code 0: no changes; 2: changes; 3: breaking ones.
+    """
+    planned = store.plan(prune=prune, scan=scan)
+    _show(planned, form)
+    sys.exit(planned.exit_code)
+
+
+@click.command(epilog=examples("apply", "apply --prune", "apply --allow-breaking"))
+@_prune
+@click.option("--allow-breaking", is_flag=True, help="Apply what breaks readers, too.")
+@_format
+@click.pass_obj
+@explained
+def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> None:  # noqa: FBT001
+    """Make the code's definitions what counts.
+
+    Breaking changes are refused, with exit code 3 and nothing changed, unless they are allowed.
+    """
+    planned = store.plan(prune=prune)
+    _show(planned, form)
+    try:
+        snapshot = store.apply(allow_breaking=allow_breaking, planned=planned)
+    except BreakingChanges as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(BREAKING)
+    click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.", err=form == "json")
+
+
+@click.command(epilog=examples("history", "history carrier_punctuality", "history --between 2026-01-01 2026-02-01"))
+@click.argument("name", required=False)
+@click.option("--between", nargs=2, metavar="OLD NEW", help="Only what changed from one state to another.")
+@click.option("--limit", default=20, show_default=True, help="States and runs to show, newest first.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.pass_obj
+@explained
+def history(store: FeatureStore, name: str | None, between: tuple[str, str] | None, limit: int, form: str) -> None:
+    """Show what was applied when, and what that changed; of one NAME also its versions and its runs.
+
+    OLD and NEW are times in ISO 8601, snapshots (their first digits) or ids of runs, as `amora-fs --as-of` takes them.
+    """
+    from amora_fs_assets.operations import history as verb
+    from amora_fs_assets.operations.history_report import changes_table, plain_history, runs_table, versions_table
+    from amora_fs_assets.operations.plan_report import plain_change
+
+    if between:
+        changes = verb.between(store.registry, *between)
+        shown = [plain_change(change) for change in changes if name in (None, change.name)]
+        _print(shown, form, lambda: [changes_table(shown)])
+        return
+    versions = list(islice(verb.versions(store.registry, name), limit))
+    runs = [] if name is None else list(store.registry.records(name, limit=limit))
+    _print(plain_history(versions, runs), form, lambda: [versions_table(versions), runs_table(runs)])
+
+
+@click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share"))
+@click.argument("name")
+@click.option("--column", help="One column of it; of a service, view:feature.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "json"]),
+    default="tree",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.pass_obj
+@explained
+def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> None:
+    """Show what a source, view, service or training set is made of, and what is made of it.
+
+    Columns are known from the runs of the applied definition. With `amora-fs --as-of`, of that time or run.
+    """
+    from rich.console import Console
+
+    from amora_fs_assets.operations.lineage_graph import lineage as verb
+    from amora_fs_assets.operations.lineage_report import trees
+
+    found = verb(store.registry, name, column)
+    if form == "json":
+        click.echo(json.dumps(found.to_plain(), indent=2))
+        return
+    for tree in trees(found):
+        Console().print(tree)
+
+
+def _print(plain: Any, form: str, tables: Callable[[], list[Any]]) -> None:
+    from rich.console import Console
+
+    if form == "json":
+        click.echo(json.dumps(plain, indent=2))
+    else:
+        for table in tables():
+            if table.row_count:
+                Console().print(table)
+
+
+def _show(planned: Plan, form: str) -> None:
+    from rich.console import Console
+
+    from amora_fs_assets.operations import plan_report
+
+    match form:
+        case "json":
+            click.echo(json.dumps(plan_report.plain(planned), indent=2))
+        case "markdown":
+            click.echo(plan_report.markdown(planned))
+        case _:
+            Console().print(plan_report.tree(planned))
+
+
+COMMANDS = (plan, apply, history, lineage)

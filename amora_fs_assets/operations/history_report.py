@@ -1,0 +1,81 @@
+"""The registry's history for people (tables) and for programs (plain data)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from amora_fs_assets.domain.records import RunRecord
+from amora_fs_assets.operations.history import Version
+from amora_fs_assets.operations.plan_report import plain_change
+
+
+def versions_table(versions: Sequence[Version]) -> Table:
+    """A row per state: when it was applied, as what, and what was different before."""
+    table = Table("applied", "snapshot", "version", "changes", title="Definitions", title_justify="left")
+    for each in versions:
+        changes = [_change(plain_change(change)) for change in each.changes]
+        table.add_row(_time(each.snapshot.applied_at), each.snapshot.hash[:12], each.version, "\n".join(changes))
+    return table
+
+
+def runs_table(runs: Sequence[RunRecord]) -> Table:
+    """A row per run: when, what, how it went."""
+    table = Table("started", "kind", "status", "interval", "rows", title="Runs", title_justify="left")
+    table.add_column("run", overflow="fold")  # whole, since one asks for it: --as-of RUN
+    for run in runs:
+        interval = f"{run.interval.start:%Y-%m-%d} - {run.interval.end:%Y-%m-%d}" if run.interval else ""
+        colour = "green" if run.status == "succeeded" else "red"
+        said = f"[{colour}]{run.status}[/{colour}]"
+        table.add_row(_time(run.started_at), run.kind, said, interval, f"{run.rows:,}", escape(run.run_id))
+    return table
+
+
+def changes_table(changes: Sequence[dict[str, Any]]) -> Table:
+    """A row per change."""
+    table = Table("class", "changes")
+    for change in changes:
+        table.add_row(change["class"], _change(change))
+    return table
+
+
+def plain_history(versions: Sequence[Version], runs: Sequence[RunRecord]) -> dict[str, Any]:
+    """The history as JSON has it."""
+    return {
+        "versions": [
+            {
+                "applied_at": each.snapshot.applied_at.isoformat(),
+                "snapshot": each.snapshot.hash,
+                "version": each.version,
+                "changes": [plain_change(change) for change in each.changes],
+            }
+            for each in versions
+        ],
+        "runs": [
+            {
+                "started_at": run.started_at.isoformat(),
+                "kind": run.kind,
+                "status": run.status,
+                "start": run.interval.start.isoformat() if run.interval else None,
+                "end": run.interval.end.isoformat() if run.interval else None,
+                "rows": run.rows,
+                "run_id": run.run_id,
+                "sequence": run.sequence,
+                "error": run.error,
+            }
+            for run in runs
+        ],
+    }
+
+
+def _change(change: dict[str, Any]) -> str:
+    said = "; ".join(each["what"] for each in change["differences"])
+    return escape(f"{change['action']} {change['kind']} '{change['name']}'" + (f": {said}" if said else ""))
+
+
+def _time(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}"

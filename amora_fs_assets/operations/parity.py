@@ -1,0 +1,191 @@
+"""Parity: what is served equals the point-in-time truth of the offline store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import ibis
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import OnlineStoreError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.ports import NEVER, Key, OfflineStore, OnlineRequest, OnlineRows, OnlineStore
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.newest import newest_by
+from amora_fs_assets.operations.tables import rows_of, unbound
+
+_EXAMPLES = 10
+SAMPLE = 200
+"""Keys that are looked at before a generation goes live."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """How what is served of some keys compares with the offline store's newest rows."""
+
+    view: str
+    cursor: int  # the newest publication that is online
+    sampled: int
+    equal: int
+    missing: int  # offline has a row, online has none
+    extra: int  # online has a row of a key that offline has none of
+    stale: int  # online's row is older
+    different: int  # of the same time with other values, or newer without a push
+    ahead: int  # online's row was pushed and is newer: no fault
+    behind: int  # published after the cursor, so not online yet: no fault
+    examples: tuple[dict[str, Any], ...]  # of faults: keys, what is wrong, both rows
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong with what is served."""
+        return not (self.missing or self.extra or self.stale or self.different)
+
+
+def parity(view: FeatureView, store: OfflineStore, online: OnlineStore, *, sample: int = 1_000) -> Parity:
+    """Compare what readers get of a sample of keys with the newest rows of the offline store, as of the load's clock.
+
+    The sample is of keys with rows offline, whatever they are online, and of those that lost all of theirs. Raises
+    OnlineStoreError where the view was never loaded.
+    """
+    live = online.state(view.name).seen
+    if live is None:
+        raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
+    names = list(view.join_keys)
+    all_rows = rows_of(view, store.dataset)
+    rows = all_rows.filter(all_rows[EVENT_TIMESTAMP] <= ibis.literal(live.clock))
+    later = [p for p in store.publications(view.name) if p.sequence > live.cursor]
+    expected = _newest(view, rows, store, sample)
+    keys: list[Key] = list(expected)
+    keys += [key for key in _dropped(view, store, sample) if key not in expected]
+    (read,) = online.read([OnlineRequest(view, _by_column(keys, len(names)), len(keys))])
+    found = online_rows(view, read)
+    changed = _changed_since(view, all_rows, later, keys, store) if later else set()
+    counts = dict.fromkeys(("equal", "missing", "extra", "stale", "different", "ahead", "behind"), 0)
+    examples: list[dict[str, Any]] = []
+    for key, served, pushed in zip(keys, found, read.pushed, strict=True):
+        offline = expected.get(key)
+        verdict = _verdict(offline, served, pushed=pushed)
+        if verdict != "equal" and key in changed:
+            verdict = "behind"
+        counts[verdict] += 1
+        if verdict in {"missing", "extra", "stale", "different"} and len(examples) < _EXAMPLES:
+            examples.append(
+                {**dict(zip(names, key, strict=True)), "wrong": verdict, "offline": offline, "online": served}
+            )
+    return Parity(view=view.name, cursor=live.cursor, sampled=len(keys), examples=tuple(examples), **counts)
+
+
+def _verdict(offline: Mapping[str, Any] | None, served: Mapping[str, Any] | None, *, pushed: bool) -> str:
+    if same(offline, served):
+        return "equal"
+    if served is None:
+        return "missing"
+    if offline is None:
+        return "ahead" if pushed else "extra"
+    then, now = offline[EVENT_TIMESTAMP], served[EVENT_TIMESTAMP]
+    if now > then:
+        return "ahead" if pushed else "different"
+    return "different" if then == now else "stale"
+
+
+def _newest(view: FeatureView, rows: Table, store: OfflineStore, sample: int) -> dict[Key, dict[str, Any]]:
+    names = list(view.join_keys)
+    query = newest_by(rows, view, names).order_by(ibis.random()).limit(sample)
+    with store.read(query.select([column.name for column in view.row_columns])) as batches:
+        found = batches.read_all().to_pylist()
+    return {tuple(row[name] for name in names): row for row in found}
+
+
+def _dropped(view: FeatureView, store: OfflineStore, sample: int) -> list[Key]:
+    table = f"{store.dataset}._dropped_{view.name}"
+    if not view.join_keys or view.table is not None or store.columns(table) is None:
+        return []
+    names = list(view.join_keys)
+    gone = unbound((Column("sequence", DataType.INT64), *view.key_columns), table)
+    rest = rows_of(view, store.dataset)
+    query = gone.select(names).distinct().anti_join(rest, names).limit(sample)
+    with store.read(query) as batches:
+        return [tuple(row[name] for name in names) for row in batches.read_all().to_pylist()]
+
+
+def _changed_since(
+    view: FeatureView, rows: Table, later: Sequence[Publication], keys: Sequence[Key], store: OfflineStore
+) -> set[Key]:
+    """Which of the keys the publications may have touched."""
+    if not view.join_keys or any(each.start is None for each in later):
+        return set(keys)
+    names, time = list(view.join_keys), rows[EVENT_TIMESTAMP]
+    touched = [(time >= ibis.literal(each.start)) & (time < ibis.literal(each.end)) for each in later]
+    with store.read(rows.filter(ibis.or_(*touched)).select(names).distinct()) as batches:
+        found = {tuple(row[name] for name in names) for row in batches.read_all().to_pylist()}
+    dropped = f"{store.dataset}._dropped_{view.name}"
+    if store.columns(dropped) is not None:
+        gone = unbound((Column("sequence", DataType.INT64), *view.key_columns), dropped)
+        query = gone.filter(gone.sequence >= min(each.sequence for each in later)).select(names).distinct()
+        with store.read(query) as batches:
+            found |= {tuple(row[name] for name in names) for row in batches.read_all().to_pylist()}
+    return found
+
+
+def _by_column(keys: Sequence[Key], width: int) -> list[list[Any]]:
+    return [[key[place] for key in keys] for place in range(width)]
+
+
+def check_sample(
+    view: FeatureView,
+    rows: Table,
+    read: Callable[[Sequence[Key]], OnlineRows],
+    *,
+    store: OfflineStore,
+    cursor: int,
+) -> None:
+    """Compare the newest of `rows`, of some keys, with what `read` finds of them in a new generation.
+
+    Raises OnlineStoreError where they differ, unless the offline store has moved on since.
+    """
+    names = list(view.join_keys)
+    some = rows.semi_join(rows.select(names).limit(SAMPLE).distinct(), names) if names else rows
+    with store.read(newest_by(some, view, names).select([c.name for c in view.row_columns])) as batches:
+        expected = batches.read_all().to_pylist()
+    keys = [tuple(row[name] for name in names) for row in expected]
+    found = online_rows(view, read(keys))
+    wrong = [key for key, row, there in zip(keys, expected, found, strict=True) if not same(row, there)]
+    if wrong and max((each.sequence for each in store.publications(view.name)), default=0) <= cursor:
+        raise OnlineStoreError(
+            f"{view}: {len(wrong)} of {len(keys)} sampled keys of the new generation differ from the offline store, "
+            f"{dict(zip(names, wrong[0], strict=True))} for one. It does not go live; the old one goes on serving. "
+            "Run the load again."
+        )
+
+
+def online_rows(view: FeatureView, found: OnlineRows) -> list[dict[str, Any] | None]:
+    """The rows as the offline store would give them, without keys; None where there is none."""
+    names = [feature.name for feature in view.features]
+    columns = [found.columns[name] for name in names]
+    return [
+        None
+        if time == NEVER
+        else {EVENT_TIMESTAMP: _EPOCH + timedelta(microseconds=time), **dict(zip(names, row, strict=True))}
+        for time, row in zip(found.event_timestamps, zip(*columns, strict=True), strict=True)
+    ]
+
+
+def same(offline: Mapping[str, Any] | None, online: Mapping[str, Any] | None) -> bool:
+    """Whether time and features are equal, NaN being equal to itself."""
+    if offline is None or online is None:
+        return offline is online
+    return all(_equal(offline[name], value) for name, value in online.items())
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other) or (one != one and other != other)

@@ -1,0 +1,172 @@
+"""What applying the code would do: changes, whom they hit, what is to be computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from amora_fs_assets.domain.catalogue import Catalogue, Definition
+from amora_fs_assets.domain.changes import KINDS, Change, Kind, Severity, compare, kind_of, removal
+from amora_fs_assets.domain.errors import BreakingChanges, DefinitionError, NotFound
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.plain_form import feature_view as plain_view
+from amora_fs_assets.domain.plain_form import read_view
+from amora_fs_assets.domain.ports import Registry
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.operations import impact
+from amora_fs_assets.operations.impact import Hit, Infrastructure, Recompute, Scan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What `apply` would do."""
+
+    changes: tuple[Change, ...]
+    hits: Mapping[Change, tuple[Hit, ...]] = field(hash=False)
+    recompute: tuple[Recompute, ...]
+    infrastructure: tuple[Infrastructure, ...]
+    kept: tuple[str, ...]  # gone from the code; stays in the registry unless pruned
+    pruned: bool
+    catalogue: Catalogue  # what the registry would hold
+    parent: str | None  # the head that all this is about
+
+    @property
+    def empty(self) -> bool:
+        """Whether applying would change nothing."""
+        return not self.changes
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of the changes."""
+        return max((change.severity for change in self.changes), default=Severity.COMPATIBLE)
+
+    @property
+    def exit_code(self) -> int:
+        """0: nothing to do; 2: changes; 3: breaking ones among them."""
+        return 0 if self.empty else 3 if self.severity is Severity.BREAKING else 2
+
+    def __str__(self) -> str:
+        """One line per change."""
+        signs = {"added": "+", "changed": "~", "removed": "-"}
+        return "\n".join(f"{signs[each.action]} {each} ({each.severity})" for each in self.changes) or "No changes."
+
+    def refuse_breaking(self) -> None:
+        """Raise BreakingChanges where there are any. What is pruned was asked for by that word."""
+        breaking = [
+            change
+            for change in self.changes
+            if change.severity is Severity.BREAKING and not (self.pruned and change.action == "removed")
+        ]
+        if breaking:
+            said = "; ".join(f"{change}: {_worst(change)}" for change in breaking)
+            hit = sorted({str(hit) for change in breaking for hit in self.hits[change]})
+            raise BreakingChanges(
+                f"Nothing was applied, since it would break what is read: {said}."
+                + (f" It hits {', '.join(hit)}." if hit else "")
+                + " Look at `amora-fs plan`; where you mean it, `amora-fs apply --allow-breaking`."
+            )
+
+
+def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, prune: bool = False) -> Plan:
+    """Compare the code's definitions with the registry's. Changes nothing.
+
+    What is to be computed reaches to `clock`. Views' tables are in `dataset`.
+    """
+    head = registry.head()
+    applied = registry.catalogue()
+    merged, kept, dropped = _merged(code, applied, prune=prune)
+    changes = tuple(
+        removal(change.kind, change.name, f"it cannot stand beside the code: {dropped[change.kind, change.name]}")
+        if (change.kind, change.name) in dropped
+        else change
+        for change in compare(applied, merged)
+    )
+    return Plan(
+        changes=changes,
+        hits={change: tuple(impact.hits(change, applied, merged)) for change in changes},
+        recompute=impact.recompute(changes, applied, merged, clock),
+        infrastructure=tuple(impact.infrastructure(changes, applied, merged, dataset)),
+        kept=kept,
+        pruned=prune,
+        catalogue=merged,
+        parent=head.hash if head else None,
+    )
+
+
+def _worst(change: Change) -> str:
+    return ", ".join(each.what for each in change.differences if each.severity is Severity.BREAKING)
+
+
+def _merged(
+    code: Catalogue, applied: Catalogue, *, prune: bool
+) -> tuple[Catalogue, tuple[str, ...], dict[tuple[Kind, str], str]]:
+    """What the registry would hold, what of it the code lacks, and why something that it lacks cannot stay."""
+    kept: list[str] = []
+    dropped: dict[tuple[Kind, str], str] = {}
+    merged = code
+    for each in () if prune else _gone(code, applied):
+        try:
+            merged = Catalogue.of([*_all(merged), _rebuilt(each, merged)])
+        except (DefinitionError, NotFound) as error:
+            dropped[kind_of(each), each.name] = str(error)
+        else:
+            kept.append(f"{kind_of(each)} '{each.name}'")
+    return merged, tuple(kept), dropped
+
+
+def _gone(code: Catalogue, applied: Catalogue) -> Iterator[Definition]:
+    for attribute in KINDS.values():
+        known = getattr(code, attribute)
+        before = applied.in_order if attribute == "feature_views" else getattr(applied, attribute).values()
+        yield from (each for each in before if each.name not in known)
+
+
+def _all(catalogue: Catalogue) -> Iterator[Definition]:
+    return (each for attribute in KINDS.values() for each in getattr(catalogue, attribute).values())
+
+
+def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
+    """The same definition over what its parts are now. Raises DefinitionError or NotFound where it cannot be."""
+    match definition:
+        case FeatureView():
+            readable: dict[str, Source | FeatureView] = {**on.sources, **on.feature_views}
+            for part in (*definition.sources, *definition.entities):
+                if part.name not in readable and part.name not in on.entities:
+                    raise DefinitionError(f"{definition} needs '{part.name}', which is not there any more")
+            return read_view(plain_view(definition), on.entities, readable)
+        case FeatureService():
+            return FeatureService(
+                definition.name,
+                [_projection(part, on) for part in definition.projections],
+                definition.description,
+                definition.owner,
+                definition.tags,
+            )
+        case TrainingSet():
+            service = definition.service
+            return TrainingSet(
+                definition.name,
+                on.feature_service(service.name),
+                [on.sources.get(each.name) or on.feature_view(each.name) for each in definition.sources],
+                description=definition.description,
+                owner=definition.owner,
+                tags=definition.tags,
+                code_hash=definition.code_hash,
+            )
+        case _:
+            return definition
+
+
+def _projection(part: FeatureViewProjection, on: Catalogue) -> FeatureViewProjection:
+    picked = on.feature_view(part.view.name)[part.features]
+    if part.view.join_keys != picked.view.join_keys:
+        raise DefinitionError(f"{picked.view} has other join keys now")
+    return picked if part.name_alias is None else picked.alias(part.name_alias, part.join_key_map)
+
+
+def with_scans(plan: Plan, scans: Mapping[str, Scan]) -> Plan:
+    """The plan with what computing would scan, by view."""
+    return replace(plan, recompute=tuple(replace(each, scan=scans.get(each.view)) for each in plan.recompute))

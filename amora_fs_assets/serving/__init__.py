@@ -1,0 +1,1 @@
+"""The feature store over HTTP: `amora-fs serve`."""

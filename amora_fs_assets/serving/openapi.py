@@ -1,0 +1,110 @@
+"""The server's interface as an OpenAPI document, made of the messages' own types, and as a page."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from amora_fs_assets.serving.messages import ErrorResponse, FeaturesRequest, FeaturesResponse, PushRequest
+
+_REFUSALS = {
+    "400": "The body is not JSON.",
+    "401": "No known token.",
+    "404": "A feature view, feature or feature service that is not known.",
+    "408": "The body came too slowly.",
+    "409": "What is asked for is not online yet.",
+    "413": "Too many entities or bytes.",
+    "422": "A body that cannot be answered: a missing join key, a wrong type, values that break a rule.",
+    "503": "Redis cannot be reached.",
+}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document, in OpenAPI 3.1."""
+    types = (FeaturesRequest, FeaturesResponse, PushRequest, ErrorResponse)
+    _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    layout = {
+        "name": "layout",
+        "in": "query",
+        "schema": {"enum": ["columns", "rows"], "default": "columns"},
+        "description": "A result per feature, or one per entity.",
+    }
+    features = _post("Newest values of features, of some entities.", "FeaturesRequest", _ref("FeaturesResponse"))
+    features["parameters"] = [layout]
+    pushed = {"type": "object", "properties": {"rows": {"type": "integer"}, "newer": {"type": "integer"}}}
+    lists = {"type": "array", "items": {"type": "object"}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "amora_fs_assets", "version": version("amora-fs-assets")},
+        "paths": {
+            "/get-online-features": {"post": features},
+            "/push": {"post": _post("Write rows online and offline.", "PushRequest", pushed)},
+            "/list-feature-views": {"get": _get("All feature views.", lists)},
+            "/feature-services": {"get": _get("All feature services, with their versions.", lists)},
+            "/health": {"get": _get("The process lives.", {"type": "object"})},
+            "/ready": {"get": _get("The catalogue is there and Redis answers.", {"type": "object"})},
+            "/metrics": {"get": _get("Numbers for Prometheus.", {"type": "string"}, "text/plain")},
+        },
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"token": []}, {}],
+    }
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _get(summary: str, schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
+    refused = {"description": "Refused.", "content": {"application/json": {"schema": _ref("ErrorResponse")}}}
+    return {
+        "summary": summary,
+        "responses": {
+            "200": {"description": summary, "content": {media_type: {"schema": schema}}},
+            **{code: refused | {"description": _REFUSALS[code]} for code in ("401", "503")},
+        },
+    }
+
+
+def _post(summary: str, request: str, schema: dict[str, Any]) -> dict[str, Any]:
+    refused = {"application/json": {"schema": _ref("ErrorResponse")}}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(request)}}},
+        "responses": {
+            "200": {"description": summary, "content": {"application/json": {"schema": schema}}},
+            **{code: {"description": text, "content": refused} for code, text in _REFUSALS.items()},
+        },
+    }
+
+
+DOCS_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>amora_fs_assets</title>
+<style>body{font:16px/1.5 system-ui;max-width:50rem;margin:2rem auto;padding:0 1rem}pre{background:#f4f4f4;padding:1em;
+overflow:auto}summary{font-family:monospace}</style>
+<h1>Features over HTTP</h1>
+<p>The whole interface as <a href="openapi.json">OpenAPI 3.1</a>.</p><div id="paths">Loading ...</div>
+<script>
+const show = (text) => Object.assign(document.createElement("pre"), {textContent: text});
+fetch("openapi.json").then((answer) => answer.json()).then((api) => {
+  const list = document.getElementById("paths");
+  list.textContent = "";
+  const resolved = (schema) => JSON.stringify(schema, null, 2);
+  for (const [path, methods] of Object.entries(api.paths)) for (const [method, what] of Object.entries(methods)) {
+    const item = document.createElement("details");
+    item.append(Object.assign(document.createElement("summary"), {textContent: method.toUpperCase() + " " + path}));
+    item.append(Object.assign(document.createElement("p"), {textContent: what.summary}));
+    const body = what.requestBody?.content["application/json"].schema["$ref"];
+    if (body) item.append(show(resolved(api.components.schemas[body.split("/").pop()])));
+    for (const [code, answer] of Object.entries(what.responses)) item.append(show(code + ": " + answer.description));
+    list.append(item);
+  }
+});
+</script></html>
+"""

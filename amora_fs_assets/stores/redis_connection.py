@@ -1,0 +1,173 @@
+"""Connections to Redis: made when first used, shared by threads, made anew after a fork and after a loss."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from amora_fs_assets.domain.errors import OnlineStoreError, OnlineStoreUnavailable
+from amora_fs_assets.stores.embedded_server import EmbeddedServer
+
+if TYPE_CHECKING:
+    from amora_fs_assets.stores.redis_pipeline import SharedConnection
+
+CONNECT_TIMEOUT = 2.0  # seconds
+TIMEOUT = 10.0  # seconds, of a command
+_Result = TypeVar("_Result")
+
+
+class Connection:
+    """One pool of connections to the server of a URL, or to the embedded one."""
+
+    def __init__(self, *, url: str = "", server: EmbeddedServer | None = None) -> None:
+        self._url = url
+        self._server = server
+        self._client: redis.Redis | None = None
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedConnection] = WeakKeyDictionary()
+        self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        self._process = os.getpid()
+        self._connecting = threading.Lock()
+
+    def run(self, command: Callable[[redis.Redis], _Result]) -> _Result:
+        """What `command` gives; tried once more where the connection was lost, or the embedded server had ended.
+
+        Raises OnlineStoreUnavailable, and OnlineStoreError for what Redis refuses.
+        """
+        with self._explained():
+            client = self._connected()
+            try:
+                return command(client)
+            except (redis.AuthenticationError, redis.TimeoutError):
+                raise
+            except redis.ConnectionError:
+                self._drop(client)
+            return command(self._connected())
+
+    def mget(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
+        """The values of the keys, in one round trip of at most `timeout` [s]."""
+        wait = TIMEOUT if timeout is None else timeout
+
+        def mget(client: redis.Redis) -> list[bytes | None]:
+            pool = client.connection_pool
+            connection: Any = pool.get_connection()
+            try:
+                connection.send_command("MGET", *keys)
+                found: list[bytes | None] = connection.read_response(timeout=wait)
+            finally:
+                pool.release(connection)
+            return found
+
+        return self.run(mget)
+
+    async def mget_async(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
+        """As `mget`, on the running event loop."""
+        with self._explained():
+            try:
+                async with asyncio.timeout(TIMEOUT if timeout is None else timeout):
+                    try:
+                        return await (await self._connected_async()).mget(keys)
+                    except (redis.AuthenticationError, redis.TimeoutError):
+                        raise
+                    except redis.ConnectionError:
+                        return await (await self._connected_async()).mget(keys)
+            except TimeoutError as error:
+                raise redis.TimeoutError("it did not answer in time") from error
+
+    @contextmanager
+    def named(self, name: str) -> Iterator[redis.Redis]:
+        """A client of its own, which the server lists under `name` for as long as this process lives."""
+        with self._explained(), redis.Redis.from_url(
+            self._where_to(), client_name=name, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_TIMEOUT,
+            socket_timeout=60.0,
+        ) as client:  # fmt: skip
+            client.ping()
+            yield client
+
+    def close(self) -> None:
+        """Give connections back, and the lease on the embedded server. The next command makes new ones."""
+        if self._client is not None:
+            self._drop(self._client)
+        self._async.clear()  # each belongs to its loop, which closes what is left
+        if self._server is not None:
+            self._server.release()
+
+    async def close_async(self) -> None:
+        """Give the running event loop's connections back."""
+        client = self._async.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+
+    @property
+    def where(self) -> str:
+        """The server's address, without a password."""
+        if self._server is not None:
+            return "the embedded server's socket"
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.hostname or parts.path}" + (f":{parts.port}" if parts.port else "")
+
+    def _connected(self) -> redis.Redis:
+        client = self._client
+        if client is not None and self._process == os.getpid():
+            return client
+        with self._connecting:
+            self._after_fork()
+            if self._client is None:
+                self._client = redis.Redis.from_url(
+                    self._where_to(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_TIMEOUT,
+                    socket_timeout=TIMEOUT,
+                )  # fmt: skip
+            return self._client
+
+    async def _connected_async(self) -> SharedConnection:
+        from amora_fs_assets.stores.redis_pipeline import SharedConnection
+
+        loop = asyncio.get_running_loop()
+        shared = self._async.get(loop)
+        if shared is None or not shared.alive or self._process != os.getpid():
+            async with self._opening.setdefault(loop, asyncio.Lock()):
+                shared = self._async.get(loop)
+                if shared is None or not shared.alive or self._process != os.getpid():
+                    self._after_fork()
+                    url = await asyncio.to_thread(self._where_to)
+                    shared = self._async[loop] = await SharedConnection.open(url, connect_timeout=CONNECT_TIMEOUT)
+        return shared
+
+    def _after_fork(self) -> None:
+        """The parent's sockets and lease are not ours."""
+        if self._process != os.getpid():
+            self._process, self._client = os.getpid(), None
+            self._async.clear()
+
+    def _drop(self, client: redis.Redis) -> None:
+        with self._connecting:
+            if self._client is client:
+                self._client = None
+        client.close()
+
+    def _where_to(self) -> str:
+        return f"unix://{self._server.acquire()}" if self._server is not None else self._url
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.AuthenticationError as error:
+            raise OnlineStoreUnavailable(
+                f"Redis at {self.where} does not let us in: {error}. Mend the password in AMORA_FS_ONLINE_STORE_URL."
+            ) from error
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise OnlineStoreUnavailable(
+                f"Redis at {self.where} cannot be reached: {error}. Start it, or set AMORA_FS_ONLINE_STORE_URL."
+            ) from error
+        except redis.RedisError as error:
+            raise OnlineStoreError(f"Redis at {self.where} refused: {error}.") from error

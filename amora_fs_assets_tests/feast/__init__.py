@@ -1,0 +1,1 @@
+"""A stock Feast client that reads the registry."""

@@ -1,0 +1,89 @@
+"""Parity: faults in what is served are counted and shown, and what is no fault is counted apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from amora_fs_assets.domain.errors import OnlineStoreError
+from amora_fs_assets.domain.ports import OfflineStore, OnlineStore
+from amora_fs_assets.operations.parity import Parity, parity
+from amora_fs_assets_tests.operations.test_materialize import VIEW, load, publish
+from amora_fs_assets_tests.operations.test_push import ROW, pushed
+from amora_fs_assets_tests.small import at
+from amora_fs_assets_tests.stores.online_rows import batch
+
+
+@pytest.fixture
+def loaded(offline: OfflineStore, online: OnlineStore) -> None:
+    publish(offline, (1, at(1), 1.0), (2, at(9), None))
+    load(offline, online)
+
+
+def counts(found: Parity) -> dict[str, int]:
+    names = ("equal", "missing", "extra", "stale", "different", "ahead", "behind")
+    return {name: getattr(found, name) for name in names if getattr(found, name)}
+
+
+def damage(online: OnlineStore, *rows: tuple[object, ...]) -> None:
+    """Write into the live generation what no load would."""
+    live = online.generation(VIEW)
+    assert live is not None
+    online.load(VIEW, [batch(VIEW, *rows)], cursor=live.cursor, clock=live.clock, new_generation=True)
+
+
+@pytest.mark.usefixtures("loaded")
+class TestParity:
+    def test_what_was_loaded_is_equal(self, offline: OfflineStore, online: OnlineStore) -> None:
+        found = parity(VIEW, offline, online)
+        assert (found.sampled, counts(found), found.passed) == (2, {"equal": 2}, True)
+
+    @pytest.mark.parametrize(
+        ("row", "verdict"),
+        [((1, at(1), 7.0), "different"), ((1, at(1), None), "different"), ((1, at(2), 1.0), "different"),
+         ((1, at(1, hour=-0), 1.0), "equal"), (None, "missing")],
+    )  # fmt: skip
+    def test_a_fault_is_counted_and_shown(
+        self, offline: OfflineStore, online: OnlineStore, row: tuple[object, ...] | None, verdict: str
+    ) -> None:
+        damage(online, (2, at(9), None), *([row] if row else []))
+        found = parity(VIEW, offline, online)
+        assert counts(found) == ({"equal": 2} if verdict == "equal" else {"equal": 1, verdict: 1})
+        assert [(each["customer"], each["wrong"]) for each in found.examples] == (
+            [] if verdict == "equal" else [(1, verdict)]
+        )
+        assert found.passed is (verdict == "equal")
+
+    def test_an_older_row_is_stale(self, offline: OfflineStore, online: OnlineStore) -> None:
+        damage(online, (2, at(8), None), (1, at(1), 1.0))
+        assert counts(parity(VIEW, offline, online)) == {"equal": 1, "stale": 1}
+
+    def test_a_key_that_offline_has_lost_and_online_still_has_is_extra(
+        self, offline: OfflineStore, online: OnlineStore
+    ) -> None:
+        publish(offline, (2, at(9), None))
+        load(offline, online)
+        damage(online, (2, at(9), None), (1, at(1), 1.0))
+        assert counts(parity(VIEW, offline, online)) == {"equal": 1, "extra": 1}
+
+    def test_what_was_pushed_is_ahead_and_no_fault(self, offline: OfflineStore, online: OnlineStore) -> None:
+        pushed(online, None, ROW)
+        found = parity(VIEW, offline, online)
+        assert (counts(found), found.passed) == ({"equal": 1, "ahead": 1}, True)
+
+    def test_what_was_published_since_is_behind_and_no_fault(self, offline: OfflineStore, online: OnlineStore) -> None:
+        publish(offline, (1, at(1), 5.0), (3, at(1), 3.0))
+        found = parity(VIEW, offline, online)
+        assert (counts(found), found.passed) == ({"behind": 3}, True)
+
+    def test_rows_whose_time_had_not_come_at_the_load_do_not_count(
+        self, offline: OfflineStore, online: OnlineStore
+    ) -> None:
+        publish(offline, (1, at(1), 1.0), (1, at(20), 20.0))
+        load(offline, online, clock=at(10))
+        assert counts(parity(VIEW, offline, online)) == {"equal": 2}  # 2 has lost its row, there and here
+
+
+def test_a_view_that_was_never_loaded_says_so(offline: OfflineStore, online: OnlineStore) -> None:
+    publish(offline, (1, at(1), 1.0))
+    with pytest.raises(OnlineStoreError, match="never loaded"):
+        parity(VIEW, offline, online)

@@ -1,0 +1,180 @@
+"""Push: checked by the schema, served at once, and kept offline."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from amora_fs_assets import FeatureView
+from amora_fs_assets.domain.column import Rule
+from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, OnlineStoreError
+from amora_fs_assets.domain.ports import OfflineStore, OnlineStore
+from amora_fs_assets.operations.materialize import materialize
+from amora_fs_assets.operations.push import keeps, push, table_of
+from amora_fs_assets_tests.operations.test_materialize import END, VIEW, load, publish, served
+from amora_fs_assets_tests.small import at
+from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract
+
+ROW: dict[str, Any] = {"customer": 1, "event_timestamp": at(5), "amount": 5.0}
+
+
+def pushed(online: OnlineStore, offline: OfflineStore | None, *rows: dict[str, Any]) -> int:
+    return push(VIEW, list(rows), online=online, offline=offline, run_id=f"push-{len(rows)}", expire=False)
+
+
+@pytest.fixture
+def loaded(offline: OfflineStore, online: OnlineStore) -> None:
+    """Customer 1 as of the first, customer 2 as of the ninth."""
+    publish(offline, (1, at(1), 1.0), (2, at(9), 9.0))
+    load(offline, online)
+
+
+@pytest.mark.usefixtures("loaded")
+class TestPush:
+    def test_a_newer_row_is_served_at_once_and_kept_offline(self, offline: OfflineStore, online: OnlineStore) -> None:
+        assert pushed(online, offline, ROW) == 1
+        assert served(online, 1) == [(at(5), 5.0)]
+        assert OfflineStoreContract().read(offline) == [(1, at(1), 1.0), (1, at(5), 5.0), (2, at(9), 9.0)]
+        assert offline.publications("spending")[-1].rows == 1
+
+    def test_an_older_row_is_kept_offline_and_not_served(self, offline: OfflineStore, online: OnlineStore) -> None:
+        assert pushed(online, offline, {**ROW, "customer": 2}) == 0
+        assert served(online, 2) == [(at(9), 9.0)]
+        assert (2, at(5), 5.0) in OfflineStoreContract().read(offline)
+
+    def test_a_row_of_the_same_key_and_time_replaces_the_one_offline(
+        self, offline: OfflineStore, online: OnlineStore
+    ) -> None:
+        for amount in (5.0, 6.0):
+            pushed(online, offline, {**ROW, "amount": amount})
+        assert OfflineStoreContract().read(offline) == [(1, at(1), 1.0), (1, at(5), 6.0), (2, at(9), 9.0)]
+
+    def test_the_next_load_agrees_with_the_push(self, offline: OfflineStore, online: OnlineStore) -> None:
+        pushed(online, offline, ROW)
+        load(offline, online)
+        assert served(online, 1, 2) == [(at(5), 5.0), (at(9), 9.0)]
+
+    def test_a_push_that_was_taken_back_offline_is_not_served_any_more(
+        self, offline: OfflineStore, online: OnlineStore
+    ) -> None:
+        pushed(online, offline, ROW)
+        publish(offline, (1, at(1), 1.0), (2, at(9), 9.0))
+        load(offline, online)
+        assert served(online, 1) == [(at(1), 1.0)]
+
+    def test_online_only_leaves_offline_as_it_was(self, offline: OfflineStore, online: OnlineStore) -> None:
+        pushed(online, None, ROW)
+        assert served(online, 1) == [(at(5), 5.0)]
+        assert len(offline.publications("spending")) == 1
+
+    def test_a_full_load_forgets_what_was_pushed_online_only(self, offline: OfflineStore, online: OnlineStore) -> None:
+        pushed(online, None, ROW)
+        materialize(VIEW, store=offline, online=online, clock=END, full=True, expire=False)
+        assert served(online, 1) == [(at(1), 1.0)]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"amount": -1.0}, r"'amount': -1\.0 of row 0 is not greater_than_or_equal_to"),
+            ({"customer": None}, r"'customer' is never null; row 0 is"),
+            ({"event_timestamp": None}, r"'event_timestamp' is never null"),
+        ],
+    )
+    def test_rows_that_break_the_schema_are_written_nowhere(
+        self, offline: OfflineStore, online: OnlineStore, change: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(ChecksFailed, match=f"{message}.*Nothing was pushed"):
+            pushed(online, offline, {**ROW, **change})
+        assert served(online, 1) == [(at(1), 1.0)]
+        assert len(offline.publications("spending")) == 1
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"amount": "much"}, "column 'amount' takes float64"),
+            ({"customer": 1.5}, "column 'customer' takes int64"),
+            ({"event_timestamp": "yesterday"}, "column 'event_timestamp' takes timestamp"),
+            ({"colour": "red"}, "has no column 'colour'. Its columns: customer"),
+        ],
+    )
+    def test_rows_of_other_columns_or_types_are_refused(
+        self, offline: OfflineStore, online: OnlineStore, change: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(InvalidRequest, match=message):
+            pushed(online, offline, {**ROW, **change})
+
+    def test_a_key_twice_is_refused(self, offline: OfflineStore, online: OnlineStore) -> None:
+        with pytest.raises(ChecksFailed, match="is pushed twice"):
+            pushed(online, offline, ROW, ROW)
+
+    def test_no_rows_are_no_publication(self, offline: OfflineStore, online: OnlineStore) -> None:
+        assert pushed(online, offline) == 0
+        assert len(offline.publications("spending")) == 1
+
+
+def test_a_view_that_was_never_loaded_says_so(offline: OfflineStore, online: OnlineStore) -> None:
+    with pytest.raises(OnlineStoreError, match="never loaded"):
+        pushed(online, None, ROW)
+
+
+def test_somebody_elses_table_is_not_appended_to(offline: OfflineStore, online: OnlineStore) -> None:
+    view = FeatureView("foreign", (COLUMNS[0], COLUMNS[2]), VIEW.entities, table="shop.orders")
+    with pytest.raises(InvalidRequest, match="to_offline=False"):
+        push(view, [ROW], online=online, offline=offline, run_id="push")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [ROW],
+        {name: [value] for name, value in ROW.items()},
+        pd.DataFrame([ROW]),
+        pa.Table.from_pylist([ROW]),
+        [{**ROW, "event_timestamp": "2020-01-05T00:00:00Z"}],
+        [{**ROW, "event_timestamp": datetime(2020, 1, 5)}],
+    ],
+    ids=lambda rows: type(rows).__name__,
+)
+def test_frames_tables_and_dicts_are_taken(rows: Any) -> None:
+    assert table_of(VIEW, rows).to_pylist() == [ROW]
+
+
+def test_a_nullable_feature_may_be_left_out_and_nan_stays_nan() -> None:
+    assert table_of(VIEW, [{"customer": 1, "event_timestamp": at(5)}]).column("amount").to_pylist() == [None]
+    (value,) = table_of(VIEW, [{**ROW, "amount": math.nan}]).column("amount").to_pylist()
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad"),
+    [
+        (Rule("equal_to", {"value": 1}), 1, 2),
+        (Rule("not_equal_to", {"value": 1}), 2, 1),
+        (Rule("greater_than", {"min_value": 1}), 2, 1),
+        (Rule("greater_than_or_equal_to", {"min_value": 1}), 1, 0),
+        (Rule("less_than", {"max_value": 1}), 0, 1),
+        (Rule("less_than_or_equal_to", {"max_value": 1}), 1, 2),
+        (Rule("in_range", {"min_value": 1, "max_value": 2, "include_min": True, "include_max": False}), 1, 2),
+        (Rule("isin", {"allowed_values": ["a"]}), "a", "b"),
+        (Rule("notin", {"forbidden_values": ["a"]}), "b", "a"),
+        (Rule("str_matches", {"pattern": "a+$"}), "aa", "ba"),
+        (Rule("str_contains", {"pattern": "a"}), "bab", "bb"),
+        (Rule("str_startswith", {"string": "a"}), "ab", "ba"),
+        (Rule("str_endswith", {"string": "a"}), "ba", "ab"),
+        (Rule("str_length", {"min_value": 2, "max_value": 3, "exact_value": None}), "ab", "a"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Rule) else "",
+)
+def test_each_rule(rule: Rule, good: Any, bad: Any) -> None:
+    assert keeps(rule, good)
+    assert not keeps(rule, bad)
+
+
+def test_a_rule_that_is_code_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="is code"):
+        keeps(Rule("my_check"), 1)

@@ -1,0 +1,171 @@
+"""JSON Schemas of the registry's objects, for tools in other languages; `make docs` writes them.
+
+Readers ignore fields that they do not know, so that the schemas allow them.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from amora_fs_assets.domain.records import RunRecord
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.stores.registry_form import Head
+
+FOLDER = Path(__file__).parents[1] / "docs" / "registry"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Rule(msgspec.Struct):
+    """A check on a column's values."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+class Column(msgspec.Struct):
+    """A join key, a time or a feature."""
+
+    name: str
+    type: DataType
+    nullable: bool
+    description: str
+    rules: list[Rule]
+
+
+class Entity(msgspec.Struct):
+    """What features describe."""
+
+    name: str
+    join_keys: list[str]
+    description: str
+
+
+class Source(msgspec.Struct):
+    """A table that features are made from: timestamp_field or valid_from is there, the other is null."""
+
+    name: str
+    table: str
+    timestamp_field: str | None
+    available_at: str | None
+    valid_from: datetime | None
+    description: str
+    owner: str
+    columns: list[Column]
+
+
+class FeatureView(msgspec.Struct):
+    """Features over time. `entities` and `sources` are names, of the same catalogue. `table`: somebody else's."""
+
+    name: str
+    entities: list[str]
+    sources: list[str]
+    table: str | None
+    timestamp_field: str
+    ttl_seconds: float | None
+    partitions: Literal["hour", "day", "week", "month"] | None
+    start: datetime | None
+    lookback_seconds: float | None
+    description: str
+    owner: str
+    tags: dict[str, str]
+    code_hash: str
+    columns: list[Column]
+
+
+class Projection(msgspec.Struct):
+    """Features picked from a view; `join_keys` says from which column of the request each key is read."""
+
+    view: str
+    features: list[str]
+    alias: str | None
+    join_keys: dict[str, str]
+
+
+class FeatureService(msgspec.Struct):
+    """The features of one model. `version` is of what the model sees."""
+
+    name: str
+    version: str
+    features: list[Projection]
+    description: str
+    owner: str
+    tags: dict[str, str]
+
+
+class TrainingSet(msgspec.Struct):
+    """A spine joined with a service; `service` may name a view, `sources` views or sources."""
+
+    name: str
+    service: str
+    sources: list[str]
+    description: str
+    owner: str
+    tags: dict[str, str]
+    code_hash: str
+
+
+class Catalogue(msgspec.Struct):
+    """All definitions."""
+
+    format: int
+    entities: list[Entity]
+    sources: list[Source]
+    feature_views: list[FeatureView]
+    feature_services: list[FeatureService]
+    training_sets: list[TrainingSet]
+
+
+class Snapshot(msgspec.Struct):
+    """snapshots/<sha256 of these bytes>.json"""
+
+    format: int
+    parent: str | None
+    applied_at: datetime
+    catalogue_hash: str
+    catalogue: Catalogue
+
+
+class Manifest(msgspec.Struct):
+    """training_sets/<name>/<version>.json"""
+
+    format: int
+    name: str
+    version: str
+    manifest: dict[str, Any]
+
+
+OBJECTS: dict[str, Any] = {"head": Head, "snapshot": Snapshot, "run": RunRecord, "training_set": Manifest}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The schema of one kind of object."""
+    made: dict[str, Any] = {"$schema": DIALECT, **msgspec.json.schema(OBJECTS[name])}
+    if name == "run":
+        record = made["$defs"]["RunRecord"]
+        record["properties"]["format"] = {"type": "integer"}
+        # Newer releases have kinds that older ones keep as they stand.
+        for field in ("kind", "status"):
+            known = record["properties"].pop(field)
+            record["properties"][field] = {"type": "string", "examples": known["enum"]}
+    return made
+
+
+def main() -> None:
+    """Write them all."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in OBJECTS:
+        (FOLDER / f"{name}.schema.json").write_text(text(name))
+
+
+def text(name: str) -> str:
+    """The file of one kind of object, whole."""
+    return json.dumps(schema(name), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""A server process over a small feature store."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from amora_fs_assets import FeatureService, FeatureStore, FeatureView, Settings
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.column import Column, Rule
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets_tests.emulators.process import free_ports
+from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, redis_server
+from amora_fs_assets_tests.stores.online_rows import CUSTOMER, batch, view_of
+
+AMOUNT = Column("amount", DataType.FLOAT64, nullable=True, rules=(Rule("greater_than_or_equal_to", {"min_value": 0}),))
+NOTE = Column("note", DataType.STRING, nullable=True)
+VIEW = view_of(AMOUNT, NOTE, ttl=timedelta(days=1), description="What a customer spends.")
+WHOLE = view_of(Column("total", DataType.INT64), keys=[], name="whole")
+UNLOADED = view_of(Column("other", DataType.INT64), keys=[CUSTOMER], name="unloaded")
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+ROWS = [
+    (1, NOW, 1.5, "a"),
+    (2, NOW, None, None),
+    (3, NOW - timedelta(days=1, hours=12), 3.0, "older than its ttl, and not collected yet"),
+    (4, NOW, math.nan, ""),
+]
+
+
+@dataclass
+class Serving:
+    """A running server: a client of it, and what is behind it."""
+
+    client: httpx.Client
+    process: subprocess.Popen[bytes]
+    store: FeatureStore
+    redis: RedisServer
+
+    def features(self, json: Any, **more: Any) -> httpx.Response:
+        return self.client.post("/get-online-features", json=json, **more)
+
+
+def views() -> list[FeatureView]:
+    return [VIEW, WHOLE, UNLOADED]
+
+
+@contextmanager
+def serving(home: Path, *options: str, **environment: str) -> Iterator[Serving]:
+    """`amora-fs serve` in a process of its own, over a Redis of its own."""
+    (port,) = free_ports(1)
+    with redis_server(bundled_valkey(), home) as redis:
+        store = FeatureStore(Settings(home=home, online_store_url=redis.url))
+        service = FeatureService("spender", [VIEW["amount"], WHOLE], owner="shop@example.com")
+        store.registry.apply(Catalogue.of([*views(), service]), parent=None, clock=NOW)
+        store.online.load(VIEW, [batch(VIEW, *ROWS)], cursor=1, clock=NOW, new_generation=True)
+        store.online.load(WHOLE, [batch(WHOLE, (NOW, 7))], cursor=1, clock=NOW, new_generation=True)
+        command = [str(Path(sys.executable).with_name("amora-fs")), "serve", "--port", str(port), *options]
+        behind = {"AMORA_FS_HOME": str(home), "AMORA_FS_ONLINE_STORE_URL": redis.url}
+        with (home / "server.log").open("wb") as log:
+            process = subprocess.Popen(command, env={**os.environ, **behind, **environment}, stdout=log, stderr=log)
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+                wait_until_ready(client, process, home / "server.log")
+                yield Serving(client, process, store, redis)
+        finally:
+            store.close()
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if client.get("/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("home")) as running:
+        yield running

@@ -1,0 +1,277 @@
+"""The HTTP server, a process of its own, over its socket."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from amora_fs_assets_tests.serving.conftest import NOW, Serving, serving
+
+EPOCH = "1970-01-01T00:00:00Z"
+SINCE = NOW.isoformat().replace("+00:00", "Z")
+
+
+def test_features_come_as_columns_as_with_feast(server: Serving) -> None:
+    answer = server.features({"features": ["spending:amount", "spending:note"], "entities": {"customer": [1, 2, 9]}})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "metadata": {"feature_names": ["customer", "amount", "note"]},
+        "results": [
+            {"values": [1, 2, 9], "statuses": ["PRESENT"] * 3, "event_timestamps": [EPOCH] * 3},
+            {
+                "values": [1.5, None, None],
+                "statuses": ["PRESENT", "NULL_VALUE", "NOT_FOUND"],
+                "event_timestamps": [SINCE, SINCE, EPOCH],
+            },
+            {
+                "values": ["a", None, None],
+                "statuses": ["PRESENT", "NULL_VALUE", "NOT_FOUND"],
+                "event_timestamps": [SINCE, SINCE, EPOCH],
+            },
+        ],
+    }
+
+
+def test_features_come_as_rows_as_amora_documents(server: Serving) -> None:
+    answer = server.features(
+        {"features": ["spending:amount"], "entities": {"customer": [1, 9]}}, params={"layout": "rows"}
+    )
+    assert answer.json() == {
+        "metadata": {"feature_names": ["customer", "amount"]},
+        "results": [
+            {"values": [1, 1.5], "statuses": ["PRESENT", "PRESENT"], "event_timestamps": [EPOCH, SINCE]},
+            {"values": [9, None], "statuses": ["PRESENT", "NOT_FOUND"], "event_timestamps": [EPOCH, EPOCH]},
+        ],
+    }
+
+
+def test_a_service_with_a_view_that_has_no_entities(server: Serving) -> None:
+    answer = server.features({"feature_service": "spender", "entities": {"customer": [1, 2]}}).json()
+    assert answer["metadata"]["feature_names"] == ["customer", "amount", "total"]
+    assert answer["results"][2]["values"] == [7, 7]
+
+
+def test_full_feature_names(server: Serving) -> None:
+    body = {"features": ["spending:amount"], "entities": {"customer": [1]}, "full_feature_names": True}
+    assert server.features(body).json()["metadata"]["feature_names"] == ["customer", "spending__amount"]
+
+
+def test_a_value_that_is_too_old_is_not_given_out(server: Serving) -> None:
+    answer = server.features({"features": ["spending:note"], "entities": {"customer": [3]}}).json()
+    assert answer["results"][1]["values"] == [None]
+    assert answer["results"][1]["statuses"] == ["OUTSIDE_MAX_AGE"]
+
+
+def test_what_json_has_no_number_for_is_a_word(server: Serving) -> None:
+    answer = server.features({"features": ["spending:amount"], "entities": {"customer": [4, 1]}}).json()
+    assert answer["results"][1]["values"] == ["NaN", 1.5]
+
+
+def test_feature_views_are_listed_as_with_amora(server: Serving) -> None:
+    assert server.client.get("/list-feature-views").json()[0] == {
+        "name": "spending",
+        "features": ["spending:amount", "spending:note"],
+        "entities": ["buyer"],
+        "description": "What a customer spends.",
+    }
+
+
+def test_feature_services_are_listed_with_their_version(server: Serving) -> None:
+    (service,) = server.client.get("/feature-services").json()
+    version = server.store.get_feature_service("spender").version
+    assert service == {
+        "name": "spender", "version": version, "join_keys": ["customer"],
+        "features": ["spending:amount", "whole:total"], "description": "", "owner": "shop@example.com",
+    }  # fmt: skip
+
+
+REFUSED: list[tuple[Any, int, str]] = [
+    ({"features": ["spending:amount"], "entities": {}}, 422, "lack join key 'customer'"),
+    ({"features": ["spending:amount"], "entities": {"customer": ["x"]}}, 422, "takes int64"),
+    ({"features": ["spending:amount"], "entities": {"customer": [[1]]}}, 422, r"\$\.entities"),
+    ({"features": ["spending:amount"], "entities": {"customer": [2**63]}}, 422, "64 bits"),
+    ({"features": ["spending:amount"], "entities": {"customer": 1}}, 422, "Expected `array`"),
+    ({"features": ["nothing:amount"], "entities": {"customer": [1]}}, 404, "'nothing' is not known"),
+    ({"features": ["spending:nothing"], "entities": {"customer": [1]}}, 404, "'spending:nothing' is not known"),
+    ({"feature_service": "nothing", "entities": {"customer": [1]}}, 404, "'nothing' is not known"),
+    ({"features": ["amount"], "entities": {"customer": [1]}}, 422, "'view:feature'"),
+    ({"features": [], "entities": {"customer": [1]}}, 422, "No features"),
+    ({"entities": {"customer": [1]}}, 422, "either 'features' or a 'feature_service'"),
+    ({"features": ["spending:amount"], "feature_service": "spender", "entities": {}}, 422, "either"),
+    ({"features": ["spending:amount"], "entities": {}, "colour": "red"}, 422, "colour"),
+    ({"features": ["spending:amount"], "entities": {"customer": list(range(10_001))}}, 413, "10,001 entities"),
+    ([], 422, "Expected `object`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "status", "message"), REFUSED)
+def test_what_cannot_be_answered_is_explained(server: Serving, body: Any, status: int, message: str) -> None:
+    answer = server.features(body)
+    assert answer.status_code == status, answer.text
+    assert re.search(message, answer.json()["error"]["message"])
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b'{"entities": {"customer": [1', b"[" * 100_000, b"NaN"])
+def test_what_is_no_json_is_refused(server: Serving, body: bytes) -> None:
+    answer = server.client.post("/get-online-features", content=body)
+    assert (answer.status_code, answer.json()["error"]["type"]) in {(400, "MalformedRequest"), (422, "InvalidRequest")}
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Serving) -> None:
+    answer = server.client.post("/get-online-features", content=b" " * (9 * 2**20))
+    assert answer.status_code == 413
+
+
+def test_a_view_that_was_never_loaded_is_not_found(server: Serving) -> None:
+    answer = server.features({"features": ["unloaded:other"], "entities": {"customer": [1]}}).json()
+    assert answer["results"][1]["statuses"] == ["NOT_FOUND"]
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("GET", "/push", 405)])
+def test_an_unknown_route_points_at_the_documentation(server: Serving, method: str, path: str, status: int) -> None:
+    answer = server.client.request(method, path)
+    assert (answer.status_code, "/docs" in answer.json()["error"]["message"]) == (status, True)
+
+
+def test_a_pushed_row_is_served(server: Serving) -> None:
+    row = {"customer": 50, "event_timestamp": SINCE, "amount": 5.0}
+    answer = server.client.post("/push", json={"feature_view": "spending", "rows": [row], "to_offline": False})
+    assert answer.json() == {"rows": 1, "newer": 1}
+    served = server.features({"features": ["spending:amount"], "entities": {"customer": [50]}}).json()
+    assert served["results"][1]["values"] == [5.0]
+
+
+@pytest.mark.parametrize(
+    ("view", "row", "status"),
+    [
+        ("spending", {"customer": 51, "event_timestamp": SINCE, "amount": -1.0}, 422),
+        ("spending", {"customer": "x", "event_timestamp": SINCE}, 422),
+        ("spending", {"customer": 51}, 422),
+        ("nothing", {"customer": 51}, 404),
+        ("unloaded", {"customer": 51, "event_timestamp": SINCE, "other": 1}, 409),
+    ],
+)
+def test_a_push_that_breaks_the_schema_is_refused(server: Serving, view: str, row: Any, status: int) -> None:
+    answer = server.client.post("/push", json={"feature_view": view, "rows": [row], "to_offline": False})
+    assert answer.status_code == status, answer.text
+
+
+def test_numbers_for_prometheus(server: Serving) -> None:
+    server.features({"features": ["spending:amount"], "entities": {"customer": [1, 9]}})
+    text = server.client.get("/metrics").text
+    for line in (
+        'amora_fs_requests_total{route="/get-online-features",status="200"}',
+        'amora_fs_request_seconds_bucket{le="0.01",route="/get-online-features"}',
+        'amora_fs_values_total{status="NOT_FOUND",view="spending"}',
+        'amora_fs_oldest_row_age_seconds_count{view="spending"}',
+    ):
+        assert line in text
+
+
+def test_the_interface_describes_itself(server: Serving) -> None:
+    document = server.client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert {"/get-online-features", "/push", "/list-feature-views", "/metrics"} <= set(document["paths"])
+    assert "openapi.json" in server.client.get("/docs").text
+
+
+def test_many_clients_at_once_get_their_own_answers(server: Serving) -> None:
+    def ask(number: int) -> list[Any]:
+        body = {"features": ["spending:amount"], "entities": {"customer": [number, 1]}}
+        return list(server.features(body).json()["results"][0]["values"])
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(ask, range(400))) == [[number, 1] for number in range(400)]
+
+
+def test_a_client_that_sends_slowly_keeps_nobody_waiting(server: Serving) -> None:
+    address = (server.client.base_url.host, server.client.base_url.port or 80)
+    slow = [socket.create_connection(address) for _ in range(50)]
+    for each in slow:
+        each.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    began = time.monotonic()
+    assert server.features({"features": ["spending:amount"], "entities": {"customer": [1]}}).status_code == 200
+    assert time.monotonic() - began < 2
+    for each in slow:
+        each.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with serving(tmp_path_factory.mktemp("home"), AMORA_FS_API_TOKENS="one, two") as running:
+        yield running
+
+
+class TestTokens:
+    @pytest.mark.parametrize("token", ["one", "two"])
+    def test_a_known_token_lets_in(self, guarded: Serving, token: str) -> None:
+        answer = guarded.client.get("/list-feature-views", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+
+    @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer three", "Bearer onetwo", "Basic one", "one"])
+    @pytest.mark.parametrize("path", ["/list-feature-views", "/metrics", "/docs"])
+    def test_anything_else_does_not(self, guarded: Serving, header: str | None, path: str) -> None:
+        answer = guarded.client.get(path, headers={} if header is None else {"Authorization": header})
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+    @pytest.mark.parametrize("path", ["/health", "/ready"])
+    def test_a_load_balancer_needs_none(self, guarded: Serving, path: str) -> None:
+        assert guarded.client.get(path).status_code == 200
+
+
+class TestTrouble:
+    @pytest.fixture
+    def own(self, tmp_path: Path) -> Iterator[Serving]:
+        with serving(tmp_path) as running:
+            yield running
+
+    def test_redis_out_of_reach_is_said_and_mends_itself(self, own: Serving) -> None:
+        body = {"features": ["spending:amount"], "entities": {"customer": [1]}}
+        assert own.features(body).status_code == 200
+        own.redis.kill()
+        answer = own.features(body)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "OnlineStoreUnavailable")
+        assert own.client.get("/ready").status_code == 503
+        assert own.client.get("/health").status_code == 200
+        own.redis.start()
+        answer = own.features(body)
+        assert (answer.status_code, answer.json()["results"][1]["statuses"]) == (200, ["NOT_FOUND"])
+
+    def test_a_request_under_way_is_answered_before_the_server_stops(self, own: Serving) -> None:
+        address = (own.client.base_url.host, own.client.base_url.port or 80)
+        body = b'{"features": ["spending:amount"], "entities": {"customer": [1]}}'
+        with socket.create_connection(address) as late:
+            late.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+            late.sendall(body[:10])
+            time.sleep(0.3)
+            own.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            with pytest.raises(httpx.TransportError):
+                httpx.get(f"{own.client.base_url}/health", timeout=1, trust_env=False)
+            late.sendall(body[10:])
+            assert late.recv(100).startswith(b"HTTP/1.1 200")
+        assert own.process.wait(timeout=30) in {0, -signal.SIGTERM}  # Uvicorn ends by the signal that it was sent
+
+    def test_it_takes_little_memory_at_rest(self, own: Serving) -> None:
+        own.features({"features": ["spending:amount"], "entities": {"customer": [1]}})
+        assert psutil.Process(own.process.pid).memory_info().rss < 120 * 2**20
+
+
+def test_several_workers_share_the_port_and_sum_their_numbers(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2") as running:
+        body = {"features": ["spending:amount"], "entities": {"customer": [1]}}
+        for _ in range(20):  # a connection each, so that both get some
+            httpx.post(f"{running.client.base_url}/get-online-features", json=body, trust_env=False).raise_for_status()
+        line = 'amora_fs_requests_total{route="/get-online-features",status="200"} 20.0'
+        assert line in running.client.get("/metrics").text

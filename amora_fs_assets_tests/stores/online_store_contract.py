@@ -1,0 +1,369 @@
+"""What every online store does; each implementation's tests inherit these."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from amora_fs_assets import FeatureView
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import OnlineStoreError
+from amora_fs_assets.domain.ports import NEVER, Key, OnlineRows, OnlineStore
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets_tests.stores.online_rows import AMOUNT, CUSTOMER, NOTE, batch, hour, micros, request, view_of
+
+
+class OnlineStoreContract:
+    """Subclasses give the fixture `store`: an empty one."""
+
+    def load(
+        self,
+        store: OnlineStore,
+        view: FeatureView,
+        *rows: Sequence[Any],
+        cursor: int = 1,
+        clock: datetime | None = None,
+        new_generation: bool = False,
+    ) -> int:
+        batches = [batch(view, row) for row in rows]
+        return store.load(view, batches, cursor=cursor, clock=clock or hour(100), new_generation=new_generation)
+
+    def read(self, store: OnlineStore, *wanted: tuple[FeatureView, Sequence[Any]]) -> list[list[Any]]:
+        """For each view and its keys what each key has now: its values, or None."""
+        answers = []
+        for (view, _), rows in zip(wanted, store.read([request(view, keys) for view, keys in wanted]), strict=True):
+            columns = [rows.columns[feature.name] for feature in view.features]
+            values = [list(row) for row in zip(*columns, strict=True)]
+            answers.append(
+                [None if time == NEVER else row for time, row in zip(rows.event_timestamps, values, strict=True)]
+            )
+        return answers
+
+    def values(self, store: OnlineStore, view: FeatureView, *keys: Any) -> list[Any]:
+        """What each key of one view has now."""
+        return self.read(store, (view, keys))[0]
+
+    def test_a_view_that_was_never_loaded_has_no_generation_and_no_rows(self, store: OnlineStore) -> None:
+        assert store.generation(view_of()) is None
+        assert self.values(store, view_of(), 1, None) == [None, None]
+
+    def test_rows_come_in_the_order_of_the_keys(self, store: OnlineStore) -> None:
+        view = view_of()
+        assert self.load(store, view, (1, hour(0), 1.5, "a"), (2, hour(0), None, None)) == 2
+        assert self.values(store, view, 2, 1, 3, None, 1) == [[None, None], [1.5, "a"], None, None, [1.5, "a"]]
+
+    def test_a_row_says_when_it_holds_from_and_when_it_became_known(self, store: OnlineStore) -> None:
+        view = view_of(created=True)
+        self.load(store, view, (1, hour(0), hour(2), 1.5, "a"), (2, hour(-9e5), None, 1.5, "a"))
+        (found,) = store.read([request(view, [1, 2])])
+        assert list(found.event_timestamps) == [micros(hour(0)), micros(hour(-9e5))]
+        assert list(found.created_timestamps) == [micros(hour(2)), None]
+
+    def test_views_of_different_keys_are_read_together(self, store: OnlineStore) -> None:
+        pair = view_of(
+            AMOUNT, keys=[Column("shop", DataType.STRING), CUSTOMER], name="pairs"
+        )  # composite, and of another order
+        whole = view_of(NOTE, keys=[], name="whole")
+        self.load(store, view_of(), (1, hour(0), 1.0, "a"))
+        self.load(store, pair, ("x", 1, hour(0), 2.0))
+        self.load(store, whole, (hour(0), "all"))
+        assert self.read(store, (view_of(), [1]), (pair, [("x", 1), ("x", 2)]), (whole, [()])) == [
+            [[1.0, "a"]],
+            [[2.0], None],
+            [["all"]],
+        ]
+
+    def test_composite_keys_are_never_joined_as_text(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT, keys=[Column("a", DataType.STRING), Column("b", DataType.STRING)])
+        self.load(store, view, ("1", "12", hour(0), 1.0), ("11", "2", hour(0), 2.0), ("", "112", hour(0), 3.0))
+        assert self.values(store, view, ("1", "12"), ("11", "2"), ("", "112"), ("112", "")) == [
+            [1.0], [2.0], [3.0], None,
+        ]  # fmt: skip
+
+    def test_a_number_is_not_its_text(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(0), 1.0))
+        assert self.values(store, view, "1") == [None]
+
+    def test_what_was_loaded_is_said_by_the_generation(self, store: OnlineStore) -> None:
+        view = view_of()
+        self.load(store, view, (1, hour(0), 1.0, ""), cursor=7, clock=hour(3))
+        first = store.generation(view)
+        assert first is not None
+        assert (first.cursor, first.clock, first.schema_hash) == (7, hour(3), view.schema_hash)
+        self.load(store, view, (1, hour(1), 2.0, ""), cursor=9, clock=hour(4))
+        second = store.generation(view)
+        assert second is not None
+        assert (second.number, second.cursor, second.clock) == (first.number, 9, hour(4))
+
+    def test_a_later_publication_wins_whatever_the_times(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(5), 1.0), (2, hour(5), 1.0), cursor=1)
+        self.load(store, view, (1, hour(5), 2.0), (2, hour(3), 2.0), cursor=2)  # a correction, a row that moved
+        assert self.values(store, view, 1, 2) == [[2.0], [2.0]]
+
+    def test_an_earlier_publication_loses_whatever_the_times(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 2.0), cursor=2)
+        self.load(store, view, (1, hour(9), 1.0), cursor=1)
+        assert self.values(store, view, 1) == [[2.0]]
+
+    def test_of_one_publication_the_newer_time_stays(self, store: OnlineStore) -> None:
+        """Two loads, of which the one with the earlier clock comes last."""
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), cursor=2, clock=hour(1))
+        self.load(store, view, (1, hour(2), 2.0), cursor=2, clock=hour(2))
+        self.load(store, view, (1, hour(1), 1.0), cursor=2, clock=hour(1))
+        assert self.values(store, view, 1) == [[2.0]]
+
+    def test_a_load_that_knows_less_does_not_set_the_cursor_back(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), cursor=5, clock=hour(5))
+        self.load(store, view, (2, hour(1), 1.0), cursor=3, clock=hour(5))
+        self.load(store, view, (2, hour(1), 1.0), cursor=5, clock=hour(4))
+        live = store.generation(view)
+        assert live is not None
+        assert (live.cursor, live.clock) == (5, hour(5))
+
+    def test_a_tombstone_takes_a_key_away(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), cursor=1)
+        self.load(store, view, (1, None, None), (3, None, None), cursor=2)
+        assert self.values(store, view, 1, 2, 3) == [None, [1.0], None]
+
+    def test_a_key_that_was_taken_away_can_come_back(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, None, None), cursor=2)
+        self.load(store, view, (1, hour(1), 3.0), cursor=3)
+        assert self.values(store, view, 1) == [[3.0]]
+
+    def test_a_slow_load_does_not_undo_a_newer_one_that_ends_before_it(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), cursor=1)
+
+        def slow() -> Iterator[pa.RecordBatch]:
+            self.load(store, view, (1, hour(0), 3.0), (2, None, None), cursor=3)
+            yield batch(view, (1, hour(9), 2.0), (2, hour(9), 2.0))
+
+        store.load(view, slow(), cursor=2, clock=hour(100), new_generation=False)
+        assert self.values(store, view, 1, 2) == [[3.0], None]
+        live = store.generation(view)
+        assert live is not None
+        assert live.cursor == 3
+
+    def test_a_new_generation_that_knows_less_than_a_load_beside_it_does_not_go_live(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), cursor=1)
+
+        def slow() -> Iterator[pa.RecordBatch]:
+            self.load(store, view, (1, hour(1), 3.0), cursor=3, new_generation=True)
+            yield batch(view, (1, hour(1), 2.0))
+
+        store.load(view, slow(), cursor=2, clock=hour(100), new_generation=True)
+        assert self.values(store, view, 1) == [[3.0]]
+
+    def test_a_stale_load_does_not_bring_a_deleted_key_back(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, None, None), cursor=2)
+        self.load(store, view, (1, hour(1), 3.0), cursor=1)
+        assert self.values(store, view, 1) == [None]
+
+    def test_a_new_generation_holds_only_what_it_was_given(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), cursor=4)
+        first = store.generation(view)
+        self.load(store, view, (2, hour(1), 2.0), cursor=4, new_generation=True)
+        second = store.generation(view)
+        assert first is not None
+        assert second is not None
+        assert second.number > first.number
+        assert self.values(store, view, 1, 2) == [None, [2.0]]
+
+    def test_readers_see_a_new_generation_only_when_it_is_complete(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0))
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            yield batch(view, (1, hour(1), 2.0))
+            assert self.values(store, view, 1, 2) == [[1.0], [1.0]]
+            yield batch(view, (2, hour(1), 2.0))
+            assert self.values(store, view, 1, 2) == [[1.0], [1.0]]
+
+        store.load(view, batches(), cursor=1, clock=hour(100), new_generation=True)
+        assert self.values(store, view, 1, 2) == [[2.0], [2.0]]
+
+    def test_a_new_generation_that_fails_leaves_the_old_one(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0))
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            yield batch(view, (1, hour(1), 2.0), (5, hour(1), 5.0))
+            raise RuntimeError("the offline store is gone")
+
+        with pytest.raises(RuntimeError):
+            store.load(view, batches(), cursor=1, clock=hour(100), new_generation=True)
+        assert self.values(store, view, 1, 5) == [[1.0], None]
+        self.load(store, view, (1, hour(1), 3.0), new_generation=True)
+        assert self.values(store, view, 1, 5) == [[3.0], None]
+
+    def test_more_rows_than_one_write_takes(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        rows = [(number, hour(0), float(number)) for number in range(5_000)]
+        assert store.load(view, [batch(view, *rows)], cursor=1, clock=hour(1), new_generation=True) == 5_000
+        assert self.values(store, view, *range(0, 6_000, 500)) == [
+            [float(number)] if number < 5_000 else None for number in range(0, 6_000, 500)
+        ]
+
+    def test_an_empty_load_makes_a_view_that_is_loaded_and_empty(self, store: OnlineStore) -> None:
+        view = view_of()
+        assert self.load(store, view, new_generation=True) == 0
+        assert store.generation(view) is not None
+        assert self.values(store, view, 1) == [None]
+
+    def test_columns_that_are_not_online_yet_are_not_given_out(self, store: OnlineStore) -> None:
+        self.load(store, view_of(AMOUNT), (1, hour(0), 1.0))
+        (found,) = store.read([request(view_of(AMOUNT, NOTE), [1])])
+        assert found.columns == {"amount": [1.0]}
+
+    def test_join_keys_of_other_types_than_those_online_are_refused(self, store: OnlineStore) -> None:
+        self.load(store, view_of(AMOUNT), (1, hour(0), 1.0))
+        with pytest.raises(OnlineStoreError, match="spending.*'customer': 'int64'.*materialize"):
+            store.read([request(view_of(AMOUNT, keys=[Column("customer", DataType.STRING)]), ["1"])])
+
+    def test_nothing_asked_for_is_nothing_found(self, store: OnlineStore) -> None:
+        assert store.read([]) == []
+        assert self.values(store, view_of()) == []
+
+    def test_keys_of_every_size_are_told_apart(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT, keys=[CUSTOMER])
+        numbers = [0, -1, 127, 128, -128, 2**31, -(2**63), 2**63 - 1]
+        self.load(store, view, *((number, hour(0), float(place)) for place, number in enumerate(numbers)))
+        assert self.values(store, view, *numbers) == [[float(place)] for place in range(len(numbers))]
+
+    def test_a_pushed_row_wins_if_it_is_newer(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), (3, hour(1), 1.0))
+        rows = batch(view, (1, hour(2), 2.0), (2, hour(1), 2.0), (3, hour(0), 2.0), (4, hour(0), 2.0))
+        assert store.push(view, rows, sequence=None) == 2
+        assert self.values(store, view, 1, 2, 3, 4) == [[2.0], [1.0], [1.0], [2.0]]
+
+    def test_of_pushed_rows_the_newest_wins_in_any_order(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view)
+        for moment in (2, 3, 1):
+            store.push(view, batch(view, (1, hour(moment), float(moment))), sequence=None)
+        assert self.values(store, view, 1) == [[3.0]]
+
+    def test_of_pushed_rows_of_one_time_the_one_known_later_wins(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT, created=True)
+        self.load(store, view)
+        for known in (hour(2), hour(3), hour(1), None):
+            store.push(view, batch(view, (1, hour(0), known, 1.0 if known == hour(3) else 0.0)), sequence=None)
+        assert self.values(store, view, 1) == [[1.0]]
+
+    def test_a_pushed_row_yields_to_a_batch_row_that_is_equal_or_newer(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view)
+        store.push(view, batch(view, *((key, hour(5), 1.0) for key in (1, 2, 3))), sequence=None)
+        self.load(store, view, (1, hour(4), 2.0), (2, hour(5), 2.0), (3, hour(6), 2.0), cursor=9)
+        assert self.values(store, view, 1, 2, 3) == [[1.0], [2.0], [2.0]]
+
+    def test_a_pushed_row_is_like_any_other_once_its_publication_is_loaded(self, store: OnlineStore) -> None:
+        """What offline then says counts: here, that it was corrected, moved back in time, and deleted."""
+        view = view_of(AMOUNT)
+        self.load(store, view, cursor=1)
+        store.push(view, batch(view, *((key, hour(5), 1.0) for key in (1, 2, 3))), sequence=4)
+        self.load(store, view, (1, hour(3), 2.0), (2, None, None), cursor=3)
+        assert self.values(store, view, 1, 2, 3) == [[1.0], [1.0], [1.0]]
+        self.load(store, view, (1, hour(3), 2.0), (2, None, None), cursor=5)
+        assert self.values(store, view, 1, 2, 3) == [[2.0], None, [1.0]]
+
+    def test_pushed_rows_are_in_the_generation_that_is_being_filled_too(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0))
+
+        def filling() -> Iterator[pa.RecordBatch]:
+            yield batch(view, (1, hour(1), 1.0))
+            store.push(view, batch(view, (1, hour(2), 2.0), (2, hour(2), 2.0)), sequence=None)
+
+        store.load(view, filling(), cursor=2, clock=hour(100), new_generation=True)
+        assert self.values(store, view, 1, 2) == [[2.0], [2.0]]
+
+    def test_nothing_is_pushed_into_a_view_that_was_never_loaded_or_has_other_columns(self, store: OnlineStore) -> None:
+        with pytest.raises(OnlineStoreError, match="spending.*never loaded"):
+            store.push(view_of(AMOUNT), batch(view_of(AMOUNT), (1, hour(0), 1.0)), sequence=None)
+        self.load(store, view_of(AMOUNT))
+        with pytest.raises(OnlineStoreError, match="spending.*other columns"):
+            store.push(view_of(NOTE), batch(view_of(NOTE), (1, hour(0), "a")), sequence=None)
+
+    def test_a_rollback_shows_the_generation_before_until_it_is_unpinned(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0))
+        self.load(store, view, (1, hour(1), 2.0), new_generation=True)
+        assert self.rolled_back(store, view, lambda: store.rollback(view.name).number) == [[1.0]]
+        self.load(store, view, (1, hour(2), 3.0), cursor=2)  # goes on in the newest, unseen
+        assert self.values(store, view, 1) == [[1.0]]
+        self.load(store, view, (1, hour(2), 4.0), cursor=3, new_generation=True)  # even then
+        assert self.values(store, view, 1) == [[1.0]]
+        assert self.rolled_back(store, view, lambda: store.unpin(view.name).number) == [[4.0]]
+
+    def rolled_back(self, store: OnlineStore, view: FeatureView, change: Callable[[], int]) -> list[Any]:
+        """What readers find a second after the change."""
+        number = change()
+        assert store.state(view.name).live == number
+        time.sleep(0.6)
+        return self.values(store, view, 1)
+
+    def test_a_rollback_to_what_is_not_there_is_refused(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        with pytest.raises(OnlineStoreError, match="never loaded"):
+            store.unpin(view.name)
+        self.load(store, view, (1, hour(1), 1.0))
+        for to in (None, 7):
+            with pytest.raises(OnlineStoreError, match="spending.*not there"):
+                store.rollback(view.name, to)
+
+    def test_a_reader_that_knows_the_old_generation_notices_the_new_one_within_a_second(
+        self, store: OnlineStore
+    ) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0))
+        assert self.values(store, view, 1) == [[1.0]]
+        self.load(store, view, (1, hour(1), 2.0), new_generation=True)
+        assert self.values(store, view, 1) in ([[1.0]], [[2.0]])
+        time.sleep(0.6)
+        assert self.values(store, view, 1) == [[2.0]]
+
+    def test_a_check_that_fails_keeps_a_generation_from_going_live(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0))
+        seen: list[Any] = []
+
+        def check(read: Callable[[Sequence[Key]], OnlineRows]) -> None:
+            seen.extend(read([(1,), (2,)]).columns["amount"])
+            raise OnlineStoreError("it differs")
+
+        with pytest.raises(OnlineStoreError, match="it differs"):
+            store.load(
+                view, [batch(view, (1, hour(1), 2.0))], cursor=1, clock=hour(1), new_generation=True, check=check
+            )
+        assert seen == [2.0, None]
+        assert self.values(store, view, 1) == [[1.0]]
+        assert store.state(view.name).filling == ()
+
+    def test_the_event_loop_reads_the_same(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0))
+
+        async def read() -> OnlineRows:
+            found = await store.read_async([request(view, [1, 2])])
+            return (await store.read_async([request(view, [1, 2])]) and found)[0]
+
+        for _ in range(2):  # each with a loop of its own
+            assert list(asyncio.run(read()).columns["amount"]) == [1.0, None]

@@ -59,27 +59,31 @@ class Connection:
 
     def mget(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
         """The values of the keys, in one round trip of at most `timeout` [s]."""
-        limit = {} if timeout is None else {"timeout": timeout}  # else it is the socket's own, which costs nothing
 
         def mget(client: redis.Redis) -> list[bytes | None]:
-            connection = self._of_this_thread(client)
+            connection, limit = self._of_this_thread(client, timeout)
             connection.send_command("MGET", *keys)
             found: list[bytes | None] = connection.read_response(**limit)
             return found
 
         return self.run(mget)
 
-    def _of_this_thread(self, client: redis.Redis) -> Any:
+    def _of_this_thread(self, client: redis.Redis, timeout: float | None) -> tuple[Any, dict[str, float]]:
         """A connection that no other thread uses; a pool's would be looked at for leftovers each time, a system call.
 
         It is gone with its client, or with its thread.
         """
         mine = self._local
         if getattr(mine, "client", None) is not client:
-            mine.client, mine.connection = client, client.connection_pool.make_connection()
+            connection: Any = client.connection_pool.make_connection()
+            if timeout is not None:  # a server that hangs does not answer the handshake either
+                connection.socket_timeout = timeout
             with self._connecting:
-                self._connections.add(mine.connection)
-        return mine.connection
+                self._connections.add(connection)
+            connection.connect()
+            mine.client, mine.connection = client, connection
+            mine.usual = {} if timeout is None else {"timeout": TIMEOUT}  # the socket's own costs nothing
+        return mine.connection, mine.usual if timeout is None else {"timeout": timeout}
 
     async def mget_async(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
         """As `mget`, on the running event loop."""

@@ -12,6 +12,7 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.operations.definitions import collect
 from amora_fs_assets.orchestration.assets import feature_view_asset, online_asset, source_asset, training_set_asset
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
+from amora_fs_assets.orchestration.parity import parity_check
 from amora_fs_assets.orchestration.parts import PARTS, google_resources, parts_resource
 from amora_fs_assets.settings import Settings
 
@@ -40,6 +41,7 @@ def build_definitions(
     ]
     return dg.Definitions(
         assets=assets,
+        asset_checks=[parity_check(view) for view in code.in_order],
         jobs=[
             dg.define_asset_job(
                 JOB, selection=dg.AssetSelection.all(), description="Everything: sources to online and training sets."

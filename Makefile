@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow check docs bench bench-online clean
+.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow check docs bench bench-online bench-historical clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
 
 BIN := .venv/bin
@@ -84,6 +84,9 @@ bench-online: .venv/.stamp  ## reading and loading online features, against Feas
 	@$(BIN)/python -m benchmarks.online
 	@$(BIN)/python -m benchmarks.online_load
 
+bench-historical: .venv/.stamp  ## training sets beside plain SQL and Feast (15 minutes)
+	@$(BIN)/python -m benchmarks.historical
+
 clean:  ## remove the virtual environments and caches (not .amora_fs, which holds data)
-	rm -rf .venv .venv-* build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* .bench build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

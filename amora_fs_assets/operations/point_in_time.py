@@ -85,7 +85,9 @@ def point_in_time(
         spine = spine.mutate(_moment=spine[EVENT_TIMESTAMP].cast(_UTC))
     groups: dict[tuple[str, ...], list[_Rows]] = {}
     for number, projection in enumerate(service.projections):
-        rows = _rows(projection, f"_{number}_", dataset, known_time=known_time, bounds=bounds)
+        # DuckDB sorts all rows that it is given. The keys are few where the spine is small.
+        wanted = spine if engine == "duckdb" and projection.join_keys else None
+        rows = _rows(projection, f"_{number}_", dataset, known_time=known_time, bounds=bounds, wanted=wanted)
         groups.setdefault(projection.join_keys, []).append(rows)
     join = _asof if engine == "duckdb" else _running_maximum
     joined = spine
@@ -118,9 +120,15 @@ def check_spine(spine: Table, service: FeatureService) -> None:
 
 
 def _rows(
-    projection: FeatureViewProjection, prefix: str, dataset: str, *, known_time: bool, bounds: Bounds | None
+    projection: FeatureViewProjection,
+    prefix: str,
+    dataset: str,
+    *,
+    known_time: bool,
+    bounds: Bounds | None,
+    wanted: Table | None,
 ) -> _Rows:
-    """The rows that can count: at most one per key and instant of becoming visible."""
+    """The rows that can count: at most one per key and instant of becoming visible; of the `wanted` keys alone."""
     view = projection.view
     rows = rows_of(view, dataset)
     if view.table is not None:  # where the gate does not keep them out
@@ -131,6 +139,10 @@ def _rows(
         if (oldest := _before(bounds[0], view.ttl)) is not None:
             rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(oldest))
     keys = list(view.join_keys)
+    if wanted is not None:
+        rows = rows.semi_join(
+            wanted, [rows[key] == wanted[asked] for key, asked in zip(keys, projection.join_keys, strict=True)]
+        )
     if known_time and view.has_created_timestamp:
         created = ibis.coalesce(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP])
         rows = rows.mutate(_visible=ibis.greatest(rows[EVENT_TIMESTAMP], created))

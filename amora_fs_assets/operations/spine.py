@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ibis
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import operations as ops
@@ -148,10 +149,11 @@ def _seen(entity_df: Any, columns: tuple[str, ...], service: FeatureService) -> 
         )
     if pa.types.is_date(moment.type):
         moment = moment.cast(pa.timestamp("us"))
-    # Nanoseconds are cut down to the microsecond that they lie in.
-    moment = pc.floor_temporal(moment, unit="microsecond") if pa.types.is_timestamp(moment.type) else moment
+    if pa.types.is_timestamp(moment.type) and moment.type.unit == "ns":
+        # Cut down to the microsecond that they lie in.
+        moment = pc.floor_temporal(moment, unit="microsecond")
     needed[EVENT_TIMESTAMP] = moment.cast(_TIME, safe=False)
-    return pa.table({**needed, ROW: pa.array(range(len(moment)), pa.int64())})
+    return pa.table({**needed, ROW: pa.array(np.arange(len(moment)))})
 
 
 def _key(array: pa.ChunkedArray, name: str, type_: DataType) -> pa.ChunkedArray:

@@ -29,8 +29,7 @@ carrier, airport = Entity("carrier"), Entity("airport")
 
 
 def view(name: str, *columns: Column, entities: Any = (carrier,), **options: Any) -> FeatureView:
-    where: dict[str, Any] = {"start": "2020-01-01"} if "table" not in options else {}
-    return FeatureView(name, columns, entities, **where, **options)
+    return FeatureView(name, columns, entities, start=None if "table" in options else "2020-01-01", **options)
 
 
 PLAIN = view("plain", CARRIER, TIME, DELAY)

@@ -16,7 +16,7 @@ SELECT
 FROM (
   SELECT
     `t30`.*
-    EXCEPT (`_s0`, `_m`)
+    EXCEPT (`_m`, `_s0`)
   FROM (
     SELECT
       `t20`.`origin`,
@@ -32,7 +32,7 @@ FROM (
     FROM (
       SELECT
         `t18`.*
-        EXCEPT (`_s0`, `_m`)
+        EXCEPT (`_m`, `_s0`)
       FROM (
         SELECT
           `t2`.`origin`,
@@ -168,7 +168,7 @@ FROM (
                   FROM (
                     SELECT
                       `t18`.*
-                      EXCEPT (`_s0`, `_m`)
+                      EXCEPT (`_m`, `_s0`)
                     FROM (
                       SELECT
                         `t2`.`origin`,

@@ -11,7 +11,7 @@ SELECT
 FROM (
   SELECT
     `t23`.*
-    EXCEPT (`_s0`, `_m`)
+    EXCEPT (`_m`, `_s0`)
   FROM (
     SELECT
       `t3`.`carrier`,

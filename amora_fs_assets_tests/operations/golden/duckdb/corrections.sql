@@ -3,51 +3,60 @@ SELECT
   "t2"."event_timestamp",
   "t2"."label",
   CASE
-    WHEN "t8"."_0_time" >= (
+    WHEN "t11"."_0_time" >= (
       "t2"."event_timestamp" - INTERVAL '86400000000' MICROSECOND
     )
-    THEN "t8"."_0_f_delay"
+    THEN "t11"."_0_f_delay"
     ELSE CAST(NULL AS DOUBLE)
   END AS "delay"
 FROM "spine" AS "t2"
 ASOF LEFT JOIN (
   SELECT
-    "t6"."carrier" AS "_0_k0",
-    "t6"."event_timestamp" AS "_0_time",
-    "t6"."_visible" AS "_0_visible",
-    "t6"."delay" AS "_0_f_delay"
+    "t9"."carrier" AS "_0_k0",
+    "t9"."event_timestamp" AS "_0_time",
+    "t9"."_visible" AS "_0_visible",
+    "t9"."delay" AS "_0_f_delay"
   FROM (
     SELECT
-      "t5".*
+      "t8".*
       EXCLUDE ("_rank")
     FROM (
       SELECT
         *
       FROM (
         SELECT
-          "t3"."carrier",
-          "t3"."event_timestamp",
-          "t3"."created_timestamp",
-          "t3"."delay",
-          "t3"."_visible",
+          "t6"."carrier",
+          "t6"."event_timestamp",
+          "t6"."created_timestamp",
+          "t6"."delay",
+          "t6"."_visible",
           ROW_NUMBER() OVER (
-            PARTITION BY "t3"."carrier", "t3"."_visible"
-            ORDER BY "t3"."event_timestamp" DESC, "t3"."created_timestamp" DESC
+            PARTITION BY "t6"."carrier", "t6"."_visible"
+            ORDER BY "t6"."event_timestamp" DESC, "t6"."created_timestamp" DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
           ) - 1 AS "_rank"
         FROM (
           SELECT
-            "t1"."carrier",
-            "t1"."event_timestamp",
-            "t1"."created_timestamp",
-            "t1"."delay",
-            "t1"."event_timestamp" AS "_visible"
-          FROM "feature_store"."corrected" AS "t1"
-        ) AS "t3"
-      ) AS "t4"
+            "t5"."carrier",
+            "t5"."event_timestamp",
+            "t5"."created_timestamp",
+            "t5"."delay",
+            "t5"."event_timestamp" AS "_visible"
+          FROM (
+            SELECT
+              "t4"."carrier",
+              "t4"."event_timestamp",
+              "t4"."created_timestamp",
+              "t4"."delay"
+            FROM "feature_store"."corrected" AS "t4"
+            SEMI JOIN "spine" AS "t3"
+              ON "t4"."carrier" = "t3"."carrier"
+          ) AS "t5"
+        ) AS "t6"
+      ) AS "t7"
       WHERE
-        "t4"."_rank" = 0
-    ) AS "t5"
-  ) AS "t6"
-) AS "t8"
-  ON "t2"."event_timestamp" >= "t8"."_0_visible" AND "t2"."carrier" = "t8"."_0_k0"
+        "t7"."_rank" = 0
+    ) AS "t8"
+  ) AS "t9"
+) AS "t11"
+  ON "t2"."event_timestamp" >= "t11"."_0_visible" AND "t2"."carrier" = "t11"."_0_k0"

@@ -122,11 +122,12 @@ def materialize(store: FeatureStore, start: str, end: str, views: str) -> None:
 @main.command("materialize-incremental")
 @click.argument("end", required=False)
 @_pick
+@click.option("--full", is_flag=True, help="Fill a new generation with everything.")
 @click.pass_obj
 @_explained
-def materialize_incremental(store: FeatureStore, end: str | None, views: str) -> None:
+def materialize_incremental(store: FeatureStore, end: str | None, views: str, full: bool) -> None:  # noqa: FBT001
     """Bring the online store up to END, now by default: what was published since, and rows whose time has come."""
-    for name, loaded in store.materialize_incremental(end, _names(views)).items():
+    for name, loaded in store.materialize_incremental(end, _names(views), full=full).items():
         click.echo(f"{name}: {loaded.rows:,} entities written")
 
 

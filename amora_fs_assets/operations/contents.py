@@ -21,25 +21,20 @@ _ORDERED = {DataType.INT64, DataType.FLOAT64, DataType.STRING, DataType.DATE, Da
 _AVERAGED = {DataType.INT64, DataType.FLOAT64, DataType.BOOLEAN}
 
 
-def _row_as_json(row: Any) -> str:
+def _engines_own(_: Any) -> str:
     raise NotImplementedError("the engine has it")
 
 
 _JSON = {
-    "duckdb": ibis.udf.scalar.builtin(_row_as_json, name="to_json", signature=((None,), dt.string)),
-    "bigquery": ibis.udf.scalar.builtin(_row_as_json, name="TO_JSON_STRING", signature=((None,), dt.string)),
+    "duckdb": ibis.udf.scalar.builtin(_engines_own, name="to_json", signature=((None,), dt.string)),
+    "bigquery": ibis.udf.scalar.builtin(_engines_own, name="TO_JSON_STRING", signature=((None,), dt.string)),
 }
-
-
-@ibis.udf.scalar.builtin
-def to_hex(_: bytes) -> str:
-    """Digits of bytes: BigQuery's."""
-    raise NotImplementedError("the engine has it")
+_TO_HEX = ibis.udf.scalar.builtin(_engines_own, name="TO_HEX", signature=((dt.binary,), dt.string))
 
 
 def _md5(text: Value, engine: Engine) -> Value:
     """In hex. Ibis has one of its two forms for each engine."""
-    return to_hex(text.hashbytes("md5")) if engine == "bigquery" else text.hexdigest("md5")
+    return _TO_HEX(text.hashbytes("md5")) if engine == "bigquery" else text.hexdigest("md5")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,11 +128,12 @@ def materialize(store: FeatureStore, start: datetime, end: datetime, views: str)
 )
 @click.argument("end", required=False, type=_time)
 @_pick
+@click.option("--full", is_flag=True, help="Fill a new generation with everything.")
 @click.pass_obj
 @explained
-def materialize_incremental(store: FeatureStore, end: datetime | None, views: str) -> None:
+def materialize_incremental(store: FeatureStore, end: datetime | None, views: str, *, full: bool) -> None:
     """Bring the online store up to END, now by default: what was published since, and rows whose time has come."""
-    _bring_online(store, views, lambda names: store.materialize_incremental(end, names))
+    _bring_online(store, views, lambda names: store.materialize_incremental(end, names, full=full))
 
 
 def _bring_online(store: FeatureStore, views: str, load: Callable[[list[str]], dict[str, Materialized]]) -> None:

@@ -179,13 +179,21 @@ class FeatureStore:
         return self._materialize(utc(end), feature_views, since=utc(start))
 
     def materialize_incremental(
-        self, end: Instant | None = None, feature_views: Sequence[str] | None = None
+        self, end: Instant | None = None, feature_views: Sequence[str] | None = None, *, full: bool = False
     ) -> dict[str, Materialized]:
-        """Bring the online store up to the newest rows with event_timestamp up to `end`, the clock by default."""
-        return self._materialize(utc(end) if end is not None else self.settings.clock(), feature_views)
+        """Bring the online store up to the newest rows with event_timestamp up to `end`, the clock by default.
+
+        `full` fills a new generation with all of them, whatever is online.
+        """
+        return self._materialize(utc(end) if end is not None else self.settings.clock(), feature_views, full=full)
 
     def _materialize(
-        self, clock: datetime, feature_views: Sequence[str] | None, since: datetime | None = None
+        self,
+        clock: datetime,
+        feature_views: Sequence[str] | None,
+        since: datetime | None = None,
+        *,
+        full: bool = False,
     ) -> dict[str, Materialized]:
         from amora_fs_assets.operations import runs
 
@@ -202,6 +210,7 @@ class FeatureStore:
                 run_id=run_id,
                 clock=clock,
                 since=since,
+                full=full,
                 expire=self.settings.now is None,
             )
             for view in views

@@ -22,7 +22,7 @@ class Settings:
 
     offline_store: OfflineEngine = "duckdb"
     """Where feature values are kept: `duckdb` (embedded) or `bigquery`."""
-    online_store_url: str = ""
+    online_store_url: str = field(default="", repr=False)  # it may hold a password
     """`redis://`, `rediss://`, `unix://` or `redis+cluster://`; empty: the embedded server in `home`."""
     registry: str = ""
     """A folder, or `gs://bucket/prefix`; empty: `<home>/registry`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +29,7 @@ def at(day: int, hour: int = 0, month: int = 1) -> datetime:
     return datetime(2020, month, day, hour, tzinfo=UTC)
 
 
-def orders_table(rows: list[tuple[int, datetime, float | None]]) -> pa.Table:
+def orders_table(rows: Sequence[tuple[int, datetime, float | None]]) -> pa.Table:
     """Rows of (customer, time, amount)."""
     customers, times, amounts = zip(*rows, strict=True) if rows else ((), (), ())
     return pa.table(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -25,10 +26,13 @@ from amora_fs_assets import (
     Timestamp,
 )
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.errors import DefinitionError, SettingsError
+from amora_fs_assets.domain.errors import DefinitionError, OnlineStoreError, SettingsError
 from amora_fs_assets.operations import runs
 from amora_fs_assets.operations.definitions import apply
+from amora_fs_assets.orchestration.build import build_definitions
+from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
+from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 
 HOSTILE = [
     "'; DROP TABLE feature_store.notes; --",
@@ -125,3 +129,42 @@ def test_a_table_that_would_need_quoting_is_refused(table: str) -> None:
 def test_a_dataset_that_would_need_quoting_is_refused(dataset: str) -> None:
     with pytest.raises(SettingsError, match="BIGQUERY_DATASET"):
         Settings(bigquery_dataset=dataset)
+
+
+def test_a_password_is_in_no_error_log_record_or_metadata(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    password, wrong = "hush-hush-7", "not-the-hush-9"
+    (tmp_path / "server").mkdir()
+    (tmp_path / "home" / "dagster").mkdir(parents=True)
+    with redis_server(bundled_valkey(), tmp_path / "server", "--requirepass", password) as server:
+
+        def settings(secret: str) -> Settings:
+            url = f"redis://:{secret}@127.0.0.1:{server.port}"
+            return Settings(home=tmp_path / "home", online_store_url=url, now=datetime(2020, 1, 10, tzinfo=UTC))
+
+        store = FeatureStore(settings(password))
+        apply(small.catalogue(), store.registry, clock=CLOCK)
+        successes = []
+        for secret in (password, wrong):
+            definitions = build_definitions(settings(secret), definitions=small.catalogue())
+            with dg.DagsterInstance.local_temp(str(tmp_path / "home" / "dagster")) as instance:
+                for keys, partition in (
+                    (["raw/orders"], None),
+                    (["feature_view/spending"], "2020-01-01"),
+                    (["online/spending"], None),
+                ):
+                    run = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+                        instance=instance, asset_selection=[dg.AssetKey(key.split("/")) for key in keys],
+                        partition_key=partition, raise_on_error=False,
+                    )  # fmt: skip
+            successes.append(run.success)
+        assert successes == [True, False]
+        assert store.get_online_features("shopping", {"customer": [1]}).statuses["amount"] == ["PRESENT"]
+        with pytest.raises(OnlineStoreError) as caught:
+            FeatureStore(settings(wrong)).get_online_features("shopping", {"customer": [1]})
+        store.close()
+    said = "".join(capfd.readouterr()) + str(caught.value)
+    kept = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert len(kept) > 10
+    for secret in (password, wrong):
+        assert secret not in said
+        assert [path for path in kept if secret.encode() in path.read_bytes()] == []

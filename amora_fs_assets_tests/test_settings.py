@@ -63,8 +63,8 @@ def test_a_bad_variable_is_named_with_what_it_takes(variable: str, value: str, s
         Settings.from_env({variable: value})
 
 
-def test_tokens_are_not_shown() -> None:
-    assert "hush" not in repr(Settings(api_tokens=("hush",)))
+def test_tokens_and_passwords_are_not_shown() -> None:
+    assert "hush" not in repr(Settings(api_tokens=("hush",), online_store_url="redis://:hush@127.0.0.1"))
 
 
 def test_a_fixed_clock_stands_and_a_naive_one_is_utc() -> None:

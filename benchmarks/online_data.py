@@ -60,12 +60,12 @@ def batch(view: int, start: int, count: int) -> pa.RecordBatch:
 
 
 @contextmanager
-def server(*options: str) -> Iterator[str]:
-    """URL of an empty Valkey on loopback."""
+def server(*, program: str = "") -> Iterator[str]:
+    """URL of an empty Valkey on loopback, or of a server of another program."""
     with tempfile.TemporaryDirectory() as folder:
         port = random.randint(20_000, 30_000)
         process = subprocess.Popen(
-            [_server_program(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, *options],
+            [program or _server_program(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
             stdout=subprocess.DEVNULL,
         )
         url = f"redis://127.0.0.1:{port}"

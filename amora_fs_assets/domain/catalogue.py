@@ -136,7 +136,9 @@ class Catalogue:
         """The service of that name, or the view of that name as a service. Raises FeatureServiceNotFound."""
         if name in self.feature_views:
             return FeatureService(name, [self.feature_views[name]])
-        return _get(self.feature_services, name, FeatureServiceNotFound)
+        if name not in self.feature_services:
+            raise FeatureServiceNotFound.named(name, {**self.feature_services, **self.feature_views})
+        return self.feature_services[name]
 
     def training_set(self, name: str) -> TrainingSet:
         """The training set of that name. Raises TrainingSetNotFound."""

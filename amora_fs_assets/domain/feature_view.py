@@ -115,7 +115,7 @@ class FeatureView:
             description=description,
             owner=owner,
             tags=dict(tags or {}),
-            code_hash=function_hash(transform) if transform is not None else code_hash,
+            code_hash=function_hash(_function(name, transform)) if transform is not None else code_hash,
             schema=schema_class,
             transform=transform,
         )
@@ -287,6 +287,15 @@ class FeatureViewProjection:
                     f"Alias '{name}': {self.view} has no join key '{key}'. Its keys: {list(self.view.join_keys)}."
                 )
         return FeatureViewProjection(self.view, self.features, name, dict(join_keys or {}))
+
+
+def _function(name: str, transform: Transform) -> Transform:
+    if not inspect.isroutine(transform):
+        raise DefinitionError(
+            f"Feature view '{name}': its transform is a {type(transform).__name__}, whose code cannot be told from "
+            "another's. Give a function: `def` or `lambda`."
+        )
+    return transform
 
 
 def check_parameters(

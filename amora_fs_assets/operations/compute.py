@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ibis.common.exceptions import IbisError
+from ibis.expr.operations import InMemoryTable
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.catalogue import code_version
@@ -71,7 +73,7 @@ def query_of(view: FeatureView, interval: Interval, dataset: str) -> Table:
     if view.transform is None:
         raise DefinitionError(f"{view} was read from the registry, which holds no code. Import its definition.")
     arguments: dict[str, object] = {s.name: known_rows(s, dataset, interval, view.lookback) for s in view.sources}
-    if INTERVAL_PARAMETER in view.transform.__code__.co_varnames[: view.transform.__code__.co_argcount]:
+    if INTERVAL_PARAMETER in inspect.signature(view.transform).parameters:
         arguments[INTERVAL_PARAMETER] = interval
     try:
         rows = view.transform(**arguments)
@@ -79,6 +81,11 @@ def query_of(view: FeatureView, interval: Interval, dataset: str) -> Table:
         raise TransformError(f"{view}: its transform failed: {type(error).__name__}: {error}") from error
     if not isinstance(rows, Table):
         raise TransformError(f"{view}: its transform returned {type(rows).__name__}; return an Ibis table expression.")
+    if rows.op().find(InMemoryTable):
+        raise TransformError(
+            f"{view}: its transform brings rows in memory (ibis.memtable), which no engine has. "
+            "Make them a Source with a loader, and read that."
+        )
     return _as_declared(view, rows)
 
 

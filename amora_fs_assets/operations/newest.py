@@ -37,4 +37,9 @@ def newest_by(rows: Table, view: FeatureView, columns: list[str]) -> Table:
     """Of the rows that agree in `columns` the one that counts: at most one for each."""
     window = ibis.window(group_by=columns or None, order_by=newest_first(view))
     ranked = rows.mutate(_rank=ibis.row_number().over(window))
-    return ranked.filter(ranked["_rank"] == 0).drop("_rank")
+    return without(ranked.filter(ranked["_rank"] == 0), "_rank")
+
+
+def without(table: Table, *names: str) -> Table:
+    """The other columns. Not `drop`, whose SQL depends on the hash seed, and with it the hash of a run's SQL."""
+    return table.select(*(name for name in table.columns if name not in names))

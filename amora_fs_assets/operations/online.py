@@ -32,7 +32,7 @@ _NOTHING = type(None)
 _NULLS = {"NAType", "NaTType"}  # of pandas, which is not imported for it
 
 
-@dataclass(frozen=True)
+@dataclass
 class OnlineResponse:
     """Values and statuses by column, rows as asked for; the join keys come first."""
 

@@ -19,7 +19,7 @@ from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Engine
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.newest import newest_by, newest_first
+from amora_fs_assets.operations.newest import newest_by, newest_first, without
 from amora_fs_assets.operations.tables import rows_of
 
 Bounds = tuple[datetime, datetime]
@@ -201,14 +201,14 @@ def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: li
     merged = ibis.union(*parts)
     before = ibis.window(group_by=list(wanted) or None, order_by=["_m", "_moments"], rows=(None, 0))
     found = merged.mutate(**{f"{view.prefix}seen": merged[view.visible].max().over(before) for view in views})
-    found = found.filter(found["_moments"] == 1).drop("_moments", *(view.visible for view in views))
+    found = without(found.filter(found["_moments"] == 1), "_moments", *(view.visible for view in views))
     for view in views:
         own = view.keys(len(keys))
         same = [found[s] == view.table[k] for s, k in zip(wanted, own, strict=True)]
         found = found.left_join(view.table, [found[f"{view.prefix}seen"] == view.table[view.visible], *same])
-        found = found.drop(f"{view.prefix}seen", view.visible, *own)
+        found = without(found, f"{view.prefix}seen", view.visible, *own)
     same = [spine[key] == found[s] for s, key in wanted.items()]
-    return spine.left_join(found, [spine[moment] == found["_m"], *same]).drop("_m", *wanted)
+    return without(spine.left_join(found, [spine[moment] == found["_m"], *same]), "_m", *wanted)
 
 
 def _within_ttl(joined: Table, moment: str, view: FeatureView, prefix: str, feature: str) -> Value:

@@ -42,6 +42,11 @@ def _publish(source: Source, *, run_id: str, store: OfflineStore) -> Publication
     if source.loader is None:
         raise InvalidRequest(f"Source '{source.name}' has no loader: {source.table} is filled elsewhere.")
     data = source.loader()
+    if not isinstance(data, pa.Table):
+        raise SourceMismatch(
+            f"Source '{source.name}': its loader returned a {type(data).__name__}. Return a pyarrow.Table "
+            "(of a data frame: `pyarrow.Table.from_pandas(frame)`)."
+        )
     names = [column.name for column in source.columns]
     missing = [name for name in names if name not in data.column_names]
     if missing:
@@ -49,7 +54,7 @@ def _publish(source: Source, *, run_id: str, store: OfflineStore) -> Publication
     types = [IBIS_TYPES[column.type].to_pyarrow() for column in source.columns]
     try:
         rows = data.select(names).cast(pa.schema(list(zip(names, types, strict=True))))
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         raise SourceMismatch(f"Source '{source.name}': its loader's rows do not fit the schema: {error}") from error
     staged = store.stage(rows, name=source.name, run_id=run_id)
     draft = Draft(

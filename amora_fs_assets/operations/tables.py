@@ -99,17 +99,23 @@ def check_tables(definitions: Sequence[Source | FeatureView], store: OfflineStor
                 else f"fill it, or materialize asset raw/{definition.name} if the project loads it"
             )
             raise TableNotFound(f"{kind} '{definition.name}': there is no table {table}; {fix}.")
+        ours = isinstance(definition, FeatureView) and definition.table is None
+        mend = (
+            f"Compute all of it anew: `amora-fs compute --feature-views {definition.name}`"
+            if ours
+            else "Mend the table or the schema"
+        )
         expected = {column.name: IBIS_TYPES[column.type] for column in all_columns(definition)}
         for column, type_ in expected.items():
             if column not in there:
                 raise SourceMismatch(
                     f"{kind} '{definition.name}': table {table} has no column '{column}'. Its columns: "
-                    f"{', '.join(there)}. Mend the table or the schema."
+                    f"{', '.join(there)}. {mend}."
                 )
             if not _same(there[column], type_):
                 raise SourceMismatch(
                     f"{kind} '{definition.name}': column '{column}' of table {table} is {there[column]}, its schema "
-                    f"says {type_}. Mend the table or the schema."
+                    f"says {type_}. {mend}."
                 )
 
 

@@ -14,6 +14,7 @@ from amora_fs_assets.domain.time import Period
 from amora_fs_assets.operations.definitions import collect
 from amora_fs_assets.orchestration.assets import feature_view_asset, online_asset, source_asset, training_set_asset
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
+from amora_fs_assets.orchestration.parity import parity_check
 from amora_fs_assets.orchestration.parts import PARTS, google_resources, parts_resource
 from amora_fs_assets.settings import Settings
 
@@ -43,6 +44,7 @@ def build_definitions(
     ]
     return dg.Definitions(
         assets=assets,
+        asset_checks=[parity_check(view) for view in code.in_order],
         jobs=_jobs(code),
         resources={
             **google,

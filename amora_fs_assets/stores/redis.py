@@ -127,21 +127,18 @@ class _Reading:
     def __init__(self, store: RedisOnlineStore, requests: Sequence[OnlineRequest]) -> None:
         self._store = store
         self._requests = requests
-        self._pointers = [store._pointers[request.view.name] for request in requests]  # noqa: SLF001
+        known = store._pointers  # noqa: SLF001
+        self._pointers = [known[request.view.name] for request in requests]
         self._columns: dict[int, list[Any]] = {}
-        self._places: list[list[int | None] | slice] = []
         self.wanted: list[bytes | str] = []
-        for request, pointer in zip(requests, self._pointers, strict=True):
-            self._places.append(self._want(request, pointer))
-        now = time.monotonic()
+        self._places = [self._want(*pair) for pair in zip(requests, self._pointers, strict=True)]
         self._rows = len(self.wanted)
-        stale = [p.checked < now - POINTER_TRUSTED for p in self._pointers]
-        self._stale = (
-            list(dict.fromkeys(r.view.name for r, old in zip(requests, stale, strict=True) if old))
-            if True in stale
-            else []
-        )
-        self.wanted += [store._state_key(name) for name in self._stale]  # noqa: SLF001
+        self._stale: list[str] = []
+        trusted = time.monotonic() - POINTER_TRUSTED
+        for request, pointer in zip(requests, self._pointers, strict=True):
+            if pointer.checked < trusted and request.view.name not in self._stale:
+                self._stale.append(request.view.name)
+                self.wanted.append(store._state_key(request.view.name))  # noqa: SLF001
 
     def _want(self, request: OnlineRequest, pointer: _Pointer) -> list[int | None] | slice:
         start = len(self.wanted)
@@ -182,8 +179,9 @@ class _Reading:
 
     def still_holds(self, found: Sequence[bytes | None]) -> bool:
         """Whether the generations that were read are those that readers are to see."""
-        changed = False
-        now = time.monotonic()
+        if not self._stale:
+            return True
+        changed, now = False, time.monotonic()
         for name, data in zip(self._stale, found[self._rows :], strict=True):
             pointer = self._store._pointers[name]  # noqa: SLF001
             if pointer.data == data:

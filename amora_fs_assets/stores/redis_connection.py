@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import redis
 from redis.backoff import NoBackoff
@@ -37,13 +37,15 @@ class Connection:
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
         self._process = os.getpid()
         self._connecting = threading.Lock()
+        self._local = threading.local()
+        self._connections: WeakSet[Any] = WeakSet()  # of threads that read
 
     def run(self, command: Callable[[redis.Redis], _Result]) -> _Result:
         """What `command` gives; tried once more where the connection was lost, or the embedded server had ended.
 
         Raises OnlineStoreUnavailable, and OnlineStoreError for what Redis refuses.
         """
-        with self._explained():
+        try:
             client = self._connected()
             try:
                 return command(client)
@@ -52,46 +54,64 @@ class Connection:
             except redis.ConnectionError:
                 self._drop(client)
             return command(self._connected())
+        except redis.RedisError as error:
+            raise self._explained(error) from error
 
     def mget(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
         """The values of the keys, in one round trip of at most `timeout` [s]."""
-        wait = TIMEOUT if timeout is None else timeout
 
         def mget(client: redis.Redis) -> list[bytes | None]:
-            pool = client.connection_pool
-            connection: Any = pool.get_connection()
-            try:
-                connection.send_command("MGET", *keys)
-                found: list[bytes | None] = connection.read_response(timeout=wait)
-            finally:
-                pool.release(connection)
+            connection, limit = self._of_this_thread(client, timeout)
+            connection.send_command("MGET", *keys)
+            found: list[bytes | None] = connection.read_response(**limit)
             return found
 
         return self.run(mget)
 
+    def _of_this_thread(self, client: redis.Redis, timeout: float | None) -> tuple[Any, dict[str, float]]:
+        """A connection that no other thread uses; a pool's would be looked at for leftovers each time, a system call.
+
+        It is gone with its client, or with its thread.
+        """
+        mine = self._local
+        if getattr(mine, "client", None) is not client:
+            connection: Any = client.connection_pool.make_connection()
+            if timeout is not None:  # a server that hangs does not answer the handshake either
+                connection.socket_timeout = timeout
+            with self._connecting:
+                self._connections.add(connection)
+            connection.connect()
+            mine.client, mine.connection = client, connection
+            mine.usual = {} if timeout is None else {"timeout": TIMEOUT}  # the socket's own costs nothing
+        return mine.connection, mine.usual if timeout is None else {"timeout": timeout}
+
     async def mget_async(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
         """As `mget`, on the running event loop."""
-        with self._explained():
-            try:
-                async with asyncio.timeout(TIMEOUT if timeout is None else timeout):
-                    try:
-                        return await (await self._connected_async()).mget(keys)
-                    except (redis.AuthenticationError, redis.TimeoutError):
-                        raise
-                    except redis.ConnectionError:
-                        return await (await self._connected_async()).mget(keys)
-            except TimeoutError as error:
-                raise redis.TimeoutError("it did not answer in time") from error
+        try:
+            async with asyncio.timeout(TIMEOUT if timeout is None else timeout):
+                try:
+                    return await (await self._connected_async()).mget(keys)
+                except (redis.AuthenticationError, redis.TimeoutError):
+                    raise
+                except redis.ConnectionError:
+                    return await (await self._connected_async()).mget(keys)
+        except TimeoutError as error:
+            raise self._explained(redis.TimeoutError("it did not answer in time")) from error
+        except redis.RedisError as error:
+            raise self._explained(error) from error
 
     @contextmanager
     def named(self, name: str) -> Iterator[redis.Redis]:
         """A client of its own, which the server lists under `name` for as long as this process lives."""
-        with self._explained(), redis.Redis.from_url(
-            self._where_to(), client_name=name, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=60.0,
-        ) as client:  # fmt: skip
-            client.ping()
-            yield client
+        try:
+            with redis.Redis.from_url(
+                self._where_to(), client_name=name, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_TIMEOUT,
+                socket_timeout=60.0,
+            ) as client:  # fmt: skip
+                client.ping()
+                yield client
+        except redis.RedisError as error:
+            raise self._explained(error) from error
 
     def close(self) -> None:
         """Give connections back, and the lease on the embedded server. The next command makes new ones."""
@@ -145,29 +165,28 @@ class Connection:
     def _after_fork(self) -> None:
         """The parent's sockets and lease are not ours."""
         if self._process != os.getpid():
-            self._process, self._client = os.getpid(), None
+            self._process, self._client, self._connections = os.getpid(), None, WeakSet()
             self._async.clear()
 
     def _drop(self, client: redis.Redis) -> None:
         with self._connecting:
             if self._client is client:
                 self._client = None
+            connections, self._connections = self._connections, WeakSet()
+        for connection in connections:
+            connection.disconnect()
         client.close()
 
     def _where_to(self) -> str:
         return f"unix://{self._server.acquire()}" if self._server is not None else self._url
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.AuthenticationError as error:
-            raise OnlineStoreUnavailable(
+    def _explained(self, error: redis.RedisError) -> OnlineStoreError:
+        if isinstance(error, redis.AuthenticationError):
+            return OnlineStoreUnavailable(
                 f"Redis at {self.where} does not let us in: {error}. Mend the password in AMORA_FS_ONLINE_STORE_URL."
-            ) from error
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise OnlineStoreUnavailable(
+            )
+        if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+            return OnlineStoreUnavailable(
                 f"Redis at {self.where} cannot be reached: {error}. Start it, or set AMORA_FS_ONLINE_STORE_URL."
-            ) from error
-        except redis.RedisError as error:
-            raise OnlineStoreError(f"Redis at {self.where} refused: {error}.") from error
+            )
+        return OnlineStoreError(f"Redis at {self.where} refused: {error}.")

@@ -205,12 +205,17 @@ class RedisGenerations:
             for each in state.generations
             if each.number not in kept and each.retired_at is not None and each.retired_at <= due
         }
-        if gone:
+        if gone:  # listed as unfinished until their rows are gone, so that a killed process leaves nothing behind
             self._change(
-                name, lambda s: replace(s, generations=tuple(g for g in s.generations if g.number not in gone))
+                name,
+                lambda s: replace(
+                    s,
+                    generations=tuple(g for g in s.generations if g.number not in gone),
+                    filling=(*s.filling, *(Filling(number=n, prefix=p) for n, p in gone.items())),
+                ),
             )
             for prefix in gone.values():
-                self._remove(prefix)
+                self._give_up(name, prefix)
 
     def _lives(self, prefix: str) -> bool:
         """Whether the process that fills the generation is still connected."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from typing import Any
 
 import ibis.expr.datatypes as dt
@@ -10,7 +11,13 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureService, FeatureView, Field, Source, Timestamp
 from amora_fs_assets.domain.catalogue import Catalogue, code_version, definition_hash
-from amora_fs_assets.domain.errors import DefinitionError, FeatureViewNotFound, RegistryCorrupt, UnsupportedType
+from amora_fs_assets.domain.errors import (
+    DefinitionError,
+    FeatureServiceNotFound,
+    FeatureViewNotFound,
+    RegistryCorrupt,
+    UnsupportedType,
+)
 from amora_fs_assets_tests import small
 
 
@@ -31,6 +38,11 @@ def test_a_schema_without_the_join_key_is_refused() -> None:
 def test_a_parameter_that_names_no_source_is_refused() -> None:
     with refused(DefinitionError, "'spending'", "parameter 'order' names none of its sources", "Name each parameter"):
         small.spending(small.orders(), lambda order: order)
+
+
+def test_a_transform_that_is_no_function_is_refused() -> None:
+    with refused(DefinitionError, "'spending'", "transform is a partial", "Give a function"):
+        small.spending(small.orders(), partial(lambda orders, factor: orders, factor=2))
 
 
 def test_a_nullable_join_key_is_refused() -> None:
@@ -115,6 +127,14 @@ def test_a_catalogue_of_a_newer_format_is_refused() -> None:
 def test_an_unknown_name_gets_the_nearest_as_a_hint() -> None:
     with pytest.raises(FeatureViewNotFound, match="Did you mean 'spending'"):
         small.catalogue().feature_view("spendin")
+
+
+def test_an_unknown_service_may_have_meant_a_view() -> None:
+    code = Catalogue.of([small.spending(small.orders())])
+    with refused(FeatureServiceNotFound, "'spendings'", "Did you mean 'spending'"):
+        code.feature_service("spendings")
+    with refused(FeatureServiceNotFound, "'weather'", "Known: spending."):
+        code.feature_service("weather")
 
 
 def test_one_name_for_two_things_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import ibis
 import pytest
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureStore, FeatureView, Settings, Source, SourceSchema, Timestamp
+from amora_fs_assets import FeatureStore, FeatureView, Field, Interval, Settings, Source, SourceSchema, Timestamp
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import (
     ChecksFailed,
@@ -129,6 +130,10 @@ def test_a_computation_sees_its_lookback_and_no_row_beyond(opened: Callable[...,
         (lambda orders: orders.nowhere, "its transform failed: AttributeError: .*nowhere"),
         (lambda orders: orders["amount"], "returned FloatingColumn; return an Ibis table expression"),
         (lambda orders: [1], "returned list; return an Ibis table expression"),
+        (
+            lambda orders: small._spending(orders).semi_join(ibis.memtable({"customer": [1]}), "customer"),
+            r"brings rows in memory \(ibis.memtable\), which no engine has. Make them a Source",
+        ),
     ],
 )  # fmt: skip
 def test_a_transform_of_other_rows_than_declared_is_refused(
@@ -139,6 +144,27 @@ def test_a_transform_of_other_rows_than_declared_is_refused(
         store.compute("2020-01-01", "2020-02-01")
     assert last_record(store).status == "failed"
     assert store.offline.publications("spending") == ()
+
+
+def _wrapped(function: Callable[..., Table]) -> Callable[..., Table]:
+    @wraps(function)
+    def wrapper(*given: Any, **named: Any) -> Table:
+        return function(*given, **named)
+
+    return wrapper
+
+
+def _with_keyword(orders: Table, *, interval: Interval) -> Table:
+    return small._spending(orders).mutate(amount=ibis.literal(float(interval.start.day)))
+
+
+@pytest.mark.parametrize("transform", [_with_keyword, _wrapped(_with_keyword)])
+def test_a_transform_gets_its_interval_however_it_takes_it(
+    opened: Callable[..., FeatureStore], transform: Callable[..., Table]
+) -> None:
+    store = opened(transform=transform)
+    store.compute("2020-01-02", "2020-01-03")
+    assert published(store) == [(2, at(2), 2.0)]
 
 
 def test_narrower_types_are_widened(opened: Callable[..., FeatureStore]) -> None:
@@ -217,6 +243,22 @@ def test_a_source_of_other_types_is_named(opened: Callable[..., FeatureStore], t
         connection.execute("ALTER TABLE raw.orders ALTER amount TYPE VARCHAR")
     with pytest.raises(SourceMismatch, match=r"'orders': column 'amount' of table raw\.orders is string.*float64"):
         opened().compute("2020-01-01", "2020-02-01")
+
+
+def test_a_view_with_a_new_column_is_not_read_before_it_is_computed(tmp_path: Path) -> None:
+    class More(small.Spending):
+        paid: bool = Field(nullable=True)
+
+    feature_store(tmp_path, small.catalogue()).compute("2020-01-01", "2020-02-01")
+    source = small.orders()
+    view = FeatureView(
+        "spending", More, [small.customer], [source], partitions="month", start="2020-01-01",
+        transform=lambda orders: small._spending(orders).mutate(paid=True),
+    )  # fmt: skip
+    store = feature_store(tmp_path, Catalogue.of([view]), apply=False)
+    store.apply(allow_breaking=True)
+    with pytest.raises(SourceMismatch, match="no column 'paid'.*Compute all of it anew: `amora-fs compute --feature-v"):
+        store.materialize_incremental()
 
 
 def test_a_run_of_the_past_is_not_changed_by_what_became_known_later(tmp_path: Path) -> None:

@@ -108,6 +108,22 @@ def test_a_loader_of_other_columns_is_named(tmp_path: Path) -> None:
     assert "Source 'orders': its loader returned no column ['at', 'amount']" in error_of(project.run(RAW))
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (small.orders_table(small.ORDERS).to_pandas(), "its loader returned a DataFrame. Return a pyarrow.Table"),
+        (
+            small.orders_table(small.ORDERS).set_column(2, "amount", pa.array([["1"]] * 5)),
+            "its loader's rows do not fit the schema: Unsupported cast",
+        ),
+    ],
+)
+def test_a_loader_of_other_rows_is_told_what_to_return(tmp_path: Path, rows: Any, said: str) -> None:
+    source = Source("orders", small.Orders, timestamp_field="at", loader=lambda: rows)
+    project = Project(tmp_path, Catalogue.of([source, small.spending(source)]))
+    assert f"Source 'orders': {said}" in error_of(project.run(RAW))
+
+
 def test_a_server_out_of_reach_is_recorded(tmp_path: Path) -> None:
     project = Project(tmp_path)
     assert project.run(RAW, VIEW).success

@@ -1,83 +1,69 @@
 SELECT
-  `t16`.`event_timestamp`,
-  `t16`.`label`,
-  `t16`.`_0_f_delay` AS `delay`
+  `t14`.`event_timestamp`,
+  `t14`.`label`,
+  `t14`.`_0_f_delay` AS `delay`
 FROM (
   SELECT
-    `t15`.*
-    EXCEPT (`_m`)
-  FROM (
+    `t2`.`event_timestamp`,
+    `t2`.`label`,
+    `t13`.`_0_time`,
+    `t13`.`_0_f_delay`
+  FROM `spine` AS `t2`
+  LEFT OUTER JOIN (
     SELECT
-      `t2`.`event_timestamp`,
-      `t2`.`label`,
-      `t14`.`_m`,
-      `t14`.`_0_time`,
-      `t14`.`_0_f_delay`
-    FROM `spine` AS `t2`
-    LEFT OUTER JOIN (
+      `t11`.`_m`,
+      `t6`.`_0_time`,
+      `t6`.`_0_f_delay`
+    FROM (
       SELECT
-        `t12`.`_m`,
-        `t12`.`_0_time`,
-        `t12`.`_0_f_delay`
+        `t9`.`_m`,
+        `t9`.`_0_seen`
       FROM (
         SELECT
-          `t11`.`_m`,
-          `t11`.`_0_seen`,
-          `t6`.`_0_time`,
-          `t6`.`_0_visible`,
-          `t6`.`_0_f_delay`
+          `t8`.`_m`,
+          `t8`.`_0_visible`,
+          `t8`.`_moments`,
+          MAX(`t8`.`_0_visible`) OVER (
+            ORDER BY `t8`.`_m` ASC, `t8`.`_moments` ASC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+          ) AS `_0_seen`
         FROM (
           SELECT
-            `t9`.`_m`,
-            `t9`.`_0_seen`
+            *
           FROM (
             SELECT
-              `t8`.`_m`,
-              `t8`.`_0_visible`,
-              `t8`.`_moments`,
-              MAX(`t8`.`_0_visible`) OVER (
-                ORDER BY `t8`.`_m` ASC, `t8`.`_moments` ASC
-                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-              ) AS `_0_seen`
+              `t3`.`_m`,
+              CAST(NULL AS TIMESTAMP) AS `_0_visible`,
+              1 AS `_moments`
             FROM (
-              SELECT
-                *
-              FROM (
-                SELECT
-                  `t3`.`_m`,
-                  CAST(NULL AS TIMESTAMP) AS `_0_visible`,
-                  1 AS `_moments`
-                FROM (
-                  SELECT DISTINCT
-                    `t0`.`event_timestamp` AS `_m`
-                  FROM `spine` AS `t0`
-                ) AS `t3`
-              ) AS `t7`
-              UNION ALL
-              SELECT
-                *
-              FROM (
-                SELECT
-                  `t1`.`event_timestamp` AS `_m`,
-                  `t1`.`event_timestamp` AS `_0_visible`,
-                  0 AS `_moments`
-                FROM `feature_store`.`network` AS `t1`
-              ) AS `t4`
-            ) AS `t8`
-          ) AS `t9`
-          WHERE
-            `t9`.`_moments` = 1
-        ) AS `t11`
-        LEFT OUTER JOIN (
+              SELECT DISTINCT
+                `t0`.`event_timestamp` AS `_m`
+              FROM `spine` AS `t0`
+            ) AS `t3`
+          ) AS `t7`
+          UNION ALL
           SELECT
-            `t1`.`event_timestamp` AS `_0_time`,
-            `t1`.`event_timestamp` AS `_0_visible`,
-            `t1`.`delay` AS `_0_f_delay`
-          FROM `feature_store`.`network` AS `t1`
-        ) AS `t6`
-          ON `t11`.`_0_seen` = `t6`.`_0_visible`
-      ) AS `t12`
-    ) AS `t14`
-      ON `t2`.`event_timestamp` = `t14`.`_m`
-  ) AS `t15`
-) AS `t16`
+            *
+          FROM (
+            SELECT
+              `t1`.`event_timestamp` AS `_m`,
+              `t1`.`event_timestamp` AS `_0_visible`,
+              0 AS `_moments`
+            FROM `feature_store`.`network` AS `t1`
+          ) AS `t4`
+        ) AS `t8`
+      ) AS `t9`
+      WHERE
+        `t9`.`_moments` = 1
+    ) AS `t11`
+    LEFT OUTER JOIN (
+      SELECT
+        `t1`.`event_timestamp` AS `_0_time`,
+        `t1`.`event_timestamp` AS `_0_visible`,
+        `t1`.`delay` AS `_0_f_delay`
+      FROM `feature_store`.`network` AS `t1`
+    ) AS `t6`
+      ON `t11`.`_0_seen` = `t6`.`_0_visible`
+  ) AS `t13`
+    ON `t2`.`event_timestamp` = `t13`.`_m`
+) AS `t14`

@@ -3,71 +3,62 @@ SELECT
   "t2"."airport",
   "t2"."event_timestamp",
   "t2"."label",
-  "t12"."_0_f_delay" AS "delay",
-  "t12"."_0_f_notes" AS "notes"
+  "t10"."_0_f_delay" AS "delay",
+  "t10"."_0_f_notes" AS "notes"
 FROM "spine" AS "t2"
 ASOF LEFT JOIN (
   SELECT
-    "t10"."carrier" AS "_0_k0",
-    "t10"."airport" AS "_0_k1",
-    "t10"."event_timestamp" AS "_0_time",
-    "t10"."_visible" AS "_0_visible",
-    "t10"."delay" AS "_0_f_delay",
-    "t10"."notes" AS "_0_f_notes"
+    "t8"."carrier" AS "_0_k0",
+    "t8"."airport" AS "_0_k1",
+    "t8"."event_timestamp" AS "_0_time",
+    "t8"."_visible" AS "_0_visible",
+    "t8"."delay" AS "_0_f_delay",
+    "t8"."notes" AS "_0_f_notes"
   FROM (
     SELECT
-      "t9".*
-      EXCLUDE ("_rank")
+      "t7"."carrier",
+      "t7"."airport",
+      "t7"."event_timestamp",
+      "t7"."delay",
+      "t7"."notes",
+      "t7"."_visible",
+      ROW_NUMBER() OVER (
+        PARTITION BY "t7"."carrier", "t7"."airport", "t7"."_visible"
+        ORDER BY "t7"."event_timestamp" DESC, CASE WHEN ISNAN("t7"."delay") THEN NULL ELSE "t7"."delay" END DESC, ISNAN("t7"."delay") DESC, ARRAY_LENGTH("t7"."notes") DESC, ARRAY_TO_STRING(LIST_APPLY("t7"."notes", __ibis_param_item__ -> __ibis_param_item__), '') DESC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+      ) - 1 AS "_rank"
     FROM (
       SELECT
-        *
+        "t6"."carrier",
+        "t6"."airport",
+        "t6"."event_timestamp",
+        "t6"."delay",
+        "t6"."notes",
+        "t6"."event_timestamp" AS "_visible"
       FROM (
         SELECT
-          "t7"."carrier",
-          "t7"."airport",
-          "t7"."event_timestamp",
-          "t7"."delay",
-          "t7"."notes",
-          "t7"."_visible",
-          ROW_NUMBER() OVER (
-            PARTITION BY "t7"."carrier", "t7"."airport", "t7"."_visible"
-            ORDER BY "t7"."event_timestamp" DESC, CASE WHEN ISNAN("t7"."delay") THEN NULL ELSE "t7"."delay" END DESC, ISNAN("t7"."delay") DESC, ARRAY_LENGTH("t7"."notes") DESC, ARRAY_TO_STRING(LIST_APPLY("t7"."notes", __ibis_param_item__ -> __ibis_param_item__), '') DESC
-            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-          ) - 1 AS "_rank"
+          "t5"."carrier",
+          "t5"."airport",
+          "t5"."event_timestamp",
+          "t5"."delay",
+          "t5"."notes"
         FROM (
           SELECT
-            "t6"."carrier",
-            "t6"."airport",
-            "t6"."event_timestamp",
-            "t6"."delay",
-            "t6"."notes",
-            "t6"."event_timestamp" AS "_visible"
-          FROM (
-            SELECT
-              "t5"."carrier",
-              "t5"."airport",
-              "t5"."event_timestamp",
-              "t5"."delay",
-              "t5"."notes"
-            FROM (
-              SELECT
-                *
-              FROM "theirs"."foreign" AS "t1"
-              WHERE
-                "t1"."event_timestamp" IS NOT NULL
-                AND "t1"."carrier" IS NOT NULL
-                AND "t1"."airport" IS NOT NULL
-            ) AS "t5"
-            SEMI JOIN "spine" AS "t3"
-              ON "t5"."carrier" = "t3"."carrier" AND "t5"."airport" = "t3"."airport"
-          ) AS "t6"
-        ) AS "t7"
-      ) AS "t8"
-      WHERE
-        "t8"."_rank" = 0
-    ) AS "t9"
-  ) AS "t10"
-) AS "t12"
-  ON "t2"."event_timestamp" >= "t12"."_0_visible"
-  AND "t2"."carrier" = "t12"."_0_k0"
-  AND "t2"."airport" = "t12"."_0_k1"
+            *
+          FROM "theirs"."foreign" AS "t1"
+          WHERE
+            "t1"."event_timestamp" IS NOT NULL
+            AND "t1"."carrier" IS NOT NULL
+            AND "t1"."airport" IS NOT NULL
+        ) AS "t5"
+        SEMI JOIN "spine" AS "t3"
+          ON "t5"."carrier" = "t3"."carrier" AND "t5"."airport" = "t3"."airport"
+      ) AS "t6"
+    ) AS "t7"
+  ) AS "t8"
+  WHERE
+    "t8"."_rank" = 0
+) AS "t10"
+  ON "t2"."event_timestamp" >= "t10"."_0_visible"
+  AND "t2"."carrier" = "t10"."_0_k0"
+  AND "t2"."airport" = "t10"."_0_k1"

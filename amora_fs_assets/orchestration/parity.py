@@ -1,0 +1,39 @@
+"""Parity as an asset check: what is served of a view equals the newest rows of the offline store."""
+
+from typing import Any
+
+import dagster as dg
+
+from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.operations.parity import parity
+from amora_fs_assets.orchestration.parts import PARTS, Parts
+
+
+def parity_check(view: FeatureView) -> dg.AssetChecksDefinition:
+    """`parity` of `online/<view>`, on a sample of keys. A failure is shown; it takes nothing offline."""
+
+    @dg.asset_check(
+        name="parity",
+        asset=dg.AssetKey(["online", view.name]),
+        description="What is served of a sample of keys equals the newest rows of the offline store.",
+        required_resource_keys={PARTS},
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        parts = getattr(context.resources, PARTS)
+        assert isinstance(parts, Parts), "the resource gives the parts"
+        try:
+            found = parity(view, parts.offline, parts.online)
+        except FeatureStoreError as error:
+            raise dg.Failure(str(error)) from error
+        counts: dict[str, Any] = {
+            name: getattr(found, name)
+            for name in ("sampled", "equal", "missing", "extra", "stale", "different", "ahead", "behind")
+        }
+        examples = "\n".join(f"- `{example}`" for example in found.examples)
+        return dg.AssetCheckResult(
+            passed=found.passed,
+            metadata={**counts, "publication": found.cursor, "examples": dg.MetadataValue.md(examples or "none")},
+        )
+
+    return check

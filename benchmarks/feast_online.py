@@ -62,7 +62,7 @@ def main() -> None:
         features = [feature for feature in features if not feature.endswith(":driver")]
         for size in map(int, arguments[1:]):
             rows = [{"driver": number * 7 % 10_000} for number in range(size)]
-            times = []
+            times: list[float] = []
             until = time.perf_counter() + seconds
             while time.perf_counter() < until or len(times) < 5:
                 began = time.perf_counter()
@@ -73,9 +73,9 @@ def main() -> None:
         path = Path(arguments[0])
         view = view_of("loaded", path)
         store.apply([entity, view])
-        times = pd.read_parquet(path, columns=["event_timestamp"])["event_timestamp"]
+        moments = pd.read_parquet(path, columns=["event_timestamp"])["event_timestamp"]
         began = time.perf_counter()
-        store.materialize(times.min().to_pydatetime(), times.max().to_pydatetime(), ["loaded"])
+        store.materialize(moments.min().to_pydatetime(), moments.max().to_pydatetime(), ["loaded"])
         result = {
             "seconds": time.perf_counter() - began,
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

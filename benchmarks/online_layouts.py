@@ -62,9 +62,7 @@ def hash_of_features(client: redis.Redis) -> Read:
     names = [name for view in columns for name in view if name.startswith("v")]
     pipeline = client.pipeline(transaction=False)
     for entity in range(ENTITIES):
-        mapping: dict[Any, Any] = {
-            f"{i:04x}": _pack(columns[int(name[1])][name][entity]) for i, name in enumerate(names)
-        }
+        mapping: Any = {f"{i:04x}": _pack(columns[int(name[1])][name][entity]) for i, name in enumerate(names)}
         pipeline.hset(b"h:" + _pack(entity), mapping=mapping)
         pipeline.expire(b"h:" + _pack(entity), 8 * 86_400)
     pipeline.execute()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from amora_fs_assets import Settings
-from amora_fs_assets_tests.documentation import cli_reference
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -21,7 +22,10 @@ def test_the_readmes_example_is_the_file_that_it_names() -> None:
 
 
 def test_every_command_is_in_the_reference_with_its_own_words() -> None:
-    assert (ROOT / "docs" / "cli.md").read_text() == cli_reference(), "run make docs"
+    # In a process of its own: click keeps what the first caller of a command made of its --help.
+    code = "from amora_fs_assets_tests.documentation import cli_reference; print(cli_reference(), end='')"
+    reference = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
+    assert (ROOT / "docs" / "cli.md").read_text() == reference, "run make docs"
 
 
 def test_every_setting_is_documented_and_no_other() -> None:

@@ -46,7 +46,7 @@ def test_one_run_computes_a_range_of_partitions_at_once(ran: tuple[Project, dg.E
 
 def test_every_check_passes_and_counts(ran: tuple[Project, dg.ExecuteInProcessResult]) -> None:
     checks = ran[1].get_asset_check_evaluations()
-    assert {check.check_name for check in checks} == {"customer", "event_timestamp", "amount", "unique_key"}
+    assert {check.check_name for check in checks} == {"customer", "event_timestamp", "amount", "unique_key", "parity"}
     assert all(check.passed for check in checks)
     amount = next(check for check in checks if check.check_name == "amount")
     assert {name: value.value for name, value in amount.metadata.items()} == {

@@ -30,7 +30,7 @@ def opened(home: Path, *, write: bool, timeout: float) -> Iterator[duckdb.DuckDB
     deadline = time.monotonic() + timeout
     if not write and not path.exists():
         with duckdb.connect(":memory:") as connection:
-            yield _prepared(connection)
+            yield _prepared(connection, write=write)
         return
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def opened(home: Path, *, write: bool, timeout: float) -> Iterator[duckdb.DuckDB
         _wait_for(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH, path, deadline, timeout)
         connection = _connected(path, write=write, deadline=deadline, timeout=timeout)
         try:
-            yield _prepared(connection)
+            yield _prepared(connection, write=write)
         finally:
             connection.close()
     finally:
@@ -81,8 +81,10 @@ def _connected(path: Path, *, write: bool, deadline: float, timeout: float) -> d
         time.sleep(_POLL * 5)
 
 
-def _prepared(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+def _prepared(connection: duckdb.DuckDBPyConnection, *, write: bool) -> duckdb.DuckDBPyConnection:
+    connection.execute("SET TimeZone = 'UTC'")
+    if write:  # less memory; whoever reads a table twice gets its rows in the same order, though
+        connection.execute("SET preserve_insertion_order = false")
     # A registered Arrow table counts as one row in the planner's eyes, and a spine of a million rows would be joined
     # in nested loops.
     connection.execute("SET asof_loop_join_threshold = 0")

@@ -10,10 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
+from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreBusy
 from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.tables import unbound
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract, rows
@@ -93,3 +97,15 @@ def test_what_a_process_staged_that_was_killed_is_swept_days_later(tmp_path: Pat
     OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
     assert store.columns(dead) is None
     assert store.columns(at_work) is not None
+
+
+def test_a_table_gives_its_rows_in_the_same_order_each_time(tmp_path: Path) -> None:
+    store = DuckDBOfflineStore(tmp_path)
+    staged = store.stage(pa.table({"n": range(2_000_000)}), name="numbers", run_id="a")
+
+    def read() -> pa.Table:
+        with store.read(unbound([Column("n", DataType.INT64)], staged)) as batches:
+            return batches.read_all()
+
+    first = read()
+    assert all(read().equals(first) for _ in range(5))

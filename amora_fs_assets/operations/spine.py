@@ -150,8 +150,8 @@ def _seen(entity_df: Any, columns: tuple[str, ...], service: FeatureService) -> 
     if pa.types.is_date(moment.type):
         moment = moment.cast(pa.timestamp("us"))
     if pa.types.is_timestamp(moment.type) and moment.type.unit == "ns":
-        # Cut down to the microsecond that they lie in.
-        moment = pc.floor_temporal(moment, unit="microsecond")
+        # Cut down to the microsecond that they lie in; in UTC, since a local time may occur twice.
+        moment = pc.floor_temporal(moment.cast(pa.timestamp("ns", tz="UTC")), unit="microsecond")
     needed[EVENT_TIMESTAMP] = moment.cast(_TIME, safe=False)
     return pa.table({**needed, ROW: pa.array(np.arange(len(moment)))})
 

@@ -135,6 +135,13 @@ def test_an_instant_is_the_same_in_every_zone(fs: FeatureStore, zone: str) -> No
     assert str(result["event_timestamp"].dt.tz) == zone
 
 
+def test_the_hour_that_clocks_repeat_is_two_hours(fs: FeatureStore) -> None:
+    twice = pd.to_datetime(["2020-11-01T05:30Z", "2020-11-01T06:30Z"]).tz_convert("America/New_York")
+    result = fs.get_historical_features("delays", pd.DataFrame({"carrier": [1, 1], "event_timestamp": twice})).to_df()
+    assert result["event_timestamp"].tolist() == twice.tolist()
+    assert result["late"].tolist() == [3, 3]
+
+
 def test_a_nanosecond_before_a_row_does_not_see_it(fs: FeatureStore) -> None:
     times = pd.to_datetime(["2020-01-01T02:59:59.999999999", "2020-01-01T03:00:00.000000000"])
     asked = pd.DataFrame({"airport": ["JFK", "JFK"], "event_timestamp": times})

@@ -29,7 +29,7 @@ def main() -> None:
     runs = [demo() for _ in range(3)]
     package = [imported("amora_fs_assets") for _ in range(9)]
     definitions = [imported("amora_fs_assets.definitions") for _ in range(9)]
-    peak = f"{max(each.peak for each in runs):,.0f} MiB (limit: 1,536)"
+    peak = f"{max(each.peak for each in runs):,.0f} MiB (limit: 1.5 GB, which are 1,431)"
     rows = [
         [
             "`amora-fs demo`: the year, all views, online, training set",
@@ -48,6 +48,9 @@ def main() -> None:
         "The demo's wall time is that of the whole process, from a cold start. Memory is the resident set of the "
         "process and its children, the embedded Valkey server among them, at its peak, the greatest of the runs. "
         "Imports are timed in a fresh interpreter each.",
+        "The peak is the training set's join: seven ASOF joins of 336,776 rows, whose sorts DuckDB holds at once; "
+        "until then the demo stays near 500 MiB. The store sets no limit to DuckDB's memory. With a memory_limit of "
+        "600 MB the join alone peaked at 825 MiB instead of 1,306, in 3.5 s instead of 3.1.",
     )
 
 

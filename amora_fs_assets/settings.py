@@ -40,6 +40,8 @@ class Settings:
     """Location of the datasets; empty: BigQuery's default."""
     bigquery_maximum_bytes_billed: int | None = None
     """No query may cost more [bytes]."""
+    commit: str = ""
+    """Commit of the feature code, kept in records; empty: that of the git checkout it is in, if it is in one."""
     now: datetime | None = None
     """A fixed clock, for replaying old data."""
     http_host: str = "127.0.0.1"

@@ -18,7 +18,8 @@ from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import compute, runs, sources, training_sets
 from amora_fs_assets.operations.checks import check_names
 from amora_fs_assets.operations.definitions import check_applied
-from amora_fs_assets.operations.recovery import complete, failure_recorded
+from amora_fs_assets.operations.recording import failure_recorded
+from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
 from amora_fs_assets.orchestration.metadata import check_result, column_schema, tags_of
 from amora_fs_assets.orchestration.partitions import dependency, partitions_of

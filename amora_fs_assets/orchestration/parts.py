@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,9 +66,16 @@ def google_resources(settings: Settings, overrides: Mapping[str, Any]) -> dict[s
 
 
 def parts_resource(
-    settings: Settings, code: Catalogue, overrides: Mapping[str, Any], google: Mapping[str, Any]
+    settings: Settings,
+    code: Catalogue,
+    overrides: Mapping[str, Any],
+    google: Mapping[str, Any],
+    commit: Callable[[], str],
 ) -> dg.ResourceDefinition:
-    """The resource that holds the stores; `overrides` replace `offline`, `online` and `registry`."""
+    """The resource that holds the stores; `overrides` replace `offline`, `online` and `registry`.
+
+    `commit` is asked for that of the code.
+    """
 
     @dg.resource(required_resource_keys=set(google), description="Offline store, online store, registry.")
     @contextmanager
@@ -85,7 +92,7 @@ def parts_resource(
                 settings=settings,
                 code=code,
                 offline=overrides.get("offline") or open_offline_store(settings, bigquery),
-                registry=overrides.get("registry") or open_registry(settings, gcs),
+                registry=overrides.get("registry") or open_registry(settings, gcs, commit=commit),
                 own_online=overrides.get("online"),
             )
             yield parts

@@ -25,6 +25,7 @@ from sqlglot import exp
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.meter import scanned
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -290,7 +291,9 @@ class BigQueryOfflineStore:
         if self._maximum_bytes_billed is not None:
             config.maximum_bytes_billed = self._maximum_bytes_billed
         job = self._client.query(sql, job_config=config, location=self._location, timeout=_DEADLINE)
-        return job.result(timeout=_DEADLINE)
+        rows = job.result(timeout=_DEADLINE)
+        scanned(job.total_bytes_processed)
+        return rows
 
     def _one(self, sql: str, **parameters: Any) -> tuple[Any, ...]:
         (row,) = self._run(sql, **parameters)

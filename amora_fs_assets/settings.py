@@ -14,6 +14,7 @@ from amora_fs_assets.domain.time import utc
 
 PREFIX = "AMORA_FS_"
 OfflineEngine = Literal["duckdb", "bigquery"]
+Priority = Literal["interactive", "batch"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,15 @@ class Settings:
     bigquery_location: str = ""
     """Location of the datasets; empty: BigQuery's default."""
     bigquery_maximum_bytes_billed: int | None = None
-    """No query may cost more [bytes]."""
+    """No query may scan more [bytes]: a dry run comes first, and what is over is not run."""
+    bigquery_priority: Priority = "interactive"
+    """`interactive`, or `batch`: queries wait until the project has slots to spare."""
+    bigquery_timeout: float = 3600.0
+    """How long a job may take, then it is cancelled [s]."""
+    bigquery_price_per_tib: float = 6.25
+    """What scanning 1 TiB costs, in the currency of the records [USD, on demand in the US]."""
+    bigquery_impersonate: str = ""
+    """Service account that Google's clients act as, by its e-mail address."""
     commit: str = ""
     """Commit of the feature code, kept in records; empty: that of the git checkout it is in, if it is in one."""
     now: datetime | None = None
@@ -57,6 +66,12 @@ class Settings:
             raise SettingsError(f"{PREFIX}OFFLINE_STORE is {self.offline_store!r}; it takes duckdb or bigquery.")
         if not self.bigquery_dataset.isidentifier():
             raise SettingsError(f"{PREFIX}BIGQUERY_DATASET is {self.bigquery_dataset!r}; letters, digits, underscores.")
+        if self.bigquery_priority not in get_args(Priority):
+            raise SettingsError(
+                f"{PREFIX}BIGQUERY_PRIORITY is {self.bigquery_priority!r}; it takes interactive or batch."
+            )
+        if self.bigquery_timeout <= 0:
+            raise SettingsError(f"{PREFIX}BIGQUERY_TIMEOUT is {self.bigquery_timeout:g}; give seconds, more than zero.")
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
         object.__setattr__(self, "registry", str(self.registry or self.home / "registry"))
         if self.now is not None:
@@ -80,7 +95,7 @@ class Settings:
 def _parse(variable: str, name: str, text: str) -> Any:
     try:
         match name:
-            case "lock_timeout":
+            case "lock_timeout" | "bigquery_timeout" | "bigquery_price_per_tib":
                 return float(text)
             case "bigquery_maximum_bytes_billed" | "http_port":
                 return int(text)
@@ -98,6 +113,8 @@ def _parse(variable: str, name: str, text: str) -> Any:
 
 _WORDS = {
     "lock_timeout": "number of seconds",
+    "bigquery_timeout": "number of seconds",
+    "bigquery_price_per_tib": "price",
     "bigquery_maximum_bytes_billed": "whole number of bytes",
     "http_port": "port number",
     "now": "time in ISO 8601, such as 2014-01-01T05:00Z",

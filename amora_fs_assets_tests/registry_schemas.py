@@ -70,6 +70,7 @@ class FeatureView(msgspec.Struct):
     partitions: Literal["hour", "day", "week", "month"] | None
     start: datetime | None
     lookback_seconds: float | None
+    table_partitions: Literal["hour", "day", "month"]
     description: str
     owner: str
     tags: dict[str, str]

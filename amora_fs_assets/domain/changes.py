@@ -121,6 +121,7 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
         # Values of another age are given out, and rows online are kept for another while.
         "ttl_seconds": (Severity.RECOMPUTE, Effect.READS),
         "partitions": (Severity.COMPATIBLE, Effect.WORDS),
+        "table_partitions": (Severity.COMPATIBLE, Effect.WORDS),  # how the table lies, not what is in it
         "entities": (Severity.COMPATIBLE, Effect.WORDS),  # what matters about them are their join keys
     },
     "feature service": {},

@@ -23,7 +23,8 @@ FeatureStoreError
 │   ├── RegistryConflict          somebody else moved the head first
 │   └── RegistryCorrupt           an object does not match its hash or format
 ├── OfflineStoreError
-│   └── OfflineStoreBusy          another process holds the embedded database
+│   ├── OfflineStoreBusy          another process holds the embedded database
+│   └── BudgetExceeded            a query would scan more bytes than the settings allow
 └── OnlineStoreError
     └── OnlineStoreUnavailable    Redis cannot be reached
 """
@@ -161,6 +162,10 @@ class OfflineStoreError(FeatureStoreError):
 
 class OfflineStoreBusy(OfflineStoreError):
     """Another process holds the embedded database."""
+
+
+class BudgetExceeded(OfflineStoreError):
+    """A query would cost more than the settings allow; it was not run."""
 
 
 class OnlineStoreError(FeatureStoreError):

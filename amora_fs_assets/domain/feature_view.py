@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Transform = Callable[..., "Table"]
 PeriodName = Literal["hour", "day", "week", "month"]
+TablePeriodName = Literal["hour", "day", "month"]
 INTERVAL_PARAMETER = "interval"
 
 
@@ -47,6 +48,7 @@ class FeatureView:
         partitions: The period computed at a time; None: the whole table at once.
         start: The first instant of the first period.
         lookback: How far before an interval its computation reads the sources.
+        table_partitions: The period by which BigQuery partitions its table: "hour", "day" or "month".
         description: What a row is; the schema's docstring by default.
         owner: Who answers for it: an e-mail address, or `team:<name>`.
         tags: Words to find it by.
@@ -66,6 +68,7 @@ class FeatureView:
     partitions: Period | None
     start: datetime | None
     lookback: timedelta
+    table_partitions: Period
     description: str
     owner: str
     tags: Mapping[str, str] = field(hash=False)
@@ -87,6 +90,7 @@ class FeatureView:
         partitions: PeriodName | Period | None = Period.DAY,
         start: Instant | None = None,
         lookback: timedelta = timedelta(0),
+        table_partitions: TablePeriodName | Period = Period.DAY,
         description: str = "",
         owner: str = "",
         tags: Mapping[str, str] | None = None,
@@ -112,6 +116,7 @@ class FeatureView:
             partitions=None if partitions is None else self._period(name, partitions),
             start=None if start is None else utc(start),
             lookback=lookback,
+            table_partitions=self._table_period(name, table_partitions),
             description=description,
             owner=owner,
             tags=dict(tags or {}),
@@ -131,6 +136,14 @@ class FeatureView:
             raise DefinitionError(
                 f"Feature view '{name}': partitions={partitions!r} is not one of hour, day, week, month or None."
             ) from None
+
+    @staticmethod
+    def _table_period(name: str, partitions: str) -> Period:
+        if partitions not in get_args(TablePeriodName):
+            raise DefinitionError(
+                f"Feature view '{name}': table_partitions={partitions!r} is not one of hour, day or month."
+            )
+        return Period(partitions)
 
     def _check_columns(self, schema: str) -> None:
         types = {column.name: column for column in self.columns}
@@ -329,6 +342,7 @@ def feature_view(
     partitions: PeriodName | Period | None = Period.DAY,
     start: Instant | None = None,
     lookback: timedelta = timedelta(0),
+    table_partitions: TablePeriodName | Period = Period.DAY,
     description: str = "",
     owner: str = "",
     tags: Mapping[str, str] | None = None,
@@ -350,6 +364,7 @@ def feature_view(
             partitions=partitions,
             start=start,
             lookback=lookback,
+            table_partitions=table_partitions,
             description=description,
             owner=owner,
             tags=tags,

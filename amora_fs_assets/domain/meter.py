@@ -1,21 +1,44 @@
-"""What queries scan, counted beside them: the store says it, who asked for the work adds it up."""
+"""What the offline store's jobs cost, counted beside them: the store says it, who asked for the work adds it up."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import ContextVar, Token
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 _running: ContextVar[tuple[Meter, ...]] = ContextVar("running", default=())
 
 
-class Meter:
-    """Adds up the bytes that are scanned inside `with meter:`, which may be entered several times."""
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job that the offline store's engine ran, as the engine accounts for it."""
 
-    def __init__(self) -> None:
-        self.bytes: int | None = None
-        """None until an engine said something; DuckDB says nothing."""
+    id: str
+    step: str  # load, stage, read, prepare or publish
+    bytes_processed: int
+    bytes_billed: int
+    slot_ms: int
+    cost: float  # at the price of the settings; in its currency
+
+
+class Meter:
+    """Keeps the jobs that are run inside `with meter:`, which may be entered several times.
+
+    `name` is the view, source or training set that they are for, `run_id` the run: engines label their jobs so.
+    """
+
+    def __init__(self, name: str = "", run_id: str = "") -> None:
+        self.name = name
+        self.run_id = run_id
+        self.jobs: list[Job] = []
         self._token: Token[tuple[Meter, ...]] | None = None
+
+    @property
+    def bytes(self) -> int | None:
+        """What the jobs scanned; None until an engine said something; DuckDB says nothing."""
+        return sum(job.bytes_processed for job in self.jobs) if self.jobs else None
 
     def __enter__(self) -> Self:
         self._token = _running.set((*_running.get(), self))
@@ -28,7 +51,25 @@ class Meter:
         _running.reset(self._token)
 
 
-def scanned(amount: int | None) -> None:
-    """Tell all meters around that a query scanned so many bytes; None: it does not say."""
-    for meter in _running.get() if amount is not None else ():
-        meter.bytes = (meter.bytes or 0) + (amount or 0)
+def ran(job: Job) -> None:
+    """Tell all meters around of a job that was done."""
+    for meter in _running.get():
+        meter.jobs.append(job)
+
+
+def on_behalf() -> Meter | None:
+    """The innermost meter around that has a name; None: the work is for nobody in particular."""
+    return next((meter for meter in reversed(_running.get()) if meter.name), None)
+
+
+def costs(jobs: Iterable[Job]) -> dict[str, float]:
+    """What the jobs processed and cost together, by words that say the unit; nothing where there was no job."""
+    jobs = tuple(jobs)
+    if not jobs:
+        return {}
+    return {
+        "bytes processed": sum(job.bytes_processed for job in jobs),
+        "bytes billed": sum(job.bytes_billed for job in jobs),
+        "slot time [ms]": sum(job.slot_ms for job in jobs),
+        "cost": round(sum(job.cost for job in jobs), 6),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -13,7 +13,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
-from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.time import Interval, Period
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
@@ -32,9 +32,12 @@ class Draft:
     columns: tuple[Column, ...]  # of the table, in order
     keys: tuple[str, ...] = ()  # its join keys
     time: str | None = None  # its time column, by which it is partitioned
+    table_partitions: Period = Period.DAY  # hour, day or month, for engines that lay tables out in partitions
     interval: Interval | None = None  # None: the staged rows replace the whole table
     appended: bool = False  # the staged rows replace only rows of their own key and times
     description: str = ""
+    owner: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
     run_id: str
     definition_hash: str = ""
     schema_hash: str = ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from amora_fs_assets.domain.meter import Job
 from amora_fs_assets.domain.time import Interval
 
 RunKind = Literal[
@@ -125,6 +126,7 @@ class RunRecord:
     outputs: tuple[Output, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     column_lineage: ColumnLineage = field(default_factory=dict)
+    jobs: tuple[Job, ...] = ()  # of the offline store, where its engine accounts for them
     details: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     completed: bool = False  # taken from `_publications` by a later run: its own process was killed before it recorded

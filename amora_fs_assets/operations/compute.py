@@ -131,7 +131,7 @@ def stage(
 
     Raises TableNotFound, SourceMismatch, TransformError, OfflineStoreError.
     """
-    with Meter() as meter:
+    with Meter(view.name, run_id) as meter:
         return _stage(view, interval, store, run_id, definition_hash, meter)
 
 
@@ -191,7 +191,10 @@ def publish(computed: Computed, *, store: OfflineStore, now: datetime) -> Public
         keys=view.join_keys,
         time=EVENT_TIMESTAMP,
         interval=computed.draft_interval,
+        table_partitions=view.table_partitions,
         description=view.description,
+        owner=view.owner,
+        tags=view.tags,
         run_id=computed.run_id,
         definition_hash=computed.definition_hash,
         schema_hash=view.schema_hash,
@@ -253,6 +256,7 @@ def record_of(
         outputs=_outputs(publication),
         checks=checked.results if checked else (),
         column_lineage=computed.lineage if computed else {},
+        jobs=tuple(computed.meter.jobs) if computed else (),
         error=message_of(error) if error else "",
     )
 

@@ -30,6 +30,7 @@ def recorded(
     def keep(error: BaseException | None, *, raises: bool) -> None:
         fields.setdefault("status", "failed" if error else "succeeded")
         fields.setdefault("bytes", meter.bytes)
+        fields.setdefault("jobs", tuple(meter.jobs))
         if error is not None:
             fields["error"] = message_of(error)
         run = RunRecord(
@@ -42,7 +43,7 @@ def recorded(
                 raise
             _log.warning("Run %s (%s of %s) has no record: %s", run_id, kind, name, unkept)
 
-    with Meter() as meter:
+    with Meter(name, run_id) as meter:
         try:
             yield fields
         except BaseException as error:  # an interrupted run failed too

@@ -53,6 +53,7 @@ def _publish(source: Source, *, run_id: str, store: OfflineStore) -> Publication
         columns=source.columns,
         time=source.timestamp_field,
         description=source.description,
+        owner=source.owner,
         run_id=run_id,
         published_at=datetime.now(UTC),
     )

@@ -73,7 +73,7 @@ def stage(training_set: TrainingSet, *, store: OfflineStore, run_id: str, now: d
 
     Raises TableNotFound, SourceMismatch, what `spine_of` raises, InvalidRequest where the spine lacks keys.
     """
-    with Meter() as meter:
+    with Meter(training_set.name, run_id) as meter:
         return _stage(training_set, store, run_id, now, definition_hash, meter)
 
 
@@ -130,6 +130,8 @@ def _publish(built: Built, store: OfflineStore, registry: Registry, now: datetim
             table=table,
             columns=built.columns,
             description=training_set.description,
+            owner=training_set.owner,
+            tags=training_set.tags,
             run_id=built.run_id,
             definition_hash=built.definition_hash,
             published_at=now,
@@ -167,6 +169,7 @@ def _publish(built: Built, store: OfflineStore, registry: Registry, now: datetim
         finished_at=datetime.now(UTC),
         rows=publication.rows,
         bytes=built.meter.bytes,
+        jobs=tuple(built.meter.jobs),
         sequence=publication.sequence,
         code_version=training_set.code_hash[:12],
         definition_hash=built.definition_hash,

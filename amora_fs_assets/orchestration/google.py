@@ -1,4 +1,4 @@
-"""dagster-gcp's resources, for Google Cloud and for its emulators."""
+"""dagster-gcp's resources: as they are, or with the clients of an emulator or of an impersonated service account."""
 
 from __future__ import annotations
 
@@ -14,36 +14,47 @@ from amora_fs_assets.settings import Settings
 from amora_fs_assets.stores.google_clients import bigquery_client, storage_client
 
 
-class EmulatedBigQueryResource(BigQueryResource):
-    """BigQueryResource for the emulator at BIGQUERY_EMULATOR_HOST, which asks for no credentials."""
+class SettingsBigQueryResource(BigQueryResource):
+    """BigQueryResource for the emulator at BIGQUERY_EMULATOR_HOST, or acting as a service account."""
+
+    impersonate: str = ""
 
     @contextmanager
     def get_client(self) -> Iterator[bigquery.Client]:
-        """A client of the emulator."""
-        with bigquery_client(
-            Settings(bigquery_project=self.project or "", bigquery_location=self.location or "")
-        ) as client:
+        """A client, made as outside Dagster."""
+        settings = Settings(
+            bigquery_project=self.project or "",
+            bigquery_location=self.location or "",
+            bigquery_impersonate=self.impersonate,
+        )
+        with bigquery_client(settings) as client:
             yield client
 
 
-class EmulatedGCSResource(GCSResource):
-    """GCSResource for the emulator at STORAGE_EMULATOR_HOST, which asks for no credentials."""
+class SettingsGCSResource(GCSResource):
+    """GCSResource for the emulator at STORAGE_EMULATOR_HOST, or acting as a service account."""
+
+    impersonate: str = ""
 
     def get_client(self) -> storage.Client:
-        """A client of the emulator."""
-        return storage_client(Settings(bigquery_project=self.project or ""))
+        """A client, made as outside Dagster."""
+        return storage_client(Settings(bigquery_project=self.project or "", bigquery_impersonate=self.impersonate))
 
 
 def bigquery_resource(settings: Settings) -> BigQueryResource:
     """With the project and location of the settings; credentials are the environment's."""
-    kind = EmulatedBigQueryResource if os.environ.get("BIGQUERY_EMULATOR_HOST") else BigQueryResource
-    return kind(**_given(project=settings.bigquery_project, location=settings.bigquery_location))
+    given = _given(project=settings.bigquery_project, location=settings.bigquery_location)
+    if os.environ.get("BIGQUERY_EMULATOR_HOST") or settings.bigquery_impersonate:
+        return SettingsBigQueryResource(impersonate=settings.bigquery_impersonate, **given)
+    return BigQueryResource(**given)
 
 
 def gcs_resource(settings: Settings) -> GCSResource:
     """With the project of the settings; credentials are the environment's."""
-    kind = EmulatedGCSResource if os.environ.get("STORAGE_EMULATOR_HOST") else GCSResource
-    return kind(**_given(project=settings.bigquery_project))
+    given = _given(project=settings.bigquery_project)
+    if os.environ.get("STORAGE_EMULATOR_HOST") or settings.bigquery_impersonate:
+        return SettingsGCSResource(impersonate=settings.bigquery_impersonate, **given)
+    return GCSResource(**given)
 
 
 def _given(**values: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import TableNotFound
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.meter import costs
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.time import Interval
@@ -56,6 +57,7 @@ class FeatureStoreIOManager(dg.IOManager):
                 "registry record": f"{self._parts.registry.url}/{where}",
                 **({"interval": str(record.interval), "clipped rows": record.clipped_rows} if record.interval else {}),
                 **record.details,
+                **costs(record.jobs),
                 **({"publication": record.sequence} if record.sequence is not None else {}),
                 **lineage_metadata(record.column_lineage, self._parts.code),
             }

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from amora_fs_assets.domain.errors import SettingsError
 from amora_fs_assets.settings import Settings
 
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
 if TYPE_CHECKING:
     from google.cloud import bigquery, storage
     from google.cloud.bigquery_storage import BigQueryReadClient
@@ -24,13 +26,14 @@ def bigquery_client(settings: Settings) -> bigquery.Client:
     client: bigquery.Client = _made(
         bigquery.Client,
         os.environ.get("BIGQUERY_EMULATOR_HOST"),
+        settings,
         project=settings.bigquery_project or None,
         location=settings.bigquery_location or None,
     )
     return client
 
 
-def bigquery_storage_client() -> BigQueryReadClient | None:
+def bigquery_storage_client(settings: Settings) -> BigQueryReadClient | None:
     """For reading results as Arrow; None where an emulator has no address for it: results come by REST then."""
     from google.cloud.bigquery_storage import BigQueryReadClient
 
@@ -43,7 +46,7 @@ def bigquery_storage_client() -> BigQueryReadClient | None:
         return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
     if os.environ.get("BIGQUERY_EMULATOR_HOST"):
         return None
-    client: BigQueryReadClient = _made(BigQueryReadClient, None)
+    client: BigQueryReadClient = _made(BigQueryReadClient, None, settings)
     return client
 
 
@@ -51,10 +54,11 @@ def storage_client(settings: Settings) -> storage.Client:
     """For objects. Raises SettingsError without credentials."""
     from google.cloud import storage
 
-    return _made(storage.Client, os.environ.get("STORAGE_EMULATOR_HOST"), project=settings.bigquery_project or None)
+    emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+    return _made(storage.Client, emulator, settings, project=settings.bigquery_project or None)
 
 
-def _made(kind: Any, emulator: str | None, **options: Any) -> Any:
+def _made(kind: Any, emulator: str | None, settings: Settings, **options: Any) -> Any:
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import DefaultCredentialsError
 
@@ -63,8 +67,19 @@ def _made(kind: Any, emulator: str | None, **options: Any) -> Any:
         options["project"] = options.get("project") or "emulated"
         return kind(credentials=AnonymousCredentials(), client_options={"api_endpoint": url}, **options)
     try:
+        if settings.bigquery_impersonate:
+            options["credentials"] = _impersonated(settings.bigquery_impersonate)
         return kind(**options)
     except (DefaultCredentialsError, OSError) as error:
         raise SettingsError(
             f"Google Cloud: {error} Run `gcloud auth application-default login`, and set AMORA_FS_BIGQUERY_PROJECT."
         ) from error
+
+
+def _impersonated(account: str) -> Any:
+    """Short-lived credentials of the service account, which the environment's own may ask for."""
+    import google.auth
+    from google.auth.impersonated_credentials import Credentials
+
+    own, _ = google.auth.default(scopes=[_SCOPE])
+    return Credentials(source_credentials=own, target_principal=account, target_scopes=[_SCOPE])

@@ -18,12 +18,18 @@ def open_offline_store(settings: Settings, client: bigquery.Client | None = None
 
         return DuckDBOfflineStore(settings.home, dataset=settings.bigquery_dataset, lock_timeout=settings.lock_timeout)
     from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
+    from amora_fs_assets.stores.bigquery_jobs import JobOptions
     from amora_fs_assets.stores.google_clients import bigquery_client, bigquery_storage_client
 
     return BigQueryOfflineStore(
         client or bigquery_client(settings),
         dataset=settings.bigquery_dataset,
-        location=settings.bigquery_location,
-        maximum_bytes_billed=settings.bigquery_maximum_bytes_billed,
-        storage_client=bigquery_storage_client(),
+        options=JobOptions(
+            location=settings.bigquery_location or None,
+            maximum_bytes_billed=settings.bigquery_maximum_bytes_billed,
+            priority=settings.bigquery_priority,
+            timeout=settings.bigquery_timeout,
+            price_per_tib=settings.bigquery_price_per_tib,
+        ),
+        storage_client=bigquery_storage_client(settings),
     )

@@ -19,7 +19,7 @@ import requests
 from amora_fs_assets import Source
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import TableNotFound
-from amora_fs_assets.domain.meter import Meter, scanned
+from amora_fs_assets.domain.meter import Job, Meter, ran
 from amora_fs_assets.operations.compute import query_of
 from amora_fs_assets.operations.impact import Recompute, Scan
 from amora_fs_assets.operations.scan import scans
@@ -96,13 +96,18 @@ class TestDryRun:
         staged = store.stage(pa.table({"n": [1, 2]}), name="numbers", run_id="run")
         with Meter() as meter:
             assert meter.bytes is None
-            store._run(f"SELECT sum(n) FROM {staged}")
+            list(store._jobs.query(f"SELECT sum(n) FROM {staged}"))
         assert meter.bytes == 0  # by the emulator's word
 
     def test_a_query_that_fails_adds_nothing(self, store: BigQueryOfflineStore) -> None:
         with Meter() as meter, pytest.raises(TableNotFound), store._explained():
-            store._run(f"SELECT 1 FROM {store.dataset}.nothing")
+            store._jobs.query(f"SELECT 1 FROM {store.dataset}.nothing")
         assert meter.bytes is None
+
+
+def scanned(amount: int) -> None:
+    """A job was done."""
+    ran(Job(id="job", step="read", bytes_processed=amount, bytes_billed=0, slot_ms=0, cost=0.0))
 
 
 class TestMeter:
@@ -112,7 +117,6 @@ class TestMeter:
             scanned(10)
             with Meter() as inner:
                 scanned(100)
-                scanned(None)
         scanned(1_000)
         assert (outer.bytes, inner.bytes) == (110, 100)
 

@@ -1,0 +1,104 @@
+"""The SQL of a publication in BigQuery: one transaction that replaces an interval and says so in `_publications`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP
+from amora_fs_assets.domain.ports import Draft
+from amora_fs_assets.stores.bigquery_tables import quoted, type_of
+
+FIELDS: Mapping[str, str] = {
+    "sequence": "INT64", "name": "STRING", "table": "STRING", "start": "TIMESTAMP", "end": "TIMESTAMP",
+    "rows": "INT64", "run_id": "STRING", "definition_hash": "STRING", "schema_hash": "STRING", "sql_hash": "STRING",
+    "published_at": "TIMESTAMP",
+}  # fmt: skip
+"""The columns of `_publications`."""
+
+
+def preparation(draft: Draft, dataset: str) -> str:
+    """The tables that a publication needs beside its own: BigQuery takes no DDL on them in a transaction.
+
+    Transactions that only insert do not get in each other's way, so that two would take one sequence. `_sequence`
+    has one row, which every publication changes: of two at once BigQuery cancels the later one, which tries again.
+    """
+    log, counter = quoted(f"{dataset}._publications"), quoted(f"{dataset}._sequence")
+    columns = ", ".join(f"{quoted(name)} {type_}" for name, type_ in FIELDS.items())
+    statements = [
+        f"CREATE TABLE IF NOT EXISTS {log} ({columns})",
+        f"CREATE TABLE IF NOT EXISTS {counter} AS SELECT coalesce(max(sequence), 0) AS newest FROM {log}",
+    ]
+    if drops(draft):
+        keys = ", ".join(f"{quoted(c.name)} {type_of(c)}" for c in draft.columns if c.name in draft.keys)
+        statements.append(f"CREATE TABLE IF NOT EXISTS {quoted(_dropped(draft, dataset))} (sequence INT64, {keys})")
+    return ";\n".join(statements) + ";"
+
+
+def transaction(draft: Draft, staged: str, dataset: str) -> str:
+    """The script; its parameters are `parameters(draft)`."""
+    table, rows, log = quoted(draft.table), quoted(staged), quoted(f"{dataset}._publications")
+    counter = quoted(f"{dataset}._sequence")
+    inside = within(draft)
+    names = ", ".join(quoted(column.name) for column in draft.columns)
+    keys = ", ".join(map(quoted, draft.keys))
+    next_ = f"(SELECT newest FROM {counter})"
+    start, end = (f"TIMESTAMP '{t.isoformat()}'" if t else "NULL" for t in _ends(draft))
+    lost = f"""
+    INSERT INTO {quoted(_dropped(draft, dataset))} (sequence, {keys})
+    SELECT {next_}, {keys} FROM (
+        SELECT {keys} FROM {table} WHERE {inside} EXCEPT DISTINCT SELECT {keys} FROM {rows} WHERE {inside}
+    );"""
+    return f"""
+    BEGIN TRANSACTION;
+    UPDATE {counter} SET newest = newest + 1 WHERE true;{lost if drops(draft) else ""}
+    DELETE FROM {table} AS old WHERE {inside}{_of_the_same_key(draft, rows) if draft.appended else ""};
+    INSERT INTO {table} ({names}) SELECT {values(draft)} FROM {rows} WHERE {inside};
+    INSERT INTO {log} ({", ".join(map(quoted, FIELDS))})
+    SELECT {next_}, @name, @table, {start}, {end}, (SELECT count(*) FROM {rows} WHERE {inside}),
+        @run_id, @definition_hash, @schema_hash, @sql_hash, TIMESTAMP '{draft.published_at.isoformat()}';
+    COMMIT TRANSACTION;
+    """
+
+
+def parameters(draft: Draft) -> dict[str, str]:
+    """The texts of a publication, bound rather than written into the SQL."""
+    names = ("name", "table", "run_id", "definition_hash", "schema_hash", "sql_hash")
+    return {name: getattr(draft, name) for name in names}
+
+
+def drops(draft: Draft) -> bool:
+    """Whether keys may lose all their rows by it, which the online store has to hear of."""
+    return draft.interval is not None and bool(draft.keys) and not draft.appended
+
+
+def values(draft: Draft) -> str:
+    """The staged rows' columns, in the table's types."""
+    return ", ".join(f"CAST({quoted(c.name)} AS {type_of(c)}) AS {quoted(c.name)}" for c in draft.columns)
+
+
+def within(draft: Draft) -> str:
+    """The condition of rows in the draft's interval: literal bounds, so that partitions are pruned."""
+    if draft.interval is None or draft.time is None:
+        return "true"
+    time = quoted(draft.time)
+    start, end = draft.interval.start.isoformat(), draft.interval.end.isoformat()
+    return f"{time} >= TIMESTAMP '{start}' AND {time} < TIMESTAMP '{end}'"
+
+
+def _of_the_same_key(draft: Draft, rows: str) -> str:
+    """And the condition of rows of which the staged ones hold the key and times."""
+    time = quoted(draft.time or "")
+    same = [f"new.{quoted(name)} = old.{quoted(name)}" for name in (*draft.keys, draft.time or "")]
+    if any(column.name == CREATED_TIMESTAMP for column in draft.columns):
+        created = quoted(CREATED_TIMESTAMP)
+        same.append(f"coalesce(new.{created}, new.{time}) = coalesce(old.{created}, old.{time})")
+    return f" AND EXISTS (SELECT 1 FROM {rows} AS new WHERE {' AND '.join(same)})"
+
+
+def _dropped(draft: Draft, dataset: str) -> str:
+    return f"{dataset}._dropped_{draft.name}"
+
+
+def _ends(draft: Draft) -> tuple[Any, Any]:
+    return (None, None) if draft.interval is None else (draft.interval.start, draft.interval.end)

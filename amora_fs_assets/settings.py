@@ -23,7 +23,9 @@ class Settings:
     offline_store: OfflineEngine = "duckdb"
     """Where feature values are kept: `duckdb` (embedded) or `bigquery`."""
     online_store_url: str = field(default="", repr=False)  # it may hold a password
-    """`redis://`, `rediss://` or `unix://`; empty: the embedded server in `home`."""
+    """`redis://`, `rediss://`, `unix://`, `redis+cluster://` or `rediss+cluster://`; empty: the embedded server."""
+    online_store_ca: str = ""
+    """File of the certificates that signed the server's, for `rediss://`; empty: the system's."""
     registry: str = ""
     """A folder, or `gs://bucket/prefix`; empty: `<home>/registry`."""
     home: Path = Path(".amora_fs")

@@ -74,10 +74,11 @@ class OfflineStore(Protocol):
         `frames` are local tables that the query refers to by name (no dataset), gone afterwards.
         """
 
-    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
         """Write the rows of a query, a SELECT of the engine or an Arrow table to a new table; its `dataset.table`.
 
-        Staging again for the same name and run replaces what was staged.
+        Staging again for the same name and run replaces what was staged. Reading the rows of one value of the
+        column `clustered_by` reads little else.
         """
 
     def publish(self, staged: str, draft: Draft) -> Publication:

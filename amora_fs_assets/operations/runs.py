@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from amora_fs_assets.domain.catalogue import Catalogue
@@ -97,12 +97,28 @@ def materialize(
     expire: bool = True,
 ) -> Materialized:
     """Bring a view online and record it."""
-    began = datetime.now(UTC)
+    return recorded_load(
+        view,
+        lambda: online_verb.materialize(
+            view, store=store, online=online, clock=clock, since=since, full=full, expire=expire
+        ),
+        registry=registry, run_id=run_id, clock=clock, began=datetime.now(UTC),
+    )  # fmt: skip
+
+
+def recorded_load(
+    view: FeatureView,
+    load: Callable[[], Materialized],
+    *,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+    began: datetime,
+) -> Materialized:
+    """Do what ends a load, and record the load."""
     loaded, failure = None, ""
     try:
-        loaded = online_verb.materialize(
-            view, store=store, online=online, clock=clock, since=since, full=full, expire=expire
-        )
+        loaded = load()
     except BaseException as error:
         failure = message_of(error)
         raise

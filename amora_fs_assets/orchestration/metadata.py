@@ -77,3 +77,8 @@ def _cell(value: Any) -> str:
 def tags_of(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags, in what Dagster takes for a tag's value."""
     return {name: value for name, value in tags.items() if value}
+
+
+def owners_of(owner: str) -> list[str] | None:
+    """The owner, in what Dagster takes for owners."""
+    return [owner] if owner else None

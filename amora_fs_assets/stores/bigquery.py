@@ -114,7 +114,7 @@ class BigQueryOfflineStore:
             for table in loaded.values():
                 self.discard(table)
 
-    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
         """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
         staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
         self._make_dataset(self.dataset)
@@ -123,7 +123,8 @@ class BigQueryOfflineStore:
         else:
             rows = data if isinstance(data, str) else self.sql(data)
             with self._explained(None if isinstance(data, str) else data):
-                self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {rows}")
+                clustered = f"CLUSTER BY {_quoted(clustered_by)} " if clustered_by else ""
+                self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} {clustered}AS {rows}")
         self._let_expire(staged)
         return staged
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,7 +18,7 @@ from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
-from amora_fs_assets.domain.records import Publication, Snapshot
+from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
 from amora_fs_assets.domain.time import Instant, Interval, utc
 from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
 from amora_fs_assets.operations.served import ServedCatalogue
@@ -78,12 +79,26 @@ class FeatureStore:
         from amora_fs_assets.operations.checkout import commit_of
         from amora_fs_assets.stores.registry import open_registry
 
-        registry = open_registry(self.settings, commit=lambda: commit_of(self._definitions))
+        registry = open_registry(
+            self.settings,
+            commit=lambda: commit_of(self._definitions),
+            listener=self._tell_dagster if os.environ.get("DAGSTER_HOME") else None,
+        )
         if self.as_of is None:
             return registry
         from amora_fs_assets.operations.history import PastRegistry
 
         return PastRegistry(registry, self.as_of)
+
+    def _tell_dagster(self, run: RunRecord, name: str) -> None:
+        """What runs here is seen in Dagster's UI. Dagster out of reach stops no run: that is logged."""
+        from amora_fs_assets.orchestration.outside import report
+
+        settings = self.settings
+        try:
+            report(run, f"{self.registry.url}/{name}", self.registry.catalogue(), settings.now, settings.clock())
+        except Exception as error:  # noqa: BLE001  (whatever its storage raises)
+            _log.warning("DAGSTER_HOME=%s does not know of run %s: %s", os.environ["DAGSTER_HOME"], run.run_id, error)
 
     @cached_property
     def online(self) -> OnlineStore:

@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,7 @@ from amora_fs_assets_tests import small
 from amora_fs_assets_tests.small import CLOCK, at
 
 ROW: dict[str, Any] = {"customer": 1, "event_timestamp": at(1, month=2), "amount": 5.0}
-ROWS = [(1, at(1), 10.0), (2, at(2), 20.0), (1, at(1, month=3), -5.0)]
+ROWS: list[tuple[int, datetime, float | None]] = [(1, at(1), 10.0), (2, at(2), 20.0), (1, at(1, month=3), -5.0)]
 
 
 def code() -> Catalogue:

@@ -27,7 +27,7 @@ def push(
     A registry out of reach stops no push: that is logged.
     """
     hash_ = definition_hash(view)
-    known = {"definition_hash": hash_, "schema_hash": view.schema_hash}
+    known: dict[str, Any] = {"definition_hash": hash_, "schema_hash": view.schema_hash}
     with recorded("push", view.name, run_id=run_id, registry=registry, needed=False, **known) as run:
         newer = verb.push(
             view, rows, online=online, offline=offline, run_id=run_id, definition_hash=hash_, expire=expire, run=run

@@ -18,14 +18,22 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def recorded(
-    kind: RunKind, name: str, *, run_id: str, registry: Registry, needed: bool = True, **known: Any
+    kind: RunKind,
+    name: str,
+    *,
+    run_id: str,
+    registry: Registry,
+    needed: bool = True,
+    began: datetime | None = None,
+    **known: Any,
 ) -> Iterator[dict[str, Any]]:
     """Keep what is done inside as a run's record; whatever is raised makes it a failed run, and is raised on.
 
-    Gives the record's other fields, `known` at first, to be filled in. A record that cannot be kept of a run that
-    succeeded raises RegistryError where it is `needed`; otherwise that is logged: who serves goes on.
+    It `began` now, or earlier where parts were done before. Gives the record's other fields, `known` at first, to be
+    filled in. A record that cannot be kept of a run that succeeded raises RegistryError where it is `needed`;
+    otherwise that is logged: who serves goes on.
     """
-    began, fields = datetime.now(UTC), dict(known)
+    started_at, fields = began or datetime.now(UTC), dict(known)
 
     def keep(error: BaseException | None, *, raises: bool) -> None:
         fields.setdefault("status", "failed" if error else "succeeded")
@@ -34,7 +42,7 @@ def recorded(
         if error is not None:
             fields["error"] = message_of(error)
         run = RunRecord(
-            kind=kind, name=name, run_id=run_id, started_at=began, finished_at=datetime.now(UTC), **fields
+            kind=kind, name=name, run_id=run_id, started_at=started_at, finished_at=datetime.now(UTC), **fields
         )  # fmt: skip
         try:
             registry.record(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,12 +100,31 @@ def materialize(
     expire: bool = True,
 ) -> Materialized:
     """Bring a view online and record it."""
+    return recorded_load(
+        view,
+        lambda: online_verb.materialize(
+            view, store=store, online=online, clock=clock, since=since, full=full, expire=expire
+        ),
+        store=store, online=online, registry=registry, run_id=run_id, clock=clock, began=datetime.now(UTC),
+    )  # fmt: skip
+
+
+def recorded_load(
+    view: FeatureView,
+    load: Callable[[], Materialized],
+    *,
+    store: OfflineStore,
+    online: OnlineStore,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+    began: datetime,
+) -> Materialized:
+    """Do what ends a load, and record the load."""
     details = {"clock": clock.isoformat(), "new_generation": False}
     known: dict[str, Any] = {"code_version": code_version(view), "schema_hash": view.schema_hash, "details": details}
-    with recorded("materialize", view.name, run_id=run_id, registry=registry, **known) as run:
-        loaded = online_verb.materialize(
-            view, store=store, online=online, clock=clock, since=since, full=full, expire=expire
-        )
+    with recorded("materialize", view.name, run_id=run_id, registry=registry, began=began, **known) as run:
+        loaded = load()
         table = table_name(view, store.dataset)
         newest = online.generation(view)
         run.update(

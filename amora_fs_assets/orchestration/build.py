@@ -14,8 +14,9 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.time import Period
 from amora_fs_assets.operations.checkout import commit_of
 from amora_fs_assets.operations.definitions import collect
-from amora_fs_assets.orchestration.assets import feature_view_asset, online_asset, source_asset, training_set_asset
+from amora_fs_assets.orchestration.assets import feature_view_asset, source_asset, training_set_asset
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
+from amora_fs_assets.orchestration.online import online_asset
 from amora_fs_assets.orchestration.parity import parity_check
 from amora_fs_assets.orchestration.parts import PARTS, google_resources, parts_resource
 from amora_fs_assets.settings import Settings

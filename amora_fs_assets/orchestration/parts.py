@@ -43,25 +43,36 @@ class Parts:
         return self.registry.catalogue()
 
 
+def parts_of(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Parts:
+    """What the step works with."""
+    parts = getattr(context.resources, PARTS)
+    assert isinstance(parts, Parts), "the resource gives the parts"
+    return parts
+
+
 def needs_gcs(settings: Settings) -> bool:
     """Whether the registry is on Cloud Storage."""
     return settings.registry.startswith("gs://")
 
 
 def google_resources(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`bigquery` and `gcs`, as far as the settings need them; importing dagster-gcp takes more than a second.
+    """`bigquery`, `gcs` and, where one load has many steps, `io_manager`, as far as the settings need them.
+
+    Importing dagster-gcp takes more than a second.
 
     A team's own, in `overrides`, take their place.
     """
     if settings.offline_store != "bigquery" and not needs_gcs(settings):
         return {}
-    from amora_fs_assets.orchestration.google import bigquery_resource, gcs_resource
+    from amora_fs_assets.orchestration.google import bigquery_resource, gcs_resource, step_outputs
 
     resources: dict[str, Any] = {}
     if settings.offline_store == "bigquery":
         resources["bigquery"] = overrides.get("bigquery") or bigquery_resource(settings)
     if needs_gcs(settings):
         resources["gcs"] = overrides.get("gcs") or gcs_resource(settings)
+        if settings.online_shards > 1:
+            resources["io_manager"] = overrides.get("io_manager") or step_outputs(settings, resources["gcs"])
     return resources
 
 
@@ -77,7 +88,10 @@ def parts_resource(
     `commit` is asked for that of the code.
     """
 
-    @dg.resource(required_resource_keys=set(google), description="Offline store, online store, registry.")
+    @dg.resource(
+        required_resource_keys={"bigquery", "gcs"}.intersection(google),
+        description="Offline store, online store, registry.",
+    )
     @contextmanager
     def feature_store(context: dg.InitResourceContext) -> Iterator[Parts]:
         with ExitStack() as stack:

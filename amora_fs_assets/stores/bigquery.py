@@ -92,7 +92,7 @@ class BigQueryOfflineStore:
             for table in loaded.values():
                 self.discard(table)
 
-    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
         """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
         staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
         self._make_dataset(self.dataset)
@@ -102,11 +102,12 @@ class BigQueryOfflineStore:
         sql = data if isinstance(data, str) else self.sql(data)
         query = None if isinstance(data, str) else data
         with self._explained(query):
-            mark = _hashed(sql, *self._states(query)) if query is not None else uuid.uuid4().hex[:32]
+            clustered = f"CLUSTER BY {quoted(clustered_by)} " if clustered_by else ""
+            mark = _hashed(sql, clustered, *self._states(query)) if query is not None else uuid.uuid4().hex[:32]
             expires = (datetime.now(UTC) + _STAGED_FOR).isoformat()
             options = f"expiration_timestamp = TIMESTAMP '{expires}', labels = [('{_MARK}', '{mark}')]"
             self._jobs.query(
-                f"CREATE OR REPLACE TABLE {quoted(staged)} OPTIONS ({options}) AS {sql}",
+                f"CREATE OR REPLACE TABLE {quoted(staged)} {clustered}OPTIONS ({options}) AS {sql}",
                 step="stage",
                 identity=f"{staged} {mark}",
                 remains=lambda: self._holds(staged, mark),

@@ -28,9 +28,9 @@ class SharedConnection:
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, url: str, *, connect_timeout: float) -> SharedConnection:
+    async def open(cls, url: str, *, connect_timeout: float, **options: Any) -> SharedConnection:
         """Connect. Raises what redis-py raises."""
-        pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=connect_timeout, socket_timeout=None)
+        pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=connect_timeout, socket_timeout=None, **options)
         connection = pool.make_connection()
         async with asyncio.timeout(connect_timeout):
             await connection.connect()
@@ -43,6 +43,10 @@ class SharedConnection:
 
     async def mget(self, keys: Sequence[bytes | str]) -> list[bytes | None]:
         """The values of the keys. Raises redis.RedisError."""
+        return await self.asked(keys)
+
+    def asked(self, keys: Sequence[bytes | str]) -> asyncio.Future[list[bytes | None]]:
+        """The values of the keys, once they are there. Raises redis.ConnectionError where nothing was asked."""
         if not self.alive:
             raise redis.ConnectionError("the connection was lost")
         answer: asyncio.Future[list[bytes | None]] = asyncio.get_running_loop().create_future()
@@ -50,7 +54,7 @@ class SharedConnection:
         if not self._outgoing:  # what others ask for in this turn of the loop goes out with it
             asyncio.get_running_loop().call_soon(self._send)
         self._outgoing.extend(self._connection.pack_command("MGET", *keys))
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Disconnect; who still waits gets a ConnectionError."""

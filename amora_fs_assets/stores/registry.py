@@ -38,10 +38,20 @@ _Read = TypeVar("_Read")
 class ObjectRegistry:
     """The `Registry` over any `ObjectStore`: its guarantees are those of create-once and compare-and-swap."""
 
-    def __init__(self, objects: ObjectStore, commit: Callable[[], str] = str) -> None:
-        """Keep everything in `objects`. `commit` says which one the feature code is at, for the records."""
+    def __init__(
+        self,
+        objects: ObjectStore,
+        commit: Callable[[], str] = str,
+        listener: Callable[[RunRecord, str], None] | None = None,
+    ) -> None:
+        """Keep everything in `objects`.
+
+        `commit` says which one the feature code is at, for the records. `listener` hears of every record that was
+        kept, with its object's name.
+        """
         self._objects = objects
         self._commit = commit
+        self._listener = listener
         self._newest: tuple[Snapshot, Catalogue] | None = None  # immutable, so never stale
 
     @property
@@ -104,11 +114,14 @@ class ObjectRegistry:
     def record(self, run: RunRecord) -> str:
         """Keep a run's record, for good; the name of its object. Recording the same again changes nothing."""
         folder = _folder("runs", run.name)
-        data = form.write_record(run if run.commit or run.completed else replace(run, commit=self._commit()))
+        if not (run.commit or run.completed):
+            run = replace(run, commit=self._commit())
+        data = form.write_record(run)
         started = run.started_at.astimezone(UTC)
         words = (_time(started), run.kind, run.status, _short(run.run_id), form.sha256(data)[:12])
         name = f"{folder}{started:%Y-%m-%d}/{'-'.join(words)}.json"
-        self._objects.create(name, data)
+        if self._objects.create(name, data) and self._listener is not None:
+            self._listener(run, name)
         return name
 
     def records(
@@ -233,14 +246,18 @@ class ObjectRegistry:
 
 
 def open_registry(
-    settings: Settings, storage_client: Client | None = None, *, commit: Callable[[], str] = str
+    settings: Settings,
+    storage_client: Client | None = None,
+    *,
+    commit: Callable[[], str] = str,
+    listener: Callable[[RunRecord, str], None] | None = None,
 ) -> ObjectRegistry:
     """The registry that `settings.registry` names. Raises SettingsError for neither a folder nor `gs://`.
 
     `storage_client` serves a `gs://` registry; without it one is made from the settings. `commit` is asked for that of
-    the feature code where the settings do not say it.
+    the feature code where the settings do not say it; `listener` hears of every record that is kept.
     """
-    return ObjectRegistry(open_objects(settings, storage_client), lambda: settings.commit or commit())
+    return ObjectRegistry(open_objects(settings, storage_client), lambda: settings.commit or commit(), listener)
 
 
 def open_objects(settings: Settings, storage_client: Client | None = None) -> ObjectStore:

@@ -49,7 +49,9 @@ def store(bigquery_emulator: BigQueryEmulator, sent: Sent) -> Iterator[BigQueryO
 
     def note(response: requests.Response, *_: Any, **__: Any) -> None:
         if response.request.method == "POST" and response.request.body:
-            body = json.loads(response.request.body)
+            posted = response.request.body
+            assert isinstance(posted, str | bytes)
+            body = json.loads(posted)
             if "configuration" in body or "query" in body:
                 sent.append(body.get("configuration", {"query": body}))
 

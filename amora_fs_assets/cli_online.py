@@ -28,7 +28,7 @@ def rollback(store: FeatureStore, view: str, to: int | None, unpin: bool, dry_ru
         target = before.after_unpin(view) if unpin else before.after_rollback(view, to)
         click.echo(f"{view}: readers would go from generation {before.live} to {target.number}, {_of(target)}.")
         return
-    now = store.online.unpin(view) if unpin else store.online.rollback(view, to)
+    now = store.unpin(view) if unpin else store.rollback(view, to)
     pinned = "not pinned any more" if unpin else "pinned there until `amora-fs rollback --unpin`"
     click.echo(f"{view}: readers go from generation {before.live} to {now.number}, {_of(now)}; {pinned}.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -12,13 +13,13 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from amora_fs_assets.domain.catalogue import Catalogue, Features, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
-from amora_fs_assets.domain.records import Publication, Snapshot
+from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
+from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
 from amora_fs_assets.domain.time import Instant, Interval, utc
 from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
 from amora_fs_assets.operations.served import ServedCatalogue
@@ -76,14 +77,29 @@ class FeatureStore:
     @cached_property
     def registry(self) -> Registry:
         """Definitions as applied, and what runs did. Raises InvalidRequest for an `as_of` that is not in it."""
+        from amora_fs_assets.operations.checkout import commit_of
         from amora_fs_assets.stores.registry import open_registry
 
-        registry = open_registry(self.settings)
+        registry = open_registry(
+            self.settings,
+            commit=lambda: commit_of(self._definitions),
+            listener=self._tell_dagster if os.environ.get("DAGSTER_HOME") else None,
+        )
         if self.as_of is None:
             return registry
         from amora_fs_assets.operations.history import PastRegistry
 
         return PastRegistry(registry, self.as_of)
+
+    def _tell_dagster(self, run: RunRecord, name: str) -> None:
+        """What runs here is seen in Dagster's UI. Dagster out of reach stops no run: that is logged."""
+        from amora_fs_assets.orchestration.outside import report
+
+        settings = self.settings
+        try:
+            report(run, f"{self.registry.url}/{name}", self.registry.catalogue(), settings.now, settings.clock())
+        except Exception as error:  # noqa: BLE001  (whatever its storage raises)
+            _log.warning("DAGSTER_HOME=%s does not know of run %s: %s", os.environ["DAGSTER_HOME"], run.run_id, error)
 
     @cached_property
     def online(self) -> OnlineStore:
@@ -285,25 +301,46 @@ class FeatureStore:
         Returns how many were newer than what is served. Raises InvalidRequest and ChecksFailed, with nothing written,
         and OnlineStoreError where the view was never loaded.
         """
-        from amora_fs_assets.operations.push import push
+        from amora_fs_assets.operations.online_runs import push
 
         self._refuse_the_past("push")
-        view = self._served.view(feature_view)
         return push(
-            view,
+            self._served.view(feature_view),
             rows,
             online=self.online,
             offline=self.offline if to_offline else None,
+            registry=self.registry,
             run_id=f"push-{uuid.uuid4()}",
-            definition_hash=definition_hash(view),
             expire=self.settings.now is None,
         )
 
+    def rollback(self, feature_view: str, to: int | None = None) -> Generation:
+        """Let readers see generation `to` of a view, the one before theirs by default, until unpinned.
+
+        Raises OnlineStoreError where it is not there any more.
+        """
+        from amora_fs_assets.operations.online_runs import rollback
+
+        self._refuse_the_past("rollback")
+        run_id = f"rollback-{uuid.uuid4()}"
+        return rollback(feature_view, to, online=self.online, registry=self.registry, run_id=run_id)
+
+    def unpin(self, feature_view: str) -> Generation:
+        """Let readers see a view's newest generation again. Raises OnlineStoreError where it was never loaded."""
+        from amora_fs_assets.operations.online_runs import unpin
+
+        self._refuse_the_past("unpin")
+        return unpin(feature_view, online=self.online, registry=self.registry, run_id=f"unpin-{uuid.uuid4()}")
+
     def parity(self, feature_view: str, *, sample: int = 1_000) -> Parity:
         """What is served of a sample of keys, against the newest rows of the offline store."""
-        from amora_fs_assets.operations.parity import parity
+        from amora_fs_assets.operations.runs import parity
 
-        return parity(self.registry.catalogue().feature_view(feature_view), self.offline, self.online, sample=sample)
+        self._refuse_the_past("parity")
+        view, run_id = self.registry.catalogue().feature_view(feature_view), f"parity-{uuid.uuid4()}"
+        return parity(
+            view, store=self.offline, online=self.online, registry=self.registry, run_id=run_id, sample=sample
+        )
 
     @property
     def served(self) -> Catalogue:

@@ -23,7 +23,11 @@ class Settings:
     offline_store: OfflineEngine = "duckdb"
     """Where feature values are kept: `duckdb` (embedded) or `bigquery`."""
     online_store_url: str = field(default="", repr=False)  # it may hold a password
-    """`redis://`, `rediss://` or `unix://`; empty: the embedded server in `home`."""
+    """`redis://`, `rediss://`, `unix://`, `redis+cluster://` or `rediss+cluster://`; empty: the embedded server."""
+    online_store_ca: str = ""
+    """File of the certificates that signed the server's, for `rediss://`; empty: the system's."""
+    online_shards: int = 1
+    """Into how many steps Dagster divides the online load of a view, for executors that run them side by side."""
     registry: str = ""
     """A folder, or `gs://bucket/prefix`; empty: `<home>/registry`."""
     home: Path = Path(".amora_fs")
@@ -40,6 +44,8 @@ class Settings:
     """Location of the datasets; empty: BigQuery's default."""
     bigquery_maximum_bytes_billed: int | None = None
     """No query may cost more [bytes]."""
+    commit: str = ""
+    """Commit of the feature code, kept in records; empty: that of the git checkout it is in, if it is in one."""
     now: datetime | None = None
     """A fixed clock, for replaying old data."""
     http_host: str = "127.0.0.1"
@@ -53,6 +59,8 @@ class Settings:
         """Check and normalize. Raises SettingsError, which names the setting and what it takes."""
         if self.offline_store not in get_args(OfflineEngine):
             raise SettingsError(f"{PREFIX}OFFLINE_STORE is {self.offline_store!r}; it takes duckdb or bigquery.")
+        if self.online_shards < 1:
+            raise SettingsError(f"{PREFIX}ONLINE_SHARDS is {self.online_shards}; it takes a number from 1 on.")
         if not self.bigquery_dataset.isidentifier():
             raise SettingsError(f"{PREFIX}BIGQUERY_DATASET is {self.bigquery_dataset!r}; letters, digits, underscores.")
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
@@ -80,7 +88,7 @@ def _parse(variable: str, name: str, text: str) -> Any:
         match name:
             case "lock_timeout":
                 return float(text)
-            case "bigquery_maximum_bytes_billed" | "http_port":
+            case "bigquery_maximum_bytes_billed" | "http_port" | "online_shards":
                 return int(text)
             case "now":
                 return utc(text)
@@ -98,5 +106,6 @@ _WORDS = {
     "lock_timeout": "number of seconds",
     "bigquery_maximum_bytes_billed": "whole number of bytes",
     "http_port": "port number",
+    "online_shards": "whole number of shards",
     "now": "time in ISO 8601, such as 2014-01-01T05:00Z",
 }

@@ -10,15 +10,26 @@ from click.testing import CliRunner, Result
 
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.cli import main
+from amora_fs_assets_tests.servers import bundled_valkey, redis_cluster
 from amora_fs_assets_tests.small import CLOCK, at, catalogue
 from amora_fs_assets_tests.stores.online_rows import batch
 
 
+@pytest.fixture(scope="module", params=["embedded", "cluster"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the online store is."""
+    if request.param == "embedded":
+        yield ""
+        return
+    with redis_cluster(bundled_valkey(), tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster.url
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Path]:
     """A view in its second generation."""
     folder = tmp_path_factory.mktemp("home")
-    with FeatureStore(Settings(home=folder, now=at(1, month=3))) as store:
+    with FeatureStore(Settings(home=folder, online_store_url=url, now=at(1, month=3))) as store:
         vars(store)["code"] = catalogue()
         store.apply()
         store.compute("2020-01-01", CLOCK)
@@ -28,8 +39,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(home: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMORA_FS_HOME", str(home))
+    monkeypatch.setenv("AMORA_FS_ONLINE_STORE_URL", url)
     monkeypatch.setenv("AMORA_FS_NOW", CLOCK)
 
 
@@ -80,10 +92,10 @@ def test_what_cannot_be_done_is_explained(arguments: tuple[str, ...], words: str
     assert (result.exit_code, words in result.output) == (1, True), result.output
 
 
-def test_parity_counts_and_fails_where_something_is_wrong(home: Path) -> None:
+def test_parity_counts_and_fails_where_something_is_wrong(home: Path, url: str) -> None:
     result = amora_fs("parity", "spending")
     assert (result.exit_code, "3 keys compared as of publication 2: 3 equal" in result.output) == (0, True)
-    with FeatureStore(Settings(home=home, now=at(1, month=3))) as store:
+    with FeatureStore(Settings(home=home, online_store_url=url, now=at(1, month=3))) as store:
         view = store.get_feature_view("spending")
         damaged = [batch(view, (1, at(2, month=2), -1.0))]
         store.online.load(view, damaged, cursor=2, clock=at(1, month=3), new_generation=True, expire=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,23 @@ def test_a_view_goes_from_its_source_to_model_and_training_set(
     assert second["sequence"] == first["sequence"] + 1
     (training_set,) = records(gcs_emulator.client(), gcs_bucket, "bought")
     assert {each["name"] for each in training_set["inputs"]} == {"orders", "spending"}
+
+
+def test_a_load_in_shards_goes_through_clustered_tables_and_the_bucket(
+    settings: Settings, gcs_emulator: GcsEmulator, gcs_bucket: str
+) -> None:
+    definitions = applied(replace(settings, online_shards=2), small.catalogue())
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert run(definitions, instance, "raw/orders").success
+        for month in ("2020-01-01", "2020-02-01"):
+            assert run(definitions, instance, "feature_view/spending", partition=month).success
+        result = run(definitions, instance, "online/spending")
+    assert result.success
+    assert len([each for each in result.all_events if each.is_step_success and "shard" in str(each.step_key)]) == 2
+    served = FeatureStore(settings).get_online_features("shopping", {"customer": [1, 3, 4]})
+    assert served.to_dict()["amount"] == [40.0, 50.0, None]
+    blobs = gcs_emulator.client().list_blobs(gcs_bucket, prefix="registry/dagster/", timeout=DEADLINE)
+    assert len(list(blobs)) == 5  # the load, two numbers of shards, and what each wrote
 
 
 def test_the_gate_holds_bad_rows_back_and_lets_them_pass_once_mended(

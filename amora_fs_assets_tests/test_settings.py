@@ -54,6 +54,8 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("AMORA_FS_LOCK_TIMEOUT", "soon", "number of seconds"),
         ("AMORA_FS_NOW", "yesterday", "ISO 8601"),
         ("AMORA_FS_HTTP_PORT", "http", "port number"),
+        ("AMORA_FS_ONLINE_SHARDS", "some", "whole number of shards"),
+        ("AMORA_FS_ONLINE_SHARDS", "0", "a number from 1 on"),
         ("AMORA_FS_BIGQUERY_DATASET", "a; drop", "letters, digits, underscores"),
         ("AMORA_FS_OFLINE_STORE", "duckdb", "is no setting. Known: .*AMORA_FS_OFFLINE_STORE"),
     ],

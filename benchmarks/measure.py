@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -49,6 +50,17 @@ def _memory(process: psutil.Process) -> int:
     with suppress(psutil.NoSuchProcess):
         return int(process.memory_info().rss)
     return 0
+
+
+def peak_memory() -> float:
+    """The most resident memory that this process had so far [MiB].
+
+    Not `ru_maxrss` where Linux says better: a process inherits that from whoever started it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEBIBYTE  # macOS says bytes
 
 
 def median(values: Sequence[float]) -> float:

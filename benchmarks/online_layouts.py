@@ -56,6 +56,12 @@ def hash_of_views(client: redis.Redis) -> Read:
     return lambda entities: hashes(client, entities, list(map(str, range(VIEWS))))
 
 
+def small_hash_of_views(client: redis.Redis) -> Read:
+    """The same on a server that keeps hashes of larger values compact than it does by default (64 bytes)."""
+    client.config_set("hash-max-listpack-value", 512)
+    return hash_of_views(client)
+
+
 def hash_of_features(client: redis.Redis) -> Read:
     """One hash per entity, a field per feature, as Feast has it; one HMGET per entity."""
     columns = [batch(view, 0, ENTITIES).to_pydict() for view in range(VIEWS)]
@@ -82,6 +88,7 @@ LAYOUTS: dict[str, Callable[[redis.Redis], Read]] = {
     "the same with an expiry: ours": lambda client: strings(client, "f1", expire=True),
     "the same, keys that say project and view": lambda client: strings(client, "amora_fs:view_name:1:", expire=True),
     "a hash per entity, a field per view": hash_of_views,
+    "the same, `hash-max-listpack-value 512`": small_hash_of_views,
     "a hash per entity, a field per feature: Feast's": hash_of_features,
 }
 

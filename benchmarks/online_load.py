@@ -9,7 +9,6 @@ A million entities are loaded in a process of its own, for its peak memory.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -31,7 +30,7 @@ from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.materialize import materialize
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
 from amora_fs_assets.stores.redis import RedisOnlineStore
-from benchmarks.measure import median, report, table
+from benchmarks.measure import median, peak_memory, report, table
 from benchmarks.online import feast
 from benchmarks.online_data import NOW, server, used_memory
 
@@ -107,7 +106,7 @@ def lower_bound(home: Path, url: str) -> float:
 def alone(home: Path, url: str) -> None:
     """A load in this process, whose seconds and peak memory [MiB] are printed."""
     seconds = ours(home, url)
-    sys.stdout.write("\n" + json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+    sys.stdout.write("\n" + json.dumps([seconds, peak_memory()]))
 
 
 def measured_alone(home: Path, url: str) -> tuple[float, float]:

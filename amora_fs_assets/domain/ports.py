@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from amora_fs_assets.domain.catalogue import Catalogue
@@ -74,10 +74,11 @@ class OfflineStore(Protocol):
         `frames` are local tables that the query refers to by name (no dataset), gone afterwards.
         """
 
-    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
         """Write the rows of a query, a SELECT of the engine or an Arrow table to a new table; its `dataset.table`.
 
-        Staging again for the same name and run replaces what was staged.
+        Staging again for the same name and run replaces what was staged. Reading the rows of one value of the
+        column `clustered_by` reads little else.
         """
 
     def publish(self, staged: str, draft: Draft) -> Publication:
@@ -118,6 +119,27 @@ class Filling:
 
     number: int
     prefix: str
+    until: datetime | None = None  # so long it counts as alive, although no process may be at work on it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """A load under way: what its parts, in whatever processes, have to know of each other."""
+
+    number: int  # of the generation
+    prefix: str
+    cursor: int
+    clock: datetime
+    new_generation: bool
+    before: Generation | None  # the newest when it began
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a part of a load wrote."""
+
+    rows: int
+    newest_event: datetime | None = None  # the greatest event_timestamp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +248,29 @@ class OnlineStore(Protocol):
         knows less than the generation. `expire` lets the server collect rows a day after event_timestamp + ttl; not
         under a fixed clock.
         """
+
+    def begin(
+        self, view: FeatureView, *, cursor: int, clock: datetime, new_generation: bool, lasting: timedelta
+    ) -> Load | None:
+        """Begin a load whose parts are written by other processes; None where the store knows more already.
+
+        A new generation is taken for dead once nobody has written to it for `lasting`.
+        """
+
+    def write(
+        self, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch], *, lasting: timedelta, expire: bool
+    ) -> Written:
+        """Write a part of a load's rows. Writing it again, or in parts of other rows, comes to the same."""
+
+    def finish(
+        self,
+        view: FeatureView,
+        load: Load,
+        written: Sequence[Written],
+        *,
+        check: Callable[[Callable[[Sequence[Key]], OnlineRows]], None] | None = None,
+    ) -> int:
+        """End a load whose parts were all written, as `load` does, and return how many rows were sent."""
 
     def push(self, view: FeatureView, batch: pa.RecordBatch, *, sequence: int | None, expire: bool = True) -> int:
         """Write rows that are newer than what is there, in every generation; how many were in the one readers see.

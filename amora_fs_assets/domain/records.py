@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from amora_fs_assets.domain.time import Interval
 
-RunKind = Literal["apply", "load_source", "compute", "materialize", "training_set"]
+RunKind = Literal[
+    "load_source",
+    "compute",
+    "check",  # of a table that somebody else fills
+    "materialize",
+    "push",
+    "rollback",
+    "unpin",
+    "parity",
+    "training_set",
+]
 RunStatus = Literal["succeeded", "failed"]
 
 
@@ -42,6 +52,16 @@ class Input:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Output:
+    """What a run wrote, or what it let readers see: a publication of a table, a generation online."""
+
+    name: str
+    table: str = ""
+    sequence: int | None = None
+    generation: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuleResult:
     """One rule of one check: how many rows broke it."""
 
@@ -51,7 +71,7 @@ class RuleResult:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """A check of a computed interval: one per column, and one for the key's uniqueness."""
+    """A check: of a computed interval one per column and one for the key's uniqueness; of what is served, parity."""
 
     name: str
     rules: tuple[RuleResult, ...]
@@ -94,16 +114,25 @@ class RunRecord:
     interval_end: datetime | None = None
     rows: int = 0
     clipped_rows: int = 0
+    bytes: int | None = None  # scanned, by the engine's own word; None where it gives none, as DuckDB
     sequence: int | None = None
-    code_version: str = ""
+    commit: str = ""  # of the checkout that the feature code is in, "-dirty" where it differs; empty: none is known
+    code_version: str = ""  # of the view's code, columns and sources, by content
     definition_hash: str = ""
     schema_hash: str = ""
     sql_hash: str = ""
     inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     column_lineage: ColumnLineage = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    completed: bool = False  # taken from `_publications` by a later run: its own process was killed before it recorded
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it took."""
+        return self.finished_at - self.started_at
 
     @property
     def interval(self) -> Interval | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ibis.common.exceptions import IbisError
@@ -15,9 +15,10 @@ from ibis.expr.types import Table
 from amora_fs_assets.domain.catalogue import code_version
 from amora_fs_assets.domain.errors import ChecksFailed, DefinitionError, InvalidRequest, TransformError, message_of
 from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
+from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore
-from amora_fs_assets.domain.records import ColumnLineage, Input, Publication, RunRecord
+from amora_fs_assets.domain.records import ColumnLineage, Input, Output, Publication, RunRecord
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval
@@ -39,6 +40,7 @@ class Computed:
     sql_hash: str = ""
     inputs: tuple[Input, ...] = ()
     lineage: ColumnLineage
+    meter: Meter = field(default_factory=Meter, compare=False)  # of what it scans, publishing included
 
     @property
     def draft_interval(self) -> Interval | None:
@@ -129,11 +131,18 @@ def stage(
 
     Raises TableNotFound, SourceMismatch, TransformError, OfflineStoreError.
     """
+    with Meter() as meter:
+        return _stage(view, interval, store, run_id, definition_hash, meter)
+
+
+def _stage(
+    view: FeatureView, interval: Interval | None, store: OfflineStore, run_id: str, definition_hash: str, meter: Meter
+) -> Computed:
     if view.table is not None:
         check_tables([view], store)
         checked = check(rows_of(view, store.dataset), view, None, store)
         return Computed(view=view, interval=None, run_id=run_id, definition_hash=definition_hash, staged="",
-                        checked=checked, lineage={})  # fmt: skip
+                        checked=checked, inputs=inputs_of([view], store), lineage={}, meter=meter)  # fmt: skip
     assert interval is not None, "a computed view has an interval"
     check_tables(view.sources, store)
     inputs = inputs_of(view.sources, store)
@@ -159,6 +168,7 @@ def stage(
         sql_hash=hashlib.sha256(sql.encode()).hexdigest(),
         inputs=inputs,
         lineage=lineage,
+        meter=meter,
     )
 
 
@@ -188,7 +198,8 @@ def publish(computed: Computed, *, store: OfflineStore, now: datetime) -> Public
         sql_hash=computed.sql_hash,
         published_at=now,
     )
-    return store.publish(computed.staged, draft)
+    with computed.meter:
+        return store.publish(computed.staged, draft)
 
 
 def refusal(computed: Computed) -> ChecksFailed:
@@ -222,7 +233,7 @@ def record_of(
     """What the registry keeps of a computation, successful or not."""
     checked = computed.checked if computed else None
     return RunRecord(
-        kind="compute",
+        kind="compute" if view.table is None else "check",
         name=view.name,
         run_id=run_id,
         status="failed" if error else "succeeded",
@@ -232,13 +243,21 @@ def record_of(
         interval_end=interval.end if interval else None,
         rows=publication.rows if publication else (checked.rows if checked else 0),
         clipped_rows=checked.clipped_rows if checked else 0,
+        bytes=computed.meter.bytes if computed else None,
         sequence=publication.sequence if publication else None,
         code_version=code_version(view),
         definition_hash=computed.definition_hash if computed else "",
         schema_hash=view.schema_hash,
         sql_hash=computed.sql_hash if computed else "",
         inputs=computed.inputs if computed else (),
+        outputs=_outputs(publication),
         checks=checked.results if checked else (),
         column_lineage=computed.lineage if computed else {},
         error=message_of(error) if error else "",
     )
+
+
+def _outputs(publication: Publication | None) -> tuple[Output, ...]:
+    if publication is None:
+        return ()
+    return (Output(name=publication.name, table=publication.table, sequence=publication.sequence),)

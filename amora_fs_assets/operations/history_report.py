@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from amora_fs_assets.domain.records import RunRecord
+from amora_fs_assets.domain.records import Output, RunRecord
 from amora_fs_assets.operations.history import Version
 from amora_fs_assets.operations.plan_report import plain_change
 
@@ -25,13 +26,19 @@ def versions_table(versions: Sequence[Version]) -> Table:
 
 def runs_table(runs: Sequence[RunRecord]) -> Table:
     """A row per run: when, what, how it went."""
-    table = Table("started", "kind", "status", "interval", "rows", title="Runs", title_justify="left")
+    table = Table("started", "kind", "status", "interval", "rows", "took", title="Runs", title_justify="left")
+    table.add_column("wrote", no_wrap=True)
+    table.add_column("commit")
     table.add_column("run", overflow="fold")  # whole, since one asks for it: --as-of RUN
     for run in runs:
         interval = f"{run.interval.start:%Y-%m-%d} - {run.interval.end:%Y-%m-%d}" if run.interval else ""
         colour = "green" if run.status == "succeeded" else "red"
         said = f"[{colour}]{run.status}[/{colour}]"
-        table.add_row(_time(run.started_at), run.kind, said, interval, f"{run.rows:,}", escape(run.run_id))
+        took = f"{run.duration.total_seconds():.1f} s"
+        wrote = "\n".join(map(_output, run.outputs))
+        commit = run.commit[:7] + ("*" if run.commit.endswith("-dirty") else "")
+        table.add_row(_time(run.started_at), run.kind, said, interval, f"{run.rows:,}", took, wrote, commit,
+                      escape(run.run_id))  # fmt: skip
     return table
 
 
@@ -62,9 +69,18 @@ def plain_history(versions: Sequence[Version], runs: Sequence[RunRecord]) -> dic
                 "status": run.status,
                 "start": run.interval.start.isoformat() if run.interval else None,
                 "end": run.interval.end.isoformat() if run.interval else None,
+                "duration": run.duration.total_seconds(),
                 "rows": run.rows,
+                "bytes": run.bytes,
                 "run_id": run.run_id,
                 "sequence": run.sequence,
+                "commit": run.commit,
+                "code_version": run.code_version,
+                "schema_hash": run.schema_hash,
+                "sql_hash": run.sql_hash,
+                "inputs": [asdict(each) for each in run.inputs],
+                "outputs": [asdict(each) for each in run.outputs],
+                "checks": {check.name: {rule.rule: rule.failed_rows for rule in check.rules} for check in run.checks},
                 "error": run.error,
             }
             for run in runs
@@ -75,6 +91,11 @@ def plain_history(versions: Sequence[Version], runs: Sequence[RunRecord]) -> dic
 def _change(change: dict[str, Any]) -> str:
     said = "; ".join(each["what"] for each in change["differences"])
     return escape(f"{change['action']} {change['kind']} '{change['name']}'" + (f": {said}" if said else ""))
+
+
+def _output(output: Output) -> str:
+    published = "" if output.sequence is None else f"publication {output.sequence}"
+    return published if output.generation is None else f"generation {output.generation}"
 
 
 def _time(instant: datetime) -> str:

@@ -32,6 +32,16 @@ class Materialized:
     cursor: int  # the newest publication that is online now
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a load is to bring."""
+
+    query: Table | None  # the view's `row_columns`, a row for each key; None where nothing is new
+    rows: Table  # of the view, as far as their time has come
+    new_generation: bool
+    cursor: int
+
+
 def materialize(
     view: FeatureView,
     *,
@@ -42,11 +52,35 @@ def materialize(
     full: bool = False,
     expire: bool = True,
 ) -> Materialized:
-    """Bring the online store up to the newest rows with event_timestamp up to `clock`.
+    """Bring the online store up to the newest rows with event_timestamp up to `clock`."""
+    asked = wanted(view, store=store, online=online, clock=clock, since=since, full=full)
+    sent = 0
+    if asked.query is not None:
+        sent = online.load(
+            view,
+            streamed(asked.query, store),
+            cursor=asked.cursor,
+            clock=clock,
+            new_generation=asked.new_generation,
+            expire=expire,
+            check=partial(check_sample, view, asked.rows, store=store, cursor=asked.cursor),
+        )
+    return Materialized(rows=sent, new_generation=asked.new_generation, cursor=asked.cursor)
 
-    Sends the keys that were published since the last load and the rows whose time has come. Everything is sent, as a
-    new generation that goes live at once, the first time, when the columns changed, where the whole table was
-    replaced, for somebody else's table, and when asked to: `full`, or only rows from `since` on.
+
+def wanted(
+    view: FeatureView,
+    *,
+    store: OfflineStore,
+    online: OnlineStore,
+    clock: datetime,
+    since: datetime | None = None,
+    full: bool = False,
+) -> Wanted:
+    """What a load has to send: the keys published since the last load and the rows whose time has come.
+
+    Everything is sent, as a new generation that goes live at once, the first time, when the columns changed, where
+    the whole table was replaced, for somebody else's table, and when asked to: `full`, or only rows from `since` on.
     """
     check_tables([view], store)
     live = online.generation(view)
@@ -54,7 +88,7 @@ def materialize(
     cursor = max((each.sequence for each in published), default=0)
     new = [each for each in published if live is None or each.sequence > live.cursor]
     all_rows = rows_of(view, store.dataset)
-    rows = all_rows.filter(all_rows[EVENT_TIMESTAMP] <= ibis.literal(clock))
+    rows = rows_until(view, clock, store)
     everything = (
         full or since is not None or live is None or live.schema_hash != view.schema_hash or live.clock > clock
         or view.table is not None or not view.join_keys or any(each.start is None for each in new)
@@ -64,23 +98,22 @@ def materialize(
             rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(since))
         query = newest_by(rows, view, list(view.join_keys))
     elif not new and live.clock == clock:
-        return Materialized(rows=0, new_generation=False, cursor=live.cursor)
+        return Wanted(query=None, rows=rows, new_generation=False, cursor=live.cursor)
     else:
         query = _changed(view, all_rows, live, new, clock, store)
-    query = query.select([column.name for column in view.row_columns])
-    sent = online.load(
-        view,
-        _streamed(query, store),
+    return Wanted(
+        query=query.select([column.name for column in view.row_columns]), rows=rows, new_generation=everything,
         cursor=cursor,
-        clock=clock,
-        new_generation=everything,
-        expire=expire,
-        check=partial(check_sample, view, rows, store=store, cursor=cursor),
-    )
-    return Materialized(rows=sent, new_generation=everything, cursor=cursor)
+    )  # fmt: skip
 
 
-def _streamed(query: Table, store: OfflineStore) -> Iterator[pa.RecordBatch]:
+def rows_until(view: FeatureView, clock: datetime, store: OfflineStore) -> Table:
+    """The view's rows whose time has come."""
+    rows = rows_of(view, store.dataset)
+    return rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(clock))
+
+
+def streamed(query: Table, store: OfflineStore) -> Iterator[pa.RecordBatch]:
     """The query's rows; the store is given back once all were read."""
     with store.read(query) as batches:
         yield from batches

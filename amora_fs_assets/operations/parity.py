@@ -21,6 +21,8 @@ from amora_fs_assets.operations.newest import newest_by
 from amora_fs_assets.operations.tables import rows_of, unbound
 
 _EXAMPLES = 10
+FAULTS = ("missing", "extra", "stale", "different")
+"""What is wrong with what is served of a key, in the words of `Parity`."""
 SAMPLE = 200
 """Keys that are looked at before a generation goes live."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,7 +78,7 @@ def parity(view: FeatureView, store: OfflineStore, online: OnlineStore, *, sampl
         if verdict != "equal" and key in changed:
             verdict = "behind"
         counts[verdict] += 1
-        if verdict in {"missing", "extra", "stale", "different"} and len(examples) < _EXAMPLES:
+        if verdict in FAULTS and len(examples) < _EXAMPLES:
             examples.append(
                 {**dict(zip(names, key, strict=True)), "wrong": verdict, "offline": offline, "online": served}
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore, OnlineStore
+from amora_fs_assets.domain.records import Output
 from amora_fs_assets.domain.time import Interval, utc
 from amora_fs_assets.domain.types import DataType
 
@@ -36,19 +37,25 @@ def push(
     run_id: str,
     definition_hash: str = "",
     expire: bool = True,
+    run: MutableMapping[str, Any] | None = None,
 ) -> int:
     """Write the rows online where they are newer, and append them to the offline table; how many were newer.
 
     Raises InvalidRequest for rows that are not of the view's columns and types, ChecksFailed for values that break a
-    rule; nothing is written then. Offline comes first: what is served is then in the offline store too.
+    rule; nothing is written then. Offline comes first: what is served is then in the offline store too. `run` gets what
+    the registry keeps of it, as far as it came.
     """
     table = table_of(view, rows)
     _check(view, table)
+    run = {} if run is None else run
+    run["rows"] = table.num_rows
     sequence = None
     if offline is not None and table.num_rows:
         if view.table is not None:
             raise InvalidRequest(f"{view}: somebody else fills its table. Push with to_offline=False.")
         sequence = _append(view, table, offline, run_id, definition_hash)
+        output = Output(name=view.name, table=f"{offline.dataset}.{view.name}", sequence=sequence)
+        run.update(sequence=sequence, outputs=(output,))
     return sum(online.push(view, batch, sequence=sequence, expire=expire) for batch in table.to_batches())
 
 

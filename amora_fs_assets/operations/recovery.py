@@ -1,47 +1,39 @@
-"""Records of runs that did not get to their end: of those that failed, and of those whose process was killed."""
+"""Records of runs whose process was killed between what it published and its record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from itertools import islice
 
-from amora_fs_assets.domain.errors import message_of
 from amora_fs_assets.domain.ports import OfflineStore, Registry
-from amora_fs_assets.domain.records import Publication, RunKind, RunRecord
+from amora_fs_assets.domain.records import Output, Publication, RunKind, RunRecord
 from amora_fs_assets.operations.training_sets import table_of_version
 
-
-@contextmanager
-def failure_recorded(kind: RunKind, name: str, *, run_id: str, registry: Registry) -> Iterator[None]:
-    """Whatever is raised inside is kept as a failed run's record, and raised on."""
-    began = datetime.now(UTC)
-    try:
-        yield
-    except BaseException as error:  # an interrupted run failed too
-        registry.record(
-            RunRecord(
-                kind=kind,
-                name=name,
-                run_id=run_id,
-                status="failed",
-                started_at=began,
-                finished_at=datetime.now(UTC),
-                error=message_of(error),
-            )
-        )
-        raise
+PUSH = "push-"
+"""How the ids of pushes begin: what tells their publications from those of computations."""
+_LOOKED_BACK = 5  # records of each kind: runs that went on beside each other do not hide one that was killed
 
 
 def complete(kind: RunKind, name: str, *, store: OfflineStore, registry: Registry) -> None:
     """Record the publications that have no record: their process was killed in between.
 
-    To be called before publishing. A run that is about to record its publication at this very moment gets two
-    records of the same run and sequence, of which its own says more.
+    To be called before publishing. Where a run is about to record its publication at this very moment, its own record
+    is what readers of the registry get.
     """
-    recorded = next((r.sequence for r in registry.records(name) if r.kind == kind and r.sequence is not None), 0)
-    for publication in store.publications(name, after=recorded):
-        registry.record(_record(kind, publication, store, registry))
+    kinds: tuple[RunKind, ...] = (kind, "push") if kind == "compute" else (kind,)
+    recorded, since = set[int](), 0
+    for each in kinds:
+        newest = list(islice(_sequences(registry.records(name, kind=each)), _LOOKED_BACK))
+        recorded.update(newest)
+        since = max(since, min(newest)) if len(newest) == _LOOKED_BACK else since
+    for publication in store.publications(name, after=since):
+        if publication.sequence not in recorded:
+            pushed = kind == "compute" and publication.run_id.startswith(PUSH)
+            registry.record(_record("push" if pushed else kind, publication, store, registry))
+
+
+def _sequences(records: Iterable[RunRecord]) -> Iterable[int]:
+    return (record.sequence for record in records if record.sequence is not None)
 
 
 def _record(kind: RunKind, publication: Publication, store: OfflineStore, registry: Registry) -> RunRecord:
@@ -62,6 +54,8 @@ def _record(kind: RunKind, publication: Publication, store: OfflineStore, regist
         definition_hash=publication.definition_hash,
         schema_hash=publication.schema_hash,
         sql_hash=publication.sql_hash,
+        outputs=(Output(name=publication.name, table=publication.table, sequence=publication.sequence),),
+        completed=True,
         details={"completed": "The process ended before it recorded this; taken from _publications by the next run."},
         error=f"The process was killed before the manifest was written: {publication.table} is no version."
         if lost

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.errors import message_of
+from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
-from amora_fs_assets.domain.records import Publication, RunRecord
+from amora_fs_assets.domain.records import CheckResult, Input, Output, Publication, RuleResult
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute as verb
 from amora_fs_assets.operations import materialize as online_verb
+from amora_fs_assets.operations import parity as parity_verb
 from amora_fs_assets.operations import sources
 from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.operations.materialize import Materialized
+from amora_fs_assets.operations.parity import Parity
+from amora_fs_assets.operations.recording import recorded
 from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.operations.tables import table_name
 
@@ -97,29 +100,58 @@ def materialize(
     expire: bool = True,
 ) -> Materialized:
     """Bring a view online and record it."""
-    began = datetime.now(UTC)
-    loaded, failure = None, ""
-    try:
-        loaded = online_verb.materialize(
+    return recorded_load(
+        view,
+        lambda: online_verb.materialize(
             view, store=store, online=online, clock=clock, since=since, full=full, expire=expire
-        )
-    except BaseException as error:
-        failure = message_of(error)
-        raise
-    finally:
-        registry.record(
-            RunRecord(
-                kind="materialize",
-                name=view.name,
-                run_id=run_id,
-                status="failed" if loaded is None else "succeeded",
-                started_at=began,
-                finished_at=datetime.now(UTC),
-                rows=0 if loaded is None else loaded.rows,
-                sequence=None if loaded is None else loaded.cursor,
-                schema_hash=view.schema_hash,
-                details={"clock": clock.isoformat(), "new_generation": loaded is not None and loaded.new_generation},
-                error=failure,
-            )
+        ),
+        store=store, online=online, registry=registry, run_id=run_id, clock=clock, began=datetime.now(UTC),
+    )  # fmt: skip
+
+
+def recorded_load(
+    view: FeatureView,
+    load: Callable[[], Materialized],
+    *,
+    store: OfflineStore,
+    online: OnlineStore,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+    began: datetime,
+) -> Materialized:
+    """Do what ends a load, and record the load."""
+    details = {"clock": clock.isoformat(), "new_generation": False}
+    known: dict[str, Any] = {"code_version": code_version(view), "schema_hash": view.schema_hash, "details": details}
+    with recorded("materialize", view.name, run_id=run_id, registry=registry, began=began, **known) as run:
+        loaded = load()
+        table = table_name(view, store.dataset)
+        newest = online.generation(view)
+        run.update(
+            rows=loaded.rows,
+            sequence=loaded.cursor,
+            inputs=(Input(name=view.name, table=table, sequence=loaded.cursor or None),),
+            outputs=(Output(name=view.name, sequence=loaded.cursor, generation=newest.number if newest else None),),
+            details=details | {"new_generation": loaded.new_generation},
         )
     return loaded
+
+
+def parity(
+    view: FeatureView, *, store: OfflineStore, online: OnlineStore, registry: Registry, run_id: str, sample: int
+) -> Parity:
+    """Compare what is served with the offline store, and record what was found; faults make it a failed run."""
+    with recorded("parity", view.name, run_id=run_id, registry=registry, schema_hash=view.schema_hash) as run:
+        found = parity_verb.parity(view, store, online, sample=sample)
+        rules = [RuleResult(rule=rule, failed_rows=getattr(found, rule)) for rule in parity_verb.FAULTS]
+        faults = ", ".join(f"{rule.failed_rows} {rule.rule}" for rule in rules if rule.failed_rows)
+        run.update(
+            status="succeeded" if found.passed else "failed",
+            rows=found.sampled,
+            sequence=found.cursor,
+            inputs=(Input(name=view.name, table=table_name(view, store.dataset), sequence=found.cursor or None),),
+            checks=(CheckResult(name="parity", rules=tuple(rules), failing_rows=found.examples),),
+            details={"equal": found.equal, "ahead": found.ahead, "behind": found.behind},
+            error=f"Of {found.sampled} keys {faults}." if faults else "",
+        )
+    return found

@@ -8,10 +8,11 @@ import pyarrow as pa
 
 from amora_fs_assets.domain.errors import InvalidRequest, SourceMismatch
 from amora_fs_assets.domain.ports import Draft, OfflineStore, Registry
-from amora_fs_assets.domain.records import Publication, RunRecord
+from amora_fs_assets.domain.records import Output, Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.operations.recovery import complete, failure_recorded
+from amora_fs_assets.operations.recording import recorded
+from amora_fs_assets.operations.recovery import complete
 
 
 def load(source: Source, *, run_id: str, store: OfflineStore, registry: Registry) -> Publication:
@@ -20,21 +21,10 @@ def load(source: Source, *, run_id: str, store: OfflineStore, registry: Registry
     Raises SourceMismatch for other columns, and what the loader raises.
     """
     complete("load_source", source.name, store=store, registry=registry)
-    began = datetime.now(UTC)
-    with failure_recorded("load_source", source.name, run_id=run_id, registry=registry):
+    with recorded("load_source", source.name, run_id=run_id, registry=registry) as run:
         publication = _publish(source, run_id=run_id, store=store)
-    registry.record(
-        RunRecord(
-            kind="load_source",
-            name=source.name,
-            run_id=run_id,
-            status="succeeded",
-            started_at=began,
-            finished_at=datetime.now(UTC),
-            rows=publication.rows,
-            sequence=publication.sequence,
-        )
-    )
+        output = Output(name=source.name, table=source.table, sequence=publication.sequence)
+        run.update(rows=publication.rows, sequence=publication.sequence, outputs=(output,))
     return publication
 
 

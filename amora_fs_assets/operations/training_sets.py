@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +14,11 @@ from ibis.expr.types import Table
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError, TransformError
+from amora_fs_assets.domain.fingerprint import content_hash
+from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore, Registry
-from amora_fs_assets.domain.records import ColumnLineage, Input, RunRecord
+from amora_fs_assets.domain.records import ColumnLineage, Input, Output, RunRecord
 from amora_fs_assets.domain.time import Instant
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType
@@ -45,6 +47,7 @@ class Built:
     inputs: tuple[Input, ...]
     lineage: ColumnLineage
     bounds: Bounds | None  # the first and the last moment; None where there is no row
+    meter: Meter = field(default_factory=Meter, compare=False)  # of what it scans, publishing included
 
 
 def spine_of(training_set: TrainingSet, dataset: str) -> Table:
@@ -70,6 +73,13 @@ def stage(training_set: TrainingSet, *, store: OfflineStore, run_id: str, now: d
 
     Raises TableNotFound, SourceMismatch, what `spine_of` raises, InvalidRequest where the spine lacks keys.
     """
+    with Meter() as meter:
+        return _stage(training_set, store, run_id, now, definition_hash, meter)
+
+
+def _stage(
+    training_set: TrainingSet, store: OfflineStore, run_id: str, now: datetime, definition_hash: str, meter: Meter
+) -> Built:
     service = training_set.service
     read = {s.name: s for s in (*training_set.sources, *(p.view for p in service.projections))}
     check_tables(list(read.values()), store)
@@ -95,6 +105,7 @@ def stage(training_set: TrainingSet, *, store: OfflineStore, run_id: str, now: d
         inputs=inputs,
         lineage=lineage,
         bounds=bounds,
+        meter=meter,
     )
 
 
@@ -105,6 +116,11 @@ def table_of_version(name: str, version: str, store: OfflineStore) -> str:
 
 def publish(built: Built, *, store: OfflineStore, registry: Registry, now: datetime, started_at: datetime) -> RunRecord:
     """Make the version readable: its table first, then the manifest that points at it. Gives the record to be kept."""
+    with built.meter:
+        return _publish(built, store, registry, now, started_at)
+
+
+def _publish(built: Built, store: OfflineStore, registry: Registry, now: datetime, started_at: datetime) -> RunRecord:
     training_set = built.training_set
     table = table_of_version(training_set.name, built.version, store)
     publication = store.publish(
@@ -150,10 +166,14 @@ def publish(built: Built, *, store: OfflineStore, registry: Registry, now: datet
         started_at=started_at,
         finished_at=datetime.now(UTC),
         rows=publication.rows,
+        bytes=built.meter.bytes,
         sequence=publication.sequence,
+        code_version=training_set.code_hash[:12],
         definition_hash=built.definition_hash,
+        schema_hash=content_hash([[column.name, column.type, column.nullable] for column in built.columns]),
         sql_hash=hashlib.sha256(built.sql.encode()).hexdigest(),
         inputs=built.inputs,
+        outputs=(Output(name=training_set.name, table=table, sequence=publication.sequence),),
         column_lineage=built.lineage,
         details={
             "version": built.version,

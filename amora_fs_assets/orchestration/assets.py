@@ -4,7 +4,7 @@ Dagster reads the annotations of its contexts, so that they are no strings here.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -12,21 +12,18 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import entities
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import compute, runs, sources, training_sets
 from amora_fs_assets.operations.checks import check_names
 from amora_fs_assets.operations.definitions import check_applied
-from amora_fs_assets.operations.recovery import complete, failure_recorded
+from amora_fs_assets.operations.recording import failure_recorded
+from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
-from amora_fs_assets.orchestration.metadata import check_result, column_schema, tags_of
+from amora_fs_assets.orchestration.metadata import check_result, column_schema, owners_of, tags_of
 from amora_fs_assets.orchestration.partitions import dependency, partitions_of
-from amora_fs_assets.orchestration.parts import PARTS, Parts
+from amora_fs_assets.orchestration.parts import PARTS, parts_of
 from amora_fs_assets.settings import Settings
-
-_IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
-WHEN_ITS_VIEW_CHANGED = (dg.AutomationCondition.any_deps_updated() & _IDLE).with_label("after_its_view")
 
 
 def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
@@ -35,14 +32,14 @@ def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
         "key": ["raw", source.name],
         "group_name": "raw",
         "description": source.description or None,
-        "owners": _owners(source.owner),
+        "owners": owners_of(source.owner),
         "metadata": {"dagster/column_schema": column_schema(source.columns), "dagster/table_name": source.table},
     }
     if source.loader is None:
         return dg.AssetSpec(**spec, kinds={"table"})
 
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        parts = _parts(context)
+        parts = parts_of(context)
         try:
             publication = sources.load(source, run_id=context.run.run_id, store=parts.offline, registry=parts.registry)
         except FeatureStoreError as error:
@@ -71,7 +68,7 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
                 dagster_type=dg.Any,
                 group_name="feature_views",
                 description=view.description or None,
-                owners=_owners(view.owner),
+                owners=owners_of(view.owner),
                 tags=tags_of(view.tags),
                 kinds={settings.offline_store, "ibis"},
                 code_version=code_version(view),
@@ -94,7 +91,7 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
         required_resource_keys={PARTS},
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        parts = _parts(context)
+        parts = parts_of(context)
         began = datetime.now(UTC)
         window = (
             context.partition_time_window if (context.has_partition_key or context.has_partition_key_range) else None
@@ -134,53 +131,6 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
     return asset
 
 
-def online_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
-    """`online/<view>`: the newest row of each entity in Redis, brought up to date after each publication."""
-    source = dg.AssetDep(["feature_view", view.name])
-
-    @dg.asset(
-        key=["online", view.name],
-        deps=[source],
-        group_name="online",
-        kinds={"redis"},
-        description=f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'nothing: one row'}.",
-        owners=_owners(view.owner),
-        tags=tags_of(view.tags),
-        code_version=view.schema_hash[:12],
-        automation_condition=WHEN_ITS_VIEW_CHANGED,
-        freshness_policy=_freshness(view, settings),
-        required_resource_keys={PARTS},
-        config_schema={"full": dg.Field(bool, default_value=False, description="Fill a new generation.")},
-    )
-    def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        parts = _parts(context)
-        try:
-            with failure_recorded("materialize", view.name, run_id=context.run.run_id, registry=parts.registry):
-                check_applied(view, parts.applied)
-            loaded = runs.materialize(
-                view,
-                store=parts.offline,
-                online=parts.online,
-                registry=parts.registry,
-                run_id=context.run.run_id,
-                clock=parts.settings.clock(),
-                full=bool(context.op_execution_context.op_config["full"]),
-                expire=parts.settings.now is None,
-            )
-        except FeatureStoreError as error:
-            raise dg.Failure(str(error)) from error
-        context.log.info("online/%s: %s written", view.name, entities(loaded.rows))
-        return dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": loaded.rows,
-                "new generation": loaded.new_generation,
-                "publication": loaded.cursor,
-            }
-        )
-
-    return load
-
-
 def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
     """`training_set/<name>`: spine and features, joined point in time; each materialization is a version."""
     views = {p.view.name: p.view for p in training_set.service.projections}
@@ -194,13 +144,13 @@ def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
         group_name="training_sets",
         kinds={"table"},
         description=training_set.description or None,
-        owners=_owners(training_set.owner),
+        owners=owners_of(training_set.owner),
         tags=tags_of(training_set.tags),
         code_version=training_set.code_hash[:12] or None,
         required_resource_keys={PARTS},
     )
     def build(context: dg.AssetExecutionContext) -> Any:
-        parts = _parts(context)
+        parts = parts_of(context)
         began, run_id = datetime.now(UTC), context.run.run_id
         try:
             with failure_recorded("training_set", training_set.name, run_id=run_id, registry=parts.registry):
@@ -216,12 +166,6 @@ def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
     return build
 
 
-def _parts(context: dg.AssetExecutionContext) -> Parts:
-    parts = getattr(context.resources, PARTS)
-    assert isinstance(parts, Parts), "the resource gives the parts"
-    return parts
-
-
 def _loaders(view: FeatureView, code: Catalogue) -> list[dg.AssetDep]:
     """The sources that fill the table which a view without a transform stands for."""
     return [
@@ -229,14 +173,3 @@ def _loaders(view: FeatureView, code: Catalogue) -> list[dg.AssetDep]:
         for source in code.sources.values()
         if view.table and source.table == view.table
     ]
-
-
-def _owners(owner: str) -> list[str] | None:
-    return [owner] if owner else None
-
-
-def _freshness(view: FeatureView, settings: Settings) -> dg.FreshnessPolicy | None:
-    """Values older than their ttl are not given out, so that a load has to come at least that often."""
-    if view.ttl is None or view.ttl < timedelta(minutes=1) or settings.now is not None:
-        return None
-    return dg.FreshnessPolicy.time_window(fail_window=view.ttl)

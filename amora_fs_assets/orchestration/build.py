@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -11,9 +12,11 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.time import Period
+from amora_fs_assets.operations.checkout import commit_of
 from amora_fs_assets.operations.definitions import collect
-from amora_fs_assets.orchestration.assets import feature_view_asset, online_asset, source_asset, training_set_asset
+from amora_fs_assets.orchestration.assets import feature_view_asset, source_asset, training_set_asset
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
+from amora_fs_assets.orchestration.online import online_asset
 from amora_fs_assets.orchestration.parity import parity_check
 from amora_fs_assets.orchestration.parts import PARTS, google_resources, parts_resource
 from amora_fs_assets.settings import Settings
@@ -34,6 +37,7 @@ def build_definitions(
     Dagster's `loggers`. Raises DefinitionError.
     """
     code = definitions if isinstance(definitions, Catalogue) else collect(definitions)
+    package = _package(code) if isinstance(definitions, Catalogue) else definitions
     overrides = overrides or {}
     google = google_resources(settings, overrides)
     assets = [
@@ -48,12 +52,18 @@ def build_definitions(
         jobs=_jobs(code),
         resources={
             **google,
-            PARTS: parts_resource(settings, code, overrides, google),
+            PARTS: parts_resource(settings, code, overrides, google, partial(commit_of, package)),
             IO_MANAGER: feature_store_io_manager,
         },
         executor=dg.in_process_executor,
         loggers=overrides.get("loggers"),
     )
+
+
+def _package(code: Catalogue) -> str:
+    """Where the code of a catalogue is, as its transforms say."""
+    transforms = (view.transform for view in code.feature_views.values())
+    return next((transform.__module__ for transform in transforms if transform is not None), "")
 
 
 def _jobs(code: Catalogue) -> list[Any]:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-from dagster_gcp import BigQueryResource, GCSResource
+from dagster_gcp import BigQueryResource, GCSPickleIOManager, GCSResource
 from google.cloud import bigquery, storage
 
 from amora_fs_assets.settings import Settings
@@ -44,6 +45,13 @@ def gcs_resource(settings: Settings) -> GCSResource:
     """With the project of the settings; credentials are the environment's."""
     kind = EmulatedGCSResource if os.environ.get("STORAGE_EMULATOR_HOST") else GCSResource
     return kind(**_given(project=settings.bigquery_project))
+
+
+def step_outputs(settings: Settings, gcs: GCSResource) -> GCSPickleIOManager:
+    """What the steps of one load hand each other, beside the registry: machines share the bucket, and no folder."""
+    bucket = urlsplit(settings.registry)
+    prefix = f"{bucket.path.strip('/')}/dagster".lstrip("/")
+    return GCSPickleIOManager(gcs=gcs, gcs_bucket=bucket.netloc, gcs_prefix=prefix)
 
 
 def _given(**values: str) -> dict[str, Any]:

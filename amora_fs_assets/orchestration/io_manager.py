@@ -19,10 +19,10 @@ from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute, runs, training_sets, versions
 from amora_fs_assets.operations.compute import Computed
-from amora_fs_assets.operations.recovery import failure_recorded
+from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_of, within
 from amora_fs_assets.operations.training_sets import Built
-from amora_fs_assets.orchestration.metadata import lineage_metadata
+from amora_fs_assets.orchestration.metadata import record_metadata
 from amora_fs_assets.orchestration.parts import PARTS, Parts
 
 IO_MANAGER = "feature_store_io_manager"
@@ -50,16 +50,7 @@ class FeatureStoreIOManager(dg.IOManager):
         work = obj.work
         record = self._built(work, obj.started_at) if isinstance(work, Built) else self._computed(work, obj.started_at)
         where = self._parts.registry.record(record)
-        context.add_output_metadata(
-            {
-                "dagster/row_count": record.rows,
-                "registry record": f"{self._parts.registry.url}/{where}",
-                **({"interval": str(record.interval), "clipped rows": record.clipped_rows} if record.interval else {}),
-                **record.details,
-                **({"publication": record.sequence} if record.sequence is not None else {}),
-                **lineage_metadata(record.column_lineage, self._parts.code),
-            }
-        )
+        context.add_output_metadata(record_metadata(record, f"{self._parts.registry.url}/{where}", self._parts.code))
         done = "checked" if record.sequence is None else "published"
         context.log.info("%s: %s rows %s", context.asset_key.to_user_string(), f"{record.rows:,}", done)
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.records import CheckResult, ColumnLineage
+from amora_fs_assets.domain.records import CheckResult, ColumnLineage, RunRecord
 
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
@@ -27,6 +27,18 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
             for column in columns
         ]
     )
+
+
+def record_metadata(run: RunRecord, where: str, code: Catalogue) -> dict[str, Any]:
+    """What a run's record, kept at `where`, says of it."""
+    return {
+        "dagster/row_count": run.rows,
+        "registry record": where,
+        **({"interval": str(run.interval), "clipped rows": run.clipped_rows} if run.interval else {}),
+        **run.details,
+        **({"publication": run.sequence} if run.sequence is not None else {}),
+        **(lineage_metadata(run.column_lineage, code) if run.column_lineage else {}),
+    }
 
 
 def lineage_metadata(lineage: ColumnLineage, code: Catalogue) -> dict[str, Any]:
@@ -77,3 +89,8 @@ def _cell(value: Any) -> str:
 def tags_of(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags, in what Dagster takes for a tag's value."""
     return {name: value for name, value in tags.items() if value}
+
+
+def owners_of(owner: str) -> list[str] | None:
+    """The owner, in what Dagster takes for owners."""
+    return [owner] if owner else None

@@ -6,8 +6,11 @@ import dagster as dg
 
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.operations.parity import parity
+from amora_fs_assets.operations.runs import parity
 from amora_fs_assets.orchestration.parts import PARTS, Parts
+
+SAMPLE = 1_000
+"""Keys that are compared."""
 
 
 def parity_check(view: FeatureView) -> dg.AssetChecksDefinition:
@@ -23,7 +26,14 @@ def parity_check(view: FeatureView) -> dg.AssetChecksDefinition:
         parts = getattr(context.resources, PARTS)
         assert isinstance(parts, Parts), "the resource gives the parts"
         try:
-            found = parity(view, parts.offline, parts.online)
+            found = parity(
+                view,
+                store=parts.offline,
+                online=parts.online,
+                registry=parts.registry,
+                run_id=context.run.run_id,
+                sample=SAMPLE,
+            )
         except FeatureStoreError as error:
             raise dg.Failure(str(error)) from error
         counts: dict[str, Any] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,34 +43,55 @@ class Parts:
         return self.registry.catalogue()
 
 
+def parts_of(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Parts:
+    """What the step works with."""
+    parts = getattr(context.resources, PARTS)
+    assert isinstance(parts, Parts), "the resource gives the parts"
+    return parts
+
+
 def needs_gcs(settings: Settings) -> bool:
     """Whether the registry is on Cloud Storage."""
     return settings.registry.startswith("gs://")
 
 
 def google_resources(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`bigquery` and `gcs`, as far as the settings need them; importing dagster-gcp takes more than a second.
+    """`bigquery`, `gcs` and, where one load has many steps, `io_manager`, as far as the settings need them.
+
+    Importing dagster-gcp takes more than a second.
 
     A team's own, in `overrides`, take their place.
     """
     if settings.offline_store != "bigquery" and not needs_gcs(settings):
         return {}
-    from amora_fs_assets.orchestration.google import bigquery_resource, gcs_resource
+    from amora_fs_assets.orchestration.google import bigquery_resource, gcs_resource, step_outputs
 
     resources: dict[str, Any] = {}
     if settings.offline_store == "bigquery":
         resources["bigquery"] = overrides.get("bigquery") or bigquery_resource(settings)
     if needs_gcs(settings):
         resources["gcs"] = overrides.get("gcs") or gcs_resource(settings)
+        if settings.online_shards > 1:
+            resources["io_manager"] = overrides.get("io_manager") or step_outputs(settings, resources["gcs"])
     return resources
 
 
 def parts_resource(
-    settings: Settings, code: Catalogue, overrides: Mapping[str, Any], google: Mapping[str, Any]
+    settings: Settings,
+    code: Catalogue,
+    overrides: Mapping[str, Any],
+    google: Mapping[str, Any],
+    commit: Callable[[], str],
 ) -> dg.ResourceDefinition:
-    """The resource that holds the stores; `overrides` replace `offline`, `online` and `registry`."""
+    """The resource that holds the stores; `overrides` replace `offline`, `online` and `registry`.
 
-    @dg.resource(required_resource_keys=set(google), description="Offline store, online store, registry.")
+    `commit` is asked for that of the code.
+    """
+
+    @dg.resource(
+        required_resource_keys={"bigquery", "gcs"}.intersection(google),
+        description="Offline store, online store, registry.",
+    )
     @contextmanager
     def feature_store(context: dg.InitResourceContext) -> Iterator[Parts]:
         with ExitStack() as stack:
@@ -85,7 +106,7 @@ def parts_resource(
                 settings=settings,
                 code=code,
                 offline=overrides.get("offline") or open_offline_store(settings, bigquery),
-                registry=overrides.get("registry") or open_registry(settings, gcs),
+                registry=overrides.get("registry") or open_registry(settings, gcs, commit=commit),
                 own_online=overrides.get("online"),
             )
             yield parts

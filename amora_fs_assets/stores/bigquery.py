@@ -25,6 +25,7 @@ from sqlglot import exp
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.meter import scanned
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -113,7 +114,7 @@ class BigQueryOfflineStore:
             for table in loaded.values():
                 self.discard(table)
 
-    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
         """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
         staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
         self._make_dataset(self.dataset)
@@ -122,7 +123,8 @@ class BigQueryOfflineStore:
         else:
             rows = data if isinstance(data, str) else self.sql(data)
             with self._explained(None if isinstance(data, str) else data):
-                self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} AS {rows}")
+                clustered = f"CLUSTER BY {_quoted(clustered_by)} " if clustered_by else ""
+                self._run(f"CREATE OR REPLACE TABLE {_quoted(staged)} {clustered}AS {rows}")
         self._let_expire(staged)
         return staged
 
@@ -290,7 +292,9 @@ class BigQueryOfflineStore:
         if self._maximum_bytes_billed is not None:
             config.maximum_bytes_billed = self._maximum_bytes_billed
         job = self._client.query(sql, job_config=config, location=self._location, timeout=_DEADLINE)
-        return job.result(timeout=_DEADLINE)
+        rows = job.result(timeout=_DEADLINE)
+        scanned(job.total_bytes_processed)
+        return rows
 
     def _one(self, sql: str, **parameters: Any) -> tuple[Any, ...]:
         (row,) = self._run(sql, **parameters)

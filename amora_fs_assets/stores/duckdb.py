@@ -76,7 +76,14 @@ class DuckDBOfflineStore:
                 schema, (batch.select(schema.names).cast(schema) for batch in batches)
             )
 
-    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str) -> str:
+    def stage(
+        self,
+        data: Table | pa.Table | str,
+        *,
+        name: str,
+        run_id: str,
+        clustered_by: str = "",  # noqa: ARG002  (the port's; a column by itself is cheap to go through)
+    ) -> str:
         """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
         staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
         with self._open(write=True) as connection:

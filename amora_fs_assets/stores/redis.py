@@ -1,19 +1,18 @@
 """The online store: one string per view and entity, in Redis or Valkey.
 
 <project>:<view>      the view's ViewState, as JSON
-<prefix><key>         a row (see row_codec); each generation has a prefix of its own
+<prefix><key>         a row (see row_codec, redis_keys); each generation has a prefix of its own
 amora_fs:prefixes     counts the prefixes, over all projects of the server
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-import msgspec
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError, SettingsError
@@ -23,8 +22,12 @@ from amora_fs_assets.settings import Settings
 from amora_fs_assets.stores.embedded_server import EmbeddedServer
 from amora_fs_assets.stores.redis_connection import Connection
 from amora_fs_assets.stores.redis_generations import RedisGenerations
+from amora_fs_assets.stores.redis_keys import namer
+from amora_fs_assets.stores.redis_state import Change, decoded
 from amora_fs_assets.stores.row_codec import Decoder, encode_part
 
+_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+_WORDS = ", ".join(f"{scheme}://" for scheme in _SCHEMES[:-1]) + f" or {_SCHEMES[-1]}://"
 POINTER_TRUSTED = 0.5
 """For how long a reader goes without looking which generation is live [s]. Looking is part of the read's round trip."""
 
@@ -37,11 +40,26 @@ def connect(settings: Settings) -> RedisOnlineStore:
     url = settings.online_store_url
     if not url:
         return RedisOnlineStore(project=settings.project, server=EmbeddedServer(settings.home))
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+    return RedisOnlineStore(project=settings.project, url=url, ca=settings.online_store_ca)
+
+
+def _connection(url: str, server: EmbeddedServer | None, ca: str) -> Connection:
+    """To the server or the cluster of the URL, or to the embedded server. Raises SettingsError."""
+    scheme = urlsplit(url).scheme
+    if server is None and scheme not in _SCHEMES:
+        raise SettingsError(f"AMORA_FS_ONLINE_STORE_URL begins with {scheme}://; it takes {_WORDS}.")
+    if ca and not scheme.startswith("rediss"):
         raise SettingsError(
-            f"AMORA_FS_ONLINE_STORE_URL begins with {urlsplit(url).scheme}://; it takes redis://, rediss:// or unix://."
+            f"AMORA_FS_ONLINE_STORE_CA is for TLS, and AMORA_FS_ONLINE_STORE_URL begins with {scheme}://. "
+            "Say rediss:// or rediss+cluster://, or unset it."
         )
-    return RedisOnlineStore(project=settings.project, url=url)
+    if ca and not Path(ca).is_file():
+        raise SettingsError(f"AMORA_FS_ONLINE_STORE_CA is {ca}, and there is no such file.")
+    if scheme.endswith("+cluster"):
+        from amora_fs_assets.stores.redis_cluster import ClusterConnection
+
+        return ClusterConnection(url=url, ca=ca)
+    return Connection(url=url, server=server, ca=ca)
 
 
 @dataclass(slots=True)
@@ -51,15 +69,16 @@ class _Pointer:
     checked: float  # time.monotonic()
     data: bytes | None
     generation: Generation | None
-    prefix: bytes
+    named: Callable[[Iterable[bytes]], list[bytes]]  # its rows' names
     decode: Decoder | None
 
 
 class RedisOnlineStore(RedisGenerations):
     """OnlineStore over redis-py. One pool of connections, shared by threads."""
 
-    def __init__(self, *, project: str, url: str = "", server: EmbeddedServer | None = None) -> None:
-        super().__init__(Connection(url=url, server=server), project)
+    def __init__(self, *, project: str, url: str = "", server: EmbeddedServer | None = None, ca: str = "") -> None:
+        """Raise SettingsError for a URL that is none, and for `ca`, the certificates' file, where it is none."""
+        super().__init__(_connection(url, server, ca), project)
         self._pointers: dict[str, _Pointer] = {}
 
     def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
@@ -75,7 +94,7 @@ class RedisOnlineStore(RedisGenerations):
         """As `read`."""
         unknown = [r.view.name for r in requests if r.view.name not in self._pointers]
         if unknown:
-            found = await self._connection.mget_async([self._state_key(name) for name in unknown], timeout)
+            found = await self._connection.mget_async([self._states.key(name) for name in unknown], timeout)
             for name, data in zip(unknown, found, strict=True):
                 self._note(name, data)
         while True:
@@ -92,7 +111,7 @@ class RedisOnlineStore(RedisGenerations):
         """Give the running event loop's connections back."""
         await self._connection.close_async()
 
-    def _change(self, name: str, change: Callable[[ViewState], ViewState]) -> ViewState:
+    def _change(self, name: str, change: Change) -> ViewState:
         """As everywhere; and this process sees at once what it did."""
         try:
             return super()._change(name, change)
@@ -103,12 +122,12 @@ class RedisOnlineStore(RedisGenerations):
     def _learn(self, views: Sequence[FeatureView], timeout: float | None) -> None:
         unknown = [view.name for view in views if view.name not in self._pointers]
         if unknown:
-            found = self._connection.mget([self._state_key(name) for name in unknown], timeout)
+            found = self._connection.mget([self._states.key(name) for name in unknown], timeout)
             for name, data in zip(unknown, found, strict=True):
                 self._note(name, data)
 
     def _note(self, name: str, data: bytes | None) -> None:
-        state = ViewState() if data is None else msgspec.json.decode(data, type=ViewState)
+        state = decoded(data)
         live = state.seen
         if live is None and state.live:
             raise OnlineStoreError(
@@ -116,7 +135,7 @@ class RedisOnlineStore(RedisGenerations):
                 f"Load it anew: `amora-fs materialize-incremental --full --feature-views {name}`."
             )
         self._pointers[name] = _Pointer(
-            time.monotonic(), data, live, live.prefix.encode() if live else b"",
+            time.monotonic(), data, live, namer(live.prefix if live else ""),
             Decoder(live.features, live.schema_hash) if live else None,
         )  # fmt: skip
 
@@ -138,7 +157,7 @@ class _Reading:
         for request, pointer in zip(requests, self._pointers, strict=True):
             if pointer.checked < trusted and request.view.name not in self._stale:
                 self._stale.append(request.view.name)
-                self.wanted.append(store._state_key(request.view.name))  # noqa: SLF001
+                self.wanted.append(store._states.key(request.view.name))  # noqa: SLF001
 
     def _want(self, request: OnlineRequest, pointer: _Pointer) -> list[int | None] | slice:
         start = len(self.wanted)
@@ -146,25 +165,17 @@ class _Reading:
             return [None] * request.count
         if pointer.generation.schema_hash != request.view.schema_hash:
             _check_keys(request.view, pointer.generation)
-        prefix = pointer.prefix
         if not request.keys:
-            self.wanted.append(prefix)
+            self.wanted += pointer.named([b""])
             return [start] * request.count
         parts = [self._encoded(column) for column in request.keys]
         if not any(None in column for column in parts):
-            if len(parts) == 1:
-                self.wanted += map(prefix.__add__, parts[0])
-            else:
-                self.wanted += [prefix + b"".join(key) for key in zip(*parts, strict=True)]
+            self.wanted += pointer.named(parts[0] if len(parts) == 1 else map(b"".join, zip(*parts, strict=True)))
             return slice(start, len(self.wanted))
-        places: list[int | None] = []
-        for key in zip(*parts, strict=True):
-            if None in key:
-                places.append(None)
-            else:
-                places.append(len(self.wanted))
-                self.wanted.append(prefix + b"".join(key))
-        return places
+        keys = [None if None in key else b"".join(key) for key in zip(*parts, strict=True)]
+        self.wanted += pointer.named(key for key in keys if key is not None)
+        places = iter(range(start, len(self.wanted)))
+        return [None if key is None else next(places) for key in keys]
 
     def _encoded(self, column: Sequence[Any]) -> list[Any]:
         """A column of join keys as bytes, once for all views that are asked by it."""

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary, WeakSet
@@ -17,23 +18,31 @@ from redis.retry import Retry
 
 from amora_fs_assets.domain.errors import OnlineStoreError, OnlineStoreUnavailable
 from amora_fs_assets.stores.embedded_server import EmbeddedServer
+from amora_fs_assets.stores.redis_scripts import Call
 
 if TYPE_CHECKING:
     from amora_fs_assets.stores.redis_pipeline import SharedConnection
 
 CONNECT_TIMEOUT = 2.0  # seconds
 TIMEOUT = 10.0  # seconds, of a command
+LOADING_TIMEOUT = 60.0  # seconds, of a command of a load
+_REMOVED_AT_A_TIME = 5_000
 _Result = TypeVar("_Result")
 
 
 class Connection:
     """One pool of connections to the server of a URL, or to the embedded one."""
 
-    def __init__(self, *, url: str = "", server: EmbeddedServer | None = None) -> None:
+    tagged = False
+    """Whether rows are to have tags, so that those of a tag are in one place."""
+
+    def __init__(self, *, url: str = "", server: EmbeddedServer | None = None, ca: str = "") -> None:
+        """`ca` is the file of the certificates that signed the server's; the system's by default."""
         self._url = url
         self._server = server
+        self._options: dict[str, Any] = {"ssl_ca_certs": ca} if ca else {}
         self._client: redis.Redis | None = None
-        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedConnection] = WeakKeyDictionary()
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedConnection]] = WeakKeyDictionary()
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
         self._process = os.getpid()
         self._connecting = threading.Lock()
@@ -68,46 +77,62 @@ class Connection:
 
         return self.run(mget)
 
+    def run_script(self, client: Any, script: str, calls: Sequence[Call]) -> int:
+        """Run the script for each of the calls; the sum of what it returns."""
+        run = client.register_script(script)
+        return sum(int(run(keys=call.keys, args=call.arguments)) for call in calls)
+
+    def remove(self, client: Any, prefix: str) -> None:
+        """Remove all names with the prefix: the server goes through all that it has, a few thousand at a time."""
+        names = client.scan_iter(match=f"{prefix}*", count=_REMOVED_AT_A_TIME)
+        while some := list(islice(names, _REMOVED_AT_A_TIME)):
+            client.unlink(*some)
+
+    def names(self) -> set[str]:
+        """The names of all that are connected."""
+        return {str(each.get("name")) for each in self.run(lambda client: client.client_list())}
+
     def _of_this_thread(self, client: redis.Redis, timeout: float | None) -> tuple[Any, dict[str, float]]:
         """A connection that no other thread uses; a pool's would be looked at for leftovers each time, a system call.
 
         It is gone with its client, or with its thread.
         """
-        mine = self._local
-        if getattr(mine, "client", None) is not client:
+        mine: WeakKeyDictionary[redis.Redis, tuple[Any, dict[str, float]]]
+        try:
+            mine = self._local.mine
+        except AttributeError:
+            mine = self._local.mine = WeakKeyDictionary()
+        found = mine.get(client)
+        if found is None:
             connection: Any = client.connection_pool.make_connection()
             if timeout is not None:  # a server that hangs does not answer the handshake either
                 connection.socket_timeout = timeout
             with self._connecting:
                 self._connections.add(connection)
             connection.connect()
-            mine.client, mine.connection = client, connection
-            mine.usual = {} if timeout is None else {"timeout": TIMEOUT}  # the socket's own costs nothing
-        return mine.connection, mine.usual if timeout is None else {"timeout": timeout}
+            found = mine[client] = (connection, {} if timeout is None else {"timeout": TIMEOUT})
+        return found if timeout is None else (found[0], {"timeout": timeout})
 
     async def mget_async(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
         """As `mget`, on the running event loop."""
         try:
             async with asyncio.timeout(TIMEOUT if timeout is None else timeout):
                 try:
-                    return await (await self._connected_async()).mget(keys)
+                    return await (await self._shared()).mget(keys)
                 except (redis.AuthenticationError, redis.TimeoutError):
                     raise
                 except redis.ConnectionError:
-                    return await (await self._connected_async()).mget(keys)
+                    return await (await self._shared()).mget(keys)
         except TimeoutError as error:
             raise self._explained(redis.TimeoutError("it did not answer in time")) from error
         except redis.RedisError as error:
             raise self._explained(error) from error
 
     @contextmanager
-    def named(self, name: str) -> Iterator[redis.Redis]:
+    def named(self, name: str) -> Iterator[Any]:
         """A client of its own, which the server lists under `name` for as long as this process lives."""
         try:
-            with redis.Redis.from_url(
-                self._where_to(), client_name=name, retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_TIMEOUT,
-                socket_timeout=60.0,
-            ) as client:  # fmt: skip
+            with self._opened(client_name=name, socket_timeout=LOADING_TIMEOUT) as client:
                 client.ping()
                 yield client
         except redis.RedisError as error:
@@ -123,9 +148,8 @@ class Connection:
 
     async def close_async(self) -> None:
         """Give the running event loop's connections back."""
-        client = self._async.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        for shared in self._async.pop(asyncio.get_running_loop(), {}).values():
+            await shared.close()
 
     @property
     def where(self) -> str:
@@ -142,24 +166,29 @@ class Connection:
         with self._connecting:
             self._after_fork()
             if self._client is None:
-                self._client = redis.Redis.from_url(
-                    self._where_to(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_TIMEOUT,
-                    socket_timeout=TIMEOUT,
-                )  # fmt: skip
+                self._client = self._opened(socket_timeout=TIMEOUT)
             return self._client
 
-    async def _connected_async(self) -> SharedConnection:
+    def _opened(self, **options: Any) -> redis.Redis:
+        return redis.Redis.from_url(
+            self._where_to(), retry=Retry(NoBackoff(), 0), socket_connect_timeout=CONNECT_TIMEOUT, **self._options,
+            **options,
+        )  # fmt: skip
+
+    async def _shared(self, url: str = "") -> SharedConnection:
+        """The running event loop's connection to the URL, the store's own by default."""
         from amora_fs_assets.stores.redis_pipeline import SharedConnection
 
         loop = asyncio.get_running_loop()
-        shared = self._async.get(loop)
+        shared = self._async.get(loop, {}).get(url)
         if shared is None or not shared.alive or self._process != os.getpid():
             async with self._opening.setdefault(loop, asyncio.Lock()):
-                shared = self._async.get(loop)
+                shared = self._async.get(loop, {}).get(url)
                 if shared is None or not shared.alive or self._process != os.getpid():
                     self._after_fork()
-                    url = await asyncio.to_thread(self._where_to)
-                    shared = self._async[loop] = await SharedConnection.open(url, connect_timeout=CONNECT_TIMEOUT)
+                    where = url or await asyncio.to_thread(self._where_to)
+                    shared = await SharedConnection.open(where, connect_timeout=CONNECT_TIMEOUT, **self._options)
+                    self._async.setdefault(loop, {})[url] = shared
         return shared
 
     def _after_fork(self) -> None:
@@ -184,6 +213,11 @@ class Connection:
         if isinstance(error, redis.AuthenticationError):
             return OnlineStoreUnavailable(
                 f"Redis at {self.where} does not let us in: {error}. Mend the password in AMORA_FS_ONLINE_STORE_URL."
+            )
+        if "SSL" in str(error):
+            return OnlineStoreUnavailable(
+                f"Redis at {self.where} and we do not agree on TLS: {error}. AMORA_FS_ONLINE_STORE_CA names the file "
+                "of the certificates that signed the server's, and rediss:// in AMORA_FS_ONLINE_STORE_URL asks for TLS."
             )
         if isinstance(error, redis.ConnectionError | redis.TimeoutError):
             return OnlineStoreUnavailable(

@@ -34,9 +34,9 @@ class SharedConnection(asyncio.Protocol):
         self._transport.resume_reading()
 
     @classmethod
-    async def open(cls, url: str, *, connect_timeout: float) -> SharedConnection:
+    async def open(cls, url: str, *, connect_timeout: float, **options: Any) -> SharedConnection:
         """Connect. Raises what redis-py raises."""
-        pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=connect_timeout, socket_timeout=None)
+        pool: Any = ConnectionPool.from_url(url, socket_connect_timeout=connect_timeout, socket_timeout=None, **options)
         connection = pool.make_connection()
         async with asyncio.timeout(connect_timeout):
             await connection.connect()
@@ -49,14 +49,19 @@ class SharedConnection(asyncio.Protocol):
 
     async def mget(self, keys: Sequence[bytes | str]) -> list[bytes | None]:
         """The values of the keys. Raises redis.RedisError."""
+        return await self.asked(keys)
+
+    def asked(self, keys: Sequence[bytes | str]) -> asyncio.Future[list[bytes | None]]:
+        """The values of the keys, once they are there. Raises redis.ConnectionError where nothing was asked."""
         if not self.alive:
             raise redis.ConnectionError("the connection was lost")
         answer: asyncio.Future[list[bytes | None]] = self._loop.create_future()
         self._waiting.append(answer)
         if not self._outgoing:  # what others ask for in this turn of the loop goes out with it
             self._loop.call_soon(self._send)
-        self._outgoing.append(hiredis.pack_command(("MGET", *keys)))
-        return await answer
+        command: tuple[Any, ...] = ("MGET", *keys)
+        self._outgoing.append(hiredis.pack_command(command))
+        return answer
 
     async def close(self) -> None:
         """Disconnect; who still waits gets a ConnectionError."""

@@ -1,6 +1,39 @@
-"""What Redis decides by itself: which of two rows stays. One script over a batch of keys, nothing read back."""
+"""What Redis decides by itself: which of two rows stays, and which of two changes of a state. Nothing is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 BATCH, PUSH = b"batch", b"push"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A run of a script over some keys, which lie in one slot where there are slots."""
+
+    keys: Sequence[bytes]
+    head: Sequence[bytes]  # arguments for all keys
+    columns: Sequence[Sequence[Any]]  # arguments by key
+
+    @property
+    def arguments(self) -> list[Any]:
+        """ARGV of the script."""
+        return [*self.head, *(value for column in self.columns for value in column)]
+
+    def apart(self) -> Iterator[Call]:
+        """A call for each key."""
+        for place, key in enumerate(self.keys):
+            yield Call([key], self.head, [[column[place]] for column in self.columns])
+
+
+# ARGV: what is expected, and what is to be. Returns whether it was as expected.
+SWAP = """
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
 
 # ARGV: BATCH or PUSH; then the keys' rows, then their expiries [ms since 1970; 0: none]. Returns how many were written.
 # Places are those of row_codec: sequence 2-5, flags 6, event_timestamp 11-18, created_timestamp 19-27.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -37,9 +38,20 @@ _Read = TypeVar("_Read")
 class ObjectRegistry:
     """The `Registry` over any `ObjectStore`: its guarantees are those of create-once and compare-and-swap."""
 
-    def __init__(self, objects: ObjectStore) -> None:
-        """Keep everything in `objects`."""
+    def __init__(
+        self,
+        objects: ObjectStore,
+        commit: Callable[[], str] = str,
+        listener: Callable[[RunRecord, str], None] | None = None,
+    ) -> None:
+        """Keep everything in `objects`.
+
+        `commit` says which one the feature code is at, for the records. `listener` hears of every record that was
+        kept, with its object's name.
+        """
         self._objects = objects
+        self._commit = commit
+        self._listener = listener
         self._newest: tuple[Snapshot, Catalogue] | None = None  # immutable, so never stale
 
     @property
@@ -102,11 +114,14 @@ class ObjectRegistry:
     def record(self, run: RunRecord) -> str:
         """Keep a run's record, for good; the name of its object. Recording the same again changes nothing."""
         folder = _folder("runs", run.name)
+        if not (run.commit or run.completed):
+            run = replace(run, commit=self._commit())
         data = form.write_record(run)
         started = run.started_at.astimezone(UTC)
         words = (_time(started), run.kind, run.status, _short(run.run_id), form.sha256(data)[:12])
         name = f"{folder}{started:%Y-%m-%d}/{'-'.join(words)}.json"
-        self._objects.create(name, data)
+        if self._objects.create(name, data) and self._listener is not None:
+            self._listener(run, name)
         return name
 
     def records(
@@ -125,9 +140,9 @@ class ObjectRegistry:
         Of one kind, status or run, started in [since, until), where that is said. Lists names at once and reads each
         record only when it is asked for. Raises RegistryError, RegistryCorrupt.
         """
-        names = (
+        names = [
             _RecordName.of(each) for each in self._objects.names("runs/" if name is None else _folder("runs", name))
-        )
+        ]
         wanted = [
             each
             for each in names
@@ -139,7 +154,19 @@ class ObjectRegistry:
         ]
         found = (self._record(each.object) for each in sorted(wanted, key=lambda each: each.time, reverse=True))
         exact = (each for each in found if each is not None and (run_id is None or each.run_id == run_id))
-        return islice(exact, limit)
+        return islice((each for each in exact if not self._superseded(each, names)), limit)
+
+    def _superseded(self, completed: RunRecord, names: list[_RecordName]) -> bool:
+        """Whether a run recorded its publication after all, while another one completed it: its own says more."""
+        if not completed.completed:
+            return False
+        folder, run = _folder("runs", completed.name), _short(completed.run_id)
+        others = (self._record(each.object) for each in names if each.run == run and each.object.startswith(folder))
+        return any(
+            each is not None and not each.completed
+            and (each.kind, each.run_id, each.sequence) == (completed.kind, completed.run_id, completed.sequence)
+            for each in others
+        )  # fmt: skip
 
     def _record(self, name: str) -> RunRecord | None:
         stored = self._objects.read(name)
@@ -218,12 +245,19 @@ class ObjectRegistry:
         )
 
 
-def open_registry(settings: Settings, storage_client: Client | None = None) -> ObjectRegistry:
+def open_registry(
+    settings: Settings,
+    storage_client: Client | None = None,
+    *,
+    commit: Callable[[], str] = str,
+    listener: Callable[[RunRecord, str], None] | None = None,
+) -> ObjectRegistry:
     """The registry that `settings.registry` names. Raises SettingsError for neither a folder nor `gs://`.
 
-    `storage_client` serves a `gs://` registry; without it one is made from the settings.
+    `storage_client` serves a `gs://` registry; without it one is made from the settings. `commit` is asked for that of
+    the feature code where the settings do not say it; `listener` hears of every record that is kept.
     """
-    return ObjectRegistry(open_objects(settings, storage_client))
+    return ObjectRegistry(open_objects(settings, storage_client), lambda: settings.commit or commit(), listener)
 
 
 def open_objects(settings: Settings, storage_client: Client | None = None) -> ObjectStore:

@@ -116,7 +116,7 @@ def read_record(data: bytes) -> RunRecord:
             return msgspec.convert(plain, RunRecord)
         except msgspec.ValidationError:
             # It refuses a literal that it does not know; what else is wrong is refused again.
-            record = msgspec.convert({**plain, "kind": "apply", "status": "failed"}, RunRecord)
+            record = msgspec.convert({**plain, "kind": "compute", "status": "failed"}, RunRecord)
     except msgspec.ValidationError as error:
         raise RegistryCorrupt(f"it is not a run record: {error}") from error
     return replace(record, kind=cast("RunKind", plain.get("kind")), status=cast("RunStatus", plain.get("status")))

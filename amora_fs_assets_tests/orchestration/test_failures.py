@@ -44,7 +44,7 @@ class Breaking(DuckDBOfflineStore):
             raise KeyError("amount")
         return super().publish(staged, draft)
 
-    def stage(self, data: Table | pa.Table, *, name: str, run_id: str) -> str:
+    def stage(self, data: Table | pa.Table, *, name: str, run_id: str, clustered_by: str = "") -> str:
         if name == self._staging:
             raise OSError("no space left on device")
         return super().stage(data, name=name, run_id=run_id)

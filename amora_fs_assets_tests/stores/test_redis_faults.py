@@ -15,13 +15,14 @@ import redis
 
 from amora_fs_assets.domain.errors import OnlineStoreError, OnlineStoreUnavailable
 from amora_fs_assets.domain.ports import NEVER
-from amora_fs_assets.stores import redis_generations
+from amora_fs_assets.stores import redis_cleaning
 from amora_fs_assets.stores.redis import RedisOnlineStore
 from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, redis_server
 from amora_fs_assets_tests.stores.at_once import killed_at
 from amora_fs_assets_tests.stores.online_rows import AMOUNT, batch, hour, request, view_of
 
 VIEW = view_of(AMOUNT)
+LOADER = [f"stores/redis_{name}.py" for name in ("generations", "cleaning", "state", "writing")]
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_loader_killed_at_any_line_leaves_the_old_rows_or_the_new_and_the_next
     server: RedisServer, store: RedisOnlineStore, monkeypatch: pytest.MonkeyPatch, new_generation: bool
 ) -> None:
     """Killed by SIGKILL before every line of the loader, one process each."""
-    monkeypatch.setattr(redis_generations, "RETIRED_FOR", redis_generations.RETIRED_FOR * 0)
+    monkeypatch.setattr(redis_cleaning, "RETIRED_FOR", redis_cleaning.RETIRED_FOR * 0)
     load(store, 0.0)
     cursor, line, killed = 2, 1, True
     while killed:
@@ -68,7 +69,7 @@ def test_a_loader_killed_at_any_line_leaves_the_old_rows_or_the_new_and_the_next
         def work(amount: float = float(cursor), cursor: int = cursor) -> None:
             work_of(server, amount, cursor, new_generation=new_generation)
 
-        killed = killed_at(line, work, ["stores/redis_generations.py"])
+        killed = killed_at(line, work, LOADER)
         after = served(RedisOnlineStore(project="tests", url=server.url))
         assert after in (before, [float(cursor)] * 4)
         line += 7 if new_generation else 5
@@ -233,7 +234,7 @@ def test_a_generation_that_readers_left_a_moment_ago_is_kept(server: RedisServer
 def test_old_generations_are_removed_but_for_the_one_before(
     server: RedisServer, store: RedisOnlineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_generations, "RETIRED_FOR", redis_generations.RETIRED_FOR * 0)
+    monkeypatch.setattr(redis_cleaning, "RETIRED_FOR", redis_cleaning.RETIRED_FOR * 0)
     for number in range(4):
         load(store, float(number), cursor=number)
     assert [each.number for each in store.state(VIEW.name).generations] == [3, 4]

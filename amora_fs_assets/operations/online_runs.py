@@ -1,0 +1,65 @@
+"""What changes what readers get at once, each with its record: push, rollback, unpin. Knows no Ibis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amora_fs_assets.domain.catalogue import definition_hash
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
+from amora_fs_assets.domain.records import Output
+from amora_fs_assets.operations import push as verb
+from amora_fs_assets.operations.recording import recorded
+
+
+def push(
+    view: FeatureView,
+    rows: verb.Rows,
+    *,
+    online: OnlineStore,
+    offline: OfflineStore | None,
+    registry: Registry,
+    run_id: str,
+    expire: bool = True,
+) -> int:
+    """Push rows and record it; how many were newer than what is served. See operations.push.
+
+    A registry out of reach stops no push: that is logged.
+    """
+    hash_ = definition_hash(view)
+    known: dict[str, Any] = {"definition_hash": hash_, "schema_hash": view.schema_hash}
+    with recorded("push", view.name, run_id=run_id, registry=registry, needed=False, **known) as run:
+        newer = verb.push(
+            view, rows, online=online, offline=offline, run_id=run_id, definition_hash=hash_, expire=expire, run=run
+        )
+        run["details"] = {"newer": newer, "to_offline": offline is not None}
+    return newer
+
+
+def rollback(name: str, to: int | None = None, *, online: OnlineStore, registry: Registry, run_id: str) -> Generation:
+    """Let readers see an older generation, and record it. See OnlineStore.rollback."""
+    before = online.state(name).live
+    known: dict[str, Any] = {"details": {"from": before, "to": to}}
+    with recorded("rollback", name, run_id=run_id, registry=registry, needed=False, **known) as run:
+        now = online.rollback(name, to)
+        run.update(_seen(name, before, now))
+    return now
+
+
+def unpin(name: str, *, online: OnlineStore, registry: Registry, run_id: str) -> Generation:
+    """Let readers see the newest generation again, and record it. See OnlineStore.unpin."""
+    before = online.state(name).live
+    with recorded("unpin", name, run_id=run_id, registry=registry, needed=False, details={"from": before}) as run:
+        now = online.unpin(name)
+        run.update(_seen(name, before, now))
+    return now
+
+
+def _seen(name: str, before: int, now: Generation) -> dict[str, Any]:
+    """The generation that readers see from now on."""
+    return {
+        "sequence": now.cursor,
+        "schema_hash": now.schema_hash,
+        "outputs": (Output(name=name, sequence=now.cursor, generation=now.number),),
+        "details": {"from": before, "to": now.number, "clock": now.clock.isoformat()},
+    }

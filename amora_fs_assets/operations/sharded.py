@@ -1,0 +1,88 @@
+"""A load in parts that any processes write: begun once, each shard written once or more, finished once.
+
+The engine works out the rows once, into a staged table that says of each row which shard it is in. So a shard that is
+written again sends the same rows, and all shards are of the same publications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+import ibis
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports import Load, OfflineStore, OnlineStore, Written
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.materialize import Materialized, rows_until, streamed, wanted
+from amora_fs_assets.operations.parity import check_sample
+from amora_fs_assets.operations.tables import unbound
+
+LASTING = timedelta(hours=1)
+"""For how long a shard may wait for a process, or for somebody to run a failed one again."""
+_SHARD = Column("_shard", DataType.INT64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardedLoad:
+    """What the shards of a load have to know; plain data, to be handed from process to process."""
+
+    load: Load | None  # None: there is nothing to write
+    staged: str
+    cursor: int
+    new_generation: bool
+    began: datetime
+
+
+def begin(
+    view: FeatureView,
+    *,
+    store: OfflineStore,
+    online: OnlineStore,
+    clock: datetime,
+    shards: int,
+    run_id: str,
+    now: datetime,
+    full: bool = False,
+) -> ShardedLoad:
+    """Stage what `materialize` would send, in that many shards of about the same size."""
+    asked = wanted(view, store=store, online=online, clock=clock, full=full)
+    nothing = ShardedLoad(load=None, staged="", cursor=asked.cursor, new_generation=asked.new_generation, began=now)
+    if asked.query is None:
+        return nothing
+    shard = (ibis.random() * shards).floor().cast("int64")
+    query = asked.query.mutate(**{_SHARD.name: shard})
+    staged = store.stage(query, name=view.name, run_id=f"online:{run_id}", clustered_by=_SHARD.name)
+    load = online.begin(
+        view, cursor=asked.cursor, clock=clock, new_generation=asked.new_generation, lasting=LASTING
+    )  # fmt: skip
+    if load is None:
+        store.discard(staged)
+        return nothing
+    return ShardedLoad(load=load, staged=staged, cursor=asked.cursor, new_generation=load.new_generation, began=now)
+
+
+def write(
+    view: FeatureView, sharded: ShardedLoad, shard: int, *, store: OfflineStore, online: OnlineStore, expire: bool
+) -> Written:
+    """Write one shard. Writing it again comes to the same."""
+    assert sharded.load is not None, "there is something to write"
+    rows = unbound((*view.row_columns, _SHARD), sharded.staged)
+    query = rows.filter(rows[_SHARD.name] == shard).select([column.name for column in view.row_columns])
+    return online.write(view, sharded.load, streamed(query, store), lasting=LASTING, expire=expire)
+
+
+def finish(
+    view: FeatureView, sharded: ShardedLoad, written: Sequence[Written], *, store: OfflineStore, online: OnlineStore
+) -> Materialized:
+    """Let what all shards wrote be what counts, as `materialize` does. Raises OnlineStoreError."""
+    sent = 0
+    if sharded.load is not None:
+        rows = rows_until(view, sharded.load.clock, store)
+        check = partial(check_sample, view, rows, store=store, cursor=sharded.cursor)
+        sent = online.finish(view, sharded.load, written, check=check)
+        store.discard(sharded.staged)
+    return Materialized(rows=sent, new_generation=sharded.new_generation, cursor=sharded.cursor)

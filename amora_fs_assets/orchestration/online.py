@@ -1,0 +1,182 @@
+"""`online/<view>`: the newest row of each entity in Redis, brought up to date after each publication.
+
+One step loads a view. Where the settings say so, many steps do, each a shard, on whatever the job's executor has: the
+first stages the rows, the last lets them go live. Dagster reads the annotations of contexts, so that they are no
+strings here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import entities
+from amora_fs_assets.domain.ports import Written
+from amora_fs_assets.operations import runs, sharded
+from amora_fs_assets.operations.definitions import check_applied
+from amora_fs_assets.operations.materialize import Materialized
+from amora_fs_assets.operations.recording import failure_recorded
+from amora_fs_assets.operations.sharded import ShardedLoad
+from amora_fs_assets.orchestration.metadata import owners_of, tags_of
+from amora_fs_assets.orchestration.parts import PARTS, Parts, parts_of
+from amora_fs_assets.settings import Settings
+
+_IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
+WHEN_ITS_VIEW_CHANGED = (dg.AutomationCondition.any_deps_updated() & _IDLE).with_label("after_its_view")
+_FULL = {"full": dg.Field(bool, default_value=False, description="Fill a new generation.")}
+_TRIED_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
+
+
+def online_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+    """The asset, of as many shards as the settings say."""
+    return _sharded(view, settings) if settings.online_shards > 1 else _of_one_step(view, settings)
+
+
+def _of_one_step(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+    def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        parts = parts_of(context)
+        with _failing(view, parts, context.run.run_id):
+            loaded = runs.materialize(
+                view,
+                store=parts.offline,
+                online=parts.online,
+                registry=parts.registry,
+                run_id=context.run.run_id,
+                clock=parts.settings.clock(),
+                full=bool(context.op_execution_context.op_config["full"]),
+                expire=parts.settings.now is None,
+            )
+        context.log.info("online/%s: %s written", view.name, entities(loaded.rows))
+        return dg.MaterializeResult(metadata=_metadata(loaded))
+
+    asset: dg.AssetsDefinition = dg.asset(
+        **_said_of(view),
+        deps=[dg.AssetDep(["feature_view", view.name])],
+        freshness_policy=_freshness(view, settings),
+        required_resource_keys={PARTS},
+        config_schema=_FULL,
+    )(load)
+    return asset
+
+
+def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+    name = f"online__{view.name}"
+    parts_needed: dict[str, Any] = {"required_resource_keys": {PARTS}}
+
+    @dg.op(
+        name=f"{name}__begin",
+        ins={"published": dg.In(dg.Nothing)},
+        out={"load": dg.Out(dg.Any), "shards": dg.DynamicOut(int)},
+        config_schema=_FULL,
+        **parts_needed,
+    )
+    def begin(context: dg.OpExecutionContext) -> Iterator[Any]:
+        parts = parts_of(context)
+        with _failing(view, parts, context.run.run_id, recorded=True):
+            load = sharded.begin(
+                view,
+                store=parts.offline,
+                online=parts.online,
+                clock=parts.settings.clock(),
+                shards=settings.online_shards,
+                run_id=context.run.run_id,
+                now=datetime.now(UTC),
+                full=bool(context.op_config["full"]),
+            )
+        yield dg.Output(load, output_name="load")
+        for shard in range(settings.online_shards if load.load else 0):
+            yield dg.DynamicOutput(shard, output_name="shards", mapping_key=f"shard_{shard}")
+
+    @dg.op(name=f"{name}__shard", out=dg.Out(dg.Any), retry_policy=_TRIED_AGAIN, **parts_needed)
+    def write(context: dg.OpExecutionContext, load: Any, shard: int) -> Any:
+        assert isinstance(load, ShardedLoad), "the first step gives it"
+        parts = parts_of(context)
+        with _failing(view, parts, context.run.run_id, recorded=True):
+            written = sharded.write(
+                view, load, shard, store=parts.offline, online=parts.online, expire=parts.settings.now is None
+            )
+        context.log.info("online/%s: %s written by shard %s", view.name, entities(written.rows), shard)
+        return written
+
+    @dg.op(name=f"{name}__finish", out=dg.Out(dg.Nothing), **parts_needed)
+    def finish(context: dg.OpExecutionContext, load: Any, written: list[Any]) -> Iterator[Any]:
+        assert isinstance(load, ShardedLoad), "the first step gives it"
+        assert all(isinstance(each, Written) for each in written), "the shards give them"
+        parts = parts_of(context)
+        with _failing(view, parts, context.run.run_id):
+            loaded = runs.recorded_load(
+                view,
+                lambda: sharded.finish(view, load, written, store=parts.offline, online=parts.online),
+                store=parts.offline,
+                online=parts.online,
+                registry=parts.registry,
+                run_id=context.run.run_id,
+                clock=load.load.clock if load.load else parts.settings.clock(),
+                began=load.began,
+            )
+        yield dg.Output(None, metadata=_metadata(loaded))
+
+    def steps(published: Any) -> Any:
+        load, shards = begin(published)
+        return finish(load, shards.map(lambda shard: write(load, shard)).collect())
+
+    asset: dg.AssetsDefinition = dg.graph_asset(
+        **_said_of(view),
+        ins={"published": dg.AssetIn(["feature_view", view.name], dagster_type=dg.Nothing)},
+        config=dg.ConfigMapping(
+            config_fn=lambda config: {f"{name}__begin": {"config": config}},
+            config_schema=_FULL,
+        ),
+    )(steps)
+    policy = _freshness(view, settings)
+    if policy is None:
+        return asset
+    return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
+
+
+def _said_of(view: FeatureView) -> dict[str, Any]:
+    """What the UI says of the asset."""
+    return {
+        "key": ["online", view.name],
+        "group_name": "online",
+        "kinds": {"redis"},
+        "description": f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'nothing: one row'}.",
+        "owners": owners_of(view.owner),
+        "tags": tags_of(view.tags),
+        "code_version": view.schema_hash[:12],
+        "automation_condition": WHEN_ITS_VIEW_CHANGED,
+    }
+
+
+@contextmanager
+def _failing(view: FeatureView, parts: Parts, run_id: str, *, recorded: bool = False) -> Iterator[None]:
+    """Say what is wrong in Dagster's words. A failure inside is `recorded` where the step does not do it itself."""
+    try:
+        with failure_recorded("materialize", view.name, run_id=run_id, registry=parts.registry):
+            check_applied(view, parts.applied)
+        if recorded:
+            with failure_recorded("materialize", view.name, run_id=run_id, registry=parts.registry):
+                yield
+        else:
+            yield
+    except FeatureStoreError as error:
+        raise dg.Failure(str(error)) from error
+
+
+def _metadata(loaded: Materialized) -> dict[str, Any]:
+    return {
+        "dagster/row_count": loaded.rows,
+        "new generation": loaded.new_generation,
+        "publication": loaded.cursor,
+    }
+
+
+def _freshness(view: FeatureView, settings: Settings) -> dg.FreshnessPolicy | None:
+    """Values older than their ttl are not given out, so that a load has to come at least that often."""
+    if view.ttl is None or view.ttl < timedelta(minutes=1) or settings.now is not None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=view.ttl)

@@ -1,0 +1,83 @@
+"""What is known of a view in Redis: one string of JSON, read as a whole, changed by compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from amora_fs_assets.domain.errors import OnlineStoreError
+from amora_fs_assets.domain.ports import Generation, ViewState
+from amora_fs_assets.stores.redis_connection import Connection
+from amora_fs_assets.stores.redis_scripts import SWAP
+
+Change = Callable[[ViewState], ViewState]
+
+
+class States:
+    """The states of a project's views."""
+
+    def __init__(self, connection: Connection, project: str) -> None:
+        self._connection = connection
+        self.project = project
+
+    def key(self, name: str) -> str:
+        """Under which the view's state is."""
+        return f"{self.project}:{name}"
+
+    def read(self, name: str) -> ViewState:
+        """As it is."""
+        return decoded(self._connection.run(lambda client: client.get(self.key(name))))
+
+    def change(self, name: str, change: Change) -> ViewState:
+        """The state after `change`, which nobody else changed meanwhile; `change` may run more than once."""
+        key = self.key(name)
+
+        def run(client: Any) -> ViewState:
+            swap = client.register_script(SWAP)
+            while True:
+                data = client.get(key)
+                before = decoded(data)
+                after = change(before)
+                if after == before or swap(keys=[key], args=[data or b"", msgspec.json.encode(after)]):
+                    return after
+
+        return self._connection.run(run)
+
+
+def decoded(data: Any) -> ViewState:
+    """The state as it is kept; an empty one for None."""
+    return ViewState() if data is None else msgspec.json.decode(data, type=ViewState)
+
+
+def numbers(state: ViewState) -> dict[str, int]:
+    """Prefix and number of every generation, complete or not."""
+    return {each.prefix: each.number for each in state.generations} | {e.prefix: e.number for e in state.filling}
+
+
+def going_live(state: ViewState, *, generation: Generation, before: Generation | None) -> ViewState:
+    """With the generation complete, and seen by readers unless they are pinned.
+
+    Without it where a load that knew more went on beside this one since `before`. Raises OnlineStoreError where
+    the generation was taken for dead.
+    """
+    left = tuple(each for each in state.filling if each.prefix != generation.prefix)
+    if left == state.filling:
+        raise OnlineStoreError("This load was taken for dead and its rows were removed. Run it again.")
+    newest = state.newest
+    if (
+        newest is not None
+        and newest != before  # a load that went on beside this one
+        and newest.schema_hash == generation.schema_hash
+        and (generation.cursor, generation.clock) < (newest.cursor, newest.clock)
+    ):
+        return replace(state, filling=left)
+    now = datetime.now(UTC)
+    live = state.live if state.pinned else generation.number
+    retired = tuple(
+        replace(each, retired_at=each.retired_at or now) if each.number != live else each for each in state.generations
+    )
+    return replace(state, live=live, filling=left, generations=(*retired, generation))

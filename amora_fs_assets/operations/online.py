@@ -180,13 +180,17 @@ def _asked(entity_rows: EntityRows, keys: Mapping[str, DataType]) -> tuple[Asked
     elif hasattr(entity_rows, "to_pydict"):  # an Arrow table
         columns = entity_rows.to_pydict()
     else:
-        rows = list(entity_rows)
+        rows: list[Any] = []
         try:
+            rows += entity_rows
             return {key: [row[key] for row in rows] for key in keys}, len(rows)
         except KeyError as error:
             raise _missing(error.args[0], next(sorted(row) for row in rows if error.args[0] not in row)) from None
         except (TypeError, IndexError):
-            raise InvalidRequest("entity_rows is a list of dicts, or a dict of columns.") from None
+            raise InvalidRequest(
+                f"entity_rows is {type(entity_rows).__name__}; give a list of dicts, a dict of columns, a DataFrame or "
+                "an Arrow table."
+            ) from None
     for key in keys:
         if key not in columns:
             raise _missing(key, sorted(columns))

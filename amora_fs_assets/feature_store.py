@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import uuid
@@ -287,7 +288,9 @@ class FeatureStore:
         timeout: float | None = None,
     ) -> OnlineResponse:
         """As `get_online_features`, without blocking the event loop."""
-        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        plan = self._served.known(features, full_feature_names=full_feature_names)
+        if plan is None:
+            plan = await asyncio.to_thread(self._plan_of, features, full_feature_names=full_feature_names)
         asked, requests = plan.requests(entity_rows)
         return plan.response(asked, await self.online.read_async(requests, timeout=timeout), self.settings.clock())
 

@@ -32,6 +32,19 @@ _NOTHING = type(None)
 _NULLS = {"NAType", "NaTType"}  # of pandas, which is not imported for it
 
 
+@dataclass(slots=True)
+class ViewAnswer:
+    """One view's share of an answer."""
+
+    view: str
+    names: Sequence[str]
+    """Of its features, as they are called here."""
+    event_timestamps: Sequence[int]
+    """Of its rows, in microseconds since 1970; NEVER for no row."""
+    complete: bool
+    """Every value is PRESENT."""
+
+
 @dataclass
 class OnlineResponse:
     """Values and statuses by column, rows as asked for; the join keys come first."""
@@ -40,16 +53,15 @@ class OnlineResponse:
     statuses: Mapping[str, list[Status]]
     """Of each feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
     types: Mapping[str, DataType]
-    views: Sequence[tuple[str, Sequence[str], Sequence[int]]]
-    """Of each view its name, the names of its features here, and its rows' event times [us]; NEVER for no row."""
+    views: Sequence[ViewAnswer]
 
     @cached_property
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
         """Of each feature, since when its values hold (UTC); None where there is no row."""
         return {
-            name: [None if time == NEVER else _EPOCH + timedelta(microseconds=time) for time in times]
-            for _, names, times in self.views
-            for name in names
+            name: [None if t == NEVER else _EPOCH + timedelta(microseconds=t) for t in each.event_timestamps]
+            for each in self.views
+            for name in each.names
         }
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -112,10 +124,9 @@ class OnlinePlan:
         now = (clock - _EPOCH) // _MICROSECOND
         columns: dict[str, list[Any]] = {name: asked[name] for name in self._keys}
         statuses: dict[str, list[Status]] = {}
-        for part, rows in zip(self._parts, found, strict=True):
-            part.answer(rows, now, columns, statuses)
         views = [
-            (part.view.name, part.names, rows.event_timestamps) for part, rows in zip(self._parts, found, strict=True)
+            ViewAnswer(part.view.name, part.names, rows.event_timestamps, part.answer(rows, now, columns, statuses))
+            for part, rows in zip(self._parts, found, strict=True)
         ]
         return OnlineResponse(columns, statuses, self._types, views)
 
@@ -132,8 +143,8 @@ class _Part:
 
     def answer(
         self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
-    ) -> None:
-        """Add the features' values and statuses to the answer."""
+    ) -> bool:
+        """Add the features' values and statuses to the answer; whether all are PRESENT."""
         times = rows.event_timestamps
         oldest = NEVER + 1 if self._ttl is None else now - self._ttl
         try:
@@ -148,7 +159,7 @@ class _Part:
             count = len(times)
             columns.update(zip(self.names, values, strict=True))
             statuses.update([(name, present * count) for name in self.names])
-            return
+            return True
         absent: list[Status | None] = [
             None if time >= oldest else "NOT_FOUND" if time == NEVER else "OUTSIDE_MAX_AGE" for time in times
         ]
@@ -157,6 +168,7 @@ class _Part:
             statuses[name] = [
                 why or ("NULL_VALUE" if value is None else "PRESENT") for value, why in zip(column, absent, strict=True)
             ]
+        return False
 
 
 def _asked(entity_rows: EntityRows, keys: Mapping[str, DataType]) -> tuple[Asked, int]:
@@ -168,13 +180,17 @@ def _asked(entity_rows: EntityRows, keys: Mapping[str, DataType]) -> tuple[Asked
     elif hasattr(entity_rows, "to_pydict"):  # an Arrow table
         columns = entity_rows.to_pydict()
     else:
-        rows = list(entity_rows)
+        rows: list[Any] = []
         try:
+            rows += entity_rows
             return {key: [row[key] for row in rows] for key in keys}, len(rows)
         except KeyError as error:
             raise _missing(error.args[0], next(sorted(row) for row in rows if error.args[0] not in row)) from None
         except (TypeError, IndexError):
-            raise InvalidRequest("entity_rows is a list of dicts, or a dict of columns.") from None
+            raise InvalidRequest(
+                f"entity_rows is {type(entity_rows).__name__}; give a list of dicts, a dict of columns, a DataFrame or "
+                "an Arrow table."
+            ) from None
     for key in keys:
         if key not in columns:
             raise _missing(key, sorted(columns))

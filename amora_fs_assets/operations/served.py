@@ -15,6 +15,8 @@ from amora_fs_assets.domain.ports import Registry
 from amora_fs_assets.operations.online import OnlinePlan
 
 REFRESHED_EVERY = 5.0  # seconds
+UNKNOWN_AFTER = 1.0
+"""For how long a name that is not known is not looked for again in the registry [s]."""
 _MOST_PLANS = 1_000
 Resolve = Callable[[Features, Catalogue], FeatureService]
 _log = logging.getLogger(__name__)
@@ -39,6 +41,13 @@ class ServedCatalogue:
         plan = self._plans.get(key) if key is not None else None
         return plan or self._made(features, key, full_feature_names=full_feature_names)
 
+    def known(self, features: Features, *, full_feature_names: bool) -> OnlinePlan | None:
+        """The plan of features that were asked for before; None where making it may wait for the registry."""
+        if self._catalogue is None:
+            return None
+        self._keep_fresh()
+        return self._plans.get(_key(features, full_feature_names=full_feature_names))
+
     @property
     def catalogue(self) -> Catalogue:
         """What was applied, a few seconds ago at most."""
@@ -57,7 +66,7 @@ class ServedCatalogue:
         try:
             return self.catalogue.feature_view(name)
         except NotFound:
-            self.refresh()
+            self._look_again()
             return self.catalogue.feature_view(name)
 
     def refresh(self) -> None:
@@ -66,6 +75,11 @@ class ServedCatalogue:
         if self._catalogue is None or catalogue.hash != self._catalogue.hash:
             self._catalogue, self._plans = catalogue, {}
         self._read_at = time.monotonic()
+
+    def _look_again(self) -> None:
+        """What is not known may have been applied a moment ago."""
+        if time.monotonic() - self._read_at > UNKNOWN_AFTER:
+            self.refresh()
 
     def _refresh_quietly(self) -> None:
         """A registry out of reach does not stop the serving of what is known."""
@@ -80,8 +94,8 @@ class ServedCatalogue:
     def _made(self, features: Features, key: object, *, full_feature_names: bool) -> OnlinePlan:
         try:
             service = self._resolve(features, self.catalogue)
-        except NotFound:  # applied a moment ago, perhaps
-            self.refresh()
+        except NotFound:
+            self._look_again()
             service = self._resolve(features, self.catalogue)
         plan = OnlinePlan(service, full_feature_names=full_feature_names)
         if key is not None and len(self._plans) < _MOST_PLANS:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from amora_fs_assets.domain.errors import (
     ChecksFailed,
@@ -22,17 +17,22 @@ from amora_fs_assets.domain.errors import (
     FeatureStoreError,
     InvalidRequest,
     NotFound,
+    OfflineStoreError,
     OnlineStoreUnavailable,
+    RegistryError,
 )
 from amora_fs_assets.feature_store import FeatureStore
-from amora_fs_assets.serving.messages import ErrorResponse, FeaturesRequest, Problem, PushRequest, answer
+from amora_fs_assets.serving.asgi import Application, Endpoint, Refused, Reply, Request
+from amora_fs_assets.serving.messages import FeaturesRequest, PushRequest, answer
 from amora_fs_assets.serving.metrics import Metrics
 from amora_fs_assets.serving.openapi import DOCS_PAGE, document
 
-_Message = TypeVar("_Message")
-Endpoint = Callable[[Request], Awaitable[Response]]
 OPEN = frozenset({"/health", "/ready"})
 """Paths that need no token: who asks them is a load balancer."""
+_PUSHES_AT_ONCE = 4  # in a worker; they may wait for the offline store, which must keep nobody else waiting
+_SECONDS_TO_BE_READY = 3.0
+_decode_features = msgspec.json.Decoder(FeaturesRequest).decode
+_decode_push = msgspec.json.Decoder(PushRequest).decode
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,6 @@ class Limits:
     seconds: float = 30.0  # for the body to arrive, and for the answer
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.kind = status, kind
-
-
-_FORESEEN = (FeatureStoreError, msgspec.MsgspecError, UnicodeError, RecursionError, ClientDisconnect, _Refused)
-
-
 class Server:
     """The routes' endpoints."""
 
@@ -60,19 +51,20 @@ class Server:
         self._store = store
         self._limits = limits
         self._tokens = [token.encode() for token in store.settings.api_tokens]
+        self._pushing = ThreadPoolExecutor(_PUSHES_AT_ONCE, "push")
         self.metrics = Metrics()
 
-    async def get_online_features(self, request: Request) -> Response:
+    async def get_online_features(self, request: Request) -> Reply:
         """Newest values of features, of some entities."""
-        asked = await self._body(request, FeaturesRequest)
-        layout = request.query_params.get("layout", "columns")
+        asked = _decode_features(await self._body(request))
+        layout = request.query("layout", "columns")
         if layout not in {"columns", "rows"}:
             raise InvalidRequest(f"layout is {layout!r}; it is 'columns' or 'rows'.")
         if (asked.features is None) == (asked.feature_service is None):
             raise InvalidRequest("Ask for either 'features' or a 'feature_service'.")
         longest = max((len(values) for values in asked.entities.values()), default=0)
         if longest > self._limits.entities:
-            raise _Refused(
+            raise Refused(
                 413, "TooManyEntities", f"{longest:,} entities in one request; {self._limits.entities:,} are allowed."
             )
         features: Any = asked.feature_service if asked.features is None else asked.features
@@ -80,15 +72,16 @@ class Server:
             features, asked.entities, asked.full_feature_names, timeout=self._limits.seconds
         )
         self.metrics.served(response)
-        return _json(answer(response, rows=layout == "rows"))
+        return Reply(answer(response, rows=layout == "rows"))
 
-    async def push(self, request: Request) -> Response:
+    async def push(self, request: Request) -> Reply:
         """Write rows online and, unless asked not to, offline."""
-        asked = await self._body(request, PushRequest)
-        newer = await asyncio.to_thread(self._store.push, asked.feature_view, asked.rows, to_offline=asked.to_offline)
-        return _json(msgspec.json.encode({"rows": len(asked.rows), "newer": newer}))
+        asked = _decode_push(await self._body(request))
+        pushed = partial(self._store.push, asked.feature_view, asked.rows, to_offline=asked.to_offline)
+        newer = await asyncio.get_running_loop().run_in_executor(self._pushing, pushed)
+        return Reply(msgspec.json.encode({"rows": len(asked.rows), "newer": newer}))
 
-    async def list_feature_views(self, _request: Request) -> Response:
+    async def list_feature_views(self, _request: Request) -> Reply:
         """All feature views, in Amora's form."""
         views = [
             {
@@ -99,9 +92,9 @@ class Server:
             }
             for view in self._store.served.feature_views.values()
         ]
-        return _json(msgspec.json.encode(views))
+        return Reply(msgspec.json.encode(views))
 
-    async def feature_services(self, _request: Request) -> Response:
+    async def feature_services(self, _request: Request) -> Reply:
         """All feature services, with what a request gives and gets."""
         services = [
             {
@@ -114,143 +107,98 @@ class Server:
             }
             for service in self._store.served.feature_services.values()
         ]
-        return _json(msgspec.json.encode(services))
+        return Reply(msgspec.json.encode(services))
 
-    async def health(self, _request: Request) -> Response:
+    async def health(self, _request: Request) -> Reply:
         """The process lives."""
-        return _json(b'{"status":"ok"}')
+        return Reply(b'{"status":"ok"}')
 
-    async def ready(self, _request: Request) -> Response:
+    async def ready(self, _request: Request) -> Reply:
         """The catalogue is there and Redis answers: send requests here."""
-        await asyncio.to_thread(lambda: self._store.served)
-        await self._store.online.read_async([], timeout=2.0)
-        await asyncio.to_thread(self._store.online.state, "ready")
-        return _json(b'{"status":"ready"}')
-
-    async def numbers(self, _request: Request) -> Response:
-        """Numbers for Prometheus."""
-        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
-
-    async def openapi(self, _request: Request) -> Response:
-        """This interface, in OpenAPI 3.1."""
-        return _json(msgspec.json.encode(document()))
-
-    async def docs(self, _request: Request) -> Response:
-        """This interface, for people."""
-        return Response(DOCS_PAGE, media_type="text/html")
-
-    async def _body(self, request: Request, kind: type[_Message]) -> _Message:
-        limit = self._limits.body
         try:
-            declared = int(request.headers.get("content-length", 0))
-        except ValueError:
-            raise _Refused(400, "MalformedRequest", "Content-Length is not a number.") from None
-        body, size = [], 0
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                if declared <= limit:
-                    async for part in request.stream():
-                        body.append(part)
-                        size += len(part)
-                        if size > limit:
-                            break
+            async with asyncio.timeout(_SECONDS_TO_BE_READY):
+                await asyncio.to_thread(self._look)
         except TimeoutError:
-            raise _Refused(408, "SlowRequest", f"The body took more than {self._limits.seconds:g} s.") from None
-        if max(size, declared) > limit:
-            raise _Refused(413, "BodyTooLarge", f"The body is larger than {limit:,} bytes.")
-        return msgspec.json.decode(b"".join(body), type=kind)
+            raise Refused(503, "NotReady", f"Not ready after {_SECONDS_TO_BE_READY:g} s.") from None
+        return Reply(b'{"status":"ready"}')
 
-    def guarded(self, endpoint: Endpoint, path: str) -> Endpoint:
-        """The endpoint behind the tokens, with errors as answers, counted."""
+    def _look(self) -> None:
+        _ = self._store.served
+        self._store.online.state("ready")
 
-        async def guarded(request: Request) -> Response:
-            began, status = time.perf_counter(), 500
-            try:
-                response = self._unauthorized(request, path) or await endpoint(request)
-                status = response.status_code
-            except _FORESEEN as error:
-                response = _problem(error)
-                status = response.status_code
-            finally:
-                self.metrics.request(path, status, time.perf_counter() - began)
-            return response
+    async def numbers(self, _request: Request) -> Reply:
+        """Numbers for Prometheus."""
+        return Reply(self.metrics.text(), media_type=b"text/plain; version=0.0.4; charset=utf-8")
+
+    async def openapi(self, _request: Request) -> Reply:
+        """This interface, in OpenAPI 3.1."""
+        return Reply(msgspec.json.encode(document()))
+
+    async def docs(self, _request: Request) -> Reply:
+        """This interface, for people."""
+        return Reply(DOCS_PAGE.encode(), media_type=b"text/html; charset=utf-8")
+
+    async def _body(self, request: Request) -> bytes:
+        return await request.body(limit=self._limits.body, seconds=self._limits.seconds)
+
+    def guarded(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint behind the tokens, if there are any."""
+        if not self._tokens:
+            return endpoint
+
+        async def guarded(request: Request) -> Reply:
+            self._authorize(request)
+            return await endpoint(request)
 
         return guarded
 
-    def _unauthorized(self, request: Request, path: str) -> Response | None:
-        if not self._tokens or path in OPEN:
-            return None
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        given = token.strip().encode()
+    def _authorize(self, request: Request) -> None:
+        scheme, _, token = request.header(b"authorization").partition(" ")
+        given = token.strip().encode("latin-1")
         # All are compared, each in constant time: how long it takes tells nothing.
         known = [hmac.compare_digest(given, each) for each in self._tokens]
-        if scheme.lower() == "bearer" and any(known):
-            return None
-        response = _error(401, "Unauthorized", "Send a header `Authorization: Bearer <token>` with a known token.")
-        response.headers["www-authenticate"] = "Bearer"
-        return response
+        if scheme.lower() != "bearer" or not any(known):
+            said = "Send a header `Authorization: Bearer <token>` with a known token."
+            raise Refused(401, "Unauthorized", said, (b"www-authenticate", b"Bearer"))
 
 
-def create_app(store: FeatureStore, limits: Limits | None = None) -> Starlette:
-    """The application over `store`, which is closed when the application stops."""
+def create_app(store: FeatureStore, limits: Limits | None = None) -> Application:
+    """The ASGI application over `store`, which is closed when the application stops."""
     server = Server(store, limits or Limits())
-    routes: Sequence[tuple[str, Endpoint, str]] = [
-        ("/get-online-features", server.get_online_features, "POST"),
-        ("/push", server.push, "POST"),
-        ("/list-feature-views", server.list_feature_views, "GET"),
-        ("/feature-services", server.feature_services, "GET"),
-        ("/health", server.health, "GET"),
-        ("/ready", server.ready, "GET"),
-        ("/metrics", server.numbers, "GET"),
-        ("/openapi.json", server.openapi, "GET"),
-        ("/docs", server.docs, "GET"),
+    routes: list[tuple[str, str, Endpoint]] = [
+        ("POST", "/get-online-features", server.get_online_features),
+        ("POST", "/push", server.push),
+        ("GET", "/list-feature-views", server.list_feature_views),
+        ("GET", "/feature-services", server.feature_services),
+        ("GET", "/health", server.health),
+        ("GET", "/ready", server.ready),
+        ("GET", "/metrics", server.numbers),
+        ("GET", "/openapi.json", server.openapi),
+        ("GET", "/docs", server.docs),
     ]
-
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        await store.close_async()
-
-    async def unknown(request: Request, error: Exception) -> Response:
-        status = getattr(error, "status_code", 404)
-        said = f"{request.method} {request.url.path} is not served here. See /docs."
-        response = _error(status, "UnknownRoute", said)
-        response.headers.update(getattr(error, "headers", None) or {})
-        return response
-
-    async def failed(_request: Request, _: Exception) -> Response:
-        return _error(500, "InternalError", "Something went wrong; the server's log says what.")
-
-    return Starlette(
-        routes=[Route(path, server.guarded(endpoint, path), methods=[method]) for path, endpoint, method in routes],
-        exception_handlers={404: unknown, 405: unknown, Exception: failed},
-        lifespan=lifespan,
+    return Application(
+        {path: (method, each if path in OPEN else server.guarded(each)) for method, path, each in routes},
+        explained=explained,
+        stopped=store.close_async,
+        metrics=server.metrics,
     )
 
 
-def _problem(error: Exception) -> Response:
+def explained(error: Exception) -> Refused | None:
+    """An error as it is told to the client; None for one that nobody foresaw."""
     match error:
-        case _Refused():
-            return _error(error.status, error.kind, str(error))
         case msgspec.ValidationError():
-            return _error(422, "InvalidRequest", str(error))
+            return Refused(422, "InvalidRequest", str(error))
         case msgspec.DecodeError() | UnicodeError() | RecursionError():
-            return _error(400, "MalformedRequest", f"The body is not JSON: {error}.")
-        case ClientDisconnect():
-            return _error(400, "MalformedRequest", "The client went away.")
+            return Refused(400, "MalformedRequest", f"The body is not JSON: {error}.")
         case NotFound():
-            return _error(404, type(error).__name__, str(error))
+            status = 404
         case InvalidRequest() | ChecksFailed() | DefinitionError():
-            return _error(422, type(error).__name__, str(error))
-        case OnlineStoreUnavailable():
-            return _error(503, type(error).__name__, str(error))
-    return _error(409, type(error).__name__, str(error))  # not online yet as it is asked for
-
-
-def _json(body: bytes) -> Response:
-    return Response(body, media_type="application/json")
-
-
-def _error(status: int, kind: str, message: str) -> Response:
-    body = msgspec.json.encode(ErrorResponse(Problem(kind, message)))
-    return Response(body, status_code=status, media_type="application/json")
+            status = 422
+        case OnlineStoreUnavailable() | RegistryError() | OfflineStoreError():
+            status = 503
+        case FeatureStoreError():  # not online yet as it is asked for
+            status = 409
+        case _:
+            return None
+    return Refused(status, type(error).__name__, str(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -15,7 +14,8 @@ from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.online import OnlineResponse
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_encoder = msgspec.json.Encoder()
+_MICROSECOND = timedelta(microseconds=1)
+_encode = msgspec.json.Encoder().encode
 
 
 class FeaturesRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,48 +75,70 @@ def answer(response: OnlineResponse, *, rows: bool) -> bytes:
     A time is 1970 where there is none, as with Feast. NaN and infinities are the words "NaN", "Infinity",
     "-Infinity", as JSON has no numbers for them; bytes are in base64.
     """
+    return _rows(response) if rows else _columns(response)
+
+
+def _columns(response: OnlineResponse) -> bytes:
     names = list(response.columns)
-    times = {name: _times(moments) for _, view_names, moments in response.views for name in view_names[:1]}
-    first = {name: view_names[0] for _, view_names, _ in response.views for name in view_names}
-    keys = len(names) - len(response.statuses)
+    keys = names[: len(names) - len(response.statuses)]
     count = len(response.columns[names[0]])
-    present = ["PRESENT"] * count
-    never = [_EPOCH] * count
-    values = [_jsonable(response.columns[name], response.types[name]) for name in names]
-    statuses: list[Sequence[str]] = [present] * keys + [response.statuses[name] for name in names[keys:]]
-    moments = [never] * keys + [times[first[name]] for name in names[keys:]]
-    metadata = {"feature_names": names}
-    if rows:
-        per_row = zip(zip(*values, strict=True), zip(*statuses, strict=True), zip(*moments, strict=True), strict=True)
-        results: list[Any] = [{"values": v, "statuses": s, "event_timestamps": t} for v, s, t in per_row]
-        return _encoder.encode({"metadata": metadata, "results": results})
-    encoded = {id(each): msgspec.Raw(_encoder.encode(each)) for each in moments}  # one per view, not per feature
+    present = _encode(["PRESENT"] * count)
+    results = [_results(response, keys, present, _encode([_EPOCH] * count))] if keys else []
+    for view in response.views:
+        times = _encode(_times(view.event_timestamps))
+        if view.complete:
+            results.append(_results(response, view.names, present, times))
+        else:
+            results += [_results(response, [n], _encode(response.statuses[n]), times) for n in view.names]
+    return b'{"metadata":{"feature_names":%b},"results":[%b]}' % (_encode(names), b",".join(results))
+
+
+def _results(response: OnlineResponse, names: Sequence[str], statuses: bytes, times: bytes) -> bytes:
+    """The results of columns that differ in nothing but their values."""
+    columns = [response.columns[name] for name in names]
+    rest = b',"statuses":%b,"event_timestamps":%b}' % (statuses, times)
+    between = rest + b',{"values":'
+    values = between.join(map(_encode, columns))
+    if b"null" in values:  # perhaps a number that JSON does not have
+        values = between.join([_encode(_jsonable(response, name)) for name in names])
+    return b'{"values":%b%b' % (values, rest)
+
+
+def _jsonable(response: OnlineResponse, name: str) -> list[Any]:
+    column = response.columns[name]
+    return list(map(_number, column)) if response.types[name].item is DataType.FLOAT64 else column
+
+
+def _rows(response: OnlineResponse) -> bytes:
+    names = list(response.columns)
+    keys = names[: len(names) - len(response.statuses)]
+    count = len(response.columns[names[0]])
+    statuses: dict[str, Sequence[str]] = {**{name: ["PRESENT"] * count for name in keys}, **response.statuses}
+    times = {name: [_EPOCH] * count for name in keys}
+    for view in response.views:
+        times.update(dict.fromkeys(view.names, _times(view.event_timestamps)))
+    values = [_jsonable(response, name) for name in names]
     results = [
-        {"values": v, "statuses": s, "event_timestamps": encoded[id(t)]}
-        for v, s, t in zip(values, statuses, moments, strict=True)
+        {"values": v, "statuses": s, "event_timestamps": t}
+        for v, s, t in zip(
+            zip(*values, strict=True),
+            zip(*(statuses[name] for name in names), strict=True),
+            zip(*(times[name] for name in names), strict=True),
+            strict=True,
+        )
     ]
-    return _encoder.encode({"metadata": metadata, "results": results})
+    return _encode({"metadata": {"feature_names": names}, "results": results})
 
 
 def _times(moments: Sequence[int]) -> list[datetime]:
-    if moments and moments.count(moments[0]) == len(moments):
-        return [_EPOCH if moments[0] == NEVER else _EPOCH + timedelta(microseconds=moments[0])] * len(moments)
-    return [_EPOCH if moment == NEVER else _EPOCH + timedelta(microseconds=moment) for moment in moments]
+    known = {each: _EPOCH if each == NEVER else _EPOCH + _MICROSECOND * each for each in set(moments)}
+    return [known[each] for each in moments]
 
 
-def _jsonable(values: list[Any], type_: DataType) -> list[Any]:
-    if type_ is DataType.FLOAT64:
-        try:
-            finite = math.isfinite(sum(values))
-        except TypeError:  # there are nulls
-            finite = False
-        return values if finite else [_number(value) for value in values]
-    if type_ is DataType.LIST_FLOAT64:
-        return [None if value is None else [_number(item) for item in value] for value in values]
-    return values
-
-
-def _number(value: float | Decimal | None) -> Any:
-    if value is None or math.isfinite(value):
+def _number(value: Any) -> Any:
+    """A float, or floats, as JSON can have it."""
+    if value is None or (isinstance(value, float) and math.isfinite(value)):
         return value
+    if isinstance(value, list):
+        return list(map(_number, value))
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from amora_fs_assets.domain.ports import NEVER
-from amora_fs_assets.operations.online import OnlineResponse
+from amora_fs_assets.operations.online import OnlineResponse, Status
 
 _FASTEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+_STATUSES = get_args(Status)
 _AGES = (1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800, 2_592_000)
 
 
@@ -45,17 +46,17 @@ class Metrics:
     def served(self, response: OnlineResponse) -> None:
         """Count an answer's values."""
         now = time.time()
-        for view, names, times in response.views:
-            rows = len(times)
-            present = sum(response.statuses[name].count("PRESENT") for name in names)
-            self._child(self._statuses, view, "PRESENT").inc(present)
-            if present < rows * len(names):
-                for status in ("NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"):
-                    found = sum(response.statuses[name].count(status) for name in names)
-                    self._child(self._statuses, view, status).inc(found)
-                times = [each for each in times if each != NEVER]
+        for each in response.views:
+            times = each.event_timestamps
+            if each.complete:
+                self._child(self._statuses, each.view, "PRESENT").inc(len(times) * len(each.names))
+            else:
+                for status in _STATUSES:
+                    found = sum(response.statuses[name].count(status) for name in each.names)
+                    self._child(self._statuses, each.view, status).inc(found)
+                times = [time for time in times if time != NEVER]
             if times:
-                self._child(self._age, view).observe(max(0.0, now - min(times) / 1e6))
+                self._child(self._age, each.view).observe(max(0.0, now - min(times) / 1e6))
 
     def _child(self, metric: Any, *labels: str) -> Any:
         """`metric.labels(...)`, which checks its arguments anew each time."""

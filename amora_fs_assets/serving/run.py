@@ -8,10 +8,10 @@ from dataclasses import asdict
 
 import msgspec
 import uvicorn
-from starlette.applications import Starlette
 
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.serving.app import Limits, create_app
+from amora_fs_assets.serving.asgi import Application
 from amora_fs_assets.settings import Settings
 
 _LIMITS = "_AMORA_FS_SERVE_LIMITS"  # for workers, which are processes of their own; not a setting
@@ -45,6 +45,6 @@ def run(settings: Settings, *, workers: int = 1, access_log: bool = False, limit
         )
 
 
-def app() -> Starlette:
+def app() -> Application:
     """A worker's application."""
     return create_app(FeatureStore(Settings.from_env()), msgspec.json.decode(os.environ[_LIMITS], type=Limits))

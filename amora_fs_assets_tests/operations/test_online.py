@@ -141,7 +141,7 @@ def test_a_missing_join_key_is_named_with_what_is_there(online: OnlineStore, row
         ask(online, view_of(AMOUNT), rows)
 
 
-@pytest.mark.parametrize("rows", [{"customer": "12"}, {"customer": 1}, [1, 2], ["customer"]])
+@pytest.mark.parametrize("rows", [{"customer": "12"}, {"customer": 1}, [1, 2], ["customer"], None, 7])
 def test_what_is_no_column_of_values_is_refused(online: OnlineStore, rows: Any) -> None:
     with pytest.raises(InvalidRequest, match="entity_rows"):
         ask(online, view_of(AMOUNT), rows)

@@ -16,7 +16,7 @@ _LIMITS = {
     "jobRateLimitExceeded": _LATER,
     "quotaExceeded": "A quota of the project is used up. Wait until it is renewed, or have it raised.",
     "bytesBilledLimitExceeded": "Raise AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED, or ask for a shorter interval.",
-    "accessDenied": "Grant the account what deploy/iam.md lists, or set AMORA_FS_BIGQUERY_PROJECT to another project.",
+    "accessDenied": "Grant the account what docs/bigquery.md lists, or set another AMORA_FS_BIGQUERY_PROJECT.",
     "billingNotEnabled": "Enable billing for the project, or set AMORA_FS_BIGQUERY_PROJECT to another one.",
     "backendError": _LATER,
     "internalError": _LATER,

@@ -151,6 +151,7 @@ class FeatureStore:
 
         planned = planned or self.plan(prune=prune)
         snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+        self._served.refresh()
         if sync(open_objects(self.settings), self.settings) == "behind":
             _log.warning(
                 "Feast's registry.db in %s is behind, since Feast is not installed here. "

@@ -170,6 +170,22 @@ def test_a_rollback_to_a_generation_that_is_gone_is_recorded(store: FeatureStore
     assert (run.kind, run.status, "generation 17" in run.error) == ("rollback", "failed", True)
 
 
+@pytest.mark.parametrize("kind", ["rollback", "unpin"])
+def test_a_rollback_whose_server_is_away_is_recorded(store: FeatureStore, home: Path, kind: str) -> None:
+    away = opened(home, online_store_url="redis://127.0.0.1:1/0")
+    with pytest.raises(OnlineStoreUnavailable):
+        getattr(away, kind)("spending")
+    run = newest(store)
+    assert (run.kind, run.status) == (kind, "failed")
+
+
+def test_what_is_applied_here_is_known_here_at_once(home: Path) -> None:
+    with opened(home / "of its own") as store:
+        assert not store.served.feature_views
+        store.apply()
+        assert set(store.served.feature_views) == {"spending", "foreign"}
+
+
 def test_parity_is_recorded_with_what_it_found(store: FeatureStore) -> None:
     store.materialize_incremental(feature_views=["spending"], full=True)
     assert store.parity("spending").passed

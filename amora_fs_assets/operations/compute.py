@@ -125,13 +125,22 @@ def _widens(value: object, type_: str) -> bool:
 
 
 def stage(
-    view: FeatureView, interval: Interval | None, *, store: OfflineStore, run_id: str, definition_hash: str
+    view: FeatureView,
+    interval: Interval | None,
+    *,
+    store: OfflineStore,
+    run_id: str,
+    definition_hash: str,
+    meter: Meter | None = None,
 ) -> Computed:
     """Compute, stage and check. Publishes nothing, whatever the checks say.
 
+    `meter` keeps what it costs, also where it fails.
+
     Raises TableNotFound, SourceMismatch, TransformError, OfflineStoreError.
     """
-    with Meter(view.name, run_id) as meter:
+    meter = meter or Meter(view.name, run_id)
+    with meter:
         return _stage(view, interval, store, run_id, definition_hash, meter)
 
 
@@ -229,6 +238,7 @@ def record_of(
     started_at: datetime,
     finished_at: datetime,
     interval: Interval | None,
+    meter: Meter,
     computed: Computed | None = None,
     publication: Publication | None = None,
     error: BaseException | None = None,
@@ -246,7 +256,7 @@ def record_of(
         interval_end=interval.end if interval else None,
         rows=publication.rows if publication else (checked.rows if checked else 0),
         clipped_rows=checked.clipped_rows if checked else 0,
-        bytes=computed.meter.bytes if computed else None,
+        bytes=meter.bytes,
         sequence=publication.sequence if publication else None,
         code_version=code_version(view),
         definition_hash=computed.definition_hash if computed else "",
@@ -256,7 +266,7 @@ def record_of(
         outputs=_outputs(publication),
         checks=checked.results if checked else (),
         column_lineage=computed.lineage if computed else {},
-        jobs=tuple(computed.meter.jobs) if computed else (),
+        jobs=tuple(meter.jobs),
         error=message_of(error) if error else "",
     )
 

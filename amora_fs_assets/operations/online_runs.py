@@ -38,9 +38,9 @@ def push(
 
 def rollback(name: str, to: int | None = None, *, online: OnlineStore, registry: Registry, run_id: str) -> Generation:
     """Let readers see an older generation, and record it. See OnlineStore.rollback."""
-    before = online.state(name).live
-    known: dict[str, Any] = {"details": {"from": before, "to": to}}
-    with recorded("rollback", name, run_id=run_id, registry=registry, needed=False, **known) as run:
+    with recorded("rollback", name, run_id=run_id, registry=registry, needed=False, details={"to": to}) as run:
+        before = online.state(name).live
+        run["details"] = {"from": before, "to": to}
         now = online.rollback(name, to)
         run.update(_seen(name, before, now))
     return now
@@ -48,8 +48,9 @@ def rollback(name: str, to: int | None = None, *, online: OnlineStore, registry:
 
 def unpin(name: str, *, online: OnlineStore, registry: Registry, run_id: str) -> Generation:
     """Let readers see the newest generation again, and record it. See OnlineStore.unpin."""
-    before = online.state(name).live
-    with recorded("unpin", name, run_id=run_id, registry=registry, needed=False, details={"from": before}) as run:
+    with recorded("unpin", name, run_id=run_id, registry=registry, needed=False) as run:
+        before = online.state(name).live
+        run["details"] = {"from": before}
         now = online.unpin(name)
         run.update(_seen(name, before, now))
     return now

@@ -64,19 +64,22 @@ def recorded(
 def failure_recorded(kind: RunKind, name: str, *, run_id: str, registry: Registry, **known: Any) -> Iterator[None]:
     """Whatever is raised inside is kept as a failed run's record, and raised on; a success its caller records."""
     began = datetime.now(UTC)
-    try:
-        yield
-    except BaseException as error:
-        registry.record(
-            RunRecord(
-                kind=kind,
-                name=name,
-                run_id=run_id,
-                status="failed",
-                started_at=began,
-                finished_at=datetime.now(UTC),
-                error=message_of(error),
-                **known,
+    with Meter(name, run_id) as meter:
+        try:
+            yield
+        except BaseException as error:
+            registry.record(
+                RunRecord(
+                    kind=kind,
+                    name=name,
+                    run_id=run_id,
+                    status="failed",
+                    started_at=began,
+                    finished_at=datetime.now(UTC),
+                    bytes=meter.bytes,
+                    jobs=tuple(meter.jobs),
+                    error=message_of(error),
+                    **known,
+                )
             )
-        )
-        raise
+            raise

@@ -8,6 +8,7 @@ from typing import Any
 
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import CheckResult, Input, Output, Publication, RuleResult
 from amora_fs_assets.domain.time import Interval
@@ -47,20 +48,20 @@ def compute(
     hash_ = check_applied(view, registry.catalogue())
     interval = verb.interval_of(view, start, end, clock)
     began = datetime.now(UTC)
-    computed = None
+    computed, meter = None, Meter(view.name, run_id)
     complete("compute", view.name, store=store, registry=registry)
     try:
-        computed = verb.stage(view, interval, store=store, run_id=run_id, definition_hash=hash_)
+        computed = verb.stage(view, interval, store=store, run_id=run_id, definition_hash=hash_, meter=meter)
         if not computed.checked.passed:
             raise verb.refusal(computed)
         publication = verb.publish(computed, store=store, now=datetime.now(UTC))
     except BaseException as error:
-        give_up(view, error, run_id=run_id, started_at=began, interval=interval, computed=computed, store=store,
-                registry=registry)  # fmt: skip
+        give_up(view, error, run_id=run_id, started_at=began, interval=interval, computed=computed, meter=meter,
+                store=store, registry=registry)  # fmt: skip
         raise
     registry.record(
         verb.record_of(view, run_id=run_id, started_at=began, finished_at=datetime.now(UTC), interval=interval,
-                       computed=computed, publication=publication)
+                       meter=meter, computed=computed, publication=publication)
     )  # fmt: skip
     return publication
 
@@ -73,6 +74,7 @@ def give_up(
     started_at: datetime,
     interval: Interval | None,
     computed: verb.Computed | None,
+    meter: Meter,
     store: OfflineStore,
     registry: Registry,
 ) -> str:
@@ -80,7 +82,7 @@ def give_up(
     try:
         return registry.record(
             verb.record_of(view, run_id=run_id, started_at=started_at, finished_at=datetime.now(UTC),
-                           interval=interval, computed=computed, error=error)
+                           interval=interval, meter=meter, computed=computed, error=error)
         )  # fmt: skip
     finally:
         if computed and computed.staged:

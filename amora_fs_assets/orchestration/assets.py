@@ -12,6 +12,7 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import compute, runs, sources, training_sets
@@ -96,7 +97,7 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
         window = (
             context.partition_time_window if (context.has_partition_key or context.has_partition_key_range) else None
         )
-        computed, interval = None, None
+        computed, interval, meter = None, None, Meter(view.name, context.run.run_id)
         try:
             hash_ = check_applied(view, parts.applied)
             complete("compute", view.name, store=parts.offline, registry=parts.registry)
@@ -104,7 +105,7 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
             start, end = (window.start, window.end) if window else (view.start or clock, clock)
             interval = compute.interval_of(view, start, end, clock)
             computed = compute.stage(
-                view, interval, store=parts.offline, run_id=context.run.run_id, definition_hash=hash_
+                view, interval, store=parts.offline, run_id=context.run.run_id, definition_hash=hash_, meter=meter
             )
             yield from (check_result(result, key) for result in computed.checked.results)
             if not computed.checked.passed:
@@ -118,6 +119,7 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
                 started_at=began,
                 interval=interval,
                 computed=computed,
+                meter=meter,
                 store=parts.offline,
                 registry=parts.registry,
             )

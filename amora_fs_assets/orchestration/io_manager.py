@@ -78,6 +78,7 @@ class FeatureStoreIOManager(dg.IOManager):
                 started_at=started_at,
                 interval=work.interval,
                 computed=work,
+                meter=work.meter,
                 store=store,
                 registry=registry,
             )
@@ -88,6 +89,7 @@ class FeatureStoreIOManager(dg.IOManager):
             started_at=started_at,
             finished_at=datetime.now(UTC),
             interval=work.interval,
+            meter=work.meter,
             computed=work,
             publication=publication,
         )

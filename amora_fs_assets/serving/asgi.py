@@ -83,11 +83,11 @@ class Request:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
                         raise Refused(400, "MalformedRequest", "The client went away.")
-                    parts.append(message["body"])
-                    size += len(message["body"])
+                    parts.append(part := message.get("body", b""))
+                    size += len(part)
                     if size > limit:
                         raise _too_large(limit)
-                    more = message["more_body"]
+                    more = message.get("more_body", False)
         except TimeoutError:
             raise Refused(408, "SlowRequest", f"The body took more than {seconds:g} s.") from None
         return b"".join(parts)

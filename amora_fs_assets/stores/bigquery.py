@@ -175,7 +175,12 @@ class BigQueryOfflineStore:
         wanted = bigquery.Dataset(f"{self._client.project}.{name}")
         wanted.location = self._options.location
         with self._explained():
-            there = self._client.create_dataset(wanted, exists_ok=True, timeout=CALL)
+            try:  # making one takes a right that nobody needs where it is there
+                there = self._client.get_dataset(wanted.reference, timeout=CALL)
+            except NotFound as error:
+                if "Project" in error.message:
+                    raise
+                there = self._client.create_dataset(wanted, exists_ok=True, timeout=CALL)
         if self._options.location and there.location.lower() != self._options.location.lower():
             raise SettingsError(
                 f"Dataset {name} is in {there.location}, AMORA_FS_BIGQUERY_LOCATION says {self._options.location}. A "

@@ -9,18 +9,23 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import ibis
 import pyarrow as pa
 import pytest
 import requests
+from google.api_core.exceptions import Forbidden
 from google.cloud import bigquery
 from google.oauth2.credentials import Credentials
 
 from amora_fs_assets import Source
-from amora_fs_assets.domain.errors import BudgetExceeded
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.errors import BudgetExceeded, ChecksFailed, OfflineStoreError
 from amora_fs_assets.domain.meter import Meter
-from amora_fs_assets.operations import compute
+from amora_fs_assets.operations import compute, runs
+from amora_fs_assets.operations.definitions import apply
 from amora_fs_assets.operations.sources import load
 from amora_fs_assets.settings import Settings
 from amora_fs_assets.stores import google_clients
@@ -192,7 +197,41 @@ def test_a_table_says_what_its_view_says(client: bigquery.Client, dataset: str, 
 def test_staged_rows_are_staged_once_in_a_run(client: bigquery.Client, dataset: str) -> None:
     store = BigQueryOfflineStore(client, dataset=dataset)
     numbers = store.stage(pa.table({"n": [1, 2]}), name="numbers", run_id="source")
-    with Meter("view", "run"):
-        staged = [store.stage(f"SELECT n FROM {numbers}", name="view", run_id="run") for _ in range(2)]
-    assert staged[0] == staged[1]
-    assert client.get_table(staged[0]).num_rows == 2
+    dataset_, _, name = numbers.rpartition(".")
+    query = ibis.table({"n": "int64"}, name=name, database=dataset_)
+    made = []
+    for _ in range(2):
+        with Meter("view", "run") as meter:
+            staged = store.stage(query, name="view", run_id="run")
+        made.append((staged, client.get_table(staged).created, [job.id for job in meter.jobs]))
+    assert made[0] == made[1]
+    assert client.get_table(staged).num_rows == 2
+
+
+def test_a_dataset_that_is_there_is_not_made_for_which_not_everybody_has_the_right(
+    client: bigquery.Client, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.create_dataset(dataset)
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise Forbidden("Access Denied: bigquery.datasets.create")
+
+    monkeypatch.setattr(client, "create_dataset", refused)
+    BigQueryOfflineStore(client, dataset=dataset).stage(pa.table({"n": [1]}), name="numbers", run_id="run")
+    with pytest.raises(OfflineStoreError, match=r"Access Denied.*docs/bigquery.md"):
+        BigQueryOfflineStore(client, dataset=f"{dataset}_absent").stage(pa.table({"n": [1]}), name="n", run_id="run")
+
+
+def test_a_computation_that_fails_keeps_what_it_cost(client: bigquery.Client, dataset: str, tmp_path: Path) -> None:
+    store = BigQueryOfflineStore(client, dataset=dataset)
+    registry = ObjectRegistry(FolderObjectStore(tmp_path))
+    source = Source("orders", small.Orders, table=f"{dataset}.orders", timestamp_field="at",
+                    loader=lambda: small.orders_table([(1, at(1), -5.0)]))  # fmt: skip
+    view = small.spending(source)
+    load(source, run_id="source", store=store, registry=registry)
+    apply(Catalogue.of([view]), registry, clock=at(1))
+    with pytest.raises(ChecksFailed):
+        runs.compute(view, at(1), at(1, month=2), store=store, registry=registry, run_id="run", clock=at(1, month=2))
+    (run,) = registry.records("spending")
+    assert (run.status, run.bytes) == ("failed", 0)  # by the emulator's word
+    assert "stage" in {job.step for job in run.jobs}

@@ -17,6 +17,7 @@ from amora_fs_assets.domain.ports import NEVER
 from amora_fs_assets.stores import redis_cleaning
 from amora_fs_assets.stores.redis import RedisOnlineStore
 from amora_fs_assets.stores.redis_keys import SLOTS, TAGS, namer, slot_of
+from amora_fs_assets_tests.conftest import missing
 from amora_fs_assets_tests.servers import (
     PRIMARIES,
     RedisCluster,
@@ -185,9 +186,11 @@ def test_a_slot_that_moves_is_read_and_written_while_it_does_and_afterwards(
 
 
 @pytest.mark.parametrize("program", [bundled_valkey(), debian_redis()], ids=["valkey", "debian"])
-def test_a_primary_that_dies_is_followed_by_its_replica(tmp_path: Path, program: str | None) -> None:
+def test_a_primary_that_dies_is_followed_by_its_replica(
+    tmp_path: Path, program: str | None, pytestconfig: pytest.Config
+) -> None:
     if program is None:
-        pytest.skip("redis-server is not installed (Debian: apt-get install redis-server).")
+        missing(pytestconfig, "redis-server is not installed (Debian: apt-get install redis-server).")
     with redis_cluster(program, tmp_path, replica=True) as cluster:
         store = RedisOnlineStore(project="tests", url=cluster.url)
         load(store, 1.0)

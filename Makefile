@@ -83,6 +83,7 @@ bench: .venv/.stamp  ## the main job's numbers, measured on this machine
 bench-online: .venv/.stamp  ## reading and loading online features, against Feast
 	@$(BIN)/python -m benchmarks.online
 	@$(BIN)/python -m benchmarks.online_load
+	@$(BIN)/python -m benchmarks.online_shards
 
 bench-historical: .venv/.stamp  ## training sets beside plain SQL and Feast (15 minutes)
 	@$(BIN)/python -m benchmarks.historical

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import ibis
+from ibis.expr.types import Table
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.feature_view import FeatureView
@@ -70,9 +71,14 @@ def write(
 ) -> Written:
     """Write one shard. Writing it again comes to the same."""
     assert sharded.load is not None, "there is something to write"
+    batches = streamed(shard_of(view, sharded, shard), store)
+    return online.write(view, sharded.load, batches, lasting=LASTING, expire=expire)
+
+
+def shard_of(view: FeatureView, sharded: ShardedLoad, shard: int) -> Table:
+    """The rows of a shard, as they were staged."""
     rows = unbound((*view.row_columns, _SHARD), sharded.staged)
-    query = rows.filter(rows[_SHARD.name] == shard).select([column.name for column in view.row_columns])
-    return online.write(view, sharded.load, streamed(query, store), lasting=LASTING, expire=expire)
+    return rows.filter(rows[_SHARD.name] == shard).select([column.name for column in view.row_columns])
 
 
 def finish(

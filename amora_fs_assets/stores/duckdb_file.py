@@ -83,6 +83,7 @@ def _connected(path: Path, *, write: bool, deadline: float, timeout: float) -> d
 
 def _prepared(connection: duckdb.DuckDBPyConnection, *, write: bool) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would go to standard output, among what commands say
     if write:  # less memory; whoever reads a table twice gets its rows in the same order, though
         connection.execute("SET preserve_insertion_order = false")
     # A registered Arrow table counts as one row in the planner's eyes, and a spine of a million rows would be joined

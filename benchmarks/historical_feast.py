@@ -1,4 +1,4 @@
-"""Feast's side of `benchmarks.historical`, run by Feast's own environment: python historical_feast.py WORK SPINE RESULT TIMES."""  # noqa: E501
+"""Feast's side of `benchmarks.historical`, run by Feast's own environment: python historical_feast.py WORK SPINE ROWS_PER_KEY RESULT TIMES."""  # noqa: E501
 
 import json
 import sys
@@ -11,7 +11,7 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConf
 from feast.types import Float64, Int64, String
 
 
-def main(work: Path, spine: str, result: Path, times: int) -> None:
+def main(work: Path, spine: str, rows_per_key: str, result: Path, times: int) -> None:
     """Ask as often as said, the first time to warm up."""
     repo = work / "feast"
     repo.mkdir(exist_ok=True)
@@ -34,12 +34,12 @@ def main(work: Path, spine: str, result: Path, times: int) -> None:
             entities=[entity],
             ttl=timedelta(days=3),
             schema=[Field(name="id", dtype=Int64), *fields],
-            source=FileSource(path=str(work / f"fv{i}_10.parquet"), timestamp_field="event_timestamp"),
+            source=FileSource(path=str(work / f"fv{i}_{rows_per_key}.parquet"), timestamp_field="event_timestamp"),
         )
         for i in range(3)
     ]
     store.apply([entity, *views])
-    asked = pd.read_parquet(work / f"spine_{spine}_10.parquet")
+    asked = pd.read_parquet(work / f"spine_{spine}_{rows_per_key}.parquet")
     features = [f"{view.name}:{field.name}" for view in views for field in fields]
     seconds = []
     for _ in range(times):
@@ -51,4 +51,4 @@ def main(work: Path, spine: str, result: Path, times: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]), int(sys.argv[5]))

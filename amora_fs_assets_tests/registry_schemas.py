@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from amora_fs_assets.domain.records import RunRecord
+from amora_fs_assets.domain.records import Ancestor, RunRecord
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.registry_form import Head
 
@@ -127,6 +127,8 @@ class Snapshot(msgspec.Struct):
     format: int
     parent: str | None
     applied_at: datetime
+    number: int
+    ancestors: tuple[Ancestor, ...]
     catalogue_hash: str
     catalogue: Catalogue
 

@@ -111,7 +111,7 @@ class TrainingSet(msgspec.Struct):
 
 
 class Catalogue(msgspec.Struct):
-    """All definitions."""
+    """All definitions. `packages` says which package defines what: `{"feature_views": {"departure_delay": "..."}}`."""
 
     format: int
     entities: list[Entity]
@@ -119,6 +119,7 @@ class Catalogue(msgspec.Struct):
     feature_views: list[FeatureView]
     feature_services: list[FeatureService]
     training_sets: list[TrainingSet]
+    packages: dict[str, dict[str, str]] = {}
 
 
 class Snapshot(msgspec.Struct):

@@ -99,7 +99,10 @@ class FeatureService(msgspec.Struct):
 
 
 class TrainingSet(msgspec.Struct):
-    """A spine joined with a service; `service` may name a view, `sources` views or sources."""
+    """A spine joined with a service; `service` may name a view, `sources` views or sources.
+
+    `known_time`: rows of the views count only from their created_timestamp on.
+    """
 
     name: str
     service: str
@@ -107,6 +110,7 @@ class TrainingSet(msgspec.Struct):
     description: str
     owner: str
     tags: dict[str, str]
+    known_time: bool
     code_hash: str
 
 

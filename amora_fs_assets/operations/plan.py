@@ -183,6 +183,7 @@ def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
                 description=definition.description,
                 owner=definition.owner,
                 tags=definition.tags,
+                known_time=definition.known_time,
                 code_hash=definition.code_hash,
             )
         case _:

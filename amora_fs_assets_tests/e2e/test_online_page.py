@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets_tests.conftest import missing
 from amora_fs_assets_tests.e2e.conftest import UNTIL, Demo
 from amora_fs_assets_tests.emulators.process import free_ports
 
@@ -32,20 +33,31 @@ def commands(heading: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in block[1].splitlines()]
 
 
-def environment(demo: Demo) -> dict[str, str]:
+@pytest.fixture
+def home(demo: Demo, tmp_path: Path) -> Path:
+    """A copy of the demo's home: others look at that."""
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return [each for each in names if not (Path(folder, each).is_dir() or Path(folder, each).is_file())]  # sockets
+
+    return Path(shutil.copytree(demo.home, tmp_path / "home", ignore=left_out))
+
+
+def environment(home: Path) -> dict[str, str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("AMORA_FS_", "DAGSTER"))}
-    return {**plain, "AMORA_FS_HOME": str(demo.home), "AMORA_FS_NOW": UNTIL}
+    return {**plain, "AMORA_FS_HOME": str(home), "AMORA_FS_NOW": UNTIL}
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_curl_of_the_page_gets_what_python_gets(demo: Demo) -> None:
+def test_the_curl_of_the_page_gets_what_python_gets(home: Path, request: pytest.FixtureRequest) -> None:
+    if shutil.which("curl") is None:
+        missing(request.config, "curl is not installed.")
     serve, curl = commands("Over HTTP")
     assert serve[:2] == ["amora-fs", "serve"]
     (port,) = free_ports(1)
     curl = [word.replace(":8666", f":{port}") for word in curl]
     assert f":{port}" in curl[2]
     server = subprocess.Popen(
-        [AMORA_FS, *serve[1:], "--port", str(port)], env=environment(demo), cwd=demo.home, start_new_session=True
+        [AMORA_FS, *serve[1:], "--port", str(port)], env=environment(home), cwd=home, start_new_session=True
     )
     try:
         for _ in range(300):
@@ -57,7 +69,7 @@ def test_the_curl_of_the_page_gets_what_python_gets(demo: Demo) -> None:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
-    store = FeatureStore(Settings(home=demo.home, now=datetime.fromisoformat(UNTIL).replace(tzinfo=UTC)))
+    store = FeatureStore(Settings(home=home, now=datetime.fromisoformat(UNTIL).replace(tzinfo=UTC)))
     expected = store.get_online_features("carrier_punctuality", {"carrier": ["UA"]})
     store.close()
     names = answer["metadata"]["feature_names"]
@@ -65,10 +77,10 @@ def test_the_curl_of_the_page_gets_what_python_gets(demo: Demo) -> None:
     assert all(result["statuses"] == ["PRESENT"] for result in answer["results"])
 
 
-def test_the_pages_status_rollback_and_parity_work_on_the_sample(demo: Demo) -> None:
+def test_the_pages_status_rollback_and_parity_work_on_the_sample(home: Path) -> None:
     def ran(*words: str) -> str:
         done = subprocess.run(
-            [AMORA_FS, *words], env=environment(demo), cwd=demo.home, capture_output=True, text=True, check=False
+            [AMORA_FS, *words], env=environment(home), cwd=home, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

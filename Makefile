@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow check docs bench bench-online bench-historical clean
-.PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
+.PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions lint-docker
 
 BIN := .venv/bin
 HOME_FOLDER := $(abspath $(or $(AMORA_FS_HOME),.amora_fs))
@@ -56,7 +56,7 @@ test: .venv/.stamp emulators  ## all tests but the slow ones
 test-slow: .venv/.stamp emulators feast  ## the long proofs
 	$(BIN)/python -m pytest -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 
-lint: lint-ruff lint-mypy lint-imports lint-definitions  ## ruff, mypy, import-linter, dg check defs
+lint: lint-ruff lint-mypy lint-imports lint-definitions lint-docker  ## ruff, mypy, import-linter, dg check defs, hadolint
 
 lint-ruff: .venv/.stamp
 	$(BIN)/ruff check .
@@ -70,6 +70,9 @@ lint-imports: .venv/.stamp
 
 lint-definitions: .venv/.stamp
 	VIRTUAL_ENV="$(abspath .venv)" $(BIN)/dg check defs
+
+lint-docker: .venv/.stamp
+	$(BIN)/hadolint deploy/Dockerfile
 
 check: lint test  ## lint, then test
 

@@ -21,6 +21,8 @@ from amora_fs_assets.orchestration.parity import parity_check
 from amora_fs_assets.orchestration.parts import PARTS, google_resources, parts_resource
 from amora_fs_assets.settings import Settings
 
+FORKED = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})
+"""Steps side by side, in processes forked off one that has imported Dagster and the definitions."""
 JOB = "feature_store"
 
 
@@ -61,13 +63,8 @@ def build_definitions(
 
 
 def _executor(settings: Settings) -> dg.ExecutorDefinition:
-    """Steps side by side where BigQuery works; one after the other where a DuckDB file has one writer.
-
-    Processes are forked off a server that has imported Dagster and the definitions once: each saves seconds.
-    """
-    if settings.offline_store == "duckdb":
-        return dg.in_process_executor
-    return dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})
+    """Steps side by side where BigQuery works; one after the other where a DuckDB file has one writer."""
+    return dg.in_process_executor if settings.offline_store == "duckdb" else FORKED
 
 
 def _package(code: Catalogue) -> str:

@@ -113,7 +113,7 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
         )
 
 
-@pytest.mark.parametrize("seed", [1, 2, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 9)]])
+@pytest.mark.parametrize("seed", [1, 2, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 6)]])
 def test_every_type_is_published_read_and_joined_as_it_is(new_store: Callable[[], OfflineStore], seed: int) -> None:
     rng, store = Random(seed), new_store()
     view, rows = generated(rng)
@@ -137,7 +137,7 @@ def test_every_type_is_published_read_and_joined_as_it_is(new_store: Callable[[]
     truth = brute_force(moments, rows, keys, names, view.ttl, False)
     for row, true in zip(joined, truth, strict=True):
         for feature in view.features:
-            nothing = None if store.engine == "duckdb" or not feature.type.is_list else []
+            nothing: Any = None if store.engine == "duckdb" or not feature.type.is_list else []
             assert same(row[feature.name]) == same(true[feature.name] if true else nothing), feature.name
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from amora_fs_assets.orchestration.build import build_definitions
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
+from amora_fs_assets_tests.emulators.googlesql import faults, statements
 from amora_fs_assets_tests.small import at
 
 pytestmark = [pytest.mark.google, pytest.mark.e2e]
@@ -35,19 +38,25 @@ def settings(
     gcs_bucket: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Settings:
-    """The two settings that change, and where the emulators are, as one says that to Google's own tools."""
+) -> Iterator[Settings]:
+    """The two settings that change, and where the emulators are, as one says that to Google's own tools.
+
+    Whatever a test sent to BigQuery is GoogleSQL.
+    """
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_emulator.host)
     monkeypatch.setenv("BIGQUERY_STORAGE_GRPC_ENDPOINT", bigquery_emulator.grpc_address)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator.host)
-    return Settings(
+    project = f"slice-{next(_numbers)}"  # `raw` is its own, too
+    yield Settings(
         offline_store="bigquery",
         registry=f"gs://{gcs_bucket}/registry",
         home=tmp_path,
-        bigquery_project=f"slice-{next(_numbers)}",  # `raw` is its own, too
+        bigquery_project=project,
         bigquery_dataset="features",
         now=at(15, month=2),
     )
+    with replace(bigquery_emulator, project=project).client() as client:
+        assert faults(statements(client)) == []
 
 
 def applied(settings: Settings, code: Catalogue) -> dg.Definitions:
@@ -71,7 +80,7 @@ def records(client: Any, bucket: str, name: str) -> list[dict[str, Any]]:
 
 
 def test_a_view_goes_from_its_source_to_model_and_training_set(
-    settings: Settings, gcs_emulator: GcsEmulator, gcs_bucket: str
+    settings: Settings, bigquery_emulator: BigQueryEmulator, gcs_emulator: GcsEmulator, gcs_bucket: str
 ) -> None:
     definitions = applied(settings, small.catalogue())
     with dg.DagsterInstance.ephemeral() as instance:
@@ -100,6 +109,12 @@ def test_a_view_goes_from_its_source_to_model_and_training_set(
     assert second["sequence"] == first["sequence"] + 1
     (training_set,) = records(gcs_emulator.client(), gcs_bucket, "bought")
     assert {each["name"] for each in training_set["inputs"]} == {"orders", "spending"}
+
+    with replace(bigquery_emulator, project=settings.bigquery_project).client() as client:
+        sent = statements(client)
+    assert len(sent) > 30  # which the fixture parses
+    for what in ("BEGIN TRANSACTION", "CREATE OR REPLACE TABLE", "PARTITION BY TIMESTAMP_TRUNC", r"OVER \("):
+        assert any(re.search(what, sql) for sql in sent), what
 
 
 def test_a_load_in_shards_goes_through_clustered_tables_and_the_bucket(

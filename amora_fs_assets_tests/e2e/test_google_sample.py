@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,7 @@ from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.operations.tables import rows_of
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
+from amora_fs_assets_tests.emulators.googlesql import faults, statements
 
 pytestmark = [pytest.mark.google, pytest.mark.e2e, pytest.mark.slow]
 CLOCK = "2014-01-01T05:00Z"
@@ -101,3 +102,10 @@ def test_each_run_has_its_record_as_an_object_in_the_bucket(demos: Demos) -> Non
     assert facts(demos.cloud) == facts(demos.embedded)
     kinds = Counter(kind for kind, *_ in facts(demos.cloud))
     assert kinds == {"load_source": 4, "compute": 6, "check": 1, "materialize": 7, "parity": 7, "training_set": 1}
+
+
+def test_all_that_was_sent_to_bigquery_is_googlesql(demos: Demos, bigquery_emulator: BigQueryEmulator) -> None:
+    with replace(bigquery_emulator, project="sample").client() as client:
+        sent = statements(client)
+    assert len(sent) > 100
+    assert faults(sent) == []

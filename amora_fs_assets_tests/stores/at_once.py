@@ -57,8 +57,13 @@ def killed_at(line: int, work: Callable[[], Any], files: Sequence[str]) -> bool:
         sys.settrace(trace)
         work()
 
-    child = _FORK.Process(target=run)
+    return ended(run) != 0
+
+
+def ended(work: Callable[[], Any]) -> int:
+    """Do `work` in a process of its own; how it ended: with 0, or by -SIGKILL."""
+    child = _FORK.Process(target=work)
     child.start()
     child.join(60)
     assert child.exitcode in {0, -signal.SIGKILL}
-    return child.exitcode != 0
+    return int(child.exitcode or 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import asdict
+from functools import partial
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -12,6 +14,7 @@ import uvicorn
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.serving.app import Limits, create_app
 from amora_fs_assets.serving.asgi import Application
+from amora_fs_assets.serving.connections import PatientConnection
 from amora_fs_assets.settings import Settings
 
 _LIMITS = "_AMORA_FS_SERVE_LIMITS"  # for workers, which are processes of their own; not a setting
@@ -25,6 +28,7 @@ def run(settings: Settings, *, workers: int = 1, access_log: bool = False, limit
     """
     limits = limits or Limits()
     os.environ[_LIMITS] = msgspec.json.encode(asdict(limits)).decode()
+    connection: Any = partial(PatientConnection, seconds=limits.seconds)  # Uvicorn calls it; a class is what it says
     with tempfile.TemporaryDirectory() as numbers:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = numbers
@@ -37,8 +41,10 @@ def run(settings: Settings, *, workers: int = 1, access_log: bool = False, limit
             access_log=access_log,
             log_level="info" if access_log else "warning",
             loop="auto",
-            http="auto",
+            http=connection,
+            ws="none",
             lifespan="on",
+            proxy_headers=access_log,  # whose address it is, is nothing but logged
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=SECONDS_TO_FINISH,

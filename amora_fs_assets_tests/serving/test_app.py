@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from amora_fs_assets_tests.servers import eventually
 from amora_fs_assets_tests.serving.conftest import NOW, Serving, serving
 
 EPOCH = "1970-01-01T00:00:00Z"
@@ -250,8 +252,64 @@ class TestLimits:
         with socket.create_connection(address, timeout=10) as slow:
             slow.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
             said = slow.recv(10_000)
+            while b"}" not in said:
+                said += slow.recv(10_000)
         assert said.startswith(b"HTTP/1.1 408")
         assert b"SlowRequest" in said
+
+    def test_a_head_that_does_not_come_ends_the_connection(self, limited: Serving) -> None:
+        address = (limited.client.base_url.host, limited.client.base_url.port or 80)
+        with socket.create_connection(address, timeout=10) as silent, socket.create_connection(address) as dripping:
+            began = time.monotonic()
+            dripping.settimeout(0.1)
+            gone = False
+            while not gone and time.monotonic() - began < 10:
+                try:
+                    dripping.sendall(b"G")
+                    gone = dripping.recv(1) == b""
+                except TimeoutError:
+                    pass
+                except ConnectionError:
+                    gone = True
+            assert gone
+            assert time.monotonic() - began < 3
+            with suppress(ConnectionError):
+                assert silent.recv(1) == b""
+            assert time.monotonic() - began < 3
+
+    def test_an_answer_that_is_not_taken_ends_the_connection_and_its_memory(self, limited: Serving) -> None:
+        body = b'{"features":["spending:amount"],"entities":{"customer":[%s]}}' % b",".join([b"1"] * 100_000)
+        head = b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        address = (limited.client.base_url.host, limited.client.base_url.port or 80)
+        server = psutil.Process(limited.process.pid)
+        deaf = []
+        for _ in range(5):
+            each = socket.socket()
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            each.connect(address)
+            each.sendall(head + body)
+            deaf.append(each)
+
+        ports = {each.getsockname()[1] for each in deaf}
+
+        def held() -> int:
+            return sum(bool(each.raddr) and each.raddr.port in ports for each in server.net_connections())
+
+        eventually(lambda: held() == 5)
+        eventually(lambda: held() == 0)
+        for each in deaf:
+            each.close()
+
+    def test_a_kept_connection_is_used_for_longer_than_a_request_may_take(self, limited: Serving) -> None:
+        address = (limited.client.base_url.host, limited.client.base_url.port or 80)
+        with socket.create_connection(address, timeout=5) as kept:
+            for _ in range(8):
+                kept.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                said = kept.recv(1000)
+                while b"}" not in said:
+                    said += kept.recv(1000) or b"it was closed}"
+                assert said.startswith(b"HTTP/1.1 200")
+                time.sleep(0.3)
 
     def test_a_redis_that_hangs_is_given_up(self, limited: Serving) -> None:
         body = {"features": ["spending:amount"], "entities": {"customer": [1]}}

@@ -19,10 +19,11 @@ class Refusal:
 
     status: int
     reason: str
+    message: str = ""
 
     @property
     def body(self) -> bytes:
-        said = {"reason": self.reason, "message": f"Refused: {self.reason}"}
+        said = {"reason": self.reason, "message": self.message or f"Refused: {self.reason}"}
         return json.dumps({"error": {"code": self.status, "message": said["message"], "errors": [said]}}).encode()
 
 

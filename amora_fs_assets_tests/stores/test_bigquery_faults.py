@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +14,16 @@ import google.api_core.retry.retry_unary as google_retry
 import ibis
 import pyarrow as pa
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import RefreshError
+from google.cloud import bigquery
 
-from amora_fs_assets.domain.errors import OfflineStoreError
+from amora_fs_assets.domain.errors import OfflineStoreError, SettingsError
 from amora_fs_assets.domain.meter import Meter
+from amora_fs_assets.settings import Settings
 from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
 from amora_fs_assets.stores.bigquery_jobs import JobOptions
+from amora_fs_assets.stores.google_clients import bigquery_client, bigquery_storage_client, storage_client
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.faulty import Choose, Cut, Fault, FaultyTcp, Refusal, faulty_http
 from amora_fs_assets_tests.small import at
@@ -145,3 +151,64 @@ def test_a_read_from_a_network_that_is_gone_is_said_and_gives_no_half_table(
     with pytest.raises(OfflineStoreError, match="cannot be reached.*network"):
         read(bigquery_emulator, proxy, numbers, timeout=3.0)
     assert proxy.cut == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refusal(404, "notFound", "Not found: Project no-such-project"),
+        Refusal(403, "accessDenied", "Access Denied: Project no-such-project: User does not have bigquery.jobs.create"),
+    ],
+)
+def test_a_project_that_is_not_ours_is_said(
+    refusal: Refusal, store_behind: Callable[..., BigQueryOfflineStore], pauses: list[float]
+) -> None:
+    store = store_behind(lambda *_: refusal)
+    for work in (
+        store.publications,
+        lambda: store.columns(f"{store.dataset}.spending"),
+        lambda: store.stage("SELECT 1 AS n", name="n", run_id="run"),
+        lambda: OfflineStoreContract().read(store),
+    ):
+        with pytest.raises((SettingsError, OfflineStoreError), match=r"(?s)no-such-project.*AMORA_FS_BIGQUERY_PROJECT"):
+            work()
+    assert pauses == []
+
+
+def test_a_dataset_in_another_location_is_said_and_nothing_is_published(
+    bigquery_emulator: BigQueryEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bigquery_emulator.client() as client:
+        made = bigquery.Dataset(f"{client.project}.faults_{next(_numbers)}")
+        made.location = "EU"
+        client.create_dataset(made, timeout=60)
+        store = BigQueryOfflineStore(client, dataset=made.dataset_id, options=JobOptions(location="us-central1"))
+        said = rf"Dataset {made.dataset_id} is in EU, AMORA_FS_BIGQUERY_LOCATION says us-central1.*set the location"
+        with pytest.raises(SettingsError, match=said):
+            OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
+        assert list(client.list_tables(made)) == []
+
+
+def test_without_credentials_it_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_GRPC_ENDPOINT", "STORAGE_EMULATOR_HOST",
+                 "GOOGLE_APPLICATION_CREDENTIALS"):  # fmt: skip
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    settings = Settings(offline_store="bigquery", bigquery_project="ours")
+    for settings_ in (settings, replace(settings, bigquery_impersonate="reader@ours.iam.gserviceaccount.com")):
+        for client in (bigquery_client, bigquery_storage_client, storage_client):
+            with pytest.raises(SettingsError, match="gcloud auth application-default login"):
+                client(settings_)
+
+
+def test_credentials_that_google_does_not_take_any_more_are_said() -> None:
+    class Expired(AnonymousCredentials):
+        def before_request(self, *_: Any) -> None:
+            raise RefreshError("invalid_grant: Token has been expired or revoked.")
+
+    with bigquery.Client(project="ours", credentials=Expired()) as client:  # type: ignore[no-untyped-call]
+        store = BigQueryOfflineStore(client, dataset="features")
+        with pytest.raises(SettingsError, match="expired or revoked.*gcloud auth application-default login"):
+            store.publications()

@@ -1,8 +1,8 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow check docs bench bench-online bench-historical clean
-.PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions
+.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow test-gcp check docs bench bench-online bench-bigquery bench-historical clean
+.PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions lint-docker
 
 BIN := .venv/bin
 HOME_FOLDER := $(abspath $(or $(AMORA_FS_HOME),.amora_fs))
@@ -56,7 +56,16 @@ test: .venv/.stamp emulators  ## all tests but the slow ones
 test-slow: .venv/.stamp emulators feast  ## the long proofs
 	$(BIN)/python -m pytest -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 
-lint: lint-ruff lint-mypy lint-imports lint-definitions  ## ruff, mypy, import-linter, dg check defs
+# The suites of BigQuery and Cloud Storage in a project of yours: what they write is theirs alone, and removed.
+test-gcp: export TEST_GCP_PROJECT = $(PROJECT)
+test-gcp: export TEST_GCP_BUCKET = $(BUCKET)
+test-gcp: export TEST_GCP_LOCATION = $(LOCATION)
+test-gcp: .venv/.stamp  ## the same suites in a project: make test-gcp PROJECT=... BUCKET=... (LOCATION=...)
+	@test -n "$(PROJECT)" && test -n "$(BUCKET)" || \
+		{ echo "Say where: make test-gcp PROJECT=my-project BUCKET=my-bucket  (and LOCATION=EU)"; exit 2; }
+	$(BIN)/python -m pytest -m gcp amora_fs_assets_tests/gcp $(ARGS)
+
+lint: lint-ruff lint-mypy lint-imports lint-definitions lint-docker  ## ruff, mypy, import-linter, dg check defs, hadolint
 
 lint-ruff: .venv/.stamp
 	$(BIN)/ruff check .
@@ -71,6 +80,9 @@ lint-imports: .venv/.stamp
 lint-definitions: .venv/.stamp
 	VIRTUAL_ENV="$(abspath .venv)" $(BIN)/dg check defs
 
+lint-docker: .venv/.stamp
+	$(BIN)/hadolint deploy/Dockerfile
+
 check: lint test  ## lint, then test
 
 docs: .venv/.stamp  ## docs/cli.md, from the commands' own help, and docs/registry/, from the code
@@ -84,6 +96,9 @@ bench-online: .venv/.stamp  ## reading and loading online features, against Feas
 	@$(BIN)/python -m benchmarks.online
 	@$(BIN)/python -m benchmarks.online_load
 	@$(BIN)/python -m benchmarks.online_shards
+
+bench-bigquery: .venv/.stamp emulators  ## what the client adds to BigQuery's work, on the emulator
+	@$(BIN)/python -m benchmarks.bigquery
 
 bench-historical: .venv/.stamp  ## training sets beside plain SQL and Feast (15 minutes)
 	@$(BIN)/python -m benchmarks.historical

@@ -91,6 +91,13 @@ def _of(generation: Any) -> str:
 @click.option("--access-log", is_flag=True, help="Log every request.")
 @click.option("--max-entities", default=10_000, show_default=True, help="How many entities one request may ask for.")
 @click.option("--max-body", default=8 * 2**20, show_default=True, help="How many bytes a body may have.")
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="How long a body may take to come, and Redis to answer.",
+)
 @click.pass_obj
 @explained
 def serve(
@@ -101,6 +108,7 @@ def serve(
     access_log: bool,  # noqa: FBT001
     max_entities: int,
     max_body: int,
+    max_seconds: float,
 ) -> None:
     """Serve features over HTTP until stopped."""
     from amora_fs_assets.serving.app import Limits
@@ -110,7 +118,8 @@ def serve(
         store.settings, http_host=host or store.settings.http_host, http_port=port or store.settings.http_port
     )
     click.echo(f"http://{settings.http_host}:{settings.http_port}/docs")
-    run(settings, workers=workers, access_log=access_log, limits=Limits(entities=max_entities, body=max_body))
+    limits = Limits(entities=max_entities, body=max_body, seconds=max_seconds)
+    run(settings, workers=workers, access_log=access_log, limits=limits)
 
 
 COMMANDS = (rollback, parity, serve)

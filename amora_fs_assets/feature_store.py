@@ -273,8 +273,8 @@ class FeatureStore:
     ) -> OnlineResponse:
         """The newest values of each entity row: a list of dicts, or a dict of columns. Rows come as asked for.
 
-        Costs one round trip, of at most `timeout` [s]. Raises InvalidRequest, NotFound errors, and
-        OnlineStoreUnavailable where Redis is out of reach.
+        Costs one round trip; after `timeout` [s] Redis is given up, connecting included. Raises InvalidRequest,
+        NotFound errors, and OnlineStoreUnavailable where Redis is out of reach.
         """
         plan = self._plan_of(features, full_feature_names=full_feature_names)
         asked, requests = plan.requests(entity_rows)

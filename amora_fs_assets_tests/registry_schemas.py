@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from amora_fs_assets.domain.records import RunRecord
+from amora_fs_assets.domain.records import Ancestor, RunRecord
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.registry_form import Head
 
@@ -99,7 +99,10 @@ class FeatureService(msgspec.Struct):
 
 
 class TrainingSet(msgspec.Struct):
-    """A spine joined with a service; `service` may name a view, `sources` views or sources."""
+    """A spine joined with a service; `service` may name a view, `sources` views or sources.
+
+    `known_time`: rows of the views count only from their created_timestamp on.
+    """
 
     name: str
     service: str
@@ -107,11 +110,12 @@ class TrainingSet(msgspec.Struct):
     description: str
     owner: str
     tags: dict[str, str]
+    known_time: bool
     code_hash: str
 
 
 class Catalogue(msgspec.Struct):
-    """All definitions."""
+    """All definitions. `packages` says which package defines what: `{"feature_views": {"departure_delay": "..."}}`."""
 
     format: int
     entities: list[Entity]
@@ -119,6 +123,7 @@ class Catalogue(msgspec.Struct):
     feature_views: list[FeatureView]
     feature_services: list[FeatureService]
     training_sets: list[TrainingSet]
+    packages: dict[str, dict[str, str]] = {}
 
 
 class Snapshot(msgspec.Struct):
@@ -127,6 +132,8 @@ class Snapshot(msgspec.Struct):
     format: int
     parent: str | None
     applied_at: datetime
+    number: int
+    ancestors: tuple[Ancestor, ...]
     catalogue_hash: str
     catalogue: Catalogue
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 
@@ -32,3 +33,18 @@ import amora_fs_assets.operations.online, amora_fs_assets.operations.served
 print([m for m in ("dagster", "ibis", "pandas", "google.cloud", "pyarrow", "duckdb") if m in sys.modules])
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_importing_what_reads_costs_little_more_than_redis() -> None:
+    """At most 0.2 s, on a quiet machine a third of it; medians, in turns, since the machine may be busy."""
+    reading = ", ".join(
+        f"amora_fs_assets.{each}"
+        for each in ("feature_store", "operations.online", "operations.served", "stores.redis", "stores.registry")
+    )
+    seconds: dict[str, list[float]] = {"redis": [], reading: []}
+    for _ in range(5):
+        for names, times in seconds.items():
+            code = f"import time; began = time.process_time(); import {names}; print(time.process_time() - began)"
+            times.append(float(subprocess.check_output([sys.executable, "-c", code])))
+    redis, ours = (statistics.median(times) for times in seconds.values())
+    assert ours - redis < 0.2

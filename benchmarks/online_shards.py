@@ -96,6 +96,7 @@ def at_once(work: Callable[..., int], home: Path, url: str, load: ShardedLoad, s
 def _one(
     barrier: Any, results: Any, work: Callable[..., int], home: Path, url: str, load: ShardedLoad, shard: int
 ) -> None:
+    next(streamed(sharded.shard_of(VIEW, load, shard), DuckDBOfflineStore(home)))  # what is loaded once a process
     barrier.wait(120)
     began = time.process_time()
     count = work(home, url, load, shard)
@@ -151,8 +152,8 @@ def main() -> None:
         "The online load in shards: 1M entities x 10 floats",
         "make bench-online",
         table(header, lines),
-        "Each shard is a process that was started before; medians of three. Staging, and what ends a load, is left "
-        "out: the engine does the one, the other takes milliseconds.",
+        "Each shard is a process that was there before and had read a batch; medians of three. Staging, and what ends "
+        "a load, is left out: the engine does the one, the other takes milliseconds.",
     )
     sys.stdout.flush()
 

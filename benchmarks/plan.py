@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -115,6 +117,29 @@ def once() -> dict[str, float]:
             lambda: plan(other, open_registry(settings), clock=CLOCK, dataset="x")
         )
         assert none.empty
+    return seconds | commands()
+
+
+def commands() -> dict[str, float]:
+    """The whole of the commands, in processes of their own: Python started, everything imported."""
+    seconds: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        code = (
+            "from datetime import timedelta\nfrom benchmarks.plan import definitions\n"
+            "globals().update({each.name: each for each in definitions(timedelta(7), timedelta(0))})\n"
+        )
+        (Path(folder) / "many_views.py").write_text(code)
+        environment = {"AMORA_FS_HOME": f"{folder}/home", "PYTHONPATH": f"{Path(__file__).parents[1]}:{folder}"}
+        for what, words in (
+            ("`amora-fs plan`, the whole command, all new", ["plan"]),
+            ("`amora-fs apply`, the whole command, all new", ["apply"]),
+            ("`amora-fs plan`, the whole command, nothing changed", ["plan"]),
+        ):
+            command = [str(Path(sys.executable).with_name("amora-fs")), "--definitions", "many_views", *words]
+            began = time.perf_counter()
+            done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, check=False)
+            seconds[what] = time.perf_counter() - began
+            assert done.returncode == {"all new": 2 if words == ["plan"] else 0}.get(what[-7:], 0), done.stderr
     return seconds
 
 

@@ -43,13 +43,18 @@ _Definition = TypeVar("_Definition", Entity, Source, FeatureView, FeatureService
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Entities, sources, feature views, services and training sets by name."""
+    """Entities, sources, feature views, services and training sets by name.
+
+    `packages` says which package defines what: names by kind (`feature_views`), packages by name. It is no part of what
+    the definitions mean: not compared, not in the hash.
+    """
 
     entities: Mapping[str, Entity] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     feature_views: Mapping[str, FeatureView] = field(default_factory=dict)
     feature_services: Mapping[str, FeatureService] = field(default_factory=dict)
     training_sets: Mapping[str, TrainingSet] = field(default_factory=dict)
+    packages: Mapping[str, Mapping[str, str]] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Catalogue:
@@ -169,7 +174,7 @@ class Catalogue:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of its JSON form: equal definitions, equal hash."""
-        return content_hash(self.to_plain())
+        return content_hash({part: plain for part, plain in self.to_plain().items() if part != "packages"})
 
     def to_json(self) -> str:
         """Its JSON form, with sorted keys."""
@@ -184,6 +189,7 @@ class Catalogue:
             "feature_views": [plain_form.feature_view(each) for each in self.feature_views.values()],
             "feature_services": [plain_form.feature_service(each) for each in self.feature_services.values()],
             "training_sets": [plain_form.training_set(each) for each in self.training_sets.values()],
+            "packages": {kind: dict(of_names) for kind, of_names in self.packages.items()},
         }
 
     @classmethod
@@ -196,7 +202,7 @@ class Catalogue:
                     f"The registry's catalogue has format {plain['format']}; this release reads up to {FORMAT}. "
                     "Upgrade amora_fs_assets."
                 )
-            return cls(*plain_form.read(plain))
+            return cls(*plain_form.read(plain), plain.get("packages", {}))
         except (KeyError, TypeError, ValueError) as error:
             raise RegistryCorrupt(f"The catalogue is not in its JSON form: {error!r}.") from error
 
@@ -225,9 +231,25 @@ def _add(kind: Mapping[str, _Definition], definition: _Definition) -> None:
         raise TypeError("a catalogue under construction holds dicts")
     known = kind.setdefault(definition.name, definition)
     if known != definition:
+        places = [place for place in (module_of(known), module_of(definition)) if place]
+        where = f": in {' and in '.join(places)}" if len(places) == 2 else ""
         raise DefinitionError(
-            f"{type(definition).__name__} '{definition.name}' is defined twice, in different ways. Rename one."
+            f"{type(definition).__name__} '{definition.name}' is defined twice, in different ways{where}. Rename one."
         )
+
+
+def module_of(definition: Definition) -> str:
+    """The module that the definition's own code is in; empty for one that has none, or was read from a catalogue."""
+    match definition:
+        case FeatureView():
+            code: object = definition.transform or definition.schema
+        case Source():
+            code = definition.schema
+        case TrainingSet():
+            code = definition.spine
+        case _:
+            code = None
+    return getattr(code, "__module__", "") if code is not None else ""
 
 
 def _get(kind: Mapping[str, _Definition], name: str, error: type[NotFound]) -> _Definition:

@@ -125,7 +125,7 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
         "entities": (Severity.COMPATIBLE, Effect.WORDS),  # what matters about them are their join keys
     },
     "feature service": {},
-    "training set": dict.fromkeys(("service", "sources", "code_hash"), (Severity.RECOMPUTE, Effect.ROWS)),
+    "training set": dict.fromkeys(("service", "sources", "known_time", "code_hash"), (Severity.RECOMPUTE, Effect.ROWS)),
 }
 _WORDS = ("description", "owner", "tags")
 _NAMES = {"code_hash": "code", "ttl_seconds": "ttl [s]", "lookback_seconds": "lookback [s]"}

@@ -108,6 +108,7 @@ def training_set(each: TrainingSet) -> dict[str, Any]:
         "description": each.description,
         "owner": each.owner,
         "tags": dict(each.tags),
+        "known_time": each.known_time,
         "code_hash": each.code_hash,
     }
 
@@ -172,6 +173,7 @@ def read(plain: Mapping[str, Any]) -> Parts:
             description=t["description"],
             owner=t["owner"],
             tags=t["tags"],
+            known_time=t.get("known_time", False),
             code_hash=t["code_hash"],
         )
         for t in plain["training_sets"]

@@ -348,8 +348,11 @@ class Registry(Protocol):
     def apply(self, catalogue: Catalogue, *, parent: str | None, clock: datetime) -> Snapshot:
         """Make `catalogue` what counts, if the head is still the snapshot `parent`. Raises RegistryConflict."""
 
-    def history(self) -> Iterator[Snapshot]:
-        """The head, its parent, and so on to the first apply, each read when it is asked for."""
+    def history(self, at: datetime | None = None) -> Iterator[Snapshot]:
+        """The snapshot that counted at that time (now, if none is said), its parent, and so on to the first apply.
+
+        Each is read when it is asked for; of those after `at` only a few are.
+        """
 
     def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
         """What a snapshot holds."""

@@ -145,10 +145,29 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ancestor:
+    """A snapshot further back, so that the past is found without reading all that came after it."""
+
+    hash: str
+    number: int
+    applied_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """A state of the catalogue and how it came about, named by content."""
 
     hash: str  # of the parent, the time and the catalogue: applying an older catalogue again makes a new snapshot
     parent: str | None
-    applied_at: datetime
+    applied_at: datetime  # never before the parent's
     catalogue_hash: str  # of the definitions alone: equal definitions, equal hash
+    number: int = 1  # of the first; then 2, and so on
+    ancestors: tuple[Ancestor, ...] = ()  # the last one before this whose number is divisible by 1, 2, 4, 8, ...
+
+    @property
+    def ancestors_of_next(self) -> tuple[Ancestor, ...]:
+        """The ancestors of the snapshot after this one, oldest first."""
+        known = {each.number: each for each in self.ancestors}
+        known[self.number] = Ancestor(hash=self.hash, number=self.number, applied_at=self.applied_at)
+        divisible = {self.number >> power << power for power in range(self.number.bit_length())}
+        return tuple(known[number] for number in sorted(divisible & known.keys()))

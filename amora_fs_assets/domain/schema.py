@@ -83,8 +83,9 @@ class _Schema(pa.DataFrameModel):
             schema = cls.to_schema()
         except (SchemaInitError, TypeError) as error:
             raise UnsupportedType(f"{owner}: schema {cls.__name__}: {error} {_SUPPORTED}") from error
-        listed = {name: each for name, each, optional in _annotations(cls) if not optional}
-        for name, _, optional in _annotations(cls):
+        annotations = list(_annotations(cls))
+        listed = {name: each for name, each, optional in annotations if not optional}
+        for name, _, optional in annotations:
             if optional:
                 raise DefinitionError(
                     f"{owner}: column '{name}' is annotated Optional, which Pandera reads as a column that may be "
@@ -154,19 +155,28 @@ def _list_depth(annotation: Any) -> int:
     return 1 + _list_depth(typing.get_args(annotation)[0]) if typing.get_origin(annotation) is list else 0
 
 
+_TRIED: set[tuple[str, str, dt.DataType]] = set()
+"""Pandera's own checks, with the type of column, that an engine can run: to try one takes half a millisecond."""
+
+
 def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schema: type[pa.DataFrameModel]) -> Rule:
     where = f"{owner}: column '{column}'" if column else owner
+    own_check = not Check.is_builtin_check(str(check.name))
+    tried = (str(check.name), repr(check.statistics), table[column].type()) if column and not own_check else None
     try:
         if check.element_wise:
             raise TypeError("it is element-wise Python")
-        keeps(check, table, column)
+        if tried not in _TRIED:
+            keeps(check, table, column)
+            if tried:
+                _TRIED.add(tried)
     except Exception as error:
         raise DefinitionError(
             f"{where}: check '{check.name}' cannot be run by an engine: {error}. "
             "Write it as an Ibis expression: `return data.table[data.key] > 0`."
         ) from error
     arguments = {name: _plain(value) for name, value in (check.statistics or {}).items()}
-    if not Check.is_builtin_check(str(check.name)):
+    if own_check:
         own = inspect.getattr_static(schema, str(check.name), None)
         own = getattr(own, "__func__", own) or check._check_fn
         arguments["code"] = function_hash(own)[:12] if inspect.isfunction(own) else repr(own)

@@ -49,6 +49,7 @@ class Source:
     description: str
     owner: str
     loader: Loader | None = field(compare=False, repr=False)
+    schema: type[SourceSchema] | None = field(default=None, compare=False, repr=False)
 
     def __init__(
         self,
@@ -65,9 +66,9 @@ class Source:
         """Read the columns off the schema and check the times against them."""
         check_name("Source", name)
         if isinstance(schema, tuple):
-            columns = schema
+            columns, schema_class = schema, None
         else:
-            columns = schema.columns_of(f"Source '{name}'")
+            columns, schema_class = schema.columns_of(f"Source '{name}'"), schema
             description = description or schema.description_of()
         table = table or f"raw.{name}"
         check_table(f"Source '{name}'", table)
@@ -93,4 +94,5 @@ class Source:
             description=description,
             owner=owner,
             loader=loader,
+            schema=schema_class,
         )

@@ -15,7 +15,11 @@ from amora_fs_assets.domain.source import Source
 
 @dataclass(frozen=True, init=False)
 class TrainingSet:
-    """A spine (join keys, event_timestamp, labels) and the service that it is joined with."""
+    """A spine (join keys, event_timestamp, labels) and the service that it is joined with.
+
+    With `known_time` a row of a view counts only from its created_timestamp on: corrections that came after a moment
+    are not in what the model learns from, as they were not in what it would have been given.
+    """
 
     name: str
     service: FeatureService
@@ -23,6 +27,7 @@ class TrainingSet:
     description: str
     owner: str
     tags: Mapping[str, str] = field(hash=False)
+    known_time: bool = False
     code_hash: str = ""
     spine: Transform | None = field(default=None, compare=False, repr=False)
 
@@ -36,6 +41,7 @@ class TrainingSet:
         description: str = "",
         owner: str = "",
         tags: Mapping[str, str] | None = None,
+        known_time: bool = False,
         code_hash: str = "",
     ) -> None:
         """Check the spine's parameters against its sources. Raises DefinitionError."""
@@ -54,6 +60,7 @@ class TrainingSet:
             description=description,
             owner=owner,
             tags=dict(tags or {}),
+            known_time=known_time,
             code_hash=function_hash(spine) if spine is not None else code_hash,
             spine=spine,
         )
@@ -71,11 +78,12 @@ def training_set(
     description: str = "",
     owner: str = "",
     tags: Mapping[str, str] | None = None,
+    known_time: bool = False,
 ) -> Callable[[Transform], TrainingSet]:
     """Make a training set of the decorated spine function.
 
     The function takes its sources, each an Ibis table of all its rows, and returns the spine: the service's join keys,
-    `event_timestamp` (the moment at which the model would be asked) and the labels.
+    `event_timestamp` (the moment at which the model would be asked) and the labels. `known_time`: see TrainingSet.
     """
 
     def decorate(spine: Transform) -> TrainingSet:
@@ -87,6 +95,7 @@ def training_set(
             description=description,
             owner=owner,
             tags=tags,
+            known_time=known_time,
         )
 
     return decorate

@@ -14,6 +14,7 @@ from ibis.expr.types import Value
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.ports import Engine, OfflineStore
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.newest import to_hex
 from amora_fs_assets.operations.tables import unbound
 
 _SLICES, _DIGITS = 4, 7  # of an MD5: sums of 28 bits fit into 64 for 2**35 rows
@@ -29,12 +30,11 @@ _JSON = {
     "duckdb": ibis.udf.scalar.builtin(_engines_own, name="to_json", signature=((None,), dt.string)),
     "bigquery": ibis.udf.scalar.builtin(_engines_own, name="TO_JSON_STRING", signature=((None,), dt.string)),
 }
-_TO_HEX = ibis.udf.scalar.builtin(_engines_own, name="TO_HEX", signature=((dt.binary,), dt.string))
 
 
 def _md5(text: Value, engine: Engine) -> Value:
     """In hex. Ibis has one of its two forms for each engine."""
-    return _TO_HEX(text.hashbytes("md5")) if engine == "bigquery" else text.hexdigest("md5")
+    return to_hex(text.hashbytes("md5")) if engine == "bigquery" else text.hexdigest("md5")
 
 
 @dataclass(frozen=True, kw_only=True)

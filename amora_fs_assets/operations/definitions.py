@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 from types import ModuleType
 
-from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue, definition_hash, module_of
+from amora_fs_assets.domain.changes import KINDS, kind_of
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied
 from amora_fs_assets.domain.feature_service import FeatureService
@@ -21,11 +23,22 @@ from amora_fs_assets.operations.plan import Plan, plan
 
 
 def collect(package: str | ModuleType) -> Catalogue:
-    """All definitions at the top level of a package's modules, or of one module. Raises DefinitionError."""
-    found = (value for module in _modules(package) for value in vars(module).values())
-    return Catalogue.of(
+    """All definitions at the top level of a package's modules, or of one module. Raises DefinitionError.
+
+    The package is said to define what its own code is in it, and the services that it holds; not what it imports.
+    Entities are everybody's words.
+    """
+    modules = list(_modules(package))
+    found = (value for module in modules for value in vars(module).values())
+    definitions = [
         value for value in found if isinstance(value, Entity | Source | FeatureView | FeatureService | TrainingSet)
-    )
+    ]
+    names = {module.__name__ for module in modules}
+    packages: dict[str, dict[str, str]] = {}
+    for each in definitions:
+        if isinstance(each, FeatureService) or module_of(each) in names:
+            packages.setdefault(KINDS[kind_of(each)], {})[each.name] = modules[0].__name__
+    return replace(Catalogue.of(definitions), packages=packages)
 
 
 def _modules(package: str | ModuleType) -> Iterator[ModuleType]:

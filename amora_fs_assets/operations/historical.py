@@ -78,7 +78,8 @@ class HistoricalFeatures:
         with self._read() as batches:
             features = to_pandas(batches.read_all())
         features.index = self.spine.given.index
-        joined: pd.DataFrame = pd.concat([self.spine.given, features], axis=1)
+        # The features go into the result as they are; the caller's columns are copied, to stay the caller's.
+        joined: pd.DataFrame = pd.concat([self.spine.given.copy(), features], axis=1, copy=False)
         return joined
 
     def to_polars(self) -> pl.DataFrame:

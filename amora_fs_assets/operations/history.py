@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import dropwhile
 from typing import Any
 
 from amora_fs_assets.domain.catalogue import Catalogue, Definition, definition_hash
@@ -68,14 +69,13 @@ def _moment(when: AsOf) -> datetime | None:
 
 
 def _at(registry: Registry, moment: datetime) -> Snapshot | None:
-    return next((each for each in registry.history() if each.applied_at <= moment), None)
+    return next(registry.history(moment), None)
 
 
 def _of_run(registry: Registry, run: RunRecord) -> Snapshot | None:
     """The newest snapshot from before the run's end that holds the definition that it ran."""
-    before = [each for each in registry.history() if each.applied_at <= run.finished_at]
     if run.definition_hash:
-        for snapshot in before:
+        for snapshot in registry.history(run.finished_at):
             catalogue = registry.catalogue_of(snapshot)
             definition = catalogue.feature_views.get(run.name) or catalogue.training_sets.get(run.name)
             if definition is not None and definition_hash(definition) == run.definition_hash:
@@ -106,14 +106,13 @@ class PastRegistry:
         """What counted; an empty catalogue before the first apply."""
         return self._catalogue
 
-    def history(self) -> Iterator[Snapshot]:
-        """The snapshot that counted, and those before."""
+    def history(self, at: datetime | None = None) -> Iterator[Snapshot]:
+        """The snapshot that counted, and those before; of these, from the one on that counted at `at`."""
         past = self._snapshot
-        seen = False
-        for snapshot in self._registry.history():
-            seen = seen or (past is not None and snapshot.hash == past.hash)
-            if seen:
-                yield snapshot
+        if past is None:
+            return
+        of_all = self._registry.history(past.applied_at if at is None else min(at, past.applied_at))
+        yield from dropwhile(lambda each: each.number > past.number, of_all)
 
     def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
         """What a snapshot holds."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import ibis
-from ibis.expr.types import Table
+from ibis.expr.types import Table, Value
 
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.types import DataType
 
 
 def newest_first(view: FeatureView) -> list[Any]:
@@ -26,11 +27,21 @@ def newest_first(view: FeatureView) -> list[Any]:
                 order.append(ibis.desc(column.isnan().ifelse(None, column), nulls_first=False))
                 order.append(ibis.desc(column.isnan(), nulls_first=False))
             elif feature.type.is_list:  # BigQuery does not sort arrays
+                text = to_hex if feature.type is DataType.LIST_BYTES else _text
                 order.append(ibis.desc(column.length(), nulls_first=False))
-                order.append(ibis.desc(column.map(lambda item: item.cast("string")).join("\x1f"), nulls_first=False))
+                order.append(ibis.desc(column.map(text).join("\x1f"), nulls_first=False))
             else:
                 order.append(ibis.desc(column, nulls_first=False))
     return order
+
+
+def _text(item: Value) -> Value:
+    return item.cast("string")
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def to_hex(item: bytes) -> str:  # type: ignore[empty-body]
+    """Bytes as text: they need not be any, and BigQuery refuses to cast those that are not. Both engines call it so."""
 
 
 def newest_by(rows: Table, view: FeatureView, columns: list[str]) -> Table:

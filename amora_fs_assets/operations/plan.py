@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from amora_fs_assets.domain.catalogue import Catalogue, Definition
-from amora_fs_assets.domain.changes import KINDS, Change, Kind, Severity, compare, kind_of, removal
+from amora_fs_assets.domain.changes import KINDS, Change, Difference, Kind, Severity, compare, kind_of, removal
 from amora_fs_assets.domain.errors import BreakingChanges, DefinitionError, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
@@ -81,7 +81,7 @@ def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, 
     changes = tuple(
         removal(change.kind, change.name, f"it cannot stand beside the code: {dropped[change.kind, change.name]}")
         if (change.kind, change.name) in dropped
-        else change
+        else _with_clash(change, code, applied)
         for change in compare(applied, merged)
     )
     return Plan(
@@ -91,9 +91,38 @@ def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, 
         infrastructure=tuple(impact.infrastructure(changes, applied, merged, dataset)),
         kept=kept,
         pruned=prune,
-        catalogue=merged,
+        catalogue=replace(merged, packages=_packages(code, applied, merged, changes)),
         parent=head.hash if head else None,
     )
+
+
+def _with_clash(change: Change, code: Catalogue, applied: Catalogue) -> Change:
+    """The change, with the word that it is made to what another package defines."""
+    kind = KINDS[change.kind]
+    owner = applied.packages.get(kind, {}).get(change.name)
+    here = code.packages.get(kind, {}).get(change.name)
+    if change.action != "changed" or not owner or not code.packages or owner == here:
+        return change
+    said = (
+        f"package {owner} defines it, and {here} another one of that name: rename one"
+        if here
+        else f"package {owner} defines it, and the one imported here is in another state: install what was applied"
+    )
+    return replace(change, differences=(Difference(said, Severity.BREAKING), *change.differences))
+
+
+def _packages(
+    code: Catalogue, applied: Catalogue, merged: Catalogue, changes: Iterable[Change]
+) -> dict[str, dict[str, str]]:
+    """Which package defines what from now on: who did, unless another one makes it anew or changes it."""
+    changed = {(change.kind, change.name) for change in changes}
+    found: dict[str, dict[str, str]] = {}
+    for kind, attribute in KINDS.items():
+        here, before = code.packages.get(attribute, {}), applied.packages.get(attribute, {})
+        for name in sorted(getattr(merged, attribute).keys() & {*here, *before}):
+            first, second = (here, before) if (kind, name) in changed else (before, here)
+            found.setdefault(attribute, {})[name] = first.get(name) or second[name]
+    return found
 
 
 def _worst(change: Change) -> str:
@@ -154,6 +183,7 @@ def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
                 description=definition.description,
                 owner=definition.owner,
                 tags=definition.tags,
+                known_time=definition.known_time,
                 code_hash=definition.code_hash,
             )
         case _:

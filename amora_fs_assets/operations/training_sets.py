@@ -6,6 +6,7 @@ import hashlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -85,11 +86,18 @@ def _stage(
     check_tables(list(read.values()), store)
     inputs = inputs_of(list(read.values()), store)
     spine = spine_of(training_set, store.dataset)
-    whole = point_in_time(spine, service, engine=store.engine, dataset=store.dataset)
+    join = partial(
+        point_in_time,
+        service=service,
+        engine=store.engine,
+        dataset=store.dataset,
+        known_time=training_set.known_time,
+    )
+    whole = join(spine)
     owner, lineage = str(training_set), column_lineage(whole, list(read.values()), store)
     columns = columns_of(whole.schema(), owner)
     with QuerySpine(query=spine).stored(store) as (moments, bounds):
-        query = point_in_time(moments, service, engine=store.engine, dataset=store.dataset, bounds=bounds)
+        query = join(moments, bounds=bounds)
         sql = store.sql(query)
         staged = store.stage(query, name=training_set.name, run_id=run_id)
     return Built(

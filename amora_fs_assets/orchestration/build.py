@@ -21,6 +21,8 @@ from amora_fs_assets.orchestration.parity import parity_check
 from amora_fs_assets.orchestration.parts import PARTS, google_resources, parts_resource
 from amora_fs_assets.settings import Settings
 
+FORKED = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})
+"""Steps side by side, in processes forked off one that has imported Dagster and the definitions."""
 JOB = "feature_store"
 
 
@@ -34,7 +36,7 @@ def build_definitions(
 
     `definitions` is the package (or its catalogue) that holds the views. `overrides` replace parts:
     the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
-    Dagster's `loggers`. Raises DefinitionError.
+    Dagster's `executor` and `loggers`. Raises DefinitionError.
     """
     code = definitions if isinstance(definitions, Catalogue) else collect(definitions)
     package = _package(code) if isinstance(definitions, Catalogue) else definitions
@@ -55,9 +57,14 @@ def build_definitions(
             PARTS: parts_resource(settings, code, overrides, google, partial(commit_of, package)),
             IO_MANAGER: feature_store_io_manager,
         },
-        executor=dg.in_process_executor,
+        executor=overrides.get("executor") or _executor(settings),
         loggers=overrides.get("loggers"),
     )
+
+
+def _executor(settings: Settings) -> dg.ExecutorDefinition:
+    """Steps side by side where BigQuery works; one after the other where a DuckDB file has one writer."""
+    return dg.in_process_executor if settings.offline_store == "duckdb" else FORKED
 
 
 def _package(code: Catalogue) -> str:

@@ -197,9 +197,8 @@ class BigQueryOfflineStore:
             self._jobs.query(f"CREATE {create(draft)}", step="prepare")
             return
         there = columns_of(table)
-        (filled,) = self._one(f"SELECT count(*) FROM {quoted(draft.table)}")
         published = self._publications_where("`table` = @table", table=draft.table)
-        if filled and not published:
+        if not published and self._one(f"SELECT count(*) FROM {quoted(draft.table)}") != (0,):
             raise OfflineStoreError(
                 f"Table {draft.table} was there before '{draft.name}' and holds rows of somebody else's. "
                 "Rename the definition, or move that table away."

@@ -82,24 +82,26 @@ class RedisOnlineStore(RedisGenerations):
         self._pointers: dict[str, _Pointer] = {}
 
     def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
-        """For each request its rows, all in one round trip."""
-        self._learn([request.view for request in requests], timeout)
+        """For each request its rows, all in one round trip; after `timeout` [s] it is given up."""
+        until = None if timeout is None else time.monotonic() + timeout
+        self._learn([request.view for request in requests], until)
         while True:
             reading = _Reading(self, requests)
-            found = self._connection.mget(reading.wanted, timeout) if reading.wanted else []
+            found = self._connection.mget(reading.wanted, until) if reading.wanted else []
             if reading.still_holds(found):
                 return reading.rows(found)
 
     async def read_async(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
         """As `read`."""
+        until = None if timeout is None else time.monotonic() + timeout
         unknown = [r.view.name for r in requests if r.view.name not in self._pointers]
         if unknown:
-            found = await self._connection.mget_async([self._states.key(name) for name in unknown], timeout)
+            found = await self._connection.mget_async([self._states.key(name) for name in unknown], until)
             for name, data in zip(unknown, found, strict=True):
                 self._note(name, data)
         while True:
             reading = _Reading(self, requests)
-            found = await self._connection.mget_async(reading.wanted, timeout) if reading.wanted else []
+            found = await self._connection.mget_async(reading.wanted, until) if reading.wanted else []
             if reading.still_holds(found):
                 return reading.rows(found)
 
@@ -119,10 +121,10 @@ class RedisOnlineStore(RedisGenerations):
             if name in self._pointers:
                 self._pointers[name].checked = -POINTER_TRUSTED
 
-    def _learn(self, views: Sequence[FeatureView], timeout: float | None) -> None:
+    def _learn(self, views: Sequence[FeatureView], until: float | None) -> None:
         unknown = [view.name for view in views if view.name not in self._pointers]
         if unknown:
-            found = self._connection.mget([self._states.key(name) for name in unknown], timeout)
+            found = self._connection.mget([self._states.key(name) for name in unknown], until)
             for name, data in zip(unknown, found, strict=True):
                 self._note(name, data)
 

@@ -22,7 +22,7 @@ from redis.exceptions import AskError, MovedError, RedisClusterException, TryAga
 from redis.retry import Retry
 
 from amora_fs_assets.domain.errors import SettingsError
-from amora_fs_assets.stores.redis_connection import CONNECT_TIMEOUT, LOADING_TIMEOUT, TIMEOUT, Connection
+from amora_fs_assets.stores.redis_connection import CONNECT_TIMEOUT, LOADING_TIMEOUT, TIMEOUT, Connection, left
 from amora_fs_assets.stores.redis_keys import by_slot
 from amora_fs_assets.stores.redis_scripts import Call
 
@@ -81,14 +81,14 @@ class ClusterConnection(Connection):
         except (redis.RedisError, RedisClusterException) as error:
             raise self._explained(_cause(error)) from error
 
-    def mget(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
-        """The values of the keys, in one round trip to each node, of at most `timeout` [s]."""
-        return self.run(lambda cluster: self._read(cluster, _parts(keys), timeout))
+    def mget(self, keys: Sequence[bytes | str], until: float | None = None) -> list[bytes | None]:
+        """The values of the keys, in one round trip to each node, that ends at `until` [time.monotonic()]."""
+        return self.run(lambda cluster: self._read(cluster, _parts(keys), until))
 
-    async def mget_async(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
+    async def mget_async(self, keys: Sequence[bytes | str], until: float | None = None) -> list[bytes | None]:
         """As `mget`, on the running event loop."""
         try:
-            async with asyncio.timeout(TIMEOUT if timeout is None else timeout):
+            async with asyncio.timeout(TIMEOUT if until is None else left(until)):
                 cluster: Any = self._client
                 if cluster is None or self._process != os.getpid():
                     cluster = await asyncio.to_thread(self._connected)
@@ -174,12 +174,12 @@ class ClusterConnection(Connection):
             nodes.setdefault(cluster.get_redis_connection(holders[0]) if holders else None, []).append(item)
         return nodes
 
-    def _read(self, cluster: Any, parts: list[_Part], timeout: float | None) -> list[bytes | None]:
+    def _read(self, cluster: Any, parts: list[_Part], until: float | None) -> list[bytes | None]:
         found: dict[int, bytes | None] = {}
         failed: _Failed = []
         nodes = self._by_node(cluster, parts, lambda part: part.slot)
         try:
-            sent = [(some, self._sent(node, some, timeout)) for node, some in nodes.items()]
+            sent = [(some, self._sent(node, some, until)) for node, some in nodes.items()]
             for some, receive in sent:
                 for part in some:
                     answer = receive() if callable(receive) else receive
@@ -192,15 +192,17 @@ class ClusterConnection(Connection):
                 self._forget(node)
             raise
         if failed:
+            if until is not None:
+                left(until)
             self._ask_again(cluster, failed, found)
         return [found[place] for place in range(len(found))]
 
-    def _sent(self, node: Any, parts: list[_Part], timeout: float | None) -> Callable[[], _Answer] | redis.RedisError:
+    def _sent(self, node: Any, parts: list[_Part], until: float | None) -> Callable[[], _Answer] | redis.RedisError:
         """Ask a node; what gives one answer after the other, or why it could not be asked."""
         if node is None:
             return _NOBODY
         try:
-            connection, limit = self._of_this_thread(node, timeout)
+            connection, limit = self._of_this_thread(node, until)
             connection.send_packed_command(connection.pack_commands([("MGET", *part.keys) for part in parts]))
         except redis.AuthenticationError:
             raise
@@ -210,7 +212,8 @@ class ClusterConnection(Connection):
 
         def receive() -> _Answer:
             try:
-                answer: list[bytes | None] = connection.read_response(**limit)
+                here = limit if until is None else {"timeout": left(until)}
+                answer: list[bytes | None] = connection.read_response(**here)
             except redis.ResponseError as refused:
                 return refused
             except redis.ConnectionError as lost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -28,6 +29,14 @@ TIMEOUT = 10.0  # seconds, of a command
 LOADING_TIMEOUT = 60.0  # seconds, of a command of a load
 _REMOVED_AT_A_TIME = 5_000
 _Result = TypeVar("_Result")
+
+
+def left(until: float) -> float:
+    """Seconds until then. Raises redis.TimeoutError where there are none."""
+    seconds = until - time.monotonic()
+    if seconds <= 0:
+        raise redis.TimeoutError("it did not answer in time")
+    return seconds
 
 
 class Connection:
@@ -66,11 +75,11 @@ class Connection:
         except redis.RedisError as error:
             raise self._explained(error) from error
 
-    def mget(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
-        """The values of the keys, in one round trip of at most `timeout` [s]."""
+    def mget(self, keys: Sequence[bytes | str], until: float | None = None) -> list[bytes | None]:
+        """The values of the keys, in one round trip that ends at `until` [time.monotonic()]."""
 
         def mget(client: redis.Redis) -> list[bytes | None]:
-            connection, limit = self._of_this_thread(client, timeout)
+            connection, limit = self._of_this_thread(client, until)
             connection.send_command("MGET", *keys)
             found: list[bytes | None] = connection.read_response(**limit)
             return found
@@ -92,7 +101,7 @@ class Connection:
         """The names of all that are connected."""
         return {str(each.get("name")) for each in self.run(lambda client: client.client_list())}
 
-    def _of_this_thread(self, client: redis.Redis, timeout: float | None) -> tuple[Any, dict[str, float]]:
+    def _of_this_thread(self, client: redis.Redis, until: float | None) -> tuple[Any, dict[str, float]]:
         """A connection that no other thread uses; a pool's would be looked at for leftovers each time, a system call.
 
         It is gone with its client, or with its thread.
@@ -105,18 +114,19 @@ class Connection:
         found = mine.get(client)
         if found is None:
             connection: Any = client.connection_pool.make_connection()
-            if timeout is not None:  # a server that hangs does not answer the handshake either
-                connection.socket_timeout = timeout
+            if until is not None:  # a server that hangs does not answer the handshake either
+                connection.socket_timeout = left(until)
+                connection.socket_connect_timeout = min(CONNECT_TIMEOUT, left(until))
             with self._connecting:
                 self._connections.add(connection)
             connection.connect()
-            found = mine[client] = (connection, {} if timeout is None else {"timeout": TIMEOUT})
-        return found if timeout is None else (found[0], {"timeout": timeout})
+            found = mine[client] = (connection, {} if until is None else {"timeout": TIMEOUT})
+        return found if until is None else (found[0], {"timeout": left(until)})
 
-    async def mget_async(self, keys: Sequence[bytes | str], timeout: float | None = None) -> list[bytes | None]:
+    async def mget_async(self, keys: Sequence[bytes | str], until: float | None = None) -> list[bytes | None]:
         """As `mget`, on the running event loop."""
         try:
-            async with asyncio.timeout(TIMEOUT if timeout is None else timeout):
+            async with asyncio.timeout(TIMEOUT if until is None else left(until)):
                 try:
                     return await (await self._shared()).mget(keys)
                 except (redis.AuthenticationError, redis.TimeoutError):

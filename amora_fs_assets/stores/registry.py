@@ -84,7 +84,7 @@ class ObjectRegistry:
             return state[0]
         if (state[0].hash if state else None) != parent:
             raise self._conflict()
-        data = form.write_snapshot(catalogue, parent=parent, applied_at=clock)
+        data = form.write_snapshot(catalogue, parent=state[0] if state else None, applied_at=clock)
         hash_ = form.sha256(data)
         self._objects.create(f"snapshots/{hash_}.json", data)
         applied = self._read(hash_, form.read_snapshot)
@@ -94,15 +94,20 @@ class ObjectRegistry:
             raise self._conflict()
         return applied
 
-    def history(self) -> Iterator[Snapshot]:
-        """The head, its parent, and so on to the first apply, each read when it is asked for.
+    def history(self, at: datetime | None = None) -> Iterator[Snapshot]:
+        """The snapshot that counted at `at` (now, if none is said), its parent, and so on to the first apply.
 
-        Raises RegistryError, RegistryCorrupt.
+        Each is read when it is asked for; of n that came after `at`, about the logarithm of n. Raises RegistryError,
+        RegistryCorrupt.
         """
         snapshot = self.head()
         while snapshot is not None:
-            yield snapshot
-            snapshot = None if snapshot.parent is None else self._read(snapshot.parent, form.read_snapshot)
+            before = snapshot.parent
+            if at is None or snapshot.applied_at <= at:
+                yield snapshot
+            else:
+                before = next((each.hash for each in snapshot.ancestors if each.applied_at > at), before)
+            snapshot = None if before is None else self._read(before, form.read_snapshot)
 
     def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
         """What a snapshot holds. Raises RegistryError, RegistryCorrupt."""

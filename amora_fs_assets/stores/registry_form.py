@@ -15,7 +15,7 @@ import msgspec
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
-from amora_fs_assets.domain.records import RunKind, RunRecord, RunStatus, Snapshot
+from amora_fs_assets.domain.records import Ancestor, RunKind, RunRecord, RunStatus, Snapshot
 
 FORMAT = 1
 """Version of the objects' JSON form; a reader refuses a greater one."""
@@ -35,6 +35,8 @@ class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
     parent: str | None
     applied_at: datetime
+    number: int = 1
+    ancestors: tuple[Ancestor, ...] = ()
     catalogue_hash: str
     catalogue: msgspec.Raw
 
@@ -70,12 +72,14 @@ def read_head(data: bytes) -> Head:
     return _decode(data, Head)
 
 
-def write_snapshot(catalogue: Catalogue, *, parent: str | None, applied_at: datetime) -> bytes:
+def write_snapshot(catalogue: Catalogue, *, parent: Snapshot | None, applied_at: datetime) -> bytes:
     """A snapshot's JSON. Its hash differs by parent and time, so that a catalogue can be applied a second time."""
     return msgspec.json.encode(
         _Snapshot(
-            parent=parent,
-            applied_at=applied_at.astimezone(UTC),
+            parent=parent.hash if parent else None,
+            applied_at=(max(applied_at, parent.applied_at) if parent else applied_at).astimezone(UTC),
+            number=parent.number + 1 if parent else 1,
+            ancestors=parent.ancestors_of_next if parent else (),
             catalogue_hash=catalogue.hash,
             catalogue=msgspec.Raw(catalogue.to_json().encode()),
         )
@@ -87,7 +91,14 @@ def read_snapshot(data: bytes, name: str) -> Snapshot:
     form = _decode(data, _Snapshot)
     if sha256(data) != name:
         raise RegistryCorrupt("it was altered: its content does not match the hash in its name")
-    return Snapshot(hash=name, parent=form.parent, applied_at=form.applied_at, catalogue_hash=form.catalogue_hash)
+    return Snapshot(
+        hash=name,
+        parent=form.parent,
+        applied_at=form.applied_at,
+        catalogue_hash=form.catalogue_hash,
+        number=form.number,
+        ancestors=form.ancestors,
+    )
 
 
 def read_catalogue(data: bytes, name: str) -> Catalogue:

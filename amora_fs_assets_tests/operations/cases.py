@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -26,6 +27,12 @@ START = datetime(2020, 2, 28, 23, tzinfo=UTC)
 TTLS = (None, timedelta(0), 3 * MICROSECOND, timedelta(milliseconds=500), timedelta(hours=2), timedelta(days=3))
 # Pairs of these that differ give one text when joined: (1, "12") and (11, "2"), ("1", "") and ("", "1").
 NUMBERS, TEXTS = (1, 11, 1, 11, 1, 11, 111, -1), ("12", "2", "12", "2", "12", "2", "", "1", "1,2", "é'\\")
+
+
+def _list(item: Callable[[Random], Any], rng: Random) -> list[Any]:
+    return [item(rng) for _ in range(rng.randint(0, 3))]
+
+
 VALUES: dict[DataType, Callable[[Random], Any]] = {
     DataType.INT64: lambda rng: rng.choice((0, 1, -1, 2**62, -(2**62))),
     DataType.FLOAT64: lambda rng: rng.choice((0.0, -0.5, 1e300, math.inf, math.nan)),
@@ -35,10 +42,8 @@ VALUES: dict[DataType, Callable[[Random], Any]] = {
     DataType.DATE: lambda rng: date(2020, 2, rng.randint(1, 29)),
     DataType.TIMESTAMP: lambda rng: START + rng.randint(0, 5) * MICROSECOND,
     DataType.DECIMAL: lambda rng: Decimal(rng.randint(-5, 5)).scaleb(-9),
-    DataType.LIST_INT64: lambda rng: [rng.randint(-2, 11) for _ in range(rng.randint(0, 3))],
-    DataType.LIST_STRING: lambda rng: [rng.choice(TEXTS) for _ in range(rng.randint(0, 3))],
-    DataType.LIST_BOOLEAN: lambda rng: [rng.random() < 0.5 for _ in range(rng.randint(0, 3))],
 }
+VALUES |= {each: partial(_list, VALUES[each.item]) for each in DataType if each.is_list}
 # BigQuery has no null arrays: they are empty ones.
 NO_NULL_LISTS = [type_ for type_ in VALUES if not type_.is_list]
 

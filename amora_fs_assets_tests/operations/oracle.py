@@ -32,9 +32,13 @@ def _rank(row: Row, features: Sequence[str]) -> list[Any]:
 
 
 def _order(value: Any) -> tuple[Any, ...]:
-    """Null lowest, then NaN; lists by their length, then by their items as text."""
+    """Null lowest, then NaN; lists by their length, then by their items as text, of bytes in hex."""
     if value is None:
         return (0,)
     if value != value:
         return (1,)
-    return (2, len(value), "\x1f".join(map(str, value))) if isinstance(value, list) else (2, value)
+    return (2, len(value), "\x1f".join(map(_text, value))) if isinstance(value, list) else (2, value)
+
+
+def _text(item: Any) -> str:
+    return item.hex() if isinstance(item, bytes) else str(item)

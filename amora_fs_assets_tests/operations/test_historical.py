@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -338,11 +339,25 @@ def test_extra_columns_pass_through_with_their_types(fs: FeatureStore) -> None:
 
 
 def test_batches_are_the_table_in_parts(fs: FeatureStore) -> None:
-    asked = pa.concat_tables([spine_table(fs)] * 60_000)
+    asked = pa.concat_tables([spine_table(fs)] * 60_000).combine_chunks()
     query = fs.get_historical_features("flights", asked)
     batches = list(query.to_arrow_batches())
     assert len(batches) > 1
     assert pa.Table.from_batches(batches).equals(query.to_arrow())
+
+
+def test_a_data_frame_is_made_without_a_second_copy(fs: FeatureStore) -> None:
+    asked = pa.concat_tables([spine_table(fs)] * 60_000).combine_chunks()
+    for given in (asked, asked.to_pandas()):
+        query = fs.get_historical_features("flights", given)
+        query.to_df()  # what is loaded once a process
+        tracemalloc.start()
+        try:
+            frame = query.to_df()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 1.25 * frame.memory_usage(index=False).sum(), "of NumPy's memory; Arrow's goes as it is converted"
 
 
 def test_polars_frames_come_out(fs: FeatureStore) -> None:

@@ -14,9 +14,10 @@ from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.cli import main
 from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
 from amora_fs_assets.domain.errors import FeatureServiceNotFound, InvalidRequest, NotFound
+from amora_fs_assets.domain.ports import StoredObject
 from amora_fs_assets.domain.records import RunRecord, Snapshot
 from amora_fs_assets.operations.definitions import apply
-from amora_fs_assets.operations.history import between, service_version, snapshot_as_of, versions
+from amora_fs_assets.operations.history import PastRegistry, between, service_version, snapshot_as_of, versions
 from amora_fs_assets.stores.folder import FolderObjectStore
 from amora_fs_assets.stores.registry import ObjectRegistry
 from amora_fs_assets_tests.operations.catalogues import Plain, catalogue, column, find, projection
@@ -49,6 +50,33 @@ def test_history_goes_from_the_head_to_the_first_apply(registry: ObjectRegistry,
     assert list(registry.history()) == applied[::-1]
     owners = [registry.catalogue_of(each).feature_view("spending").owner for each in registry.history()]
     assert owners == OWNERS[::-1]
+
+
+class CountingStore(FolderObjectStore):
+    """A folder that counts what is read of it."""
+
+    reads = 0
+
+    def read(self, name: str) -> StoredObject | None:
+        """As ever, and counted."""
+        self.reads += 1
+        return super().read(name)
+
+
+def test_the_past_is_found_in_few_reads_of_a_long_history(tmp_path: Path) -> None:
+    objects = CountingStore(tmp_path)
+    registry = ObjectRegistry(objects)
+    clock = (at(1) + timedelta(minutes=number // 3 - 40 * (number % 7 == 6)) for number in range(300))  # and back
+    states = [apply(owned(f"{number}@example.com"), registry, clock=next(clock)) for number in range(300)]
+    assert [each.number for each in states] == list(range(1, 301))
+    assert [each.applied_at for each in states] == sorted(each.applied_at for each in states)
+    for minute in range(-1, 102):
+        moment = at(1) + timedelta(minutes=minute)
+        objects.reads = 0
+        found = snapshot_as_of(ObjectRegistry(objects), moment)
+        assert objects.reads <= 2 + 2 * 9, "head, its snapshot, and twice the binary logarithm"
+        assert found == next((each for each in reversed(states) if each.applied_at <= moment), None)
+        assert list(PastRegistry(registry, moment).history())[-1:] == states[:1] * (found is not None)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def compare(case: Case, store: OfflineStore) -> int:
 
 
 def _comparable(values: list[Any]) -> list[Any]:
-    return ["NaN" if value != value else value for value in values]
+    return [_comparable(value) if isinstance(value, list) else "NaN" if value != value else value for value in values]
 
 
 # An example takes a third of a second, so that shrinking one would take minutes.

@@ -16,6 +16,8 @@ from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, OnlineSt
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore
 from amora_fs_assets.operations.materialize import materialize
 from amora_fs_assets.operations.push import keeps, push, table_of
+from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
+from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.operations.test_materialize import END, VIEW, load, publish, served
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract
@@ -115,6 +117,22 @@ class TestPush:
     def test_no_rows_are_no_publication(self, offline: OfflineStore, online: OnlineStore) -> None:
         assert pushed(online, offline) == 0
         assert len(offline.publications("spending")) == 1
+
+
+@pytest.mark.google
+def test_what_is_pushed_is_kept_in_bigquery_too(bigquery_emulator: BigQueryEmulator, online: OnlineStore) -> None:
+    """A newer row, an older one, one of the same key and time, and the load that follows."""
+    with bigquery_emulator.client() as client:
+        offline = BigQueryOfflineStore(client, dataset="pushed", storage_client=bigquery_emulator.read_client())
+        publish(offline, (1, at(1), 1.0), (2, at(9), 9.0))
+        load(offline, online)
+        assert pushed(online, offline, ROW, {**ROW, "customer": 2}) == 1
+        assert pushed(online, offline, {**ROW, "amount": 6.0}) == 0, "not newer: the next load brings it"
+        kept = [(1, at(1), 1.0), (1, at(5), 6.0), (2, at(5), 5.0), (2, at(9), 9.0)]
+        assert OfflineStoreContract().read(offline) == kept
+        assert served(online, 1, 2) == [(at(5), 5.0), (at(9), 9.0)]
+        load(offline, online)
+        assert served(online, 1, 2) == [(at(5), 6.0), (at(9), 9.0)]
 
 
 def test_a_view_that_was_never_loaded_says_so(offline: OfflineStore, online: OnlineStore) -> None:

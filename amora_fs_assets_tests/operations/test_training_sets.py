@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import ibis
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureStore, TrainingSet
+from amora_fs_assets import Entity, FeatureStore, FeatureView, TrainingSet
 from amora_fs_assets.cli import main
 from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
 from amora_fs_assets.domain.column import Column
@@ -29,6 +30,7 @@ from amora_fs_assets.operations.contents import contents_of
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.operations.cases import VALUES
+from amora_fs_assets_tests.operations.stores import fill
 from amora_fs_assets_tests.operations.test_compute import feature_store
 
 FIRST = datetime(2020, 3, 1, 12, tzinfo=UTC)
@@ -67,6 +69,30 @@ def altered(store: FeatureStore, sql: str) -> None:
     (table,) = [p.table for p in store.offline.publications("bought")]
     with store.offline._open(write=True) as connection:  # type: ignore[attr-defined]
         connection.execute(sql.format(table=table))
+
+
+@pytest.mark.parametrize(("known_time", "learned"), [(False, [3, 2]), (True, [1, 2])])
+def test_a_later_correction_is_learned_from_unless_known_time_is_asked_for(
+    tmp_path: Path, known_time: bool, learned: list[int]
+) -> None:
+    rows = {
+        "customer": [1, 1, 2], "event_timestamp": [small.at(1)] * 3,
+        "created_timestamp": [small.at(1), small.at(5), small.at(1)], "x": [1, 3, 2],
+    }  # fmt: skip
+    types = dict.fromkeys(("event_timestamp", "created_timestamp"), pa.timestamp("us", "UTC"))
+    fill(tmp_path, {"theirs.v": pa.table({name: pa.array(each, types.get(name)) for name, each in rows.items()})})
+    columns = [Column("customer", DataType.INT64), Column("event_timestamp", DataType.TIMESTAMP)]
+    columns += [Column("created_timestamp", DataType.TIMESTAMP), Column("x", DataType.INT64)]
+    view = FeatureView("v", tuple(columns), [Entity("customer")], table="theirs.v")
+
+    def moments(v: Table) -> Table:
+        return v.select("customer", event_timestamp=ibis.literal(small.at(3)), label=True).distinct()
+
+    bought = TrainingSet("bought", view, [view], spine=moments, known_time=known_time)
+    store = feature_store(tmp_path, Catalogue.of([bought]))
+    assert store.registry.catalogue().training_set("bought").known_time is known_time
+    build(store)
+    assert store.load_training_set("bought").sort_values("customer")["x"].tolist() == learned
 
 
 def test_a_version_holds_the_spine_its_labels_and_the_features(store: FeatureStore) -> None:

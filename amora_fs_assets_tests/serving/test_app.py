@@ -207,6 +207,67 @@ def test_a_client_that_sends_slowly_keeps_nobody_waiting(server: Serving) -> Non
         each.close()
 
 
+def test_a_client_that_does_not_read_keeps_nobody_waiting(server: Serving) -> None:
+    body = b'{"features":["spending:amount"],"entities":{"customer":[%s]}}' % b",".join([b"1"] * 10_000)
+    address = (server.client.base_url.host, server.client.base_url.port or 80)
+    before = psutil.Process(server.process.pid).memory_info().rss
+    deaf = []
+    for _ in range(30):
+        each = socket.socket()
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        each.connect(address)
+        each.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        deaf.append(each)
+    began = time.monotonic()
+    assert server.features({"features": ["spending:amount"], "entities": {"customer": [1]}}).status_code == 200
+    assert time.monotonic() - began < 5
+    assert psutil.Process(server.process.pid).memory_info().rss - before < 200 * 2**20, "an answer of each"
+    for each in deaf:
+        each.close()
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Large requests allowed, slow ones not."""
+    options = ("--max-entities", "100000", "--max-body", str(2**21), "--max-seconds", "0.5")
+    with serving(tmp_path_factory.mktemp("home"), *options) as running:
+        yield running
+
+
+class TestLimits:
+    def test_a_hundred_thousand_entities_are_answered_where_they_are_allowed(self, limited: Serving) -> None:
+        customers = [1, 2] * 50_000
+        answer = limited.features({"features": ["spending:amount"], "entities": {"customer": customers}})
+        assert answer.status_code == 200
+        assert answer.json()["results"][1]["values"] == [1.5, None] * 50_000
+        more = limited.features({"features": ["spending:amount"], "entities": {"customer": [*customers, 1]}})
+        assert (more.status_code, more.json()["error"]["type"]) == (413, "TooManyEntities")
+        long = limited.features({"features": ["spending:amount"], "entities": {"customer": ["x" * 2**21]}})
+        assert (long.status_code, long.json()["error"]["type"]) == (413, "BodyTooLarge")
+
+    def test_a_body_that_comes_too_slowly_is_given_up(self, limited: Serving) -> None:
+        address = (limited.client.base_url.host, limited.client.base_url.port or 80)
+        with socket.create_connection(address, timeout=10) as slow:
+            slow.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            said = slow.recv(10_000)
+        assert said.startswith(b"HTTP/1.1 408")
+        assert b"SlowRequest" in said
+
+    def test_a_redis_that_hangs_is_given_up(self, limited: Serving) -> None:
+        body = {"features": ["spending:amount"], "entities": {"customer": [1]}}
+        assert limited.features(body).status_code == 200
+        assert limited.redis.process is not None
+        limited.redis.process.send_signal(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            answer = limited.features(body)
+            assert (answer.status_code, answer.json()["error"]["type"]) == (503, "OnlineStoreUnavailable")
+            assert time.monotonic() - began < 2
+        finally:
+            limited.redis.process.send_signal(signal.SIGCONT)
+        assert limited.features(body).json()["results"][1]["values"] == [1.5]
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with serving(tmp_path_factory.mktemp("home"), AMORA_FS_API_TOKENS="one, two") as running:

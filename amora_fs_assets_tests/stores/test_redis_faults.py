@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -122,6 +124,47 @@ def test_a_slow_redis_is_given_up_after_the_timeout(server: RedisServer, store: 
     finally:
         server.process.send_signal(signal.SIGCONT)
     assert served(store) == [1.0] * 4
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_the_timeout_is_of_the_whole_read_and_the_next_read_gets_its_own_answer(
+    server: RedisServer, store: RedisOnlineStore, asynchronous: bool
+) -> None:
+    """Each command waits its turn for less than the timeout, all of them together for longer."""
+    load(store, 1.0)
+
+    loop = asyncio.new_event_loop()
+
+    def read(key: int, timeout: float | None) -> list[int]:
+        asked = [request(VIEW, [key])]
+        if asynchronous:
+            (rows,) = loop.run_until_complete(store.read_async(asked, timeout=timeout))
+        else:
+            (rows,) = store.read(asked, timeout=timeout)
+        return list(rows.event_timestamps)
+
+    def pauses() -> None:
+        for _ in range(4):
+            paused.client_pause(200)
+            time.sleep(0.21)
+
+    (there,), (absent,) = read(1, None), read(99, None)
+    assert (there != NEVER, absent) == (True, NEVER)
+    paused = redis.Redis.from_url(server.url)
+    seconds = []
+    for _ in range(5):
+        store._pointers.clear()  # so that there are two commands
+        pause = threading.Thread(target=pauses)
+        pause.start()
+        began = time.monotonic()
+        with suppress(OnlineStoreUnavailable):
+            read(99, 0.3)
+        seconds.append(time.monotonic() - began)
+        pause.join()
+        assert read(1, None) == [there], "not what the one before had asked for"
+    assert max(seconds) < 0.4
+    loop.run_until_complete(store.close_async())
+    loop.close()
 
 
 def test_a_full_redis_refuses_the_load_and_goes_on_serving(tmp_path: Path) -> None:

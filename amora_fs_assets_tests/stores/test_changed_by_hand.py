@@ -49,7 +49,7 @@ class Shop:
         return joined["amount"].to_list()
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.google)])
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
 def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     settings: dict[str, Any] = {"home": tmp_path, "now": CLOCK}
 

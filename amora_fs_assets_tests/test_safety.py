@@ -168,3 +168,56 @@ def test_a_password_is_in_no_error_log_record_or_metadata(tmp_path: Path, capfd:
     for secret in (password, wrong):
         assert secret not in said
         assert [path for path in kept if secret.encode() in path.read_bytes()] == []
+
+
+class Keywords(FeatureSchema):
+    """Names that are SQL's own words, and names of what engines add to a query."""
+
+    order: str
+    select: int = Field(ge=0)
+    table: str = Field(nullable=True)
+    end: float = Field(nullable=True)
+    null: list[str] = Field(nullable=True)
+    current_timestamp: bool = Field(nullable=True)
+
+
+class KeywordRows(SourceSchema):
+    order: str
+    at: Timestamp
+    select: int
+    table: str
+    end: float
+    null: list[str]
+    current_timestamp: bool
+
+
+def _keywords(where: Table) -> Table:
+    return where.select(*(name for name in where.columns if name != "at"), event_timestamp=where["at"])
+
+
+def test_names_that_are_words_of_sql_are_only_names(store: FeatureStore) -> None:
+    row = {"order": "o", "at": MOMENT, "select": 1, "table": "t", "end": 0.5, "null": ["x"], "current_timestamp": True}
+    types: Any = {"at": pa.timestamp("us", "UTC")}
+    source = Source(
+        "where", KeywordRows, table="raw.group", timestamp_field="at",
+        loader=lambda: pa.table({name: pa.array([value], types.get(name)) for name, value in row.items()}),
+    )  # fmt: skip
+    view = FeatureView(
+        "from", Keywords, [Entity("order")], [source], transform=_keywords, partitions="month", start="2020-01-01"
+    )
+    code = Catalogue.of([view, FeatureService("union", [view, view.alias("join", {"order": "by"})])])
+    apply(code, store.registry, clock=CLOCK)
+    parts: Any = {"store": store.offline, "registry": store.registry, "run_id": "select"}
+    runs.load_missing([view], code, **parts)
+    for _ in range(2):  # the second replaces rows, and looks for keys that were dropped
+        runs.compute(view, view.interval(CLOCK).start, CLOCK, clock=CLOCK, **parts)
+    store.materialize_incremental()
+
+    features = {name: value for name, value in row.items() if name not in ("order", "at")}
+    spine = pd.DataFrame({"order": ["o"], "by": ["o"], "event_timestamp": [MOMENT]})
+    (joined,) = store.get_historical_features("union", spine, full_feature_names=True).to_arrow().to_pylist()
+    served = store.get_online_features("union", {"order": ["o"], "by": ["o"]}, full_feature_names=True).to_dict()
+    for name, value in features.items():
+        for role in ("from", "join"):
+            assert joined[f"{role}__{name}"] == value
+            assert served[f"{role}__{name}"] == [value]

@@ -26,8 +26,9 @@ from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.stores.bigquery_errors import explained
-from amora_fs_assets.stores.bigquery_jobs import CALL, JobOptions, Jobs
+from amora_fs_assets.stores.bigquery_jobs import JobOptions, Jobs
 from amora_fs_assets.stores.bigquery_publication import FIELDS, parameters, preparation, transaction, values, within
+from amora_fs_assets.stores.bigquery_reads import PatientReads
 from amora_fs_assets.stores.bigquery_tables import columns_of, create, describe, quoted, type_of
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class BigQueryOfflineStore:
         self.dataset = dataset
         self._client = client
         self._options = options or JobOptions()
-        self._storage_client = storage_client
+        # Any: Google's annotation asks for its own class, of which two methods are called.
+        self._reads: Any = storage_client and PatientReads(storage_client, self._options.timeout)
         self._jobs = Jobs(client, self._options)
         self._datasets: set[str] = set()  # those that are known to be there
 
@@ -84,7 +86,7 @@ class BigQueryOfflineStore:
                 self._load(frame, loaded[name])
             with self._explained(query):
                 rows = self._jobs.query(_renamed(self.sql(query), loaded))
-                batches = rows.to_arrow_iterable(bqstorage_client=self._storage_client)
+                batches = rows.to_arrow_iterable(bqstorage_client=self._reads)
                 yield pa.RecordBatchReader.from_batches(
                     schema, (batch.select(schema.names).cast(schema) for batch in batches)
                 )
@@ -118,7 +120,7 @@ class BigQueryOfflineStore:
         """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
         self._make_dataset(draft.table.rpartition(".")[0])
         with self._explained():
-            made = self._client.get_table(staged, timeout=CALL).created
+            made = self._client.get_table(staged, **self._jobs.call).created
             self._jobs.query(preparation(draft, self.dataset), step="prepare")
             self._make_room(staged, draft)
             self._jobs.query(
@@ -127,7 +129,7 @@ class BigQueryOfflineStore:
                 parameters=parameters(draft),
                 identity=f"{staged} {made.isoformat()} {draft.table} {draft.interval}",
             )
-            describe(self._client, draft)
+            describe(self._client, draft, self._jobs.call)
             publication = self._publications_where(
                 "run_id = @run_id AND `table` = @table", run_id=draft.run_id, table=draft.table
             )[-1]
@@ -137,7 +139,7 @@ class BigQueryOfflineStore:
     def discard(self, staged: str) -> None:
         """Drop a staged table, if it is there."""
         with self._explained():
-            self._client.delete_table(staged, not_found_ok=True, timeout=CALL)
+            self._client.delete_table(staged, not_found_ok=True, **self._jobs.call)
 
     def publications(self, name: str | None = None, *, after: int = 0) -> tuple[Publication, ...]:
         """What was published, of one name or of all, with sequences greater than `after`, in order."""
@@ -162,7 +164,7 @@ class BigQueryOfflineStore:
     def _table(self, name: str) -> bigquery.Table | None:
         with self._explained():
             try:
-                return self._client.get_table(name, timeout=CALL)
+                return self._client.get_table(name, **self._jobs.call)
             except NotFound as error:
                 if "Project" in error.message:
                     raise
@@ -176,11 +178,11 @@ class BigQueryOfflineStore:
         wanted.location = self._options.location
         with self._explained():
             try:  # making one takes a right that nobody needs where it is there
-                there = self._client.get_dataset(wanted.reference, timeout=CALL)
+                there = self._client.get_dataset(wanted.reference, **self._jobs.call)
             except NotFound as error:
                 if "Project" in error.message:
                     raise
-                there = self._client.create_dataset(wanted, exists_ok=True, timeout=CALL)
+                there = self._client.create_dataset(wanted, exists_ok=True, **self._jobs.call)
         if self._options.location and there.location.lower() != self._options.location.lower():
             raise SettingsError(
                 f"Dataset {name} is in {there.location}, AMORA_FS_BIGQUERY_LOCATION says {self._options.location}. A "
@@ -231,7 +233,7 @@ class BigQueryOfflineStore:
     def _states(self, query: Table) -> Iterator[str]:
         """What tells the state of each table that the query reads from an earlier one."""
         for table in _tables(query):
-            there = self._client.get_table(table, timeout=CALL)
+            there = self._client.get_table(table, **self._jobs.call)
             stands = there.table_type == "TABLE"  # of a view the state is not its own
             yield f"{table} {there.etag} {there.modified} {there.num_rows}" if stands else uuid.uuid4().hex
 
@@ -256,10 +258,10 @@ class BigQueryOfflineStore:
         mark = hashlib.sha256(file.getbuffer()).hexdigest()[:32]
         with self._explained():
             self._jobs.load(file, table, config, identity=f"{table} {mark}", remains=lambda: self._holds(table, mark))
-            loaded = self._client.get_table(table, timeout=CALL)
+            loaded = self._client.get_table(table, **self._jobs.call)
             loaded.expires = datetime.now(UTC) + _STAGED_FOR
             loaded.labels = {_MARK: mark}
-            self._client.update_table(loaded, ["expires", "labels"], timeout=CALL)
+            self._client.update_table(loaded, ["expires", "labels"], **self._jobs.call)
 
     def _one(self, sql: str) -> tuple[Any, ...]:
         (row,) = self._jobs.query(sql)

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, RetryError, TooManyRequests
+from google.api_core.exceptions import (
+    DeadlineExceeded,
+    Forbidden,
+    GoogleAPIError,
+    NotFound,
+    RetryError,
+    ServiceUnavailable,
+    TooManyRequests,
+)
 from google.auth.exceptions import GoogleAuthError
+from requests.exceptions import RequestException
 
 from amora_fs_assets.domain.errors import OfflineStoreError, SettingsError, TableNotFound
 
 _LATER = "It was tried again for a while. Try later, let fewer runs run at once, or have the quota raised."
+_UNREACHED = (
+    "BigQuery cannot be reached: {}. It was tried again for a while, and what was read so far is not given for the "
+    "whole. Check the network and its proxies, then run it again."
+)
 _LIMITS = {
     "rateLimitExceeded": _LATER,
     "jobRateLimitExceeded": _LATER,
@@ -21,6 +34,7 @@ _LIMITS = {
     "backendError": _LATER,
     "internalError": _LATER,
 }
+_GONE = (ServiceUnavailable, DeadlineExceeded)
 
 
 @contextmanager
@@ -39,8 +53,12 @@ def explained(project: str) -> Iterator[None]:
             f"Google Cloud does not take the credentials: {error}. Run `gcloud auth application-default login`; where "
             "AMORA_FS_BIGQUERY_IMPERSONATE is set, grant roles/iam.serviceAccountTokenCreator on it."
         ) from error
+    except RequestException as error:
+        raise OfflineStoreError(_UNREACHED.format(error)) from error
     except GoogleAPIError as error:
         cause = error.cause if isinstance(error, RetryError) else error
+        if isinstance(cause, RequestException) or (isinstance(cause, _GONE) and not _reason(cause)):
+            raise OfflineStoreError(_UNREACHED.format(cause)) from error
         advice = _LIMITS.get(_reason(cause), "")
         if not advice and isinstance(cause, TooManyRequests):
             advice = _LATER

@@ -36,7 +36,8 @@ _TRANSIENT = frozenset(
 # Two transactions that changed one table: BigQuery cancels the later one. (The second is the emulator's word for it.)
 _CONCURRENT = ("concurrent update", "failed to commit")
 _LONGEST_PAUSE = 32.0  # seconds
-_PATIENCE = 300.0  # seconds for which a call that BigQuery refuses for the moment is tried again
+PATIENCE = 300.0
+"""For how long a call that BigQuery refuses for the moment, or that the network loses, is tried again [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +54,16 @@ class JobOptions:
 class Jobs:
     """Runs queries and loads for the work that a meter around says, or for nobody in particular.
 
+    `call` is how any other call of BigQuery's API is made: how long it may take, and how long it is tried again.
+
     Whatever BigQuery refuses is raised as Google's clients say it, but for what is over the budget or the time.
     """
 
     def __init__(self, client: bigquery.Client, options: JobOptions) -> None:
         self._client = client
         self._options = options
-        self._retry = DEFAULT_RETRY.with_timeout(min(options.timeout, _PATIENCE))
+        self._retry = DEFAULT_RETRY.with_timeout(min(options.timeout, PATIENCE))
+        self.call: dict[str, Any] = {"retry": self._retry, "timeout": CALL}
 
     def query(
         self,
@@ -146,11 +150,11 @@ class Jobs:
             try:
                 job, found = submit(job_id), False
             except Conflict:
-                job, found = self._client.get_job(job_id, location=self._options.location, timeout=CALL), True
+                job, found = self._client.get_job(job_id, location=self._options.location, **self.call), True
             try:
                 rows = job.result(timeout=self._options.timeout, retry=self._retry)
             except JobTimeoutError as error:
-                self._client.cancel_job(job_id, location=self._options.location, timeout=CALL)
+                self._client.cancel_job(job_id, location=self._options.location, **self.call)
                 raise OfflineStoreError(
                     f"BigQuery: job {job_id} was not done after {self._options.timeout:g} s and was cancelled. "
                     "Raise AMORA_FS_BIGQUERY_TIMEOUT, or ask for a shorter interval."
@@ -173,7 +177,7 @@ class Jobs:
 
     def _failure(self, job: Any) -> Mapping[str, str] | None:
         """Why the job ended; None where it did not."""
-        job.reload(retry=self._retry, timeout=CALL)
+        job.reload(**self.call)
         failure: Mapping[str, str] | None = job.error_result
         return failure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import ibis.expr.datatypes as dt
 from google.api_core.exceptions import PreconditionFailed
@@ -14,7 +15,7 @@ from ibis.backends.bigquery.datatypes import BigQuerySchema
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.ports import Draft
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.stores.bigquery_jobs import CALL, label
+from amora_fs_assets.stores.bigquery_jobs import label
 
 _TYPES = {
     DataType.INT64: "INT64",
@@ -66,9 +67,12 @@ def create(draft: Draft) -> str:
     return f"TABLE {quoted(draft.table)} ({columns}){partitioned}{clustered}"
 
 
-def describe(client: bigquery.Client, draft: Draft) -> None:
-    """Let description, owner, tags and the columns' words stand at the table, where they do not yet."""
-    table = client.get_table(draft.table, timeout=CALL)
+def describe(client: bigquery.Client, draft: Draft, call: Mapping[str, Any]) -> None:
+    """Let description, owner, tags and the columns' words stand at the table, where they do not yet.
+
+    `call` is how BigQuery's API is called: its `timeout` and `retry`.
+    """
+    table = client.get_table(draft.table, **call)
     partitioning = table.time_partitioning
     if draft.time and partitioning is not None and partitioning.type_ != draft.table_partitions.upper():
         _log.warning(
@@ -91,7 +95,7 @@ def describe(client: bigquery.Client, draft: Draft) -> None:
         changed.append("schema")
     if changed:
         with suppress(PreconditionFailed):  # another publication is at it
-            client.update_table(table, changed, timeout=CALL)
+            client.update_table(table, changed, **call)
 
 
 def _labels(draft: Draft) -> Mapping[str, str]:

@@ -230,8 +230,21 @@ class DuckDBOfflineStore:
                 f"Table {draft.table} holds rows of other types than '{draft.name}' has now, and they would stay: "
                 f"compute all of it at once, from its start, or rename the view."
             )
+        missing = [column.name for column in draft.columns if column.name not in there]
+        if missing and draft.schema_hash and draft.schema_hash == self._last_schema(connection, draft.table):
+            raise OfflineStoreError(
+                f"Table {draft.table} lost its column '{missing[0]}' since it was last published, and other rows "
+                "would stay: compute all of it at once, from its start, or rename the view."
+            )
         _add_columns(connection, draft, there)
         return True
+
+    def _last_schema(self, connection: duckdb.DuckDBPyConnection, table: str) -> str:
+        """The schema_hash of the table's last publication."""
+        hash_ = "coalesce(max_by(schema_hash, sequence), '')"
+        last = f'SELECT {hash_} FROM {_quoted(self._publications)} WHERE "table" = $table'
+        (found,) = _row(connection, last, {"table": table})
+        return str(found)
 
 
 def _add_columns(connection: duckdb.DuckDBPyConnection, draft: Draft, there: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows
 
+pytestmark = pytest.mark.slow
 REPUBLICATIONS = 100
 ROWS = 1_000  # of the first publication; each has one more than the one before
 READER = """
@@ -54,9 +55,7 @@ def seen(store: OfflineStore) -> tuple[int, list[float], list[int]]:
     return found.num_rows, *(sorted(set(found[name].to_pylist())) for name in ("amount", "newest"))
 
 
-@pytest.fixture(
-    params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])],
-)
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.google)])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     dataset = f"atomic_{next(_numbers)}"
     if request.param == "duckdb":

@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow check docs bench bench-online bench-historical clean
+.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow test-gcp check docs bench bench-online bench-historical clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions lint-docker
 
 BIN := .venv/bin
@@ -55,6 +55,11 @@ test: .venv/.stamp emulators  ## all tests but the slow ones
 
 test-slow: .venv/.stamp emulators feast  ## the long proofs
 	$(BIN)/python -m pytest -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
+
+# Makes datasets and objects of its own there, and removes them.
+test-gcp: .venv/.stamp  ## the contracts and the sample in a Google Cloud project: PROJECT=... BUCKET=...
+	@test -n "$(PROJECT)" && test -n "$(BUCKET)" || { echo "Say where: make test-gcp PROJECT=... BUCKET=..."; exit 2; }
+	$(BIN)/python -m pytest amora_fs_assets_tests/gcp -m "" --gcp-project "$(PROJECT)" --gcp-bucket "$(BUCKET)" $(ARGS)
 
 lint: lint-ruff lint-mypy lint-imports lint-definitions lint-docker  ## ruff, mypy, import-linter, dg check defs, hadolint
 

@@ -56,14 +56,10 @@ test: .venv/.stamp emulators  ## all tests but the slow ones
 test-slow: .venv/.stamp emulators feast  ## the long proofs
 	$(BIN)/python -m pytest -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 
-# The suites of BigQuery and Cloud Storage in a project of yours: what they write is theirs alone, and removed.
-test-gcp: export TEST_GCP_PROJECT = $(PROJECT)
-test-gcp: export TEST_GCP_BUCKET = $(BUCKET)
-test-gcp: export TEST_GCP_LOCATION = $(LOCATION)
-test-gcp: .venv/.stamp  ## the same suites in a project: make test-gcp PROJECT=... BUCKET=... (LOCATION=...)
-	@test -n "$(PROJECT)" && test -n "$(BUCKET)" || \
-		{ echo "Say where: make test-gcp PROJECT=my-project BUCKET=my-bucket  (and LOCATION=EU)"; exit 2; }
-	$(BIN)/python -m pytest -m gcp amora_fs_assets_tests/gcp $(ARGS)
+# Makes datasets and objects of its own there, and removes them.
+test-gcp: .venv/.stamp  ## the contracts and the sample in a Google Cloud project: PROJECT=... BUCKET=...
+	@test -n "$(PROJECT)" && test -n "$(BUCKET)" || { echo "Say where: make test-gcp PROJECT=... BUCKET=..."; exit 2; }
+	$(BIN)/python -m pytest amora_fs_assets_tests/gcp -m "" --gcp-project "$(PROJECT)" --gcp-bucket "$(BUCKET)" $(ARGS)
 
 lint: lint-ruff lint-mypy lint-imports lint-definitions lint-docker  ## ruff, mypy, import-linter, dg check defs, hadolint
 

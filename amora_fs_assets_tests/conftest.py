@@ -22,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, rather than skip, where an emulator or a browser is missing (CI)",
     )
+    parser.addoption("--gcp-project", default="", help="project for amora_fs_assets_tests/gcp: `make test-gcp`")
+    parser.addoption("--gcp-bucket", default="", help="bucket in it")
 
 
 def missing(config: pytest.Config, reason: str) -> NoReturn:

@@ -9,6 +9,9 @@ import pytest
 
 from amora_fs_assets import Settings
 from amora_fs_assets.domain.errors import SettingsError
+from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
+from amora_fs_assets.stores.bigquery_jobs import JobOptions
+from amora_fs_assets.stores.offline import open_offline_store
 
 
 def test_without_any_variable_everything_is_embedded_in_the_home() -> None:
@@ -25,7 +28,14 @@ def test_every_variable_is_read_in_its_own_type() -> None:
             "AMORA_FS_REGISTRY": "gs://bucket/prefix",
             "AMORA_FS_HOME": "/somewhere",
             "AMORA_FS_LOCK_TIMEOUT": "1.5",
+            "AMORA_FS_BIGQUERY_PROJECT": "my-project",
+            "AMORA_FS_BIGQUERY_DATASET": "features",
+            "AMORA_FS_BIGQUERY_LOCATION": "europe-west3",
             "AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED": "1000",
+            "AMORA_FS_BIGQUERY_PRIORITY": "batch",
+            "AMORA_FS_BIGQUERY_TIMEOUT": "7.5",
+            "AMORA_FS_BIGQUERY_PRICE_PER_TIB": "5",
+            "AMORA_FS_BIGQUERY_IMPERSONATE": "runner@my-project.iam.gserviceaccount.com",
             "AMORA_FS_NOW": "2014-01-01T05:00Z",
             "AMORA_FS_HTTP_PORT": "80",
             "AMORA_FS_API_TOKENS": "a, b,",
@@ -36,7 +46,14 @@ def test_every_variable_is_read_in_its_own_type() -> None:
         registry="gs://bucket/prefix",
         home=Path("/somewhere"),
         lock_timeout=1.5,
+        bigquery_project="my-project",
+        bigquery_dataset="features",
+        bigquery_location="europe-west3",
         bigquery_maximum_bytes_billed=1000,
+        bigquery_priority="batch",
+        bigquery_timeout=7.5,
+        bigquery_price_per_tib=5.0,
+        bigquery_impersonate="runner@my-project.iam.gserviceaccount.com",
         now=datetime(2014, 1, 1, 5, tzinfo=UTC),
         http_port=80,
         api_tokens=("a", "b"),
@@ -57,6 +74,11 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("AMORA_FS_ONLINE_SHARDS", "some", "whole number of shards"),
         ("AMORA_FS_ONLINE_SHARDS", "0", "a number from 1 on"),
         ("AMORA_FS_BIGQUERY_DATASET", "a; drop", "letters, digits, underscores"),
+        ("AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED", "10 GB", "whole number of bytes"),
+        ("AMORA_FS_BIGQUERY_PRIORITY", "urgent", "interactive or batch"),
+        ("AMORA_FS_BIGQUERY_TIMEOUT", "an hour", "number of seconds"),
+        ("AMORA_FS_BIGQUERY_TIMEOUT", "0", "more than zero"),
+        ("AMORA_FS_BIGQUERY_PRICE_PER_TIB", "cheap", "price"),
         ("AMORA_FS_OFLINE_STORE", "duckdb", "is no setting. Known: .*AMORA_FS_OFFLINE_STORE"),
     ],
 )
@@ -72,3 +94,24 @@ def test_tokens_and_passwords_are_not_shown() -> None:
 def test_a_fixed_clock_stands_and_a_naive_one_is_utc() -> None:
     assert Settings(now=datetime(2014, 1, 1)).clock() == datetime(2014, 1, 1, tzinfo=UTC)
     assert abs((Settings().clock() - datetime.now(UTC)).total_seconds()) < 5
+
+
+def test_what_is_set_for_bigquery_reaches_its_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "http://127.0.0.1:1")  # nobody is asked
+    settings = Settings(
+        offline_store="bigquery",
+        bigquery_project="my-project",
+        bigquery_dataset="features",
+        bigquery_location="europe-west3",
+        bigquery_maximum_bytes_billed=1000,
+        bigquery_priority="batch",
+        bigquery_timeout=7.5,
+        bigquery_price_per_tib=5.0,
+    )
+    store = open_offline_store(settings)
+    assert isinstance(store, BigQueryOfflineStore)
+    assert store.dataset == "features"
+    assert (store._client.project, store._client.location) == ("my-project", "europe-west3")
+    assert store._options == JobOptions(
+        location="europe-west3", maximum_bytes_billed=1000, priority="batch", timeout=7.5, price_per_tib=5.0
+    )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("amora_fs_assets_tests.e2e.sample_contract")
+
 UNTIL = "2013-01-22"
 
 

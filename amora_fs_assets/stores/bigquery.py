@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from google.cloud.bigquery_storage import BigQueryReadClient
 
 _STAGED_FOR = timedelta(days=7)
+_FEW = 1_000
+"""Rows that come sooner with the answer itself than by a read session."""
 """After which BigQuery itself drops what a killed process left."""
 _MARK = "amora_fs_content"
 """The label of a staged table that says what was staged."""
@@ -86,7 +88,8 @@ class BigQueryOfflineStore:
                 self._load(frame, loaded[name])
             with self._explained(query):
                 rows = self._jobs.query(_renamed(self.sql(query), loaded))
-                batches = rows.to_arrow_iterable(bqstorage_client=self._reads)
+                few = rows.total_rows is not None and rows.total_rows <= _FEW
+                batches = rows.to_arrow_iterable(bqstorage_client=None if few else self._reads)
                 yield pa.RecordBatchReader.from_batches(
                     schema, (batch.select(schema.names).cast(schema) for batch in batches)
                 )

@@ -124,10 +124,10 @@ def _duplicates(view: FeatureView, rows: Table) -> Table:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as JSON has it."""
+    """A row as JSON has it; what JSON has no number for, as text: NaN, Infinity, -Infinity."""
 
     def text(value: object) -> str:
         return value.isoformat() if isinstance(value, datetime | date) else str(value)
 
-    plain: dict[str, Any] = json.loads(json.dumps(row, default=text))
+    plain: dict[str, Any] = json.loads(json.dumps(row, default=text), parse_constant=str)
     return plain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from datetime import UTC, date, datetime
 from typing import Any
@@ -219,3 +220,6 @@ def test_failing_rows_are_fit_for_json(store: CountingStore) -> None:
     checked = gate(store, view_of(Spending), [row(1, datetime(2020, 1, 1, 1, 2, 3, 4, UTC), float("-inf"))])
     (failed,) = [result for result in checked.results if not result.passed]
     assert failed.failing_rows[0]["event_timestamp"] == "2020-01-01T01:02:03.000004+00:00"
+    assert failed.failing_rows[0]["amount"] == "-Infinity"
+    (failed,) = [each for each in gate(store, view_of(Spending), [row(1, at(1), math.nan)]).results if not each.passed]
+    assert failed.failing_rows[0]["amount"] == "NaN"

@@ -161,7 +161,7 @@ def status(store: FeatureStore, view: str | None) -> None:
     table = Table()
     for heading in ("feature view", "published", "interval", "rows", "online"):
         table.add_column(heading, no_wrap=True)
-    published = {each.name: each for each in store.offline.publications()}
+    published = {each.name: each for each in store.offline.publications(newest=True)}
     for each in store.list_feature_views():
         last = published.get(each.name)
         generation = store.online.generation(each)

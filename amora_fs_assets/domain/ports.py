@@ -96,8 +96,11 @@ class OfflineStore(Protocol):
     def discard(self, staged: str) -> None:
         """Drop a staged table, if it is there."""
 
-    def publications(self, name: str | None = None, *, after: int = 0) -> tuple[Publication, ...]:
-        """What was published, of one name or of all, with sequences greater than `after`, in order."""
+    def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
+        """What was published, of one name or of all, with sequences greater than `after`, in order.
+
+        With `newest` the last one of each table alone: years of daily runs are many.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -183,7 +183,7 @@ def _stage(
 
 def inputs_of(sources: Sequence[Source | FeatureView], store: OfflineStore) -> tuple[Input, ...]:
     """What will be read, each with the newest publication that is surely in it."""
-    newest = {publication.table: publication.sequence for publication in store.publications()}
+    newest = {publication.table: publication.sequence for publication in store.publications(newest=True)}
     tables = ((source.name, table_name(source, store.dataset)) for source in sources)
     return tuple(Input(name=name, table=table, sequence=newest.get(table)) for name, table in tables)
 

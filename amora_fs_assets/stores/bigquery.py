@@ -144,13 +144,17 @@ class BigQueryOfflineStore:
         with self._explained():
             self._client.delete_table(staged, not_found_ok=True, **self._jobs.call)
 
-    def publications(self, name: str | None = None, *, after: int = 0) -> tuple[Publication, ...]:
-        """What was published, of one name or of all, with sequences greater than `after`, in order."""
+    def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
+        """What was published, of one name or of all, with sequences greater than `after`, in order.
+
+        With `newest` the last one of each table alone: years of daily runs are many.
+        """
         if self._table(self._publications) is None:
             return ()
         named = "" if name is None else " AND name = @name"
+        last = " QUALIFY ROW_NUMBER() OVER (PARTITION BY `table` ORDER BY sequence DESC) = 1" if newest else ""
         with self._explained():
-            return self._publications_where(f"sequence > @after{named}", after=after, name=name)
+            return self._publications_where(f"sequence > @after{named}{last}", after=after, name=name)
 
     @property
     def _publications(self) -> str:

@@ -109,15 +109,20 @@ class DuckDBOfflineStore:
         with self._open(write=True) as connection:
             connection.execute(f"DROP TABLE IF EXISTS {_quoted(staged)}")
 
-    def publications(self, name: str | None = None, *, after: int = 0) -> tuple[Publication, ...]:
-        """What was published, of one name or of all, with sequences greater than `after`, in order."""
+    def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
+        """What was published, of one name or of all, with sequences greater than `after`, in order.
+
+        With `newest` the last one of each table alone: years of daily runs are many.
+        """
         with self._open() as connection:
             if _columns(connection, self._publications) is None:
                 return ()
             rows = connection.execute(
                 f"SELECT {', '.join(_PUBLICATION)} FROM {_quoted(self._publications)} "
-                "WHERE sequence > $after AND ($name IS NULL OR name = $name) ORDER BY sequence",
-                {"after": after, "name": name},
+                "WHERE sequence > $after AND ($name IS NULL OR name = $name) "
+                'QUALIFY NOT $newest OR row_number() OVER (PARTITION BY "table" ORDER BY sequence DESC) = 1 '
+                "ORDER BY sequence",
+                {"after": after, "name": name, "newest": newest},
             ).fetchall()
         names = [column.strip('"') for column in _PUBLICATION]
         return tuple(Publication(**dict(zip(names, row, strict=True))) for row in rows)

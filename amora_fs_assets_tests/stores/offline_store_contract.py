@@ -100,6 +100,8 @@ class OfflineStoreContract:
         assert [self.publish(store, data, name=name).sequence for name in ("a", "b", "a")] == [1, 2, 3]
         assert [each.sequence for each in store.publications("a")] == [1, 3]
         assert [each.sequence for each in store.publications(after=1)] == [2, 3]
+        assert [each.sequence for each in store.publications(newest=True)] == [2, 3]
+        assert [each.sequence for each in store.publications("a", newest=True)] == [3]
 
     def test_keys_that_lost_their_rows_are_kept(self, store: OfflineStore) -> None:
         self.publish(store, rows((1, at(1), 1.0), (2, at(2), 2.0)))

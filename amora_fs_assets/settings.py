@@ -76,6 +76,9 @@ class Settings:
             raise SettingsError(
                 f"{PREFIX}BIGQUERY_PRIORITY is {self.bigquery_priority!r}; it takes interactive or batch."
             )
+        for name in ("bigquery_maximum_bytes_billed", "bigquery_price_per_tib"):
+            if (getattr(self, name) or 0) < 0:
+                raise SettingsError(f"{PREFIX}{name.upper()} is {getattr(self, name):g}; give zero or more.")
         if self.bigquery_timeout <= 0:
             raise SettingsError(f"{PREFIX}BIGQUERY_TIMEOUT is {self.bigquery_timeout:g}; give seconds, more than zero.")
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())

@@ -79,6 +79,8 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("AMORA_FS_BIGQUERY_TIMEOUT", "an hour", "number of seconds"),
         ("AMORA_FS_BIGQUERY_TIMEOUT", "0", "more than zero"),
         ("AMORA_FS_BIGQUERY_PRICE_PER_TIB", "cheap", "price"),
+        ("AMORA_FS_BIGQUERY_PRICE_PER_TIB", "-1", "zero or more"),
+        ("AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED", "-1", "zero or more"),
         ("AMORA_FS_OFLINE_STORE", "duckdb", "is no setting. Known: .*AMORA_FS_OFFLINE_STORE"),
     ],
 )

@@ -212,8 +212,8 @@ def definition_hash(definition: FeatureView | TrainingSet) -> str:
     return Catalogue.of([definition]).hash
 
 
-def code_version(view: FeatureView) -> str:
-    """Twelve hex digits of what decides a view's rows: its code, columns and rules, sources and lookback."""
+def computing_identity(view: FeatureView) -> str:
+    """SHA-256 of what decides a view's rows: code, columns, rules, sources, lookback. Not owner, words or tags."""
     parts = [
         view.code_hash,
         [[c.name, c.type, c.nullable, [str(rule) for rule in c.rules]] for c in view.row_columns],
@@ -223,7 +223,12 @@ def code_version(view: FeatureView) -> str:
         ],
         view.lookback.total_seconds(),
     ]
-    return content_hash(parts)[:12]
+    return content_hash(parts)
+
+
+def code_version(view: FeatureView) -> str:
+    """The first twelve hex digits of the view's computing identity, which Dagster shows as its code version."""
+    return computing_identity(view)[:12]
 
 
 def _add(kind: Mapping[str, _Definition], definition: _Definition) -> None:

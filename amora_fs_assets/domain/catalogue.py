@@ -23,8 +23,9 @@ from amora_fs_assets.domain.errors import (
     TrainingSetNotFound,
 )
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
+from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from amora_fs_assets.domain.errors import DefinitionError
-from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import content_hash
 from amora_fs_assets.domain.names import check_name
+from amora_fs_assets.domain.projection import FeatureViewProjection
 
 
 @dataclass(frozen=True, init=False)

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import DefinitionError, FeatureNotFound
+from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.fingerprint import content_hash, function_hash
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RESERVED_COLUMNS, check_name, check_table
+from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Instant, Interval, Period, utc
+from amora_fs_assets.domain.transforms import Transform, check_parameters, checked_function
 from amora_fs_assets.domain.types import JOIN_KEY_TYPES, DataType
 
 if TYPE_CHECKING:
-    from ibis.expr.types import Table
-
     from amora_fs_assets.domain.schema import FeatureSchema
 
-Transform = Callable[..., "Table"]
 PeriodName = Literal["hour", "day", "week", "month"]
 TablePeriodName = Literal["hour", "day", "month"]
 INTERVAL_PARAMETER = "interval"
@@ -120,7 +118,9 @@ class FeatureView:
             description=description,
             owner=owner,
             tags=dict(tags or {}),
-            code_hash=function_hash(_function(name, transform)) if transform is not None else code_hash,
+            code_hash=function_hash(checked_function(f"Feature view '{name}'", transform))
+            if transform is not None
+            else code_hash,
             schema=schema_class,
             transform=transform,
         )
@@ -254,82 +254,6 @@ class FeatureView:
         """What there is to compute: from `start` to the clock."""
         start = self.start or clock
         return Interval(start, max(start, clock))
-
-
-@dataclass(frozen=True)
-class FeatureViewProjection:
-    """Some features of a view, perhaps under another name and from other join keys."""
-
-    view: FeatureView
-    features: tuple[str, ...]
-    name_alias: str | None = None
-    join_key_map: Mapping[str, str] = field(default_factory=dict, hash=False)
-
-    @property
-    def name(self) -> str:
-        """The alias, or the view's name."""
-        return self.name_alias or self.view.name
-
-    @property
-    def join_keys(self) -> tuple[str, ...]:
-        """The columns asked for, in the order of the view's own join keys."""
-        return tuple(self.join_key_map.get(key, key) for key in self.view.join_keys)
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The picked features as columns, in the order of the pick."""
-        known = {feature.name: feature for feature in self.view.features}
-        return tuple(known[name] for name in self.features)
-
-    def __getitem__(self, names: str | tuple[str, ...]) -> FeatureViewProjection:
-        """Pick features. Raises FeatureNotFound."""
-        picked = (names,) if isinstance(names, str) else names
-        for name in picked:
-            if name not in self.features:
-                raise FeatureNotFound.named(
-                    f"{self.view.name}:{name}", (f"{self.view.name}:{f}" for f in self.features)
-                )
-        return FeatureViewProjection(self.view, picked, self.name_alias, self.join_key_map)
-
-    def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
-        """The same features under `name`. Raises DefinitionError for a key that the view does not have."""
-        check_name("Alias", name)
-        for key in join_keys or {}:
-            if key not in self.view.join_keys:
-                raise DefinitionError(
-                    f"Alias '{name}': {self.view} has no join key '{key}'. Its keys: {list(self.view.join_keys)}."
-                )
-        return FeatureViewProjection(self.view, self.features, name, dict(join_keys or {}))
-
-
-def _function(name: str, transform: Transform) -> Transform:
-    if not inspect.isroutine(transform):
-        raise DefinitionError(
-            f"Feature view '{name}': its transform is a {type(transform).__name__}, whose code cannot be told from "
-            "another's. Give a function: `def` or `lambda`."
-        )
-    return transform
-
-
-def check_parameters(
-    owner: str, function: Callable[..., Any], sources: Sequence[Source | FeatureView], extra: str | None = None
-) -> None:
-    """Refuse a function whose parameters are not its sources, and `extra` where it wants it."""
-    names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise DefinitionError(f"{owner}: two of its sources have one name: {names}.")
-    parameters = [name for name in inspect.signature(function).parameters if name != extra]
-    unknown = [name for name in parameters if name not in names]
-    unused = [name for name in names if name not in parameters]
-    if unknown:
-        raise DefinitionError(
-            f"{owner}: parameter '{unknown[0]}' names none of its sources: {names}. "
-            "Name each parameter after its source, or add it to sources=[...]."
-        )
-    if unused:
-        raise DefinitionError(
-            f"{owner}: no parameter takes source '{unused[0]}'. Add the parameter or drop the source."
-        )
 
 
 def feature_view(

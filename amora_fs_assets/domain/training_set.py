@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.feature_view import FeatureView, Transform, check_parameters
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import function_hash
 from amora_fs_assets.domain.names import check_name
 from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.transforms import Transform, check_parameters
 
 
 @dataclass(frozen=True, init=False)

@@ -13,10 +13,11 @@ from amora_fs_assets.domain.catalogue import Catalogue, Definition, definition_h
 from amora_fs_assets.domain.changes import KINDS, Change, compare
 from amora_fs_assets.domain.errors import FeatureServiceNotFound, InvalidRequest, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.plain_form import feature_view as plain_view
 from amora_fs_assets.domain.plain_form import read_view
 from amora_fs_assets.domain.ports import Registry
+from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.records import RunRecord, Snapshot
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.domain.training_set import TrainingSet

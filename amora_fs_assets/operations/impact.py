@@ -9,7 +9,8 @@ from typing import Literal
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.changes import Change, Effect
-from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from amora_fs_assets.domain.arrow import arrow_type
 from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import NEVER, OnlineRequest, OnlineRows
+from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from amora_fs_assets.domain.catalogue import Catalogue, Definition
 from amora_fs_assets.domain.changes import KINDS, Change, Difference, Kind, Severity, compare, kind_of, removal
 from amora_fs_assets.domain.errors import BreakingChanges, DefinitionError, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.plain_form import feature_view as plain_view
 from amora_fs_assets.domain.plain_form import read_view
 from amora_fs_assets.domain.ports import Registry
+from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import impact

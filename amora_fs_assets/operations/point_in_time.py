@@ -14,9 +14,10 @@ from ibis.expr.types import Table, Value
 
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.feature_view import FeatureView, FeatureViewProjection
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Engine
+from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.newest import newest_by, newest_first, without

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from amora_fs_assets import Entity, FeatureService, FeatureView
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.feature_view import FeatureViewProjection
 from amora_fs_assets.domain.ports import Engine, OfflineStore
+from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.historical import HistoricalFeatures, historical_features

@@ -1,0 +1,60 @@
+"""Some of a view's features, as services and requests pick them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import DefinitionError, FeatureNotFound
+from amora_fs_assets.domain.names import check_name
+
+if TYPE_CHECKING:
+    from amora_fs_assets.domain.feature_view import FeatureView
+
+
+@dataclass(frozen=True)
+class FeatureViewProjection:
+    """Some features of a view, perhaps under another name and from other join keys."""
+
+    view: FeatureView
+    features: tuple[str, ...]
+    name_alias: str | None = None
+    join_key_map: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        """The alias, or the view's name."""
+        return self.name_alias or self.view.name
+
+    @property
+    def join_keys(self) -> tuple[str, ...]:
+        """The columns asked for, in the order of the view's own join keys."""
+        return tuple(self.join_key_map.get(key, key) for key in self.view.join_keys)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The picked features as columns, in the order of the pick."""
+        known = {feature.name: feature for feature in self.view.features}
+        return tuple(known[name] for name in self.features)
+
+    def __getitem__(self, names: str | tuple[str, ...]) -> FeatureViewProjection:
+        """Pick features. Raises FeatureNotFound."""
+        picked = (names,) if isinstance(names, str) else names
+        for name in picked:
+            if name not in self.features:
+                raise FeatureNotFound.named(
+                    f"{self.view.name}:{name}", (f"{self.view.name}:{f}" for f in self.features)
+                )
+        return FeatureViewProjection(self.view, picked, self.name_alias, self.join_key_map)
+
+    def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
+        """The same features under `name`. Raises DefinitionError for a key that the view does not have."""
+        check_name("Alias", name)
+        for key in join_keys or {}:
+            if key not in self.view.join_keys:
+                raise DefinitionError(
+                    f"Alias '{name}': {self.view} has no join key '{key}'. Its keys: {list(self.view.join_keys)}."
+                )
+        return FeatureViewProjection(self.view, self.features, name, dict(join_keys or {}))

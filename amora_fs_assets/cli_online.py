@@ -44,7 +44,7 @@ def parity(store: FeatureStore, view: str, sample: int) -> None:
     click.echo(
         f"{view}: {found.sampled:,} keys compared as of publication {found.cursor}: {found.equal:,} equal, "
         f"{found.missing} missing, {found.extra} extra, {found.stale} stale, {found.different} different; "
-        f"{found.ahead} ahead by push, {found.behind} published since."
+        f"{found.ahead} ahead by push, {found.behind} published since, {found.aged_out} aged out."
     )
     for example in found.examples:
         click.echo(f"  {example}")

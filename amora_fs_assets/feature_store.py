@@ -334,13 +334,22 @@ class FeatureStore:
         return unpin(feature_view, online=self.online, registry=self.registry, run_id=f"unpin-{uuid.uuid4()}")
 
     def parity(self, feature_view: str, *, sample: int = 1_000) -> Parity:
-        """What is served of a sample of keys, against the newest rows of the offline store."""
+        """What is served of a sample of keys, against the newest rows of the offline store.
+
+        A row that Redis may have collected because of its age is counted apart, as `aged_out`.
+        """
         from amora_fs_assets.operations.runs import parity
 
         self._refuse_the_past("parity")
         view, run_id = self.registry.catalogue().feature_view(feature_view), f"parity-{uuid.uuid4()}"
         return parity(
-            view, store=self.offline, online=self.online, registry=self.registry, run_id=run_id, sample=sample
+            view,
+            store=self.offline,
+            online=self.online,
+            registry=self.registry,
+            run_id=run_id,
+            sample=sample,
+            expire=self.settings.now is None,
         )
 
     @property

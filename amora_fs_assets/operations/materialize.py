@@ -63,7 +63,7 @@ def materialize(
             clock=clock,
             new_generation=asked.new_generation,
             expire=expire,
-            check=partial(check_sample, view, asked.rows, store=store, cursor=asked.cursor),
+            check=partial(check_sample, view, asked.rows, store=store, cursor=asked.cursor, expire=expire),
         )
     return Materialized(rows=sent, new_generation=asked.new_generation, cursor=asked.cursor)
 

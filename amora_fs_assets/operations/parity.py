@@ -12,6 +12,7 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
+from amora_fs_assets.domain.expiry import may_be_collected, oldest_kept
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import NEVER, Key, OfflineStore, OnlineRequest, OnlineRows, OnlineStore
@@ -43,6 +44,7 @@ class Parity:
     different: int  # of the same time with other values, or newer without a push
     ahead: int  # online's row was pushed and is newer: no fault
     behind: int  # published after the cursor, so not online yet: no fault
+    aged_out: int  # online has none since Redis may collect rows as old as offline's: no fault
     examples: tuple[dict[str, Any], ...]  # of faults: keys, what is wrong, both rows
 
     @property
@@ -51,11 +53,14 @@ class Parity:
         return not (self.missing or self.extra or self.stale or self.different)
 
 
-def parity(view: FeatureView, store: OfflineStore, online: OnlineStore, *, sample: int = 1_000) -> Parity:
+def parity(
+    view: FeatureView, store: OfflineStore, online: OnlineStore, *, sample: int = 1_000, expire: bool = True
+) -> Parity:
     """Compare what readers get of a sample of keys with the newest rows of the offline store, as of the load's clock.
 
-    The sample is of keys with rows offline, whatever they are online, and of those that lost all of theirs. Raises
-    OnlineStoreError where the view was never loaded.
+    The sample is of keys with rows offline, whatever they are online, and of those that lost all of theirs. `expire`:
+    Redis may have collected rows because of their age; not under a fixed clock. Raises OnlineStoreError where the view
+    was never loaded.
     """
     live = online.state(view.name).seen
     if live is None:
@@ -69,13 +74,16 @@ def parity(view: FeatureView, store: OfflineStore, online: OnlineStore, *, sampl
     keys += [key for key in _dropped(view, store, sample) if key not in expected]
     (read,) = online.read([OnlineRequest(view, _by_column(keys, len(names)), len(keys))])
     found = online_rows(view, read)
+    now = _now(expire=expire)
     changed = _changed_since(view, all_rows, later, keys, store) if later else set()
-    counts = dict.fromkeys(("equal", "missing", "extra", "stale", "different", "ahead", "behind"), 0)
+    counts = dict.fromkeys(("equal", "missing", "extra", "stale", "different", "ahead", "behind", "aged_out"), 0)
     examples: list[dict[str, Any]] = []
     for key, served, pushed in zip(keys, found, read.pushed, strict=True):
         offline = expected.get(key)
         verdict = _verdict(offline, served, pushed=pushed)
-        if verdict != "equal" and key in changed:
+        if verdict == "missing" and offline is not None and may_be_collected(view, offline[EVENT_TIMESTAMP], now):
+            verdict = "aged_out"
+        elif verdict != "equal" and key in changed:
             verdict = "behind"
         counts[verdict] += 1
         if verdict in FAULTS and len(examples) < _EXAMPLES:
@@ -148,24 +156,39 @@ def check_sample(
     *,
     store: OfflineStore,
     cursor: int,
+    expire: bool,
 ) -> None:
     """Compare the newest of `rows`, of some keys, with what `read` finds of them in a new generation.
 
+    `expire`: Redis may have collected rows because of their age, so keys without a younger row are not compared.
     Raises OnlineStoreError where they differ, unless the offline store has moved on since.
     """
     names = list(view.join_keys)
+    oldest = oldest_kept(view, _now(expire=expire))
+    if oldest is not None:
+        rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(oldest))
     some = rows.semi_join(rows.select(names).limit(SAMPLE).distinct(), names) if names else rows
     with store.read(newest_by(some, view, names).select([c.name for c in view.row_columns])) as batches:
         expected = batches.read_all().to_pylist()
     keys = [tuple(row[name] for name in names) for row in expected]
     found = online_rows(view, read(keys))
-    wrong = [key for key, row, there in zip(keys, expected, found, strict=True) if not same(row, there)]
+    now = _now(expire=expire)
+    wrong = [
+        key
+        for key, row, there in zip(keys, expected, found, strict=True)
+        if not same(row, there) and not (there is None and may_be_collected(view, row[EVENT_TIMESTAMP], now))
+    ]
     if wrong and max((each.sequence for each in store.publications(view.name)), default=0) <= cursor:
         raise OnlineStoreError(
             f"{view}: {len(wrong)} of {len(keys)} sampled keys of the new generation differ from the offline store, "
             f"{dict(zip(names, wrong[0], strict=True))} for one. It does not go live; the old one goes on serving. "
             "Run the load again."
         )
+
+
+def _now(*, expire: bool) -> datetime | None:
+    """The real clock, by which Redis collects rows; None where it collects none."""
+    return datetime.now(UTC) if expire else None
 
 
 def online_rows(view: FeatureView, found: OnlineRows) -> list[dict[str, Any] | None]:

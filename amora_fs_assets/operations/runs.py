@@ -140,11 +140,18 @@ def recorded_load(
 
 
 def parity(
-    view: FeatureView, *, store: OfflineStore, online: OnlineStore, registry: Registry, run_id: str, sample: int
+    view: FeatureView,
+    *,
+    store: OfflineStore,
+    online: OnlineStore,
+    registry: Registry,
+    run_id: str,
+    sample: int,
+    expire: bool = True,
 ) -> Parity:
     """Compare what is served with the offline store, and record what was found; faults make it a failed run."""
     with recorded("parity", view.name, run_id=run_id, registry=registry, schema_hash=view.schema_hash) as run:
-        found = parity_verb.parity(view, store, online, sample=sample)
+        found = parity_verb.parity(view, store, online, sample=sample, expire=expire)
         rules = [RuleResult(rule=rule, failed_rows=getattr(found, rule)) for rule in parity_verb.FAULTS]
         faults = ", ".join(f"{rule.failed_rows} {rule.rule}" for rule in rules if rule.failed_rows)
         run.update(
@@ -153,7 +160,7 @@ def parity(
             sequence=found.cursor,
             inputs=(Input(name=view.name, table=table_name(view, store.dataset), sequence=found.cursor or None),),
             checks=(CheckResult(name="parity", rules=tuple(rules), failing_rows=found.examples),),
-            details={"equal": found.equal, "ahead": found.ahead, "behind": found.behind},
+            details={"equal": found.equal, "ahead": found.ahead, "behind": found.behind, "aged_out": found.aged_out},
             error=f"Of {found.sampled} keys {faults}." if faults else "",
         )
     return found

@@ -82,13 +82,19 @@ def shard_of(view: FeatureView, sharded: ShardedLoad, shard: int) -> Table:
 
 
 def finish(
-    view: FeatureView, sharded: ShardedLoad, written: Sequence[Written], *, store: OfflineStore, online: OnlineStore
+    view: FeatureView,
+    sharded: ShardedLoad,
+    written: Sequence[Written],
+    *,
+    store: OfflineStore,
+    online: OnlineStore,
+    expire: bool,
 ) -> Materialized:
     """Let what all shards wrote be what counts, as `materialize` does. Raises OnlineStoreError."""
     sent = 0
     if sharded.load is not None:
         rows = rows_until(view, sharded.load.clock, store)
-        check = partial(check_sample, view, rows, store=store, cursor=sharded.cursor)
+        check = partial(check_sample, view, rows, store=store, cursor=sharded.cursor, expire=expire)
         sent = online.finish(view, sharded.load, written, check=check)
         store.discard(sharded.staged)
     return Materialized(rows=sent, new_generation=sharded.new_generation, cursor=sharded.cursor)

@@ -110,7 +110,14 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         with _failing(view, parts, context.run.run_id):
             loaded = runs.recorded_load(
                 view,
-                lambda: sharded.finish(view, load, written, store=parts.offline, online=parts.online),
+                lambda: sharded.finish(
+                    view,
+                    load,
+                    written,
+                    store=parts.offline,
+                    online=parts.online,
+                    expire=parts.settings.now is None,
+                ),
                 store=parts.offline,
                 online=parts.online,
                 registry=parts.registry,

@@ -33,12 +33,13 @@ def parity_check(view: FeatureView) -> dg.AssetChecksDefinition:
                 registry=parts.registry,
                 run_id=context.run.run_id,
                 sample=SAMPLE,
+                expire=parts.settings.now is None,
             )
         except FeatureStoreError as error:
             raise dg.Failure(str(error)) from error
         counts: dict[str, Any] = {
             name: getattr(found, name)
-            for name in ("sampled", "equal", "missing", "extra", "stale", "different", "ahead", "behind")
+            for name in ("sampled", "equal", "missing", "extra", "stale", "different", "ahead", "behind", "aged_out")
         }
         examples = "\n".join(f"- `{example}`" for example in found.examples)
         return dg.AssetCheckResult(

@@ -182,7 +182,8 @@ class RedisGenerations:
     ) -> Written:
         rows = Rows(
             view=view, prefix=load.prefix, sequence=load.cursor, mode=BATCH,
-            expiry=Expiry.of_view(view, expire=expire), tombstones=not load.new_generation,
+            expiry=Expiry.of_view(view, expire=expire, lasting=not load.new_generation),
+            tombstones=not load.new_generation,
         )  # fmt: skip
         sent, newest = write(lambda calls: self._connection.run_script(client, WRITE, calls), rows.calls(batches))
         return Written(rows=sent, newest_event=newest)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from amora_fs_assets.domain.expiry import KEPT_BEYOND_TTL
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import NEVER
 from amora_fs_assets.stores import row_codec
@@ -18,7 +19,7 @@ from amora_fs_assets.stores.redis_scripts import Call
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DAY = 86_400_000  # milliseconds
+_KEPT = KEPT_BEYOND_TTL // timedelta(milliseconds=1)
 _BATCH = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -28,18 +29,25 @@ class Expiry:
     """When Redis may collect a row: a day after event_timestamp + ttl. Statuses do not depend on it."""
 
     ttl: int | None  # milliseconds, with the day; None: never
+    lasting: bool  # a row that is too old already stays for a day all the same
 
     @classmethod
-    def of_view(cls, view: FeatureView, *, expire: bool) -> Expiry:
-        """That of the view's rows; under a fixed clock they have none."""
-        return cls(None if view.ttl is None or not expire else int(view.ttl.total_seconds() * 1000) + _DAY)
+    def of_view(cls, view: FeatureView, *, expire: bool, lasting: bool = False) -> Expiry:
+        """The expiry of the view's rows; under a fixed clock they have none.
+
+        `lasting`: the row replaces another one, as a tombstone does. So it must stay until every slower writer of an
+        older publication is gone, since a row that is not there beats no other.
+        """
+        ttl = None if view.ttl is None or not expire else view.ttl // timedelta(milliseconds=1) + _KEPT
+        return cls(ttl, lasting)
 
     def of(self, times: Sequence[int]) -> list[int]:
         """Milliseconds since 1970 for each time [us]; 0: never."""
-        ttl, soon = self.ttl, int(time.time() * 1000) + _DAY
+        ttl, soon = self.ttl, int(time.time() * 1000) + _KEPT
         if ttl is None:
             return [soon if time == NEVER else 0 for time in times]
-        return [soon if time == NEVER else max(1, time // 1000 + ttl) for time in times]
+        least = soon if self.lasting else 1
+        return [soon if time == NEVER else max(least, time // 1000 + ttl) for time in times]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def write(offline: OfflineStore, online: OnlineStore, begun: ShardedLoad, shard:
 
 
 def finish(offline: OfflineStore, online: OnlineStore, begun: ShardedLoad, written: list[Written]) -> Materialized:
-    return sharded.finish(VIEW, begun, written, store=offline, online=online)
+    return sharded.finish(VIEW, begun, written, store=offline, online=online, expire=False)
 
 
 def whole(offline: OfflineStore, online: OnlineStore, shards: int = 3, **more: Any) -> Materialized:

@@ -1,10 +1,11 @@
-"""One DuckDB file for many processes: whoever opens it waits his turn, and holds it for one operation."""
+"""One DuckDB file for many processes: each process waits for its turn, and holds the file for one operation."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import duckdb
 from amora_fs_assets.domain.errors import OfflineStoreBusy, OfflineStoreError
 
 _POLL = 0.01  # seconds
+_reading = threading.local()  # .homes: the homes whose file this thread reads at the moment, one entry per read
 
 
 @contextmanager
@@ -23,8 +25,10 @@ def opened(home: Path, *, write: bool, timeout: float) -> Iterator[duckdb.DuckDB
 
     DuckDB takes one writing process and no reader beside it. `<home>/offline.lock` (flock, given back by the kernel
     when a process dies) lets this package's processes wait for each other; others that hold the file, such as a
-    notebook, are retried until `timeout` [s]. Readers of a file that is not there yet see an empty database.
-    Raises OfflineStoreBusy, which names the holder.
+    notebook, are retried until `timeout` [s]. A process that waits for the lock holds `<home>/offline.turn`, so that
+    readers that come later queue behind a waiting writer; a read inside a read of the same thread does not queue, since
+    the writer waits for that thread. Readers of a file that is not there yet see an empty database. Raises
+    OfflineStoreBusy, which names the holder.
     """
     path = home / "offline.duckdb"
     deadline = time.monotonic() + timeout
@@ -32,36 +36,53 @@ def opened(home: Path, *, write: bool, timeout: float) -> Iterator[duckdb.DuckDB
         with duckdb.connect(":memory:") as connection:
             yield _prepared(connection, write=write)
         return
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = os.open(home / "offline.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OfflineStoreError(
-            f"{home} cannot be used: {error}. Set AMORA_FS_HOME to a folder that you may write."
-        ) from error
-    try:
-        _wait_for(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH, path, deadline, timeout)
+    with _files(home) as (lock, turn):
+        homes: list[Path] = vars(_reading).setdefault("homes", [])
+        if write or home not in homes:
+            _wait_for(turn, fcntl.LOCK_EX, lock, path, deadline, timeout)
+        _wait_for(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH, lock, path, deadline, timeout)
+        fcntl.flock(turn, fcntl.LOCK_UN)
+        # For the message of a process that waits in vain; a stale holder is better than none.
+        os.pwrite(lock, f"{os.getpid():<31}\n".encode(), 0)
         connection = _connected(path, write=write, deadline=deadline, timeout=timeout)
+        homes.append(home)
         try:
             yield _prepared(connection, write=write)
         finally:
+            homes.remove(home)
             connection.close()
+
+
+@contextmanager
+def _files(home: Path) -> Iterator[tuple[int, int]]:
+    """The open lock file and turn file. Closing them gives their locks back."""
+    opened_files: list[int] = []
+    try:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            names = ("offline.lock", "offline.turn")
+            opened_files.extend(os.open(home / name, os.O_RDWR | os.O_CREAT, 0o644) for name in names)
+        except OSError as error:
+            raise OfflineStoreError(
+                f"{home} cannot be used: {error}. Set AMORA_FS_HOME to a folder that you may write."
+            ) from error
+        yield opened_files[0], opened_files[1]
     finally:
-        os.close(lock)
+        for file in opened_files:
+            os.close(file)
 
 
-def _wait_for(lock: int, kind: int, path: Path, deadline: float, timeout: float) -> None:
+def _wait_for(file: int, kind: int, lock: int, path: Path, deadline: float, timeout: float) -> None:
+    """Lock `file`, or raise OfflineStoreBusy at the deadline with the holder that `lock` names."""
     while True:
         try:
-            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
                 holder = os.pread(lock, 32, 0).decode(errors="replace").strip()
                 raise _busy(path, holder, timeout) from None
             time.sleep(_POLL)
         else:
-            # For the message of whoever waits in vain; a stale one is better than none.
-            os.pwrite(lock, f"{os.getpid():<31}\n".encode(), 0)
             return
 
 

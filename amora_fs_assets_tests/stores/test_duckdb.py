@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,19 +20,29 @@ from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.tables import unbound
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.stores.duckdb_file import opened
 from amora_fs_assets_tests.small import at
-from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract, rows
+from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows
 
 HOLD = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(60)"
 WRITE = """
 import sys
 from pathlib import Path
-from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract, rows
+from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows
 from amora_fs_assets_tests.small import at
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
 store = DuckDBOfflineStore(Path(sys.argv[1]))
 for i in range(5):
     OfflineStoreContract().publish(store, rows((1, at(1), 1.0)), run_id=f"{sys.argv[2]}-{i}")
+"""
+READ = """
+import sys
+from pathlib import Path
+from amora_fs_assets.stores.duckdb_file import opened
+print("reading", flush=True)
+while True:
+    with opened(Path(sys.argv[1]), write=False, timeout=60) as connection:
+        connection.execute("FROM range(20_000) SELECT sum(range)").fetchall()
 """
 
 
@@ -72,6 +83,43 @@ def test_processes_wait_their_turn(tmp_path: Path) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", WRITE, str(tmp_path), str(i)]) for i in range(2)]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
     assert [each.sequence for each in DuckDBOfflineStore(tmp_path).publications()] == list(range(1, 11))
+
+
+def test_a_writer_among_eight_busy_readers_waits_under_two_seconds(tmp_path: Path) -> None:
+    store = DuckDBOfflineStore(tmp_path)
+    OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
+    command = [sys.executable, "-c", READ, str(tmp_path)]
+    readers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    try:
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline().strip() == "reading"
+        waits = []
+        for _ in range(5):
+            began = time.monotonic()
+            with opened(tmp_path, write=True, timeout=20):
+                waits.append(time.monotonic() - began)
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.wait()
+    assert max(waits) < 2, waits
+
+
+def test_a_read_inside_a_read_does_not_wait_for_a_writer_that_waits(tmp_path: Path) -> None:
+    store = DuckDBOfflineStore(tmp_path, lock_timeout=20.0)
+    OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
+    table = unbound(COLUMNS, "feature_store.spending")
+    writer = threading.Thread(target=OfflineStoreContract().publish, args=(store, rows((2, at(2), 2.0))))
+    with store.read(table) as batches:
+        writer.start()
+        time.sleep(0.3)  # the writer waits now
+        began = time.monotonic()
+        assert len(store.publications()) == 1
+        assert time.monotonic() - began < 5
+        assert batches.read_all().num_rows == 1
+    writer.join()
+    assert len(store.publications()) == 2
 
 
 def test_a_killed_writer_loses_nothing_that_was_published(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -69,15 +69,16 @@ for _command in (*cli_registry.COMMANDS, *cli_online.COMMANDS, cli_training_sets
     main.add_command(_command)
 
 _pick = click.option(
-    "--feature-views", "--models", "views", default="", help="Their names, comma-separated; all by default."
+    "--feature-views", "--models", "views", multiple=True, metavar="TEXT",
+    help="Their names, comma-separated, or the option again; all by default.",
 )
 
 
-def _names(views: str, known: Mapping[str, FeatureView]) -> list[str]:
+def _names(views: Sequence[str], known: Mapping[str, FeatureView]) -> list[str]:
     """The views that were picked, all of those known by default."""
     if not known:
         raise click.ClickException("There are no feature views yet. Define one and run `amora-fs apply`.")
-    return [name.strip() for name in views.split(",") if name.strip()] or list(known)
+    return [name.strip() for part in views for name in part.split(",") if name.strip()] or list(known)
 
 
 def _working(what: str) -> AbstractContextManager[Any]:
@@ -98,7 +99,7 @@ def _working(what: str) -> AbstractContextManager[Any]:
 @_pick
 @click.pass_obj
 @explained
-def compute(store: FeatureStore, start: datetime, end: datetime, views: str) -> None:
+def compute(store: FeatureStore, start: datetime, end: datetime, views: Sequence[str]) -> None:
     """Compute [START, END) of feature views: sources -> checks -> offline store."""
     picked = {store.code.feature_view(name).name for name in _names(views, store.code.feature_views)}
     for view in [each.name for each in store.code.in_order if each.name in picked]:
@@ -117,7 +118,7 @@ def compute(store: FeatureStore, start: datetime, end: datetime, views: str) -> 
 @_pick
 @click.pass_obj
 @explained
-def materialize(store: FeatureStore, start: datetime, end: datetime, views: str) -> None:
+def materialize(store: FeatureStore, start: datetime, end: datetime, views: Sequence[str]) -> None:
     """Fill the online store anew with each entity's newest row of [START, END]."""
     _bring_online(store, views, lambda names: store.materialize(start, end, names))
 
@@ -131,12 +132,12 @@ def materialize(store: FeatureStore, start: datetime, end: datetime, views: str)
 @click.option("--full", is_flag=True, help="Fill a new generation with everything.")
 @click.pass_obj
 @explained
-def materialize_incremental(store: FeatureStore, end: datetime | None, views: str, *, full: bool) -> None:
+def materialize_incremental(store: FeatureStore, end: datetime | None, views: Sequence[str], *, full: bool) -> None:
     """Bring the online store up to END, now by default: what was published since, and rows whose time has come."""
     _bring_online(store, views, lambda names: store.materialize_incremental(end, names, full=full))
 
 
-def _bring_online(store: FeatureStore, views: str, load: Callable[[list[str]], dict[str, Materialized]]) -> None:
+def _bring_online(store: FeatureStore, views: Sequence[str], load: Callable[[list[str]], dict[str, Materialized]]) -> None:
     known = {view.name: view for view in store.list_feature_views()}
     for name in [store.get_feature_view(name).name for name in _names(views, known)]:
         with _working(f"Loading {name}"):

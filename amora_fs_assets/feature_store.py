@@ -378,7 +378,7 @@ class FeatureStore:
         As a pandas frame, an Arrow table, a polars frame or an iterator of Arrow batches (`as_type`). Raises
         TrainingSetNotFound, and TrainingSetAltered where the rows are gone or no longer those that were built.
         """
-        from amora_fs_assets.operations.tables import to_pandas, to_polars
+        from amora_fs_assets.operations.frames import to_pandas, to_polars
         from amora_fs_assets.operations.training_sets import load
 
         if as_type not in get_args(LoadedAs):

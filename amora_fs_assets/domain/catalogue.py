@@ -102,8 +102,10 @@ class Catalogue:
             raise DefinitionError(
                 f"Feature service '{clash}' has the name of a feature view, which is a service already. Rename one."
             )
-        for clash in sorted(self.feature_views.keys() & self.sources.keys()):
-            raise DefinitionError(f"Source '{clash}' has the name of a feature view. Rename one.")
+        for kind, tables in (("a feature view", self.feature_views), ("a source", self.sources)):
+            for word, others in (("Source", self.sources), ("Training set", self.training_sets)):
+                for clash in sorted(tables.keys() & others.keys()) if tables is not others else ():
+                    raise DefinitionError(f"{word} '{clash}' has the name of {kind}. Rename one.")
         types: dict[str, tuple[DataType, FeatureView]] = {}
         for view in self.feature_views.values():
             for key in view.key_columns:

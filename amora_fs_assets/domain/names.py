@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from amora_fs_assets.domain.errors import DefinitionError
 
@@ -36,6 +37,23 @@ def check_table(owner: str, table: str) -> None:
     """Refuse a table that is not written `dataset.table`."""
     if not _TABLE.fullmatch(table):
         raise DefinitionError(f"{owner}: table {table!r} is written as 'dataset.table'.")
+
+
+def unused(name: str, taken: Iterable[str]) -> str:
+    """The name, with as many underscores before it as make it differ from the `taken` names.
+
+    Engines do not tell the cases of letters apart, so `Rank` takes `rank` too.
+    """
+    folded = {each.casefold() for each in taken}
+    while name.casefold() in folded:
+        name = f"_{name}"
+    return name
+
+
+def unused_prefix(taken: Iterable[str]) -> str:
+    """Underscores with which none of the `taken` names begins: one, where no name begins with an underscore."""
+    longest = max((len(name) - len(name.lstrip("_")) for name in taken), default=0)
+    return "_" * (longest + 1)
 
 
 def entities(count: int) -> str:

@@ -12,15 +12,13 @@ import ibis
 from ibis.expr.types import BooleanValue, IntegerScalar, Table
 
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, unused
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.records import CheckResult, RuleResult
 from amora_fs_assets.domain.rules import keeps
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.tables import within
 
-UNIQUE_KEY = "unique_key"
-ROWS = "rows"
 FAILING_ROWS = 10
 """How many rows are shown of a check that failed."""
 
@@ -46,6 +44,16 @@ class _Rule:
     broken: BooleanValue
 
 
+def unique_key(view: FeatureView) -> str:
+    """The name of the check that keys are unique. A column that is called so keeps the name for its own check."""
+    return unused("unique_key", (column.name for column in view.row_columns))
+
+
+def whole_rows(view: FeatureView) -> str:
+    """The name of the check of whole rows. A column that is called so keeps the name for its own check."""
+    return unused("rows", (column.name for column in view.row_columns))
+
+
 def check_names(view: FeatureView) -> dict[str, str]:
     """Each check of the view and what it asks, in words."""
     names = {}
@@ -53,9 +61,9 @@ def check_names(view: FeatureView) -> dict[str, str]:
         rules = [*([] if column.nullable else ["not null"]), *(str(rule) for rule in column.rules)]
         names[column.name] = f"{column.description} {' and '.join(rules) or 'any value'}".strip()
     if view.table is None:  # somebody else's rows may tie: the join decides, by the features
-        names[UNIQUE_KEY] = f"One row per {', '.join(_key(view))}."
+        names[unique_key(view)] = f"One row per {', '.join(_key(view))}."
     if view.schema is not None and view.schema.to_schema().checks:
-        names[ROWS] = f"Whole rows: {', '.join(str(c.name) for c in view.schema.to_schema().checks)}."
+        names[whole_rows(view)] = f"Whole rows: {', '.join(str(c.name) for c in view.schema.to_schema().checks)}."
     return names
 
 
@@ -73,19 +81,19 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
     duplicates = _duplicates(view, rows.filter(inside))
     query = rows.aggregate(**named)
     if view.table is None:
-        query = query.cross_join(duplicates.aggregate(duplicate_rows=duplicates.n.sum().fill_null(0)))
+        query = query.cross_join(duplicates.aggregate(duplicate_rows=duplicates["_n"].sum().fill_null(0)))
     with store.read(query) as batches:
         (row,) = batches.read_all().to_pylist()
     broken: dict[str, list[RuleResult]] = {name: [] for name in check_names(view)}
     for i, rule in enumerate(rules):
         broken[rule.check].append(RuleResult(rule=rule.name, failed_rows=row[f"m{i + 2}"]))
     if view.table is None:
-        broken[UNIQUE_KEY].append(RuleResult(rule="unique", failed_rows=int(row["duplicate_rows"])))
+        broken[unique_key(view)].append(RuleResult(rule="unique", failed_rows=int(row["duplicate_rows"])))
     results = []
     for name, found in broken.items():
         failing: tuple[dict[str, Any], ...] = ()
         if any(rule.failed_rows for rule in found):
-            if name == UNIQUE_KEY:
+            if name == unique_key(view):
                 those = rows.filter(inside)
                 bad = those.semi_join(duplicates, [those[k].identical_to(duplicates[k]) for k in _key(view)])
             else:
@@ -110,7 +118,7 @@ def _rules(view: FeatureView, rows: Table) -> Iterator[_Rule]:
         for check_, rule in zip(declared, column.rules, strict=True):
             yield _Rule(column.name, str(rule), ~keeps(check_, rows, column.name))
     for check_ in schema.checks if schema else []:
-        yield _Rule(ROWS, str(check_.name), ~keeps(check_, rows, None))
+        yield _Rule(whole_rows(view), str(check_.name), ~keeps(check_, rows, None))
 
 
 def _key(view: FeatureView) -> list[str]:
@@ -119,8 +127,8 @@ def _key(view: FeatureView) -> list[str]:
 
 
 def _duplicates(view: FeatureView, rows: Table) -> Table:
-    counted = rows.group_by(_key(view)).aggregate(n=lambda t: t.count())
-    return counted.filter(counted.n > 1)
+    counted = rows.group_by(_key(view)).aggregate(_n=lambda t: t.count())  # no column of a view begins with an underscore
+    return counted.filter(counted["_n"] > 1)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

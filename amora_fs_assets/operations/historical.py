@@ -18,9 +18,10 @@ from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.names import check_table
 from amora_fs_assets.domain.ports import Draft, OfflineStore
 from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.operations.frames import to_pandas, to_polars
 from amora_fs_assets.operations.point_in_time import output_names, point_in_time
-from amora_fs_assets.operations.spine import FRAME, ROW, FrameSpine, QuerySpine, every_row, spine_of
-from amora_fs_assets.operations.tables import check_tables, columns_of, to_pandas, to_polars
+from amora_fs_assets.operations.spine import FRAME, FrameSpine, QuerySpine, every_row, spine_of
+from amora_fs_assets.operations.tables import check_tables, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +122,7 @@ class HistoricalFeatures:
     def _query(self) -> Iterator[tuple[Table, dict[str, pa.Table]]]:
         if isinstance(self.spine, FrameSpine):
             joined = self.join(self.spine.table, bounds=self.spine.bounds)
-            yield joined.order_by(ROW).select(*self.names), {FRAME: self.spine.seen}
+            yield joined.order_by(self.spine.row).select(*self.names), {FRAME: self.spine.seen}
         else:
             with self.spine.stored(self.store) as (table, bounds):
                 yield self.join(table, bounds=bounds), {}

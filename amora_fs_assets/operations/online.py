@@ -83,12 +83,9 @@ class OnlineResponse:
 
     def to_df(self) -> pd.DataFrame:
         """The same as a data frame; integers and booleans stay what they are where some are null."""
-        import pandas as pd
-        import pyarrow as pa
+        from amora_fs_assets.operations.frames import to_pandas
 
-        kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        frame: pd.DataFrame = self.to_arrow().to_pandas(types_mapper=kinds.get)
-        return frame
+        return to_pandas(self.to_arrow())
 
 
 class OnlinePlan:

@@ -15,7 +15,7 @@ from ibis.expr.types import Table, Value
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, unused_prefix
 from amora_fs_assets.domain.ports import Engine
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -29,7 +29,10 @@ _UTC = IBIS_TYPES[DataType.TIMESTAMP]
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a view: `<prefix>k<i>` (join keys), `<prefix>time`, `<prefix>visible` (from when on), `<prefix>f_<x>`."""
+    """Rows of a view: `<prefix>k<i>` (join keys), `<prefix>time`, `<prefix>visible` (from when on), `<prefix>f_<x>`.
+
+    No column of the spine begins with the prefix.
+    """
 
     prefix: str
     table: Table
@@ -80,22 +83,23 @@ def point_in_time(
     names = output_names(service, full=full_feature_names, taken=spine.columns)
     check_spine(spine, service)
     given = spine.columns
+    own = unused_prefix(given)  # every column that the join adds begins with it
     moment = EVENT_TIMESTAMP
     if spine[EVENT_TIMESTAMP].type() != _UTC:
-        moment = "_moment"
-        spine = spine.mutate(_moment=spine[EVENT_TIMESTAMP].cast(_UTC))
+        moment = f"{own}moment"
+        spine = spine.mutate(**{moment: spine[EVENT_TIMESTAMP].cast(_UTC)})
     groups: dict[tuple[str, ...], list[_Rows]] = {}
     for number, projection in enumerate(service.projections):
         # DuckDB sorts all rows that it is given. The keys are few where the spine is small.
         wanted = spine if engine == "duckdb" and projection.join_keys else None
-        rows = _rows(projection, f"_{number}_", dataset, known_time=known_time, bounds=bounds, wanted=wanted)
+        rows = _rows(projection, f"{own}{number}_", dataset, known_time=known_time, bounds=bounds, wanted=wanted)
         groups.setdefault(projection.join_keys, []).append(rows)
     join = _asof if engine == "duckdb" else _running_maximum
     joined = spine
     for keys, views in groups.items():  # views of the same keys share the spine's scan where the engine allows
-        joined = join(joined, moment, keys, views)
+        joined = join(joined, moment, keys, views, own)
     features = {
-        names[projection.name, feature]: _within_ttl(joined, moment, projection.view, f"_{number}_", feature)
+        names[projection.name, feature]: _within_ttl(joined, moment, projection.view, f"{own}{number}_", feature)
         for number, projection in enumerate(service.projections)
         for feature in projection.features
     }
@@ -172,7 +176,7 @@ def _before(first: datetime, ttl: timedelta | None) -> datetime | None:
         return None
 
 
-def _asof(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows]) -> Table:
+def _asof(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows], own: str) -> Table:  # noqa: ARG001
     """The spine with the columns of each view's row that held then."""
     for view in views:
         same = [spine[key] == view.table[name] for key, name in zip(keys, view.keys(len(keys)), strict=True)]
@@ -180,41 +184,44 @@ def _asof(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows]) 
     return spine
 
 
-def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows]) -> Table:
+def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows], own: str) -> Table:
     """The same. Moments and the rows of all views are sorted into one line per key, once."""
-    wanted = {f"_s{i}": key for i, key in enumerate(keys)}
+    wanted = {f"{own}s{i}": key for i, key in enumerate(keys)}
+    time, asked = f"{own}m", f"{own}moments"
     types = [views[0].table[name].type() for name in views[0].keys(len(keys))]
     given = {s: spine[key].cast(type_) for (s, key), type_ in zip(wanted.items(), types, strict=True)}
-    moments = spine.select(**given, _m=spine[moment]).distinct()
+    moments = spine.select(**given, **{time: spine[moment]}).distinct()
     never = ibis.null(_UTC)
     # Rows go before moments of the same instant: both ends of the ttl are included.
-    parts = [moments.mutate(**{view.visible: never for view in views}, _moments=ibis.literal(1, "int64"))]
+    parts = [moments.mutate(**{view.visible: never for view in views}, **{asked: ibis.literal(1, "int64")})]
     for view in views:
         rows = view.table
         parts.append(
             rows.select(
                 **{s: rows[k] for s, k in zip(wanted, view.keys(len(keys)), strict=True)},
-                _m=rows[view.visible],
+                **{time: rows[view.visible]},
                 **{each.visible: rows[view.visible] if each is view else never for each in views},
-                _moments=ibis.literal(0, "int64"),
+                **{asked: ibis.literal(0, "int64")},
             )
         )
     merged = ibis.union(*parts)
-    before = ibis.window(group_by=list(wanted) or None, order_by=["_m", "_moments"], rows=(None, 0))
+    before = ibis.window(group_by=list(wanted) or None, order_by=[time, asked], rows=(None, 0))
     found = merged.mutate(**{f"{view.prefix}seen": merged[view.visible].max().over(before) for view in views})
-    found = without(found.filter(found["_moments"] == 1), "_moments", *(view.visible for view in views))
+    found = without(found.filter(found[asked] == 1), asked, *(view.visible for view in views))
     for view in views:
         own = view.keys(len(keys))
         same = [found[s] == view.table[k] for s, k in zip(wanted, own, strict=True)]
         found = found.left_join(view.table, [found[f"{view.prefix}seen"] == view.table[view.visible], *same])
         found = without(found, f"{view.prefix}seen", view.visible, *own)
     same = [spine[key] == found[s] for s, key in wanted.items()]
-    return without(spine.left_join(found, [spine[moment] == found["_m"], *same]), "_m", *wanted)
+    return without(spine.left_join(found, [spine[moment] == found[time], *same]), time, *wanted)
 
 
 def _within_ttl(joined: Table, moment: str, view: FeatureView, prefix: str, feature: str) -> Value:
     value = joined[f"{prefix}f_{feature}"]
-    if view.ttl is None:
-        return value
-    age = ibis.interval(microseconds=view.ttl // timedelta(microseconds=1))
-    return (joined[f"{prefix}time"] >= joined[moment] - age).ifelse(value, ibis.null(value.type()))
+    if view.ttl is None:  # DuckDB's ASOF (1.5) finds a row for a moment that is null
+        held = joined[moment].notnull()
+    else:
+        age = ibis.interval(microseconds=view.ttl // timedelta(microseconds=1))
+        held = joined[f"{prefix}time"] >= joined[moment] - age
+    return held.ifelse(value, ibis.null(value.type()))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.expr import operations as ops
@@ -17,14 +19,14 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP, unused
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.point_in_time import Bounds
 from amora_fs_assets.operations.tables import rows_of, within
 
-FRAME, ROW = "entity_rows", "_row"
+FRAME = "entity_rows"
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -34,7 +36,8 @@ class FrameSpine:
 
     given: Any  # pandas DataFrame or Arrow table, never changed
     columns: tuple[str, ...]
-    seen: pa.Table
+    seen: pa.Table  # join keys, the moment, and `row`
+    row: str  # the column of the rows' numbers
 
     @property
     def table(self) -> Table:
@@ -45,11 +48,19 @@ class FrameSpine:
     def bounds(self) -> Bounds | None:
         """The first and the last moment."""
         ends = pc.min_max(self.seen[EVENT_TIMESTAMP])
-        return None if not ends["min"].is_valid else (ends["min"].as_py(), ends["max"].as_py())
+        return _in_calendar(ends["min"], ends["max"])
 
     def arrow(self) -> pa.Table:
         """The caller's columns."""
-        return self.given if isinstance(self.given, pa.Table) else pa.Table.from_pandas(self.given)
+        if isinstance(self.given, pa.Table):
+            return self.given
+        try:
+            return pa.Table.from_pandas(self.given, preserve_index=False)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise InvalidRequest(
+                f"entity_df: its columns do not go into an Arrow table: {'. '.join(map(str, error.args))}. "
+                "Let each column hold values of one type, or take the result with to_df()."
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +79,7 @@ class QuerySpine:
         try:
             columns = store.columns(staged)
             assert columns is not None, "it was staged just now"
+            _check_carried(columns)
             dataset, _, name = staged.rpartition(".")
             table = ibis.table(columns, name=name, database=dataset)
             yield table, _bounds(table, store)
@@ -78,22 +90,31 @@ class QuerySpine:
 def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine:
     """What the caller asks for. Raises InvalidRequest for what is no table, or lacks keys of the right types."""
     if isinstance(entity_df, str):
+        try:
+            entity_df.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(f"entity_df: the SELECT is no text: {error}.") from error
         return QuerySpine(query=entity_df)
     if isinstance(entity_df, Table):
         if not entity_df.op().find(ops.InMemoryTable):
             return QuerySpine(query=entity_df.unbind())
         entity_df = entity_df.to_pyarrow()
-    elif not isinstance(entity_df, pa.Table) and hasattr(entity_df, "to_arrow"):  # polars
+    elif isinstance(entity_df, pa.RecordBatch):
+        entity_df = pa.Table.from_batches([entity_df])
+    elif hasattr(entity_df, "to_arrow"):  # polars
         entity_df = entity_df.to_arrow()
-    try:
-        names = entity_df.column_names if isinstance(entity_df, pa.Table) else entity_df.columns
-        columns = tuple(str(name) for name in names)
-    except AttributeError:
+    if not isinstance(entity_df, pa.Table | pd.DataFrame):
         raise InvalidRequest(
             f"entity_df is {type(entity_df).__name__}; give a pandas or polars DataFrame, an Arrow table, an Ibis "
             "table or a SELECT."
-        ) from None
-    return FrameSpine(given=entity_df, columns=columns, seen=_seen(entity_df, columns, service))
+        )
+    names = entity_df.column_names if isinstance(entity_df, pa.Table) else entity_df.columns
+    columns = tuple(str(name) for name in names)
+    twice = next((name for place, name in enumerate(columns) if name in columns[:place]), None)
+    if twice is not None:
+        raise InvalidRequest(f"entity_df has two columns '{twice}'. Rename or drop one.")
+    row = unused("_row", service.join_keys)
+    return FrameSpine(given=entity_df, columns=columns, seen=_seen(entity_df, columns, service, row), row=row)
 
 
 def every_row(service: FeatureService, interval: Interval, dataset: str) -> QuerySpine:
@@ -118,6 +139,17 @@ def every_row(service: FeatureService, interval: Interval, dataset: str) -> Quer
     return QuerySpine(query=ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0].distinct())
 
 
+def _check_carried(columns: Mapping[str, dt.DataType]) -> None:
+    """Raise InvalidRequest for a column of a type that the result cannot have."""
+    for name, type_ in columns.items():
+        try:
+            ibis.Schema({name: type_}).to_pyarrow()
+        except Exception as error:  # Ibis raises whatever its table of types lacks
+            raise InvalidRequest(
+                f"Column '{name}' of the rows asked for is {type_}, which Arrow does not have. Cast it, or leave it out."
+            ) from error
+
+
 def _time(rows: Table) -> dict[str, Any]:
     return {EVENT_TIMESTAMP: rows[EVENT_TIMESTAMP]}
 
@@ -127,11 +159,23 @@ def _bounds(spine: Table, store: OfflineStore) -> Bounds | None:
         return None  # the join says what is wrong
     time = spine[EVENT_TIMESTAMP].cast("timestamp('UTC', 6)")
     with store.read(spine.aggregate(first=time.min(), last=time.max())) as batches:
-        (row,) = batches.read_all().to_pylist()
-    return None if row["first"] is None else (row["first"], row["last"])
+        found = batches.read_all()
+    return _in_calendar(found["first"][0], found["last"][0])
 
 
-def _seen(entity_df: Any, columns: tuple[str, ...], service: FeatureService) -> pa.Table:
+def _in_calendar(first: pa.Scalar, last: pa.Scalar) -> Bounds | None:
+    """The bounds as Python has them. Raises InvalidRequest for years that no date has."""
+    if not first.is_valid:
+        return None
+    try:
+        return first.as_py(), last.as_py()
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest(
+            f"Column '{EVENT_TIMESTAMP}' of the rows asked for has a moment outside the years 1 to 9999. Correct it."
+        ) from error
+
+
+def _seen(entity_df: Any, columns: tuple[str, ...], service: FeatureService, row: str) -> pa.Table:
     """What the engine needs of the caller's frame: join keys, the moment, and the row's number."""
     types = {
         asked: key.type
@@ -141,19 +185,26 @@ def _seen(entity_df: Any, columns: tuple[str, ...], service: FeatureService) -> 
     for name in (EVENT_TIMESTAMP, *types):
         if name not in columns:
             raise InvalidRequest(f"entity_df has no column '{name}'. Columns: {list(columns)}.")
-    needed = {name: _key(_array(entity_df, name), name, type_) for name, type_ in types.items()}
-    moment = _array(entity_df, EVENT_TIMESTAMP)
+    needed = {name: _key(_array(entity_df, columns.index(name), name), name, type_) for name, type_ in types.items()}
+    moment = _array(entity_df, columns.index(EVENT_TIMESTAMP), EVENT_TIMESTAMP)
     if not (pa.types.is_timestamp(moment.type) or pa.types.is_date(moment.type) or pa.types.is_null(moment.type)):
         raise InvalidRequest(
             f"entity_df: '{EVENT_TIMESTAMP}' is {moment.type}. Convert it: pd.to_datetime(..., utc=True)."
         )
+    try:
+        return pa.table({**needed, EVENT_TIMESTAMP: _moments(moment), row: pa.array(np.arange(len(moment)))})
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(f"entity_df: column '{EVENT_TIMESTAMP}' has a moment out of range: {error}.") from error
+
+
+def _moments(moment: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The moments in UTC and microseconds."""
     if pa.types.is_date(moment.type):
         moment = moment.cast(pa.timestamp("us"))
     if pa.types.is_timestamp(moment.type) and moment.type.unit == "ns":
         # Cut down to the microsecond that they lie in; in UTC, since a local time may occur twice.
         moment = pc.floor_temporal(moment.cast(pa.timestamp("ns", tz="UTC")), unit="microsecond")
-    needed[EVENT_TIMESTAMP] = moment.cast(_TIME, safe=False)
-    return pa.table({**needed, ROW: pa.array(np.arange(len(moment)))})
+    return moment.cast(_TIME, safe=False)
 
 
 def _key(array: pa.ChunkedArray, name: str, type_: DataType) -> pa.ChunkedArray:
@@ -174,11 +225,17 @@ def _key(array: pa.ChunkedArray, name: str, type_: DataType) -> pa.ChunkedArray:
         raise InvalidRequest(f"entity_df: join key '{name}' is not {type_}: {error}") from error
 
 
-def _array(entity_df: Any, name: str) -> pa.ChunkedArray:
+def _array(entity_df: Any, place: int, name: str) -> pa.ChunkedArray:
     if isinstance(entity_df, pa.Table):
-        array = entity_df[name]
+        array = entity_df.column(place)
     else:
-        array = pa.Array.from_pandas(entity_df[name])
+        try:
+            array = pa.Array.from_pandas(entity_df.iloc[:, place])
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise InvalidRequest(
+                f"entity_df: column '{name}' holds values of more than one type, or of none that Arrow has: {error}. "
+                "Let all be of one type."
+            ) from error
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.datatypes as dt
-import pyarrow as pa
 from ibis.expr.types import BooleanValue, Table, Value
 
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.errors import InvalidRequest, SourceMismatch, TableNotFound, TransformError
+from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, TransformError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import OfflineStore
@@ -20,10 +18,6 @@ from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import polars as pl
 
 
 def table_name(definition: Source | FeatureView, dataset: str) -> str:
@@ -76,6 +70,20 @@ def _known_at(source: Source | FeatureView, table: Table) -> Value:
     else:
         time, known = str(source.timestamp_field), source.available_at
     return table[time] if known is None else ibis.coalesce(table[known], table[time])
+
+
+def dropped_keys(view: FeatureView, store: OfflineStore) -> tuple[Table, Value] | None:
+    """The keys of a view that lost all their rows of an interval, and by which publication.
+
+    None where there are none, or where the keys are those of another definition: a load of this one is a full one.
+    """
+    table, sequence = f"{store.dataset}._dropped_{view.name}", dropped_sequence(view.join_keys)
+    columns = (Column(sequence, DataType.INT64), *view.key_columns)
+    there = store.columns(table) if view.join_keys else None
+    if there is None or {name: _plain(there[name]) for name in there} != {c.name: _plain(IBIS_TYPES[c.type]) for c in columns}:
+        return None
+    keys = unbound(columns, table)
+    return keys.select(list(view.join_keys)), keys[sequence]
 
 
 def within(time: Value, interval: Interval | None) -> BooleanValue:
@@ -153,23 +161,3 @@ def columns_of(there: Mapping[str, dt.DataType], owner: str) -> tuple[Column, ..
             raise TransformError(f"{owner}: column '{name}' is {type_}, which is not kept. Cast it.")
         columns.append(Column(name, known[wide], nullable=True))
     return tuple(columns)
-
-
-def to_pandas(rows: pa.Table) -> pd.DataFrame:
-    """As a data frame, in which integers and truth values stay such when null. Takes the table's memory over."""
-    import pandas as pd
-
-    kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    frame: pd.DataFrame = rows.to_pandas(types_mapper=kinds.get, split_blocks=True, self_destruct=True)
-    return frame
-
-
-def to_polars(rows: pa.Table) -> pl.DataFrame:
-    """As a polars frame, which shares the table's memory. Raises InvalidRequest where polars is not installed."""
-    try:
-        import polars as pl
-    except ModuleNotFoundError:
-        raise InvalidRequest("polars is not installed. Hint: pip install polars.") from None
-    frame = pl.from_arrow(rows)
-    assert isinstance(frame, pl.DataFrame), "a table makes a frame"
-    return frame

@@ -20,6 +20,7 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute, runs, training_sets, versions
 from amora_fs_assets.operations.compute import Computed
 from amora_fs_assets.operations.recording import failure_recorded
+from amora_fs_assets.operations.frames import to_pandas
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_of, within
 from amora_fs_assets.operations.training_sets import Built
 from amora_fs_assets.orchestration.metadata import record_metadata
@@ -105,8 +106,7 @@ class FeatureStoreIOManager(dg.IOManager):
         if wanted is Table:
             return ibis.memtable(rows)
         if wanted in (Any, pd.DataFrame):
-            kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-            return rows.to_pandas(types_mapper=kinds.get)
+            return to_pandas(rows)
         raise dg.DagsterInvariantViolationError(
             f"{context.asset_key.to_user_string()} is loaded as pandas.DataFrame, pyarrow.Table or ibis Table, "
             f"not as {wanted}."

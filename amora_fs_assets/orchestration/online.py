@@ -64,11 +64,11 @@ def _of_one_step(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
 
 
 def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
-    name = f"online__{view.name}"
+    # No step has the name of another view's asset, which begins with `online__`.
     parts_needed: dict[str, Any] = {"required_resource_keys": {PARTS}}
 
     @dg.op(
-        name=f"{name}__begin",
+        name=f"online_begin__{view.name}",
         ins={"published": dg.In(dg.Nothing)},
         out={"load": dg.Out(dg.Any), "shards": dg.DynamicOut(int)},
         config_schema=_FULL,
@@ -91,7 +91,7 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         for shard in range(settings.online_shards if load.load else 0):
             yield dg.DynamicOutput(shard, output_name="shards", mapping_key=f"shard_{shard}")
 
-    @dg.op(name=f"{name}__shard", out=dg.Out(dg.Any), retry_policy=_TRIED_AGAIN, **parts_needed)
+    @dg.op(name=f"online_shard__{view.name}", out=dg.Out(dg.Any), retry_policy=_TRIED_AGAIN, **parts_needed)
     def write(context: dg.OpExecutionContext, load: Any, shard: int) -> Any:
         assert isinstance(load, ShardedLoad), "the first step gives it"
         parts = parts_of(context)
@@ -102,7 +102,7 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         context.log.info("online/%s: %s written by shard %s", view.name, entities(written.rows), shard)
         return written
 
-    @dg.op(name=f"{name}__finish", out=dg.Out(dg.Nothing), **parts_needed)
+    @dg.op(name=f"online_finish__{view.name}", out=dg.Out(dg.Nothing), **parts_needed)
     def finish(context: dg.OpExecutionContext, load: Any, written: list[Any]) -> Iterator[Any]:
         assert isinstance(load, ShardedLoad), "the first step gives it"
         assert all(isinstance(each, Written) for each in written), "the shards give them"
@@ -135,7 +135,7 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         **_said_of(view),
         ins={"published": dg.AssetIn(["feature_view", view.name], dagster_type=dg.Nothing)},
         config=dg.ConfigMapping(
-            config_fn=lambda config: {f"{name}__begin": {"config": config}},
+            config_fn=lambda config: {f"online_begin__{view.name}": {"config": config}},
             config_schema=_FULL,
         ),
     )(steps)

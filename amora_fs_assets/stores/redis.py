@@ -1,6 +1,6 @@
 """The online store: one string per view and entity, in Redis or Valkey.
 
-<project>:<view>      the view's ViewState, as JSON
+<project>:<view>      the view's ViewState, as JSON (see redis_keys)
 <prefix><key>         a row (see row_codec, redis_keys); each generation has a prefix of its own
 amora_fs:prefixes     counts the prefixes, over all projects of the server
 """
@@ -35,8 +35,10 @@ POINTER_TRUSTED = 0.5
 def connect(settings: Settings) -> RedisOnlineStore:
     """The online store that the settings name; the embedded server where they name none. Connects when first used.
 
-    Raises SettingsError for a URL that is none.
+    Raises SettingsError for a URL that is none, and for a project of which the keys could be rows.
     """
+    if settings.project.startswith("%"):
+        raise SettingsError(f"AMORA_FS_PROJECT is {settings.project!r}: the names of rows begin with '%'. Drop it.")
     url = settings.online_store_url
     if not url:
         return RedisOnlineStore(project=settings.project, server=EmbeddedServer(settings.home))

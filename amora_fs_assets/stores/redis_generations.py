@@ -20,7 +20,7 @@ from amora_fs_assets.domain.ports import Filling, Generation, Key, Load, OnlineR
 from amora_fs_assets.stores import row_codec
 from amora_fs_assets.stores.redis_cleaning import Cleaning
 from amora_fs_assets.stores.redis_connection import Connection
-from amora_fs_assets.stores.redis_keys import namer, prefix_of
+from amora_fs_assets.stores.redis_keys import PREFIXES, namer, prefix_of
 from amora_fs_assets.stores.redis_scripts import BATCH, PUSH, WRITE
 from amora_fs_assets.stores.redis_state import Change, States, going_live, numbers
 from amora_fs_assets.stores.redis_writing import Expiry, Rows, write
@@ -28,7 +28,6 @@ from amora_fs_assets.stores.redis_writing import Expiry, Rows, write
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PREFIXES = "amora_fs:prefixes"
 Check = Callable[[Callable[[Sequence[Key]], OnlineRows]], None]
 
 
@@ -140,7 +139,7 @@ class RedisGenerations:
         newest = self.state(view.name).newest
         if new_generation or newest is None:
             self._cleaning.clean(view.name, make_room=True)
-            number = self._connection.run(lambda client: int(client.incr(_PREFIXES)))
+            number = self._connection.run(lambda client: int(client.incr(PREFIXES)))
             prefix = prefix_of(number, tagged=self._connection.tagged)
             return Load(number=0, prefix=prefix, cursor=cursor, clock=clock, new_generation=True, before=newest)
         if (cursor, clock) < (newest.cursor, newest.clock):

@@ -1,7 +1,10 @@
 """Names of rows in Redis: the prefix of their generation, and the packed join keys.
 
-    f1:<key>         on one server
-    f1{<tag>}<key>   on a cluster, where the tag decides which slot, and so which node, holds the row
+    %1:<key>         on one server
+    %1{<tag>}<key>   on a cluster, where the tag decides which slot, and so which node, holds the row
+
+No name of a project begins with a percent sign, so that no row has the name of a view's state (`<project>:<view>`). Rows of
+generations that releases up to 0.1 filled begin with `f`; each generation's state says its own prefix.
 
 A tag is one byte, chosen by the join keys alone: rows of one entity are together whatever the view, and a batch of rows
 goes out in TAGS parts at most, as does a read. Each of the bytes from 128 on lies in another 128th of the slots (see
@@ -15,13 +18,21 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from zlib import crc32
 
+PREFIXES = "amora_fs:prefixes"
+"""Counts the prefixes of rows, over all projects of the server."""
 TAGS = 128
 SLOTS = 16_384
 
 
 def prefix_of(number: int, *, tagged: bool) -> str:
     """The prefix of the rows of a generation: short, since every row has it."""
-    return f"f{_base36(number)}{'{' if tagged else ':'}"
+    return f"%{_base36(number)}{'{' if tagged else ':'}"
+
+
+def state_name(project: str, view: str) -> str:
+    """The name of a view's state. No view's name begins with an underscore."""
+    name = f"{project}:{view}"
+    return f"{project}:_{view}" if name == PREFIXES else name
 
 
 @lru_cache(maxsize=10_000)

@@ -12,6 +12,7 @@ import msgspec
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.ports import Generation, ViewState
 from amora_fs_assets.stores.redis_connection import Connection
+from amora_fs_assets.stores.redis_keys import state_name
 from amora_fs_assets.stores.redis_scripts import SWAP
 
 Change = Callable[[ViewState], ViewState]
@@ -26,7 +27,7 @@ class States:
 
     def key(self, name: str) -> str:
         """Under which the view's state is."""
-        return f"{self.project}:{name}"
+        return state_name(self.project, name)
 
     def read(self, name: str) -> ViewState:
         """As it is."""

@@ -2,7 +2,7 @@ SELECT
   `t14`.`carrier`,
   `t14`.`event_timestamp`,
   `t14`.`label`,
-  `t14`.`_0_f_delay` AS `delay`
+  IF(`t14`.`event_timestamp` IS NOT NULL, `t14`.`_0_f_delay`, CAST(NULL AS FLOAT64)) AS `delay`
 FROM (
   SELECT
     `t2`.`carrier`,

@@ -43,8 +43,8 @@ SELECT
   `t17`.`airport`,
   `t17`.`event_timestamp`,
   `t17`.`label`,
-  `t17`.`_0_f_delay` AS `delay`,
-  `t17`.`_0_f_notes` AS `notes`
+  IF(`t17`.`event_timestamp` IS NOT NULL, `t17`.`_0_f_delay`, CAST(NULL AS FLOAT64)) AS `delay`,
+  IF(`t17`.`event_timestamp` IS NOT NULL, `t17`.`_0_f_notes`, CAST(NULL AS ARRAY<STRING>)) AS `notes`
 FROM (
   SELECT
     `t2`.`carrier`,

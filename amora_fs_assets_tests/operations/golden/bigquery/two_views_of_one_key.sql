@@ -2,7 +2,7 @@ SELECT
   `t19`.`carrier`,
   `t19`.`event_timestamp`,
   `t19`.`label`,
-  `t19`.`_0_f_delay` AS `plain__delay`,
+  IF(`t19`.`event_timestamp` IS NOT NULL, `t19`.`_0_f_delay`, CAST(NULL AS FLOAT64)) AS `plain__delay`,
   IF(
     `t19`.`_1_time` >= TIMESTAMP_SUB(`t19`.`event_timestamp`, INTERVAL '7200000000' MICROSECOND),
     `t19`.`_1_f_delay`,

@@ -1,7 +1,11 @@
 SELECT
   "t2"."event_timestamp",
   "t2"."label",
-  "t4"."_0_f_delay" AS "delay"
+  CASE
+    WHEN "t2"."event_timestamp" IS NOT NULL
+    THEN "t4"."_0_f_delay"
+    ELSE CAST(NULL AS DOUBLE)
+  END AS "delay"
 FROM "spine" AS "t2"
 ASOF LEFT JOIN (
   SELECT

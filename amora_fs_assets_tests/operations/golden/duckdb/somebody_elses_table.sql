@@ -3,8 +3,16 @@ SELECT
   "t2"."airport",
   "t2"."event_timestamp",
   "t2"."label",
-  "t10"."_0_f_delay" AS "delay",
-  "t10"."_0_f_notes" AS "notes"
+  CASE
+    WHEN "t2"."event_timestamp" IS NOT NULL
+    THEN "t10"."_0_f_delay"
+    ELSE CAST(NULL AS DOUBLE)
+  END AS "delay",
+  CASE
+    WHEN "t2"."event_timestamp" IS NOT NULL
+    THEN "t10"."_0_f_notes"
+    ELSE CAST(NULL AS TEXT[])
+  END AS "notes"
 FROM "spine" AS "t2"
 ASOF LEFT JOIN (
   SELECT

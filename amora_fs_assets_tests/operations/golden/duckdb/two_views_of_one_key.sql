@@ -2,7 +2,11 @@ SELECT
   "t3"."carrier",
   "t3"."event_timestamp",
   "t3"."label",
-  "t11"."_0_f_delay" AS "plain__delay",
+  CASE
+    WHEN "t3"."event_timestamp" IS NOT NULL
+    THEN "t11"."_0_f_delay"
+    ELSE CAST(NULL AS DOUBLE)
+  END AS "plain__delay",
   CASE
     WHEN "t12"."_1_time" >= (
       "t3"."event_timestamp" - INTERVAL '7200000000' MICROSECOND

@@ -69,7 +69,11 @@ for _command in (*cli_registry.COMMANDS, *cli_online.COMMANDS, cli_training_sets
     main.add_command(_command)
 
 _pick = click.option(
-    "--feature-views", "--models", "views", multiple=True, metavar="TEXT",
+    "--feature-views",
+    "--models",
+    "views",
+    multiple=True,
+    metavar="TEXT",
     help="Their names, comma-separated, or the option again; all by default.",
 )
 
@@ -137,7 +141,9 @@ def materialize_incremental(store: FeatureStore, end: datetime | None, views: Se
     _bring_online(store, views, lambda names: store.materialize_incremental(end, names, full=full))
 
 
-def _bring_online(store: FeatureStore, views: Sequence[str], load: Callable[[list[str]], dict[str, Materialized]]) -> None:
+def _bring_online(
+    store: FeatureStore, views: Sequence[str], load: Callable[[list[str]], dict[str, Materialized]]
+) -> None:
     known = {view.name: view for view in store.list_feature_views()}
     for name in [store.get_feature_view(name).name for name in _names(views, known)]:
         with _working(f"Loading {name}"):

@@ -56,6 +56,11 @@ def unused_prefix(taken: Iterable[str]) -> str:
     return "_" * (longest + 1)
 
 
+def dropped_sequence(keys: Iterable[str]) -> str:
+    """The column of `_dropped_<view>` that says which publication dropped a key."""
+    return unused("sequence", keys)
+
+
 def entities(count: int) -> str:
     """So many of them, in words."""
     return f"{count:,} {'entity' if count == 1 else 'entities'}"

@@ -12,8 +12,10 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import dropped_sequence
 from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
 from amora_fs_assets.domain.time import Interval, Period
+from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
     import ibis.expr.datatypes as dt
@@ -43,6 +45,12 @@ class Draft:
     schema_hash: str = ""
     sql_hash: str = ""
     published_at: datetime
+
+    @property
+    def dropped_columns(self) -> tuple[Column, ...]:
+        """The columns of `_dropped_<name>`: which publication dropped a key, and the key."""
+        keys = tuple(column for column in self.columns if column.name in self.keys)
+        return (Column(dropped_sequence(self.keys), DataType.INT64), *keys)
 
 
 class OfflineStore(Protocol):
@@ -88,9 +96,10 @@ class OfflineStore(Protocol):
         """Replace the draft's interval of its table by the staged rows in it, in one transaction.
 
         The same transaction adds the row to `_publications`, and the keys that lost all their rows of the interval to
-        `_dropped_<name>` (sequence, keys) where the draft has an interval. Creates the table where it is missing,
-        adds columns that it lacks, and makes it anew where no other row would remain. Discards the staged table.
-        Readers see the old state or the new. Raises OfflineStoreError where a column that stays has another type.
+        `_dropped_<name>` (`draft.dropped_columns`) where the draft has an interval. Creates the table where it is
+        missing, adds columns that it lacks, and makes it anew where no other row would remain. Discards the staged
+        table. Readers see the old state or the new. Raises OfflineStoreError where a column that stays has another
+        type.
         """
 
     def discard(self, staged: str) -> None:

@@ -127,7 +127,9 @@ def _key(view: FeatureView) -> list[str]:
 
 
 def _duplicates(view: FeatureView, rows: Table) -> Table:
-    counted = rows.group_by(_key(view)).aggregate(_n=lambda t: t.count())  # no column of a view begins with an underscore
+    counted = rows.group_by(_key(view)).aggregate(
+        _n=lambda t: t.count()
+    )  # no column of a view begins with an underscore
     return counted.filter(counted["_n"] > 1)
 
 

@@ -30,7 +30,7 @@ def to_pandas(rows: pa.Table) -> pd.DataFrame:
         rows = rows.set_column(place, rows.schema.names[place], pa.nulls(rows.num_rows))
     frame: pd.DataFrame = rows.to_pandas(types_mapper=kinds.get, split_blocks=True, self_destruct=True)
     for place, objects in lists.items():
-        frame.isetitem(place, pd.Series(objects, index=frame.index, dtype=object))
+        frame.isetitem(place, pd.Series(objects, index=frame.index, dtype=object).array)
     return frame
 
 

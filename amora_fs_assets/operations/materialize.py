@@ -11,16 +11,14 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.newest import newest_by
 from amora_fs_assets.operations.parity import check_sample
-from amora_fs_assets.operations.tables import check_tables, rows_of, unbound
+from amora_fs_assets.operations.tables import check_tables, dropped_keys, rows_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +135,9 @@ def _changed(
     touched = [(time >= ibis.literal(each.start)) & (time < ibis.literal(each.end)) for each in intervals]
     touched.append((time > ibis.literal(live.clock)) & (time <= ibis.literal(clock)))
     changed = rows.filter(ibis.or_(*touched)).select(keys)
-    dropped = f"{store.dataset}._dropped_{view.name}"
-    if store.columns(dropped) is not None:
-        gone = unbound((Column("sequence", DataType.INT64), *view.key_columns), dropped)
-        changed = changed.union(gone.filter(gone.sequence > live.cursor).select(keys))
+    gone = dropped_keys(view, store, after=live.cursor)
+    if gone is not None:
+        changed = changed.union(gone)
     changed = changed.distinct()
     newest = newest_by(rows.filter(time <= ibis.literal(clock)).semi_join(changed, keys), view, keys)
     joined = changed.left_join(newest, keys)

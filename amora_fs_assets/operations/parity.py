@@ -10,16 +10,14 @@ from typing import Any
 import ibis
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.expiry import may_be_collected, oldest_kept
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import NEVER, Key, OfflineStore, OnlineRequest, OnlineRows, OnlineStore
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.newest import newest_by
-from amora_fs_assets.operations.tables import rows_of, unbound
+from amora_fs_assets.operations.tables import dropped_keys, rows_of
 
 _EXAMPLES = 10
 FAULTS = ("missing", "extra", "stale", "different")
@@ -115,13 +113,12 @@ def _newest(view: FeatureView, rows: Table, store: OfflineStore, sample: int) ->
 
 
 def _dropped(view: FeatureView, store: OfflineStore, sample: int) -> list[Key]:
-    table = f"{store.dataset}._dropped_{view.name}"
-    if not view.join_keys or view.table is not None or store.columns(table) is None:
+    gone = dropped_keys(view, store) if view.table is None else None
+    if gone is None:
         return []
     names = list(view.join_keys)
-    gone = unbound((Column("sequence", DataType.INT64), *view.key_columns), table)
     rest = rows_of(view, store.dataset)
-    query = gone.select(names).distinct().anti_join(rest, names).limit(sample)
+    query = gone.distinct().anti_join(rest, names).limit(sample)
     with store.read(query) as batches:
         return [tuple(row[name] for name in names) for row in batches.read_all().to_pylist()]
 
@@ -136,11 +133,9 @@ def _changed_since(
     touched = [(time >= ibis.literal(each.start)) & (time < ibis.literal(each.end)) for each in later]
     with store.read(rows.filter(ibis.or_(*touched)).select(names).distinct()) as batches:
         found = {tuple(row[name] for name in names) for row in batches.read_all().to_pylist()}
-    dropped = f"{store.dataset}._dropped_{view.name}"
-    if store.columns(dropped) is not None:
-        gone = unbound((Column("sequence", DataType.INT64), *view.key_columns), dropped)
-        query = gone.filter(gone.sequence >= min(each.sequence for each in later)).select(names).distinct()
-        with store.read(query) as batches:
+    gone = dropped_keys(view, store, after=min(each.sequence for each in later) - 1)
+    if gone is not None:
+        with store.read(gone.distinct()) as batches:
             found |= {tuple(row[name] for name in names) for row in batches.read_all().to_pylist()}
     return found
 

@@ -209,10 +209,10 @@ def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: li
     found = merged.mutate(**{f"{view.prefix}seen": merged[view.visible].max().over(before) for view in views})
     found = without(found.filter(found[asked] == 1), asked, *(view.visible for view in views))
     for view in views:
-        own = view.keys(len(keys))
-        same = [found[s] == view.table[k] for s, k in zip(wanted, own, strict=True)]
+        joined = view.keys(len(keys))
+        same = [found[s] == view.table[k] for s, k in zip(wanted, joined, strict=True)]
         found = found.left_join(view.table, [found[f"{view.prefix}seen"] == view.table[view.visible], *same])
-        found = without(found, f"{view.prefix}seen", view.visible, *own)
+        found = without(found, f"{view.prefix}seen", view.visible, *joined)
     same = [spine[key] == found[s] for s, key in wanted.items()]
     return without(spine.left_join(found, [spine[moment] == found[time], *same]), time, *wanted)
 

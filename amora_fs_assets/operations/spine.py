@@ -146,7 +146,8 @@ def _check_carried(columns: Mapping[str, dt.DataType]) -> None:
             ibis.Schema({name: type_}).to_pyarrow()
         except Exception as error:  # Ibis raises whatever its table of types lacks
             raise InvalidRequest(
-                f"Column '{name}' of the rows asked for is {type_}, which Arrow does not have. Cast it, or leave it out."
+                f"Column '{name}' of the rows asked for is {type_}, which Arrow does not have. "
+                "Cast the column, or drop it."
             ) from error
 
 

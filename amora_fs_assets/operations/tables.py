@@ -12,7 +12,7 @@ from ibis.expr.types import BooleanValue, Table, Value
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, TransformError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dropped_sequence
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
@@ -72,18 +72,20 @@ def _known_at(source: Source | FeatureView, table: Table) -> Value:
     return table[time] if known is None else ibis.coalesce(table[known], table[time])
 
 
-def dropped_keys(view: FeatureView, store: OfflineStore) -> tuple[Table, Value] | None:
-    """The keys of a view that lost all their rows of an interval, and by which publication.
+def dropped_keys(view: FeatureView, store: OfflineStore, *, after: int = 0) -> Table | None:
+    """The view's keys that lost all their rows of an interval by a publication later than `after`.
 
-    None where there are none, or where the keys are those of another definition: a load of this one is a full one.
+    None where no publication took any, or where the keys were others: this definition's next load is a full one.
     """
     table, sequence = f"{store.dataset}._dropped_{view.name}", dropped_sequence(view.join_keys)
     columns = (Column(sequence, DataType.INT64), *view.key_columns)
     there = store.columns(table) if view.join_keys else None
-    if there is None or {name: _plain(there[name]) for name in there} != {c.name: _plain(IBIS_TYPES[c.type]) for c in columns}:
+    if there is None or set(there) != {column.name for column in columns}:
         return None
-    keys = unbound(columns, table)
-    return keys.select(list(view.join_keys)), keys[sequence]
+    if not all(_same(there[column.name], IBIS_TYPES[column.type]) for column in columns):
+        return None
+    dropped = unbound(columns, table)
+    return dropped.filter(dropped[sequence] > after).select(list(view.join_keys))
 
 
 def within(time: Value, interval: Interval | None) -> BooleanValue:

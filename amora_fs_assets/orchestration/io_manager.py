@@ -19,8 +19,8 @@ from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute, runs, training_sets, versions
 from amora_fs_assets.operations.compute import Computed
-from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.frames import to_pandas
+from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_of, within
 from amora_fs_assets.operations.training_sets import Built
 from amora_fs_assets.orchestration.metadata import record_metadata

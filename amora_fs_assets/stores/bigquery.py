@@ -27,7 +27,16 @@ from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.stores.bigquery_errors import explained
 from amora_fs_assets.stores.bigquery_jobs import JobOptions, Jobs
-from amora_fs_assets.stores.bigquery_publication import FIELDS, parameters, preparation, transaction, values, within
+from amora_fs_assets.stores.bigquery_publication import (
+    FIELDS,
+    dropped,
+    drops,
+    parameters,
+    preparation,
+    transaction,
+    values,
+    within,
+)
 from amora_fs_assets.stores.bigquery_reads import PatientReads
 from amora_fs_assets.stores.bigquery_tables import columns_of, create, describe, quoted, type_of
 
@@ -124,6 +133,7 @@ class BigQueryOfflineStore:
         self._make_dataset(draft.table.rpartition(".")[0])
         with self._explained():
             made = self._client.get_table(staged, **self._jobs.call).created
+            self._drop_other_keys(draft)
             self._jobs.query(preparation(draft, self.dataset), step="prepare")
             self._make_room(staged, draft)
             self._jobs.query(
@@ -196,6 +206,13 @@ class BigQueryOfflineStore:
                 "dataset does not move: set the location to its own, or AMORA_FS_BIGQUERY_DATASET to a new one."
             )
         self._datasets.add(name)
+
+    def _drop_other_keys(self, draft: Draft) -> None:
+        """Drop the view's `_dropped_` table where its keys were others: a load of the new ones is a full one."""
+        table = dropped(draft, self.dataset)
+        there = self._table(table) if drops(draft) else None
+        if there is not None and columns_of(there) != {c.name: IBIS_TYPES[c.type] for c in draft.dropped_columns}:
+            self.discard(table)
 
     def _make_room(self, staged: str, draft: Draft) -> None:
         """Make the table what the draft needs. Raises OfflineStoreError where rows of other types would stay."""

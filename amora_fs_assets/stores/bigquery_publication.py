@@ -30,8 +30,8 @@ def preparation(draft: Draft, dataset: str) -> str:
         f"CREATE TABLE IF NOT EXISTS {counter} AS SELECT coalesce(max(sequence), 0) AS newest FROM {log}",
     ]
     if drops(draft):
-        keys = ", ".join(f"{quoted(c.name)} {type_of(c)}" for c in draft.columns if c.name in draft.keys)
-        statements.append(f"CREATE TABLE IF NOT EXISTS {quoted(_dropped(draft, dataset))} (sequence INT64, {keys})")
+        columns = ", ".join(f"{quoted(c.name)} {type_of(c)}" for c in draft.dropped_columns)
+        statements.append(f"CREATE TABLE IF NOT EXISTS {quoted(dropped(draft, dataset))} ({columns})")
     return ";\n".join(statements) + ";"
 
 
@@ -45,14 +45,14 @@ def transaction(draft: Draft, staged: str, dataset: str) -> str:
     next_ = f"(SELECT newest FROM {counter})"
     start, end = (f"TIMESTAMP '{t.isoformat()}'" if t else "NULL" for t in _ends(draft))
     lost = f"""
-    INSERT INTO {quoted(_dropped(draft, dataset))} (sequence, {keys})
+    INSERT INTO {quoted(dropped(draft, dataset))} ({quoted(draft.dropped_columns[0].name)}, {keys})
     SELECT {next_}, {keys} FROM (
         SELECT {keys} FROM {table} WHERE {inside} EXCEPT DISTINCT SELECT {keys} FROM {rows} WHERE {inside}
     );"""
     return f"""
     BEGIN TRANSACTION;
     UPDATE {counter} SET newest = newest + 1 WHERE true;{lost if drops(draft) else ""}
-    DELETE FROM {table} AS old WHERE {inside}{_of_the_same_key(draft, rows) if draft.appended else ""};
+    DELETE FROM {table} AS _old WHERE {inside}{_of_the_same_key(draft, rows) if draft.appended else ""};
     INSERT INTO {table} ({names}) SELECT {values(draft)} FROM {rows} WHERE {inside};
     INSERT INTO {log} ({", ".join(map(quoted, FIELDS))})
     SELECT {next_}, @name, @table, {start}, {end}, (SELECT count(*) FROM {rows} WHERE {inside}),
@@ -87,16 +87,20 @@ def within(draft: Draft) -> str:
 
 
 def _of_the_same_key(draft: Draft, rows: str) -> str:
-    """And the condition of rows of which the staged ones hold the key and times."""
+    """And the condition of rows of which the staged ones hold the key and times.
+
+    No column of a view has the name of either table: BigQuery would take `old.customer` for a field of a column `old`.
+    """
     time = quoted(draft.time or "")
-    same = [f"new.{quoted(name)} = old.{quoted(name)}" for name in (*draft.keys, draft.time or "")]
+    same = [f"_new.{quoted(name)} = _old.{quoted(name)}" for name in (*draft.keys, draft.time or "")]
     if any(column.name == CREATED_TIMESTAMP for column in draft.columns):
         created = quoted(CREATED_TIMESTAMP)
-        same.append(f"coalesce(new.{created}, new.{time}) = coalesce(old.{created}, old.{time})")
-    return f" AND EXISTS (SELECT 1 FROM {rows} AS new WHERE {' AND '.join(same)})"
+        same.append(f"coalesce(_new.{created}, _new.{time}) = coalesce(_old.{created}, _old.{time})")
+    return f" AND EXISTS (SELECT 1 FROM {rows} AS _new WHERE {' AND '.join(same)})"
 
 
-def _dropped(draft: Draft, dataset: str) -> str:
+def dropped(draft: Draft, dataset: str) -> str:
+    """The table of the keys that lost all their rows of an interval."""
     return f"{dataset}._dropped_{draft.name}"
 
 

@@ -169,19 +169,20 @@ class DuckDBOfflineStore:
         kept = self._make_room(connection, draft, within, bounds)
         table, rows = _quoted(draft.table), _quoted(staged)
         if draft.interval is not None and draft.keys:
-            keys = ", ".join(map(_quoted, draft.keys))
-            dropped = _quoted(f"{self.dataset}._dropped_{draft.name}")
-            types = ", ".join(f"{_quoted(c.name)} {_type(c)}" for c in draft.columns if c.name in draft.keys)
-            if not kept:
-                connection.execute(f"DROP TABLE IF EXISTS {dropped}")
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {dropped} (sequence BIGINT, {types})")
+            keys = ", ".join(map(_column, draft.keys))
+            dropped = f"{self.dataset}._dropped_{draft.name}"
+            columns = draft.dropped_columns
+            if not kept or not _holds(connection, dropped, columns):
+                connection.execute(f"DROP TABLE IF EXISTS {_quoted(dropped)}")
+                types = ", ".join(f"{_column(c.name)} {_type(c)}" for c in columns)
+                connection.execute(f"CREATE TABLE {_quoted(dropped)} ({types})")
             connection.execute(
-                f"INSERT INTO {dropped} BY NAME SELECT {sequence} AS sequence, * FROM ("
+                f"INSERT INTO {_quoted(dropped)} BY NAME SELECT {sequence} AS {_column(columns[0].name)}, * FROM ("
                 f"SELECT {keys} FROM {table} WHERE {within} EXCEPT SELECT {keys} FROM {rows} WHERE {within})",
                 bounds,
             )
         connection.execute(f"DELETE FROM {table} WHERE {within}", bounds)
-        values = ", ".join(f"CAST({_quoted(c.name)} AS {_type(c)}) AS {_quoted(c.name)}" for c in draft.columns)
+        values = ", ".join(f"CAST({_column(c.name)} AS {_type(c)}) AS {_column(c.name)}" for c in draft.columns)
         (count,) = _row(connection, f"INSERT INTO {table} BY NAME SELECT {values} FROM {rows} WHERE {within}", bounds)
         publication = Publication(
             sequence=sequence,
@@ -205,7 +206,7 @@ class DuckDBOfflineStore:
     ) -> bool:
         """Make the table what the draft needs; whether rows or columns of before were kept."""
         table = _quoted(draft.table)
-        columns = ", ".join(f"{_quoted(column.name)} {_type(column)}" for column in draft.columns)
+        columns = ", ".join(f"{_column(column.name)} {_type(column)}" for column in draft.columns)
         there = _columns(connection, draft.table)
         if there is None:
             connection.execute(f"CREATE TABLE {table} ({columns})")
@@ -255,7 +256,7 @@ class DuckDBOfflineStore:
 def _add_columns(connection: duckdb.DuckDBPyConnection, draft: Draft, there: Mapping[str, Any]) -> None:
     for column in draft.columns:
         if column.name not in there:
-            connection.execute(f"ALTER TABLE {_quoted(draft.table)} ADD COLUMN {_quoted(column.name)} {_type(column)}")
+            connection.execute(f"ALTER TABLE {_quoted(draft.table)} ADD COLUMN {_column(column.name)} {_type(column)}")
 
 
 def _same_types(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
@@ -314,6 +315,22 @@ def _type(column: Column) -> str:
     return _TYPES[column.type.item] + ("[]" if column.type.is_list else "")
 
 
+def _holds(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
+    """Whether the table has these columns, of these types, and no others."""
+    there = _columns(connection, table)
+    return (
+        there is not None
+        and set(there) == {column.name for column in columns}
+        and _same_types(connection, table, columns)
+    )
+
+
+def _column(name: str) -> str:
+    """A column's name, quoted, whatever characters a caller gave it."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
 def _quoted(name: str) -> str:
-    """A name of one or more parts, quoted: `feature_store.flights` is `"feature_store"."flights"`."""
+    """A table's name of one or more parts, quoted: `feature_store.flights` is `"feature_store"."flights"`."""
     return ".".join(f'"{part}"' for part in name.split("."))

@@ -3,8 +3,8 @@
     %1:<key>         on one server
     %1{<tag>}<key>   on a cluster, where the tag decides which slot, and so which node, holds the row
 
-No name of a project begins with a percent sign, so that no row has the name of a view's state (`<project>:<view>`). Rows of
-generations that releases up to 0.1 filled begin with `f`; each generation's state says its own prefix.
+No name of a project begins with a percent sign, so that no row has the name of a view's state (`<project>:<view>`).
+The rows of a generation that an earlier release filled begin with `f`: the state of the generation says its prefix.
 
 A tag is one byte, chosen by the join keys alone: rows of one entity are together whatever the view, and a batch of rows
 goes out in TAGS parts at most, as does a read. Each of the bytes from 128 on lies in another 128th of the slots (see

@@ -155,7 +155,8 @@ def _rows(rng: Random, view: FeatureView, times: list[datetime], count: int) -> 
 
 def _moment(rng: Random, service: FeatureService, times: list[datetime]) -> Row:
     keys = {key: _key(rng, key, nulls=True) for key in service.join_keys}
-    return {**keys, "event_timestamp": rng.choice(times), "label": rng.randint(0, 9)}
+    time = None if rng.random() < 0.1 else rng.choice(times)
+    return {**keys, "event_timestamp": time, "label": rng.randint(0, 9)}
 
 
 def _key(rng: Random, name: str, *, nulls: bool) -> Any:

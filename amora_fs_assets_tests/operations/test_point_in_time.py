@@ -210,6 +210,15 @@ def test_a_null_key_is_nobodys(embedded: Filled) -> None:
     assert [row["v__x"] for row in result] == [None, None, 3]
 
 
+@pytest.mark.parametrize("ttl", [None, timedelta(days=9)])
+def test_at_a_moment_that_is_null_nothing_is_known(embedded: Filled, ttl: timedelta | None) -> None:
+    """DuckDB's ASOF finds the newest row for such a moment."""
+    rows = [(1, at(1), 10), (1, at(3), 20)]
+    result = asked(embedded, [NUMBER, TIME, X], rows, [(1, at(4)), (1, None)], ttl=ttl)
+    assert [row["v__x"] for row in result] == [20, None]
+    assert asked(embedded, [TIME, X], [(at(1), 10)], [(None,)])[0]["v__x"] is None
+
+
 def test_a_row_of_somebody_elses_without_a_time_never_counts(embedded: Filled) -> None:
     view = FeatureView("v", (NUMBER, TIME, CREATED, X), [Entity("number")], table="theirs.v")
     rows = [{"number": 1, "event_timestamp": None, "created_timestamp": at(1), "x": 1}]

@@ -114,6 +114,16 @@ class Catalogue:
                     raise DefinitionError(
                         f"{view}: join key '{key.name}' is {key.type}, but {known} in {other}. One type per key."
                     )
+        for service in self.feature_services.values():
+            for projection in service.projections:
+                for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
+                    known, other = types.get(asked, (key.type, projection.view))
+                    if known is not key.type:
+                        raise DefinitionError(
+                            f"Feature service '{service.name}': '{projection.name}' reads its key '{key.name}', which "
+                            f"is {key.type}, from column '{asked}', which is {known}, the join key of {other}. "
+                            "Read the key from a column of another name."
+                        )
         _ = self.in_order  # raises where views read each other in a circle
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.names import RESERVED_COLUMNS, check_column, check_name
 
@@ -27,11 +28,16 @@ class Entity:
     def __init__(self, name: str, join_keys: str | Sequence[str] | None = None, description: str = "") -> None:
         """Raise DefinitionError for a malformed name or key."""
         check_name("Entity", name)
-        keys = (name,) if join_keys is None else (join_keys,) if isinstance(join_keys, str) else tuple(join_keys)
-        if not keys or len(set(keys)) < len(keys):
-            raise DefinitionError(f"Entity '{name}': give one or more different join keys, not {list(keys)}.")
+        owner = f"Entity '{name}'"
+        given = (name,) if join_keys is None else (join_keys,) if isinstance(join_keys, str) else join_keys
+        keys = arguments.items(owner, "join_keys", given, (str,), "Give a column's name, or a list of names.")
         for key in keys:
-            check_column(f"Entity '{name}'", key)
-            if key in RESERVED_COLUMNS:
-                raise DefinitionError(f"Entity '{name}': '{key}' is the time of a row; it cannot be a join key.")
+            check_column(owner, key)
+            if key.lower() in RESERVED_COLUMNS:
+                raise DefinitionError(f"{owner}: '{key}' is the time of a row; it cannot be a join key. Rename it.")
+        if not keys or len({key.lower() for key in keys}) < len(keys):
+            raise DefinitionError(
+                f"{owner}: join_keys={list(keys)}: give one or more keys that differ, and not in case alone."
+            )
+        description = arguments.text(owner, "description", description)
         vars(self).update(name=name, join_keys=keys, description=description)

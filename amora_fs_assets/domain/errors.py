@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from reprlib import Repr
 from typing import Self
 
 
@@ -43,6 +44,13 @@ class FeatureStoreError(Exception):
 def message_of(error: BaseException) -> str:
     """What is kept of an error: its message; of one that is not ours its kind too, since `'amount'` says little."""
     return str(error) if isinstance(error, FeatureStoreError) else f"{type(error).__name__}: {error}"
+
+
+def shown(value: object) -> str:
+    """Any value as messages show it: on one line and short, whatever its own `repr` does."""
+    short = Repr()
+    short.maxstring = short.maxother = 60
+    return " ".join(short.repr(value).split())
 
 
 class DefinitionError(FeatureStoreError):
@@ -69,7 +77,7 @@ class NotFound(FeatureStoreError):
     @classmethod
     def named(cls, name: str, known: Iterable[str]) -> Self:
         """The error for `name`, with the nearest of the `known` names as a hint."""
-        known = sorted(known)
+        known, name = sorted(known), name if len(name) <= 200 else f"{name[:200]}..."
         near = get_close_matches(name, known, n=1)
         if near:
             hint = f"Did you mean '{near[0]}'?"

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import content_hash
 from amora_fs_assets.domain.names import check_name
 from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.types import DataType
 
 
 @dataclass(frozen=True, init=False)
@@ -25,7 +27,7 @@ class FeatureService:
         tags: Words to find it by.
 
     Raises:
-        DefinitionError: no features, or two parts of one name.
+        DefinitionError: no features, two parts or features of one name, or a column that is to be a key of two types.
 
     """
 
@@ -45,18 +47,35 @@ class FeatureService:
     ) -> None:
         """Take whole views as picks of all their features."""
         check_name("Feature service", name)
-        projections = tuple(part.whole if isinstance(part, FeatureView) else part for part in features)
-        names = [projection.name for projection in projections]
-        if not names:
-            raise DefinitionError(f"Feature service '{name}': it has no features. Add a view to features=[...].")
-        for part in names:
-            if names.count(part) > 1:
-                raise DefinitionError(
-                    f"Feature service '{name}': '{part}' is there twice. Give one an alias: view.alias('other_name')."
-                )
+        said = f"Feature service '{name}'"
+        fix = "Give a list of views and picks: features=[view, other['a', 'b']]."
+        parts = arguments.items(said, "features", features, (FeatureView, FeatureViewProjection), fix)
+        projections = tuple(part.whole if isinstance(part, FeatureView) else part for part in parts)
+        _check_names(said, projections)
+        _check_keys(said, projections)
         vars(self).update(
-            name=name, projections=projections, description=description, owner=owner, tags=dict(tags or {})
+            name=name,
+            projections=projections,
+            description=arguments.text(said, "description", description),
+            owner=arguments.owner_of(said, owner),
+            tags=arguments.tags_of(said, tags),
         )
+
+    @classmethod
+    def applied(
+        cls,
+        name: str,
+        projections: Sequence[FeatureViewProjection],
+        description: str,
+        owner: str,
+        tags: Mapping[str, str],
+    ) -> FeatureService:
+        """The service as a registry holds it, whatever the rules for new ones are by now."""
+        service = object.__new__(cls)
+        vars(service).update(
+            name=name, projections=tuple(projections), description=description, owner=owner, tags=dict(tags)
+        )
+        return service
 
     @property
     def is_view(self) -> bool:
@@ -82,3 +101,41 @@ class FeatureService:
 
 def _seconds(ttl: Any) -> float | None:
     return None if ttl is None else ttl.total_seconds()
+
+
+def _check_names(service: str, projections: Sequence[FeatureViewProjection]) -> None:
+    """Refuse parts or features that could not be told apart by name."""
+    names = [projection.name for projection in projections]
+    if not names:
+        raise DefinitionError(f"{service}: it has no features. Add a view to features=[...].")
+    for part in names:
+        if names.count(part) > 1:
+            raise DefinitionError(
+                f"{service}: features: '{part}' is there twice. Pick all of its features at once, or give one an "
+                "alias: view.alias('other_name')."
+            )
+    columns = {key.lower(): f"join key '{key}'" for projection in projections for key in projection.join_keys}
+    for projection in projections:
+        for feature in projection.features:
+            full = f"{projection.name}__{feature}"
+            this = f"feature '{feature}' of '{projection.name}'"
+            other = columns.setdefault(full.lower(), this)
+            if other != this:
+                raise DefinitionError(
+                    f"{service}: features: {this} and {other} have the same full name '{full}'. "
+                    f"Give '{projection.name}' another alias: view.alias('other_name')."
+                )
+
+
+def _check_keys(service: str, projections: Sequence[FeatureViewProjection]) -> None:
+    """Refuse a column that is to be read as a key of two types."""
+    known: dict[str, tuple[DataType, FeatureViewProjection]] = {}
+    for projection in projections:
+        for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
+            type_, other = known.setdefault(asked, (key.type, projection))
+            if type_ is not key.type:
+                raise DefinitionError(
+                    f"{service}: features: column '{asked}' is asked for as {key.type}, the key '{key.name}' of "
+                    f"'{projection.name}', and as {type_} for '{other.name}'. One column has one type: read one of the "
+                    f"keys from another column, such as view.alias('name', join_keys={{'{key.name}': 'other_column'}})."
+                )

@@ -6,17 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.errors import DefinitionError, shown
 from amora_fs_assets.domain.fingerprint import content_hash, function_hash
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RESERVED_COLUMNS, check_name, check_table
+from amora_fs_assets.domain.names import (
+    CREATED_TIMESTAMP,
+    EVENT_TIMESTAMP,
+    RESERVED_COLUMNS,
+    check_column,
+    check_name,
+    check_table,
+)
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.time import Instant, Interval, Period, utc
-from amora_fs_assets.domain.transforms import Transform, check_parameters, checked_function
+from amora_fs_assets.domain.time import Instant, Interval, Period
+from amora_fs_assets.domain.transforms import Transform, check_parameters, checked_function, name_of
 from amora_fs_assets.domain.types import JOIN_KEY_TYPES, DataType
 
 if TYPE_CHECKING:
@@ -96,54 +104,43 @@ class FeatureView:
     ) -> None:
         """Check every part against the others."""
         check_name("Feature view", name)
-        if isinstance(schema, tuple):  # read from a catalogue, which has no code
-            columns, schema_class = schema, None
+        said = f"Feature view '{name}'"
+        from_catalogue = isinstance(schema, tuple)  # which has no code
+        if isinstance(schema, tuple):
+            columns, schema_class = arguments.items(said, "schema", schema, (Column,), "Give a FeatureSchema."), None
         else:
-            columns, schema_class = schema.columns_of(f"Feature view '{name}'"), schema
-            description = description or schema.description_of()
+            schema_class = arguments.schema(said, schema)
+            columns = schema_class.columns_of(said)
+            description = arguments.text(said, "description", description) or schema_class.description_of()
         if table is not None:
             partitions = None
+        timestamp_field = arguments.text(said, "timestamp_field", timestamp_field)
+        if transform is not None:
+            code_hash = function_hash(checked_function(said, "transform", transform))
         vars(self).update(
             name=name,
-            entities=tuple(entities),
+            entities=arguments.items(said, "entities", entities, (Entity,), "Give a list: entities=[customer]."),
             columns=tuple(column for column in columns if table is None or column.name != timestamp_field),
-            sources=tuple(sources),
+            sources=arguments.items(
+                said, "sources", sources, (Source, FeatureView), "Give a list of sources and views: sources=[orders]."
+            ),
             table=table,
             timestamp_field=timestamp_field,
-            ttl=ttl,
-            partitions=None if partitions is None else self._period(name, partitions),
-            start=None if start is None else utc(start),
-            lookback=lookback,
-            table_partitions=self._table_period(name, table_partitions),
-            description=description,
-            owner=owner,
-            tags=dict(tags or {}),
-            code_hash=function_hash(checked_function(f"Feature view '{name}'", transform))
-            if transform is not None
-            else code_hash,
+            ttl=None if ttl is None else arguments.duration(said, "ttl", ttl, none="values that stay good"),
+            partitions=None if partitions is None else _period(said, "partitions", partitions, PeriodName),
+            start=None if start is None else arguments.instant(said, "start", start),
+            lookback=arguments.duration(said, "lookback", lookback),
+            table_partitions=_period(said, "table_partitions", table_partitions, TablePeriodName),
+            description=arguments.text(said, "description", description),
+            owner=owner if from_catalogue else arguments.owner_of(said, owner),
+            tags=arguments.tags_of(said, tags, check=not from_catalogue),
+            code_hash=arguments.text(said, "code_hash", code_hash),
             schema=schema_class,
             transform=transform,
         )
         self._check_columns(schema_class.__name__ if schema_class else "of the catalogue")
         self._check_time()
-        self._check_transform(from_catalogue=schema_class is None)
-
-    @staticmethod
-    def _period(name: str, partitions: str) -> Period:
-        try:
-            return Period(partitions)
-        except ValueError:
-            raise DefinitionError(
-                f"Feature view '{name}': partitions={partitions!r} is not one of hour, day, week, month or None."
-            ) from None
-
-    @staticmethod
-    def _table_period(name: str, partitions: str) -> Period:
-        if partitions not in get_args(TablePeriodName):
-            raise DefinitionError(
-                f"Feature view '{name}': table_partitions={partitions!r} is not one of hour, day or month."
-            )
-        return Period(partitions)
+        self._check_transform(from_catalogue=from_catalogue)
 
     def _check_columns(self, schema: str) -> None:
         types = {column.name: column for column in self.columns}
@@ -170,21 +167,29 @@ class FeatureView:
             raise DefinitionError(f"{self}: schema {schema} has no feature, only keys and times. Add a column.")
 
     def _check_time(self) -> None:
-        if self.ttl is not None and self.ttl < timedelta(0):
-            raise DefinitionError(f"{self}: ttl is {self.ttl}. Give a duration of zero or more, or None for no limit.")
-        if self.lookback < timedelta(0):
-            raise DefinitionError(f"{self}: lookback is {self.lookback}. Give a duration of zero or more.")
-        if self.partitions is not None and self.start is not None:
-            first = self.partitions.floor(self.start)
-            if first != self.start:
-                raise DefinitionError(
-                    f"{self}: start {self.start.isoformat()} lies within a {self.partitions}. "
-                    f"Start at {first.isoformat()}, where the {self.partitions} begins."
-                )
+        if self.start is None:
+            return
+        try:
+            _ = self.start - self.lookback
+            if self.partitions is not None:
+                first = self.partitions.floor(self.start)
+                self.partitions.next(first)
+        except OverflowError:
+            raise DefinitionError(
+                f"{self}: start {self.start.isoformat()} with its lookback and its first period does not lie within "
+                "the years 1 to 9999. Choose another start or lookback."
+            ) from None
+        if self.partitions is not None and first != self.start:
+            raise DefinitionError(
+                f"{self}: start {self.start.isoformat()} lies within a {self.partitions}. "
+                f"Start at {first.isoformat()}, where the {self.partitions} begins."
+            )
 
     def _check_transform(self, *, from_catalogue: bool) -> None:
         if self.table is not None:
             check_table(str(self), self.table)
+            if not from_catalogue:
+                check_column(f"{self}: timestamp_field", self.timestamp_field)
             if self.transform is not None or self.sources:
                 raise DefinitionError(f"{self}: a view of somebody else's table has neither transform nor sources.")
             return
@@ -256,6 +261,16 @@ class FeatureView:
         return Interval(start, max(start, clock))
 
 
+def _period(owner: str, argument: str, given: object, names: Any) -> Period:
+    known = get_args(names)
+    if not isinstance(given, str) or given not in known:
+        none = " or None" if names is PeriodName else ""
+        raise DefinitionError(
+            f"{owner}: {argument}={shown(given)} is not one of {', '.join(known)}{none}. Give one of these."
+        )
+    return Period(given)
+
+
 def feature_view(
     *,
     schema: type[FeatureSchema],
@@ -279,7 +294,7 @@ def feature_view(
 
     def decorate(transform: Transform) -> FeatureView:
         return FeatureView(
-            name=name or transform.__name__,
+            name=name_of(transform, "Feature view") if name is None else name,
             schema=schema,
             entities=entities,
             sources=sources,

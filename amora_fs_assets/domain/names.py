@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.errors import DefinitionError, shown
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
@@ -13,14 +13,14 @@ RESERVED_COLUMNS = frozenset({EVENT_TIMESTAMP, CREATED_TIMESTAMP})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*")
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,1023}\.[A-Za-z_][A-Za-z0-9_]{0,1023}")  # as long as BigQuery takes
 
 
 def check_name(kind: str, name: object) -> None:
     """Refuse a name that is not lower-case snake case, as asset keys, tables and Redis keys are made of it."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise DefinitionError(
-            f"{kind} {name!r}: a name starts with a lower-case letter and has lower-case letters, digits and "
+            f"{kind} {shown(name)}: a name starts with a lower-case letter and has lower-case letters, digits and "
             "underscores, at most 128 of them."
         )
 
@@ -29,14 +29,17 @@ def check_column(owner: str, name: object) -> None:
     """Refuse a column name that an engine would need to rewrite."""
     if not isinstance(name, str) or not _COLUMN.fullmatch(name):
         raise DefinitionError(
-            f"{owner}: column {name!r} starts with a letter and has letters, digits and underscores, at most 128."
+            f"{owner}: column {shown(name)} starts with a letter and has letters, digits and underscores, at most 128."
         )
 
 
-def check_table(owner: str, table: str) -> None:
+def check_table(owner: str, table: object) -> None:
     """Refuse a table that is not written `dataset.table`."""
-    if not _TABLE.fullmatch(table):
-        raise DefinitionError(f"{owner}: table {table!r} is written as 'dataset.table'.")
+    if not isinstance(table, str) or not _TABLE.fullmatch(table):
+        raise DefinitionError(
+            f"{owner}: table={shown(table)} is not written as 'dataset.table', each of letters, digits and "
+            "underscores. Write it so, such as table='raw.orders'."
+        )
 
 
 def unused(name: str, taken: Iterable[str]) -> str:

@@ -154,7 +154,7 @@ def read(plain: Mapping[str, Any]) -> Parts:
         pending = [v for v in pending if v["name"] not in views]
     views = {v["name"]: views[v["name"]] for v in plain["feature_views"]}
     services = {
-        s["name"]: FeatureService(
+        s["name"]: FeatureService.applied(
             s["name"],
             [
                 FeatureViewProjection(views[p["view"]], tuple(p["features"]), p["alias"], p["join_keys"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.errors import DefinitionError, FeatureNotFound
-from amora_fs_assets.domain.names import check_name
+from amora_fs_assets.domain.errors import DefinitionError, FeatureNotFound, shown
+from amora_fs_assets.domain.names import RESERVED_COLUMNS, check_column, check_name
 
 if TYPE_CHECKING:
     from amora_fs_assets.domain.feature_view import FeatureView
@@ -40,21 +41,34 @@ class FeatureViewProjection:
         return tuple(known[name] for name in self.features)
 
     def __getitem__(self, names: str | tuple[str, ...]) -> FeatureViewProjection:
-        """Pick features. Raises FeatureNotFound."""
-        picked = (names,) if isinstance(names, str) else names
+        """Pick features. Raises FeatureNotFound, and DefinitionError for what is no pick."""
+        picked: Any = (names,) if isinstance(names, str) else names
+        if not isinstance(picked, tuple) or not picked or not all(isinstance(name, str) for name in picked):
+            raise DefinitionError(
+                f"{self.view}: [{shown(names)}] picks no features. Write their names: view['a', 'b']."
+            )
         for name in picked:
             if name not in self.features:
                 raise FeatureNotFound.named(
                     f"{self.view.name}:{name}", (f"{self.view.name}:{f}" for f in self.features)
                 )
+            if picked.count(name) > 1:
+                raise DefinitionError(f"{self.view}: feature '{name}' is picked twice. Name it once.")
         return FeatureViewProjection(self.view, picked, self.name_alias, self.join_key_map)
 
     def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
         """The same features under `name`. Raises DefinitionError for a key that the view does not have."""
         check_name("Alias", name)
-        for key in join_keys or {}:
+        said = f"Alias '{name}' of {self.view}"
+        if join_keys is not None and not isinstance(join_keys, Mapping):
+            raise arguments.wrong(said, "join_keys", join_keys, "Give a dict, such as {'airport': 'origin'}.")
+        columns = dict(join_keys or {})
+        for key, column in columns.items():
             if key not in self.view.join_keys:
                 raise DefinitionError(
-                    f"Alias '{name}': {self.view} has no join key '{key}'. Its keys: {list(self.view.join_keys)}."
+                    f"{said}: join_keys: there is no join key {shown(key)}. Its keys: {list(self.view.join_keys)}."
                 )
-        return FeatureViewProjection(self.view, self.features, name, dict(join_keys or {}))
+            check_column(f"{said}: join_keys", column)
+            if column.lower() in RESERVED_COLUMNS:
+                raise DefinitionError(f"{said}: join_keys: '{column}' is the time of a row. Name another column.")
+        return FeatureViewProjection(self.view, self.features, name, columns)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import types
 import typing
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -16,8 +16,8 @@ import pandera.ibis as pa
 from pandera.api.checks import Check
 from pandera.dtypes import immutable
 from pandera.engines import ibis_engine
-from pandera.errors import SchemaInitError
 
+from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column, Rule
 from amora_fs_assets.domain.errors import DefinitionError, UnsupportedType
 from amora_fs_assets.domain.fingerprint import function_hash
@@ -76,35 +76,41 @@ _register_lists()
 class _Schema(pa.DataFrameModel):
     """What sources' and feature views' schemas share."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let Pandera read the class. Raises DefinitionError for an annotation that is not Python."""
+        try:
+            super().__init_subclass__(**options)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            raise UnsupportedType(f"Schema {cls.__name__}{_unread(cls)}: {error}. {_SUPPORTED}") from error
+
     @classmethod
     def columns_of(cls, owner: str) -> tuple[Column, ...]:
         """The declared columns, in order. Raises DefinitionError, which names `owner`, the column and the fix."""
         try:
+            fields = cls._collect_fields()
+        except Exception as error:  # whatever an annotation that names nothing, or an odd Field(), makes Pandera raise
+            said = f"{type(error).__name__}: {error}".rstrip(".")
+            raise UnsupportedType(f"{owner}: schema {cls.__name__}{_unread(cls)}: {said}. {_SUPPORTED}") from error
+        for name, (annotation, _) in fields.items():
+            _check_annotation(owner, name, annotation.raw_annotation, optional=bool(annotation.optional))
+        try:
             schema = cls.to_schema()
-        except (SchemaInitError, TypeError) as error:
-            raise UnsupportedType(f"{owner}: schema {cls.__name__}: {error} {_SUPPORTED}") from error
-        annotations = list(_annotations(cls))
-        listed = {name: each for name, each, optional in annotations if not optional}
-        for name, _, optional in annotations:
-            if optional:
-                raise DefinitionError(
-                    f"{owner}: column '{name}' is annotated Optional, which Pandera reads as a column that may be "
-                    f"absent. For nulls write `{name}: <type> = Field(nullable=True)`."
-                )
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}".rstrip(".")
+            raise DefinitionError(f"{owner}: schema {cls.__name__} is refused by Pandera: {said}. Mend it.") from error
         columns = []
         for name, column in schema.columns.items():
             check_column(owner, name)
             data_type = _DATA_TYPES.get(getattr(column.dtype, "type", None))
-            depth = _list_depth(listed.get(name))
-            if data_type is None or depth != data_type.is_list:  # Pandera takes a list it does not know for its item
-                shown = listed.get(name, column.dtype)
-                raise UnsupportedType(f"{owner}: column '{name}' has the unsupported type {shown}. {_SUPPORTED}")
+            if data_type is None:
+                raise _unsupported(owner, name, fields[name][0].raw_annotation)
             if column.unique or column.regex:
                 raise DefinitionError(
                     f"{owner}: column '{name}': unique= and regex= have no meaning for rows over time; the key's "
                     "uniqueness is checked always. Drop the argument."
                 )
-            columns.append(Column(name, data_type, bool(column.nullable), column.description or ""))
+            words = arguments.text(f"{owner}: column '{name}'", "description", column.description or "")
+            columns.append(Column(name, data_type, bool(column.nullable), words))
         table = ibis.table({column.name: IBIS_TYPES[column.type] for column in columns}, name="rows")
         columns = [
             replace(column, rules=tuple(_rule(owner, table, column.name, check, cls) for check in checks.checks))
@@ -144,15 +150,39 @@ _SUPPORTED = (
 )
 
 
-def _annotations(schema: type[pa.DataFrameModel]) -> Iterator[tuple[str, Any, bool]]:
-    """Each column's name, annotation, and whether that is Optional."""
-    hints = typing.get_type_hints(schema, include_extras=True)
-    for attribute, (info, field) in schema._collect_fields().items():
-        yield field.name or attribute, hints.get(attribute, info.raw_annotation), bool(info.optional)
+def _unsupported(owner: str, column: str, annotation: object) -> UnsupportedType:
+    return UnsupportedType(f"{owner}: column '{column}' has the unsupported type {annotation}. {_SUPPORTED}")
 
 
-def _list_depth(annotation: Any) -> int:
-    return 1 + _list_depth(typing.get_args(annotation)[0]) if typing.get_origin(annotation) is list else 0
+def _check_annotation(owner: str, column: str, annotation: Any, *, optional: bool) -> None:
+    """Refuse what Pandera would take for something else, such as `set[int]` for an int, or would not name."""
+    if optional:
+        raise DefinitionError(
+            f"{owner}: column '{column}' is annotated Optional, which Pandera reads as a column that may be "
+            f"absent. For nulls write `{column}: <type> = Field(nullable=True)`."
+        )
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    wrapped = origin is Annotated or str(getattr(origin, "__module__", "")).startswith("pandera.typing")
+    if wrapped and typing.get_origin(inner[0]) is None:
+        return  # a type with its parameters, as Timestamp is
+    try:
+        if origin in {None, list}:
+            ibis_engine.Engine.dtype(annotation)
+            return
+    except (TypeError, ValueError) as error:
+        raise _unsupported(owner, column, annotation) from error
+    raise _unsupported(owner, column, annotation)
+
+
+def _unread(schema: type[pa.DataFrameModel]) -> str:
+    """Which column's annotation cannot be read, as messages say it."""
+    for name, written in vars(schema).get("__annotations__", {}).items():
+        alone = type(name, (), {"__annotations__": {name: written}, "__module__": schema.__module__})
+        try:
+            typing.get_type_hints(alone)
+        except Exception:  # noqa: BLE001  (what is wrong with it is said by the caller)
+            return f", column '{name}'"
+    return ""
 
 
 _TRIED: set[tuple[str, str, dt.DataType]] = set()
@@ -175,12 +205,19 @@ def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schem
             f"{where}: check '{check.name}' cannot be run by an engine: {error}. "
             "Write it as an Ibis expression: `return data.table[data.key] > 0`."
         ) from error
-    arguments = {name: _plain(value) for name, value in (check.statistics or {}).items()}
+    given = {name: _plain(value) for name, value in (check.statistics or {}).items()}
     if own_check:
         own = inspect.getattr_static(schema, str(check.name), None)
         own = getattr(own, "__func__", own) or check._check_fn
-        arguments["code"] = function_hash(own)[:12] if inspect.isfunction(own) else repr(own)
-    return Rule(str(check.name), arguments)
+        given["code"] = function_hash(own)[:12] if inspect.isfunction(own) else repr(own)
+    try:
+        json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise DefinitionError(
+            f"{where}: check '{check.name}' has an argument that cannot be stored: {error}. Give finite numbers, and "
+            "text without half surrogate pairs."
+        ) from error
+    return Rule(str(check.name), given)
 
 
 def _plain(value: Any) -> Any:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError
-from amora_fs_assets.domain.names import check_name, check_table
-from amora_fs_assets.domain.time import Instant, utc
+from amora_fs_assets.domain.names import check_column, check_name, check_table
+from amora_fs_assets.domain.time import Instant
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
@@ -65,24 +66,29 @@ class Source:
     ) -> None:
         """Read the columns off the schema and check the times against them."""
         check_name("Source", name)
+        said = f"Source '{name}'"
+        from_catalogue = isinstance(schema, tuple)  # which has no code
         if isinstance(schema, tuple):
-            columns, schema_class = schema, None
+            columns, schema_class = arguments.items(said, "schema", schema, (Column,), "Give a SourceSchema."), None
         else:
-            columns, schema_class = schema.columns_of(f"Source '{name}'"), schema
-            description = description or schema.description_of()
-        table = table or f"raw.{name}"
-        check_table(f"Source '{name}'", table)
+            schema_class = arguments.schema(said, schema)
+            columns = schema_class.columns_of(said)
+            description = arguments.text(said, "description", description) or schema_class.description_of()
+        table = f"raw.{name}" if table is None else table
+        check_table(said, table)
         if (timestamp_field is None) == (valid_from is None):
             raise DefinitionError(
-                f"Source '{name}': say when its rows happened (timestamp_field), or, for a table without time, "
+                f"{said}: say when its rows happened (timestamp_field), or, for a table without time, "
                 "from when on they count as known (valid_from): one of the two."
             )
         types = {column.name: column.type for column in columns}
         for role, column in (("timestamp_field", timestamp_field), ("available_at", available_at)):
-            if column is not None and types.get(column) is not DataType.TIMESTAMP:
+            if column is None:
+                continue
+            check_column(f"{said}: {role}", column)
+            if types.get(column) is not DataType.TIMESTAMP:
                 raise DefinitionError(
-                    f"Source '{name}': {role} '{column}' is not a Timestamp column of its schema. "
-                    f"Declare `{column}: Timestamp`."
+                    f"{said}: {role} '{column}' is not a Timestamp column of its schema. Declare `{column}: Timestamp`."
                 )
         vars(self).update(
             name=name,
@@ -90,9 +96,9 @@ class Source:
             table=table,
             timestamp_field=timestamp_field,
             available_at=available_at,
-            valid_from=None if valid_from is None else utc(valid_from),
-            description=description,
-            owner=owner,
-            loader=loader,
+            valid_from=None if valid_from is None else arguments.instant(said, "valid_from", valid_from),
+            description=arguments.text(said, "description", description),
+            owner=owner if from_catalogue else arguments.owner_of(said, owner),
+            loader=None if loader is None else arguments.function(said, "loader", loader),
             schema=schema_class,
         )

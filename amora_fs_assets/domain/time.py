@@ -7,21 +7,41 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
+from amora_fs_assets.domain.errors import InvalidRequest, shown
+
 Instant = datetime | date | str
-"""What is taken where an instant is meant; naive ones are UTC."""
+"""What is taken where an instant is meant; naive ones are UTC. A pandas Timestamp is a datetime."""
 
 
-def utc(value: Instant) -> datetime:
+def utc(value: Instant, argument: str = "") -> datetime:
     """The aware UTC datetime that `value` means.
 
-    Dates mean their first instant; naive datetimes and strings without an offset are UTC.
-    Raises ValueError for text that is not ISO 8601.
+    Dates mean their first instant; naive datetimes and strings without an offset are UTC; nanoseconds are cut off.
+    Raises InvalidRequest, which names the `argument`, for what is no instant of the years 1 to 9999.
     """
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    elif not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        elif isinstance(value, datetime):
+            if type(value) is not datetime:  # a pandas Timestamp, which NaT is too, or another subclass
+                value = _plain(value)
+        elif isinstance(value, date):
+            value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        else:
+            raise TypeError
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        said = f"{argument}={shown(value)}" if argument else shown(value)
+        raise InvalidRequest(
+            f"{said} is no instant of the years 1 to 9999 in UTC. Give a datetime, a date, a pandas Timestamp, or text "
+            "in ISO 8601, such as '2013-01-01' or '2013-01-01T05:00Z'."
+        ) from None
+
+
+def _plain(value: datetime) -> datetime:
+    date_ = (value.year, value.month, value.day)
+    time = (value.hour, value.minute, value.second, value.microsecond)
+    return datetime(*date_, *time, tzinfo=value.tzinfo, fold=value.fold)
 
 
 @dataclass(frozen=True, init=False)
@@ -32,10 +52,10 @@ class Interval:
     end: datetime
 
     def __init__(self, start: Instant, end: Instant) -> None:
-        """Take anything that `utc` takes. Raises ValueError where the end is before the start."""
-        vars(self).update(start=utc(start), end=utc(end))
+        """Take anything that `utc` takes. Raises InvalidRequest where the end is before the start."""
+        vars(self).update(start=utc(start, "start"), end=utc(end, "end"))
         if self.end < self.start:
-            raise ValueError(f"An interval ends at or after its start; this one is {self}.")
+            raise InvalidRequest(f"An interval ends at or after its start; this one is {self}. Swap start and end.")
 
     def __str__(self) -> str:
         """In mathematical notation: `[2013-01-01T00:00:00+00:00, 2013-02-01T00:00:00+00:00)`."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import function_hash
 from amora_fs_assets.domain.names import check_name
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.transforms import Transform, check_parameters
+from amora_fs_assets.domain.transforms import Transform, check_parameters, checked_function, name_of
 
 
 @dataclass(frozen=True, init=False)
@@ -47,22 +47,27 @@ class TrainingSet:
     ) -> None:
         """Check the spine's parameters against its sources. Raises DefinitionError."""
         check_name("Training set", name)
+        said = f"Training set '{name}'"
         if isinstance(service, FeatureView):
             service = FeatureService(service.name, [service])
         if not isinstance(service, FeatureService):
-            raise DefinitionError(f"Training set '{name}': service={service!r} is not a FeatureService.")
+            raise arguments.wrong(said, "service", service, "Give a FeatureService, or a feature view.")
+        fix = "Give a list of sources and feature views: sources=[orders]."
+        sources = arguments.items(said, "sources", sources, (Source, FeatureView), fix)
+        description = arguments.text(said, "description", description)
         if spine is not None:
-            check_parameters(f"Training set '{name}'", spine, sources)
-            description = description or (spine.__doc__ or "").strip()
+            spine = checked_function(said, "spine", spine)
+            check_parameters(said, spine, sources)
+            description = description or arguments.text(said, "the docstring", spine.__doc__ or "").strip()
         vars(self).update(
             name=name,
             service=service,
-            sources=tuple(sources),
+            sources=sources,
             description=description,
-            owner=owner,
-            tags=dict(tags or {}),
-            known_time=known_time,
-            code_hash=function_hash(spine) if spine is not None else code_hash,
+            owner=arguments.text(said, "owner", owner) if spine is None else arguments.owner_of(said, owner),
+            tags=arguments.tags_of(said, tags, check=spine is not None),
+            known_time=arguments.flag(said, "known_time", known_time),
+            code_hash=function_hash(spine) if spine is not None else arguments.text(said, "code_hash", code_hash),
             spine=spine,
         )
 
@@ -89,7 +94,7 @@ def training_set(
 
     def decorate(spine: Transform) -> TrainingSet:
         return TrainingSet(
-            name or spine.__name__,
+            name_of(spine, "Training set") if name is None else name,
             service,
             sources,
             spine=spine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,24 @@ if TYPE_CHECKING:
 Transform = Callable[..., "Table"]
 
 
-def checked_function(owner: str, transform: Transform) -> Transform:
-    """The transform, if its code can be told from another's. Raises DefinitionError."""
-    if not inspect.isroutine(transform):
+def checked_function(owner: str, argument: str, given: object) -> Transform:
+    """The function, if its code can be told from another's and it can be called. Raises DefinitionError."""
+    if not inspect.isfunction(given) and not inspect.ismethod(given):
         raise DefinitionError(
-            f"{owner}: its transform is a {type(transform).__name__}, whose code cannot be told from "
-            "another's. Give a function: `def` or `lambda`."
+            f"{owner}: its {argument} is a {type(given).__name__}, whose code cannot be told from another's. "
+            "Give a function: `def` or `lambda`."
         )
-    return transform
+    if inspect.iscoroutinefunction(given) or inspect.isgeneratorfunction(given) or inspect.isasyncgenfunction(given):
+        raise DefinitionError(f"{owner}: its {argument} does not return a table when it is called. Use a plain `def`.")
+    return given
+
+
+def name_of(given: object, kind: str) -> str:
+    """The name of a decorated function. Raises DefinitionError where it is none."""
+    name = getattr(given, "__name__", None)
+    if name is None:
+        raise DefinitionError(f"{kind} of a {type(given).__name__}: decorate a function, or give name=.")
+    return str(name)
 
 
 def check_parameters(
@@ -32,17 +43,25 @@ def check_parameters(
 ) -> None:
     """Refuse a function whose parameters are not its sources, and `extra` where it wants it."""
     names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise DefinitionError(f"{owner}: two of its sources have one name: {names}.")
-    parameters = [name for name in inspect.signature(function).parameters if name != extra]
-    unknown = [name for name in parameters if name not in names]
-    unused = [name for name in names if name not in parameters]
-    if unknown:
-        raise DefinitionError(
-            f"{owner}: parameter '{unknown[0]}' names none of its sources: {names}. "
-            "Name each parameter after its source, or add it to sources=[...]."
-        )
-    if unused:
-        raise DefinitionError(
-            f"{owner}: no parameter takes source '{unused[0]}'. Add the parameter or drop the source."
-        )
+    for name in names:
+        if names.count(name) > 1:
+            raise DefinitionError(f"{owner}: two of its sources have one name: {names}. Drop or rename one.")
+        if name == extra or keyword.iskeyword(name):
+            raise DefinitionError(
+                f"{owner}: source '{name}' has a name that no parameter for a source can have. Rename the source."
+            )
+    parameters = [each for each in inspect.signature(function).parameters.values() if each.name != extra]
+    for parameter in parameters:
+        if parameter.name not in names:
+            raise DefinitionError(
+                f"{owner}: parameter '{parameter.name}' names none of its sources: {names}. "
+                "Name each parameter after its source, or add it to sources=[...]."
+            )
+        if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
+            raise DefinitionError(
+                f"{owner}: parameter '{parameter.name}' cannot be given by name. Write it without '/' and '*'."
+            )
+    taken = {parameter.name for parameter in parameters}
+    for name in names:
+        if name not in taken:
+            raise DefinitionError(f"{owner}: no parameter takes source '{name}'. Add the parameter or drop the source.")

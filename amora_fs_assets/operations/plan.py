@@ -168,7 +168,7 @@ def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
                     raise DefinitionError(f"{definition} needs '{part.name}', which is not there any more")
             return read_view(plain_view(definition), on.entities, readable)
         case FeatureService():
-            return FeatureService(
+            return FeatureService.applied(
                 definition.name,
                 [_projection(part, on) for part in definition.projections],
                 definition.description,

@@ -1,0 +1,152 @@
+"""The arguments of definitions: their types and ranges, checked where they enter.
+
+Each function returns the argument in the form that is kept, or raises DefinitionError, which names the definition
+(`owner`, such as "Feature view 'spending'"), the argument and the fix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from amora_fs_assets.domain.errors import DefinitionError, shown
+from amora_fs_assets.domain.time import utc
+
+LONGEST = timedelta(days=365_250)
+"""The longest duration that a definition takes: 1,000 years. An instant of the years 1001 to 8999 plus or minus such a
+duration stays within the years 1 to 9999, which are those that Python and BigQuery have."""
+
+# The owners and tags that Dagster takes. A test holds these rules equal to Dagster's own.
+_EMAIL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z|]{1,6}[A-Za-z]")
+_TEAM = re.compile(r"team:.+", re.DOTALL)
+_TAG_NAME = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}")
+_DAGSTERS_OWN = "dagster/"
+
+
+def wrong(owner: str, argument: str, value: object, fix: str) -> DefinitionError:
+    """The error for an argument of a wrong type or value."""
+    return DefinitionError(f"{owner}: {argument}={shown(value)} is of type {type(value).__name__}. {fix}")
+
+
+def text(owner: str, argument: str, value: object) -> str:
+    """A text that JSON and every database can hold."""
+    if not isinstance(value, str):
+        raise wrong(owner, argument, value, "Give a text.")
+    plain = str.__str__(value)
+    if "\0" in plain or any("\ud800" <= letter <= "\udfff" for letter in plain):
+        raise DefinitionError(
+            f"{owner}: {argument}={ascii(plain)[:60]} has a character that cannot be stored: a NUL or half a "
+            "surrogate pair. Remove the character."
+        )
+    return plain
+
+
+def flag(owner: str, argument: str, value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise wrong(owner, argument, value, "Give True or False.")
+    return value
+
+
+def items(owner: str, argument: str, value: object, kinds: tuple[type, ...], fix: str) -> tuple[Any, ...]:
+    """A list or tuple whose items are of one of the types."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise wrong(owner, argument, value, fix)
+    for each in value:
+        if not isinstance(each, kinds):
+            raise DefinitionError(
+                f"{owner}: {argument} holds {shown(each)}, which is of type {type(each).__name__}. {fix}"
+            )
+    return tuple(value)
+
+
+def duration(owner: str, argument: str, value: object, *, none: str = "") -> timedelta:
+    """A duration from zero to 1,000 years. `none` says what None would mean, where the argument takes None."""
+    fix = f"Give a timedelta, such as timedelta(days=7){f', or None for {none}' if none else ''}."
+    if not isinstance(value, timedelta):
+        raise wrong(owner, argument, value, fix)
+    try:
+        # Subclasses, as pandas has one, may reach farther; nanoseconds are cut.
+        plain = timedelta(value.days, value.seconds, value.microseconds)
+    except (OverflowError, TypeError, ValueError):
+        plain = timedelta.max
+    if not timedelta(0) <= plain <= LONGEST:
+        raise DefinitionError(
+            f"{owner}: {argument} is {value}. Give a duration from zero to 1,000 years ({LONGEST.days:,} days)"
+            f"{f', or None for {none}' if none else ''}."
+        )
+    if timedelta(seconds=plain.total_seconds()) != plain:
+        raise DefinitionError(
+            f"{owner}: {argument} is {plain}, which is too long to be kept to the microsecond. Give whole seconds."
+        )
+    return plain
+
+
+def instant(owner: str, argument: str, value: Any) -> datetime:
+    """An instant of the years 1 to 9999, in UTC."""
+    try:
+        return utc(value, argument)
+    except ValueError as error:
+        raise DefinitionError(f"{owner}: {error}") from None
+
+
+def owner_of(owner: str, value: object) -> str:
+    """Who answers for a definition: an e-mail address or `team:<name>`, as Dagster takes; or nobody, the empty text."""
+    who = text(owner, "owner", value)
+    if who and not _EMAIL.fullmatch(who) and not _TEAM.fullmatch(who):
+        raise DefinitionError(
+            f"{owner}: owner={shown(who)} is neither an e-mail address nor a team. Write owner='name@example.com' or "
+            "owner='team:name'."
+        )
+    return who
+
+
+def tags_of(owner: str, value: object, *, check: bool = True) -> dict[str, str]:
+    """The tags, as Dagster takes them; `check` is False for what was applied already and is read from a registry."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise wrong(owner, "tags", value, "Give a dict, such as tags={'domain': 'sales'}.")
+    found: dict[str, str] = {}
+    for name, said in value.items():
+        if not isinstance(name, str) or not isinstance(said, str):
+            raise DefinitionError(
+                f"{owner}: tags: {shown(name)}: {shown(said)} is not a text for a text. "
+                "Write both in quotes, such as tags={'tier': '1'}."
+            )
+        if check:
+            _check_tag(owner, name, said)
+        found[str.__str__(name)] = str.__str__(said)
+    return found
+
+
+def _check_tag(owner: str, name: str, said: str) -> None:
+    if not _TAG_NAME.fullmatch(name):
+        raise DefinitionError(
+            f"{owner}: tags: the name {shown(name)} is not one that Dagster takes: letters, digits, '_', '-' and '.', "
+            "at most 63, and before them perhaps a namespace of the same and '/'. Rename the tag."
+        )
+    if name.startswith(_DAGSTERS_OWN):
+        raise DefinitionError(f"{owner}: tags: names with 'dagster/', as {shown(name)}, are Dagster's. Rename the tag.")
+    if not _TAG_VALUE.fullmatch(said):
+        raise DefinitionError(
+            f"{owner}: tags: the value {shown(said)} of '{name}' is not one that Dagster takes: letters, digits, "
+            "'_', '-' and '.', at most 63. Write it so, or put it into description=."
+        )
+
+
+def schema(owner: str, value: object) -> Any:
+    """A class of columns: a FeatureSchema or a SourceSchema."""
+    if isinstance(value, type) and callable(getattr(value, "columns_of", None)):
+        return value
+    raise wrong(owner, "schema", value, "Give a class of columns: `class Orders(SourceSchema): ...`.")
+
+
+def function(owner: str, argument: str, value: object) -> Callable[..., Any]:
+    """Anything that can be called."""
+    if not callable(value):
+        raise wrong(owner, argument, value, "Give a function.")
+    return value

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.entity import Entity
     from amora_fs_assets.domain.feature_service import FeatureService
     from amora_fs_assets.domain.feature_view import FeatureView, feature_view
+    from amora_fs_assets.domain.known import known_at
     from amora_fs_assets.domain.schema import FeatureSchema, Field, SourceSchema, Timestamp
     from amora_fs_assets.domain.source import Source
     from amora_fs_assets.domain.time import Interval
@@ -33,6 +34,7 @@ __all__ = [
     "Timestamp",
     "TrainingSet",
     "feature_view",
+    "known_at",
     "load_training_set",
     "training_set",
 ]
@@ -41,6 +43,7 @@ _HOMES = {
     "domain.entity": ("Entity",),
     "domain.feature_service": ("FeatureService",),
     "domain.feature_view": ("FeatureView", "feature_view"),
+    "domain.known": ("known_at",),
     "domain.schema": ("FeatureSchema", "Field", "SourceSchema", "Timestamp"),
     "domain.source": ("Source",),
     "domain.time": ("Interval",),

@@ -46,7 +46,10 @@ class Entity(msgspec.Struct):
 
 
 class Source(msgspec.Struct):
-    """A table that features are made from: timestamp_field or valid_from is there, the other is null."""
+    """A table that features are made from: timestamp_field or valid_from is there, the other is null.
+
+    `max_lateness_seconds`: how long after `timestamp_field` a row becomes known (`available_at`) at the latest.
+    """
 
     name: str
     table: str
@@ -56,6 +59,7 @@ class Source(msgspec.Struct):
     description: str
     owner: str
     columns: list[Column]
+    max_lateness_seconds: float | None = None
 
 
 class FeatureView(msgspec.Struct):

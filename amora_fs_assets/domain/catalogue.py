@@ -231,12 +231,17 @@ def computing_identity(view: FeatureView) -> str:
         view.code_hash,
         [[c.name, c.type, c.nullable, [str(rule) for rule in c.rules]] for c in view.row_columns],
         [
-            s.name if isinstance(s, FeatureView) else [s.name, s.table, s.timestamp_field, s.available_at]
+            s.name if isinstance(s, FeatureView) else [s.name, s.table, s.timestamp_field, s.available_at, *_bound(s)]
             for s in view.sources
         ],
         view.lookback.total_seconds(),
     ]
     return content_hash(parts)
+
+
+def _bound(source: Source) -> list[float]:
+    """The source's max_lateness; nothing where it has none, so that identities from before there was one stay."""
+    return [] if source.max_lateness is None else [source.max_lateness.total_seconds()]
 
 
 def code_version(view: FeatureView) -> str:

@@ -110,7 +110,8 @@ _PLAIN: dict[str, Any] = {
 _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
     "entity": {"join_keys": (Severity.BREAKING, Effect.READS)},
     "source": dict.fromkeys(
-        ("table", "timestamp_field", "available_at", "valid_from"), (Severity.RECOMPUTE, Effect.ROWS)
+        ("table", "timestamp_field", "available_at", "max_lateness_seconds", "valid_from"),
+        (Severity.RECOMPUTE, Effect.ROWS),
     ),
     "feature view": {
         "sources": (Severity.RECOMPUTE, Effect.ROWS),
@@ -128,7 +129,8 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
     "training set": dict.fromkeys(("service", "sources", "known_time", "code_hash"), (Severity.RECOMPUTE, Effect.ROWS)),
 }
 _WORDS = ("description", "owner", "tags")
-_NAMES = {"code_hash": "code", "ttl_seconds": "ttl [s]", "lookback_seconds": "lookback [s]"}
+_NAMES = {"code_hash": "code", "ttl_seconds": "ttl [s]", "lookback_seconds": "lookback [s]",
+          "max_lateness_seconds": "max_lateness [s]"}  # fmt: skip
 _OF_OTHERS = {"version"}  # follows from what else differs, here or in the views
 
 
@@ -160,15 +162,15 @@ def removal(kind: Kind, name: str, why: str = "it is gone from the code") -> Cha
 def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Difference]:
     before, after = _PLAIN[kind](old), _PLAIN[kind](new)
     told = {"columns", "features", "start", *_OF_OTHERS}
-    for field in before:
-        if before[field] == after[field] or field in told:
+    for field in {**before, **after}:
+        if before.get(field) == after.get(field) or field in told:
             continue
         if field in _WORDS:
             yield Difference(f"another {field}", Severity.COMPATIBLE)
         else:
             # A field that this release does not know better is taken for one that rows depend on.
             severity, effect = _FIELDS[kind].get(field, (Severity.RECOMPUTE, Effect.ROWS))
-            yield Difference(_said(_NAMES.get(field, field), before[field], after[field]), severity, effect)
+            yield Difference(_said(_NAMES.get(field, field), before.get(field), after.get(field)), severity, effect)
     if isinstance(old, FeatureView) and isinstance(new, FeatureView):
         yield from _keys(old, new)
         yield from _start(old, new)

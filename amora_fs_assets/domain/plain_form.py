@@ -51,6 +51,8 @@ def source(source: Source) -> dict[str, Any]:
         "table": source.table,
         "timestamp_field": source.timestamp_field,
         "available_at": source.available_at,
+        # Left out where there is none: the hashes of sources that never had a bound stay as they are.
+        **({} if source.max_lateness is None else {"max_lateness_seconds": _seconds(source.max_lateness)}),
         "valid_from": source.valid_from.isoformat() if source.valid_from else None,
         "description": source.description,
         "owner": source.owner,
@@ -140,6 +142,7 @@ def read(plain: Mapping[str, Any]) -> Parts:
             s["valid_from"],
             s["description"],
             s["owner"],
+            max_lateness=_duration(s.get("max_lateness_seconds")),
         )
         for s in plain["sources"]
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain import arguments
@@ -31,13 +31,16 @@ class Source:
         table: Where it is, as `dataset.table`; `raw.<name>` by default.
         timestamp_field: The column that says when a row happened.
         available_at: The column that says when a row could be known; `timestamp_field` by default, and where null.
+        max_lateness: How long after it happened a row becomes known at the latest, so that a scan need not reach back
+            further; None: no limit is known, and each computation scans all rows before its interval's end.
         valid_from: For a table without time: the instant from which all of its rows count as known.
         description: What a row is; the schema's docstring by default.
         owner: Who answers for it.
         loader: Fills the table, where the project itself does; somebody else does by default.
 
     Raises:
-        DefinitionError: a column that the schema lacks or that is no timestamp, or a table without any time.
+        DefinitionError: a column that the schema lacks or that is no timestamp, a table without any time, or a
+            max_lateness without available_at.
 
     """
 
@@ -49,7 +52,8 @@ class Source:
     valid_from: datetime | None
     description: str
     owner: str
-    loader: Loader | None = field(compare=False, repr=False)
+    max_lateness: timedelta | None = None
+    loader: Loader | None = field(default=None, compare=False, repr=False)
     schema: type[SourceSchema] | None = field(default=None, compare=False, repr=False)
 
     def __init__(
@@ -63,6 +67,8 @@ class Source:
         description: str = "",
         owner: str = "",
         loader: Loader | None = None,
+        *,
+        max_lateness: timedelta | None = None,
     ) -> None:
         """Read the columns off the schema and check the times against them."""
         check_name("Source", name)
@@ -90,6 +96,11 @@ class Source:
                 raise DefinitionError(
                     f"{said}: {role} '{column}' is not a Timestamp column of its schema. Declare `{column}: Timestamp`."
                 )
+        if max_lateness is not None and available_at is None:
+            raise DefinitionError(
+                f"{said}: max_lateness is for rows that become known later than they happened. Name the column that "
+                "says when they became known (available_at), or leave max_lateness out."
+            )
         vars(self).update(
             name=name,
             columns=columns,
@@ -99,6 +110,9 @@ class Source:
             valid_from=None if valid_from is None else arguments.instant(said, "valid_from", valid_from),
             description=arguments.text(said, "description", description),
             owner=owner if from_catalogue else arguments.owner_of(said, owner),
+            max_lateness=None
+            if max_lateness is None
+            else arguments.duration(said, "max_lateness", max_lateness, none="no known limit"),
             loader=None if loader is None else arguments.function(said, "loader", loader),
             schema=schema_class,
         )

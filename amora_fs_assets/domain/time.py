@@ -44,6 +44,14 @@ def _plain(value: datetime) -> datetime:
     return datetime(*date_, *time, tzinfo=value.tzinfo, fold=value.fold)
 
 
+def before(instant: datetime, duration: timedelta) -> datetime:
+    """`instant - duration`, or the first instant that there is."""
+    try:
+        return instant - duration
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, init=False)
 class Interval:
     """The half-open stretch of time [start, end), in UTC."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 import ibis
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureSchema, Field, feature_view
+from amora_fs_assets import FeatureSchema, Field, feature_view, known_at
 from amora_fs_assets.features import entities, sources
 
 FASTEST_WIND = 200.0
@@ -30,7 +30,6 @@ class AirportWeather(FeatureSchema):
     ttl=timedelta(days=2),
     partitions="month",
     start="2013-01-01",
-    lookback=timedelta(hours=1),
     owner="network@example.com",
     tags={"domain": "weather"},
 )
@@ -38,7 +37,7 @@ def airport_weather(weather: Table) -> Table:
     plausible = weather.wind_speed <= FASTEST_WIND
     return weather.select(
         "airport",
-        event_timestamp=weather.known_at,
+        event_timestamp=known_at(weather),
         temperature=weather.temp,
         humidity=weather.humid,
         wind_speed=plausible.ifelse(weather.wind_speed, ibis.null("float64")),

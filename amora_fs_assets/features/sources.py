@@ -1,5 +1,7 @@
 """The tables that features are made from."""
 
+from datetime import timedelta
+
 from amora_fs_assets import Field, Source, SourceSchema, Timestamp
 from amora_fs_assets.features import nycflights
 
@@ -60,6 +62,7 @@ weather = Source(
     Weather,
     timestamp_field="observed_at",
     available_at="known_at",
+    max_lateness=timedelta(hours=1),
     owner=OWNER,
     loader=nycflights.weather,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from ibis.expr.types import Table
 from amora_fs_assets.domain.catalogue import code_version
 from amora_fs_assets.domain.errors import ChecksFailed, DefinitionError, InvalidRequest, TransformError, message_of
 from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
+from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore
@@ -23,7 +24,9 @@ from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.checks import Checked, check
+from amora_fs_assets.operations.labels import check_label
 from amora_fs_assets.operations.lineage import column_lineage
+from amora_fs_assets.operations.rowwise import labelled
 from amora_fs_assets.operations.tables import check_tables, known_rows, rows_of, table_name, unbound
 
 
@@ -70,15 +73,31 @@ def interval_of(view: FeatureView, start: datetime, end: datetime, clock: dateti
 def query_of(view: FeatureView, interval: Interval, dataset: str) -> Table:
     """The transform's rows, in the order and types of `view.row_columns`; rows outside the interval still among them.
 
-    Raises TransformError where the transform fails, or returns other columns or types.
+    A row-wise transform over one source that returns no event_timestamp gets `known_at` of the source. Raises
+    TransformError where the transform fails, or returns other columns or types; DefinitionError where it labels rows of
+    a late source by another instant than `known_at`.
     """
     if view.transform is None:
         raise DefinitionError(f"{view} was read from the registry, which holds no code. Import its definition.")
-    arguments: dict[str, object] = {s.name: known_rows(s, dataset, interval, view.lookback) for s in view.sources}
+    tables = {s.name: known_rows(s, dataset, interval, view.lookback) for s in view.sources}
+    arguments: dict[str, object] = {**tables}
     if INTERVAL_PARAMETER in inspect.signature(view.transform).parameters:
         arguments[INTERVAL_PARAMETER] = interval
+    with handing(tables, {s.name: s for s in view.sources}) as handed:
+        rows = _called(view, arguments)
+        if len(tables) == 1:
+            rows = labelled(rows, *tables.values())
+    declared = _as_declared(view, rows)
+    check_label(view, rows, handed)
+    return declared
+
+
+def _called(view: FeatureView, arguments: Mapping[str, object]) -> Table:
+    assert view.transform is not None, "it was looked at"
     try:
         rows = view.transform(**arguments)
+    except DefinitionError as error:
+        raise DefinitionError(f"{view}: {error}") from error
     except Exception as error:
         raise TransformError(f"{view}: its transform failed: {type(error).__name__}: {error}") from error
     if not isinstance(rows, Table):
@@ -88,7 +107,7 @@ def query_of(view: FeatureView, interval: Interval, dataset: str) -> Table:
             f"{view}: its transform brings rows in memory (ibis.memtable), which no engine has. "
             "Make them a Source with a loader, and read that."
         )
-    return _as_declared(view, rows)
+    return rows
 
 
 def _as_declared(view: FeatureView, rows: Table) -> Table:
@@ -97,7 +116,10 @@ def _as_declared(view: FeatureView, rows: Table) -> Table:
     extra = [name for name in rows.columns if name not in declared]
     if missing or extra:
         said = [f"lacks {missing}"] * bool(missing) + [f"has {extra}, which the schema does not"] * bool(extra)
-        raise TransformError(f"{view}: what its transform returned {' and '.join(said)}. Mend one of the two.")
+        fix = "Mend one of the two."
+        if EVENT_TIMESTAMP in missing and view.sources:
+            fix = f"Return from when on each row counts, such as `event_timestamp=known_at({view.sources[0].name})`."
+        raise TransformError(f"{view}: what its transform returned {' and '.join(said)}. {fix}")
     values = []
     for column in view.row_columns:
         value, type_ = rows[column.name], IBIS_TYPES[column.type]

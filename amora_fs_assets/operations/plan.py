@@ -11,13 +11,16 @@ from amora_fs_assets.domain.changes import KINDS, Change, Difference, Kind, Seve
 from amora_fs_assets.domain.errors import BreakingChanges, DefinitionError, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.known import is_late
 from amora_fs_assets.domain.plain_form import feature_view as plain_view
 from amora_fs_assets.domain.plain_form import read_view
 from amora_fs_assets.domain.ports import Registry
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import impact
+from amora_fs_assets.operations.compute import query_of
 from amora_fs_assets.operations.impact import Hit, Infrastructure, Recompute, Scan
 
 
@@ -74,8 +77,10 @@ class Plan:
 def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, prune: bool = False) -> Plan:
     """Compare the code's definitions with the registry's. Changes nothing.
 
-    What is to be computed reaches to `clock`. Views' tables are in `dataset`.
+    What is to be computed reaches to `clock`. Views' tables are in `dataset`. Raises DefinitionError where a transform
+    labels rows of a late source by another instant than `known_at`.
     """
+    _check_labels(code, clock, dataset)
     head = registry.head()
     applied = registry.catalogue()
     merged, kept, dropped = _merged(code, applied, prune=prune)
@@ -95,6 +100,16 @@ def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, 
         catalogue=replace(merged, packages=_packages(code, applied, merged, changes)),
         parent=head.hash if head else None,
     )
+
+
+def _check_labels(code: Catalogue, clock: datetime, dataset: str) -> None:
+    """Make the expression of each view that reads a late table, which checks the instants of its rows."""
+    for view in code.feature_views.values():
+        if view.transform is None or not any(map(is_late, view.sources)):
+            continue
+        whole = view.interval(clock)
+        first = whole if view.partitions is None else Interval(whole.start, view.partitions.next(whole.start))
+        query_of(view, first, dataset)
 
 
 def _with_clash(change: Change, code: Catalogue, applied: Catalogue) -> Change:

@@ -12,11 +12,12 @@ from ibis.expr.types import BooleanValue, Table, Value
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, TransformError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dropped_sequence
+from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP, dropped_sequence
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.time import Interval, before
 from amora_fs_assets.domain.types import DataType
 
 
@@ -49,27 +50,27 @@ def all_rows(source: Source | FeatureView, dataset: str) -> Table:
 
 
 def known_rows(source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta) -> Table:
-    """What a computation of `interval` may read: rows of the interval and its lookback that were known before its end.
+    """What a computation of `interval` reads: the rows that became known in the interval or its lookback.
 
-    A table without time is there as a whole, from `valid_from` on.
+    A row becomes known at the later of its two times. Where a source bounds how much later that is (`max_lateness`),
+    the bounds on `timestamp_field` let the engine skip older rows; without the bound all rows before the interval's end
+    are scanned. A table without time is there as a whole, from `valid_from` on.
     """
     table = all_rows(source, dataset)
-    if isinstance(source, Source) and source.valid_from is not None:
+    times = times_of(source)
+    if times is None:
+        assert isinstance(source, Source), "every view has a time"
+        assert source.valid_from is not None, "a source without time has valid_from"
         return table if source.valid_from < interval.end else table.filter(ibis.literal(False))
-    time = EVENT_TIMESTAMP if isinstance(source, FeatureView) else source.timestamp_field
-    return table.filter(
-        table[time] >= ibis.literal(interval.start - lookback),
-        table[time] < ibis.literal(interval.end),
-        _known_at(source, table) < ibis.literal(interval.end),
-    )
-
-
-def _known_at(source: Source | FeatureView, table: Table) -> Value:
-    if isinstance(source, FeatureView):
-        time, known = EVENT_TIMESTAMP, CREATED_TIMESTAMP if source.has_created_timestamp else None
-    else:
-        time, known = str(source.timestamp_field), source.available_at
-    return table[time] if known is None else ibis.coalesce(table[known], table[time])
+    start, happened = before(interval.start, lookback), table[times.happened]
+    kept = [happened < ibis.literal(interval.end)]
+    lateness = max_lateness_of(source)
+    if lateness is not None:
+        kept.append(happened >= ibis.literal(before(start, lateness)))
+    if times.available is not None:
+        known = known_instant(happened, table[times.available])
+        kept += [known >= ibis.literal(start), known < ibis.literal(interval.end)]
+    return table.filter(*kept)
 
 
 def dropped_keys(view: FeatureView, store: OfflineStore, *, after: int = 0) -> Table | None:

@@ -16,6 +16,7 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError, TransformError
 from amora_fs_assets.domain.fingerprint import content_hash
+from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore, Registry
@@ -59,7 +60,9 @@ def spine_of(training_set: TrainingSet, dataset: str) -> Table:
     if training_set.spine is None:
         raise DefinitionError(f"{training_set} was read from the registry, which holds no code. Import its definition.")
     try:
-        spine = training_set.spine(**{s.name: all_rows(s, dataset) for s in training_set.sources})
+        tables = {s.name: all_rows(s, dataset) for s in training_set.sources}
+        with handing(tables, {s.name: s for s in training_set.sources}):
+            spine = training_set.spine(**tables)
     except Exception as error:
         raise TransformError(f"{training_set}: its spine failed: {type(error).__name__}: {error}") from error
     if not isinstance(spine, Table):

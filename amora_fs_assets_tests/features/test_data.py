@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureStore, FeatureView, Interval
+from amora_fs_assets import FeatureStore, FeatureView, Interval, Source, known_at
 from amora_fs_assets.features import entities, sources
 from amora_fs_assets.features.airport_weather import AirportWeather, airport_weather
 from amora_fs_assets.operations import compute
@@ -82,7 +82,7 @@ def test_an_hour_of_2013_in_new_york_may_lie_in_2014_in_utc(sample: FeatureStore
 def without_cleaning(weather: Table) -> Table:
     return weather.select(
         "airport",
-        event_timestamp=weather.known_at,
+        event_timestamp=known_at(weather),
         temperature=weather.temp,
         humidity=weather.humid,
         wind_speed=weather.wind_speed,
@@ -93,7 +93,7 @@ def without_cleaning(weather: Table) -> Table:
 
 RAW_WEATHER = FeatureView(
     "raw_weather", AirportWeather, [entities.airport], [sources.weather], transform=without_cleaning,
-    partitions="month", start="2013-01-01", lookback=timedelta(hours=1),
+    partitions="month", start="2013-01-01",
 )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def scans(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("view", COMPUTED, ids=lambda view: view.name)
-def test_a_month_reads_only_its_interval_and_lookback(view: FeatureView, sample: FeatureStore) -> None:
+def test_a_month_reads_only_its_interval_lookback_and_lateness(view: FeatureView, sample: FeatureStore) -> None:
     start, end = at(3, 1), at(4, 1)
     sql = sample.offline.sql(compute.query_of(view, Interval(start, end), sample.offline.dataset))
     with duckdb.connect(str(sample.settings.home / "offline.duckdb"), read_only=True) as connection:
@@ -145,12 +145,13 @@ def test_a_month_reads_only_its_interval_and_lookback(view: FeatureView, sample:
         (scan,) = [each for each in scans(json.loads(row[1])) if each["Table"].endswith(source.table)]
         filters = scan["Filters"]
         filters = " AND ".join(filters) if isinstance(filters, list) else filters
-        time = source.timestamp_field if not isinstance(source, FeatureView) else ""
-        assert f"{time}>='{start - view.lookback:%Y-%m-%d %H:%M:%S}+00'" in filters
+        assert isinstance(source, Source)
+        time, first = source.timestamp_field, start - view.lookback - (source.max_lateness or timedelta(0))
+        assert f"{time}>='{first:%Y-%m-%d %H:%M:%S}+00'" in filters
         assert f"{time}<'{end:%Y-%m-%d %H:%M:%S}+00'" in filters
         most = one(
             sample,
-            f"SELECT count(*) FROM {source.table} WHERE {time} >= '{start - view.lookback}' AND {time} < '{end}'",
+            f"SELECT count(*) FROM {source.table} WHERE {time} >= '{first}' AND {time} < '{end}'",
         )
         assert 0 < scan["rows"] <= most
     assert timed

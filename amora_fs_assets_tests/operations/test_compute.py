@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import ibis
 import pytest
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureStore, FeatureView, Field, Interval, Settings, Source, SourceSchema, Timestamp
+from amora_fs_assets import FeatureStore, FeatureView, Field, Interval, Settings
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import (
     ChecksFailed,
@@ -259,25 +259,3 @@ def test_a_view_with_a_new_column_is_not_read_before_it_is_computed(tmp_path: Pa
     store.apply(allow_breaking=True)
     with pytest.raises(SourceMismatch, match="no column 'paid'.*Compute all of it anew: `amora-fs compute --feature-v"):
         store.materialize_incremental()
-
-
-def test_a_run_of_the_past_is_not_changed_by_what_became_known_later(tmp_path: Path) -> None:
-    class Late(SourceSchema):
-        customer: int
-        at: Timestamp
-        known: Timestamp
-        amount: float
-
-    source = Source(
-        "late", Late, timestamp_field="at", available_at="known",
-        loader=lambda: small.orders_table([(1, at(1), 1.0), (2, at(2), 2.0)]).append_column(
-            "known", [[at(1), datetime(2020, 2, 5, tzinfo=UTC)]]
-        ),
-    )  # fmt: skip
-    view = FeatureView(
-        "spending", small.Spending, [small.customer], [source], partitions="month", start="2020-01-01",
-        transform=lambda late: late.select("customer", "amount", event_timestamp=late["at"]),
-    )  # fmt: skip
-    store = feature_store(tmp_path, Catalogue.of([view]))
-    store.compute("2020-01-01", "2020-02-01")
-    assert published(store) == [(1, at(1), 1.0)]

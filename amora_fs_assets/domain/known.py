@@ -1,0 +1,187 @@
+"""When a row became known, and from when on it counts: `known_at`, an expression for transforms.
+
+While a transform runs, `handing` notes which tables it was handed. A column of any table that the transform makes of
+them can then be traced back to the handed table, through projections, filters, joins and group keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias, cast
+
+import ibis
+import ibis.expr.operations as ops
+from ibis.expr.types import Table, TimestampValue, Value
+
+from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.source import Source
+
+Handed: TypeAlias = "Mapping[ops.Relation, Source | FeatureView]"
+"""The tables that a transform was handed, and what each of them is."""
+
+_handed: ContextVar[Handed] = ContextVar("handed")
+_KEEPS_COLUMNS = (ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.DropColumns, ops.DropNull, ops.Sample)
+
+
+@dataclass(frozen=True)
+class Times:
+    """The columns that say when a row happened, and from when on it could be known; None: at once."""
+
+    happened: str
+    available: str | None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A handed table as it stands in an expression; one that is joined with itself is there as several instances."""
+
+    table: ops.Relation
+    path: tuple[ops.Relation, ...] = ()  # the references through which an expression reaches the table
+
+
+def times_of(definition: Source | FeatureView) -> Times | None:
+    """The time columns of a source or view; None for a table without time."""
+    if isinstance(definition, FeatureView):
+        return Times(EVENT_TIMESTAMP, CREATED_TIMESTAMP if definition.has_created_timestamp else None)
+    if definition.timestamp_field is None:
+        return None
+    return Times(definition.timestamp_field, definition.available_at)
+
+
+def is_late(definition: Source | FeatureView) -> bool:
+    """Whether its rows may become known later than they happened."""
+    times = times_of(definition)
+    return times is not None and times.available is not None
+
+
+def max_lateness_of(definition: Source | FeatureView) -> timedelta | None:
+    """How long after they happened its rows become known at the latest; None where nobody says."""
+    if not is_late(definition):
+        return timedelta(0)
+    return definition.max_lateness if isinstance(definition, Source) else None
+
+
+def known_instant(happened: Value, available: Value | None) -> TimestampValue:
+    """The later of the two instants; `happened` where `available` is null or absent."""
+    if available is None:
+        return cast("TimestampValue", happened)
+    # Not GREATEST: where an argument is null, DuckDB leaves that argument out and BigQuery returns null.
+    return cast("TimestampValue", (available > happened).ifelse(available, happened))
+
+
+@contextmanager
+def handing(tables: Mapping[str, Table], definitions: Mapping[str, Source | FeatureView]) -> Iterator[Handed]:
+    """While a transform runs: these tables, by the names of its parameters, are what it was handed."""
+    handed = {table.op(): definitions[name] for name, table in tables.items()}
+    token = _handed.set(handed)
+    try:
+        yield handed
+    finally:
+        _handed.reset(token)
+
+
+def known_at(table: Table) -> TimestampValue:
+    """The instant from which each row of the table counts, as an expression for transforms.
+
+    For a source: the later of its `timestamp_field` and its `available_at`; `timestamp_field` where `available_at` is
+    null. For a view that the transform reads: the later of `event_timestamp` and `created_timestamp`. For a join: the
+    latest of these instants of the rows that were joined.
+
+    The table is one that the transform was handed, or one that the transform made of it while it kept the time columns.
+
+    Raises DefinitionError for any other table; the message names the columns that the table lacks.
+    """
+    handed = _handed.get(None)
+    if handed is None:
+        raise DefinitionError(
+            "known_at(table) is for the tables that a transform is handed, while the feature store runs the transform. "
+            "Call it in the function of a feature view or a training set."
+        )
+    if not isinstance(table, Table):
+        raise DefinitionError(f"known_at takes a table that the transform was handed, not a {type(table).__name__}.")
+    columns = {name: origin for name in table.columns if (origin := origin_of(table.op(), name, handed))}
+    found = []
+    for instance in dict.fromkeys(instances(table.op(), handed)):
+        definition = handed[instance.table]
+        times = times_of(definition)
+        if times is None:
+            continue
+        needed = [column for column in (times.happened, times.available) if column is not None]
+        here = {column: name for name, (of, column) in columns.items() if of == instance}
+        missing = [column for column in needed if column not in here]
+        if missing:
+            raise DefinitionError(_lost(definition, missing))
+        found.append(known_instant(*(table[here[column]] for column in needed), *[None] * (2 - len(needed))))
+    if not found:
+        raise DefinitionError(
+            "known_at: none of the rows of this table comes from a source or view with a time that the transform was "
+            "handed. Give it one of the transform's parameters."
+        )
+    if len(found) == 1:
+        return found[0]
+    # Each argument is null only where none of the joined rows is there, so that both engines agree on GREATEST.
+    return cast("TimestampValue", ibis.greatest(*(ibis.coalesce(each, *found) for each in found)))
+
+
+def _lost(definition: Source | FeatureView, missing: list[str]) -> str:
+    kind = "feature view" if isinstance(definition, FeatureView) else "source"
+    said = " and ".join(f"'{column}'" for column in missing)
+    return (
+        f"known_at: the table no longer holds {said} of {kind} '{definition.name}'. Keep the column, or take known_at "
+        f"before that step: `{definition.name}.mutate(known=known_at({definition.name}))`, and in an aggregation "
+        f"`known=known_at({definition.name}).max()`."
+    )
+
+
+def instances(relation: ops.Relation, handed: Handed, path: tuple[ops.Relation, ...] = ()) -> Iterator[Instance]:
+    """The handed tables whose rows a relation's rows are made of, each as often as it is there."""
+    if relation in handed:
+        yield Instance(relation, path)
+        return
+    if isinstance(relation, ops.Reference):
+        path = (*path, relation)
+    if isinstance(relation, ops.JoinChain):
+        yield from instances(relation.first, handed, path)
+        for link in relation.rest:
+            if link.how != "anti":  # that no row was there: none to be known
+                yield from instances(link.table, handed, path)
+        return
+    for child in relation.__children__:
+        if isinstance(child, ops.Relation):
+            yield from instances(child, handed, path)
+
+
+def origin_of(
+    relation: ops.Relation, name: str, handed: Handed, path: tuple[ops.Relation, ...] = ()
+) -> tuple[Instance, str] | None:
+    """The handed table's column whose values stand unchanged in column `name`; None where they are computed."""
+    if relation in handed:
+        return Instance(relation, path), name
+    if isinstance(relation, ops.Reference):
+        return origin_of(relation.parent, name, handed, (*path, relation))
+    if isinstance(relation, _KEEPS_COLUMNS) or (isinstance(relation, ops.FillNull) and name not in _filled(relation)):
+        return origin_of(relation.parent, name, handed, path)
+    value = column_value(relation, name)
+    while isinstance(value, ops.Alias):
+        value = value.arg
+    return origin_of(value.rel, value.name, handed, path) if isinstance(value, ops.Field) else None
+
+
+def column_value(relation: ops.Relation, name: str) -> ops.Value | None:
+    """The expression of a column that the relation itself computes or passes on."""
+    if isinstance(relation, ops.Project | ops.JoinChain):
+        return relation.values.get(name)
+    if isinstance(relation, ops.Aggregate):
+        return {**relation.groups, **relation.metrics}.get(name)
+    return None
+
+
+def _filled(relation: ops.FillNull) -> list[str]:
+    filled = relation.replacements
+    return list(filled) if isinstance(filled, Mapping) else list(relation.schema.names)

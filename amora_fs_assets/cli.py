@@ -123,7 +123,7 @@ def compute(store: FeatureStore, start: datetime, end: datetime, views: Sequence
 @click.pass_obj
 @explained
 def materialize(store: FeatureStore, start: datetime, end: datetime, views: Sequence[str]) -> None:
-    """Fill the online store anew with each entity's newest row of [START, END]."""
+    """Bring the entities with rows in [START, END] up to date; the others stay as they are."""
     _bring_online(store, views, lambda names: store.materialize(start, end, names))
 
 

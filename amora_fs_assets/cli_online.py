@@ -81,7 +81,8 @@ def _summary(state: ViewState) -> str:
 
 
 def _of(generation: Any) -> str:
-    return f"publications up to {generation.cursor}, as of {generation.clock:%Y-%m-%d %H:%M:%S}"
+    partial = ", partial: of some windows, until the next incremental load" if generation.partial else ""
+    return f"publications up to {generation.cursor}, as of {generation.clock:%Y-%m-%d %H:%M:%S}{partial}"
 
 
 @click.command(epilog=examples("serve", "serve --workers 4 --access-log"))

@@ -191,7 +191,12 @@ class FeatureStore:
     def materialize(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None
     ) -> dict[str, Materialized]:
-        """Fill the online store anew with each entity's newest row of [start, end]. Raises InvalidRequest."""
+        """Bring the entities with rows in [start, end] up to date; the others stay as they are.
+
+        Each gets its newest row up to the later of `end` and of what was loaded before, so never an older one than is
+        there. What `materialize_incremental` has still to load does not change. Of a view that was never loaded these
+        entities are all that is online until the next incremental load. Raises InvalidRequest.
+        """
         if utc(end) < utc(start):
             raise InvalidRequest(f"materialize: the end, {utc(end).isoformat()}, is before the start. Swap them.")
         return self._materialize(utc(end), feature_views, since=utc(start))

@@ -90,7 +90,7 @@ def test_from_sources_to_online(amora_fs: Shell) -> None:
     assert said(amora_fs("materialize-incremental")) == "spending: 0 entities written\n"
     assert said(amora_fs("materialize", "2020-02-03", "2020-03-01")) == "spending: 1 entity written\n"
     status = said(amora_fs("status"))
-    assert re.search(r"spending.*2020-01-01 - 2020-03-01.*5.*generation 2", status)
+    assert re.search(r"spending.*2020-01-01 - 2020-03-01.*5.*generation 1", status)
     assert said(amora_fs("stop")) == "Stopped.\n"
     assert said(amora_fs("stop")) == "No embedded server was running.\n"
 

@@ -122,10 +122,17 @@ class Generation:
     features: tuple[tuple[str, str], ...]  # and of the features, in the order in which rows hold them
     cursor: int  # the newest publication sequence that it has seen
     clock: datetime  # rows with event_timestamp up to here are in it
+    reach: datetime | None = None  # rows that windows brought go up to here, where that is after the clock
+    partial: bool = False  # it holds the keys of windows alone; the next incremental load brings the others
     loaded_at: datetime
     prefix: str  # of its rows' keys
     newest_event: datetime | None = None  # the greatest event_timestamp that was loaded
     retired_at: datetime | None = None
+
+    @property
+    def reached(self) -> datetime:
+        """No row that a load brought has a later event_timestamp."""
+        return self.reach or self.clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +154,7 @@ class Load:
     clock: datetime
     new_generation: bool
     before: Generation | None  # the newest when it began
+    window: bool = False  # it brings some keys; what the generation knows of the others stays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +259,7 @@ class OnlineStore(Protocol):
         cursor: int,
         clock: datetime,
         new_generation: bool,
+        window: bool = False,
         expire: bool = True,
         check: Callable[[Callable[[Sequence[Key]], OnlineRows]], None] | None = None,
     ) -> int:
@@ -260,8 +269,9 @@ class OnlineStore(Protocol):
         are all there is, and readers see them only once all are written and `check`, which gets a function to read
         them with, has raised nothing; otherwise they go into the newest generation. A row of a lower publication
         sequence than the stored one's, or of the same one and older, changes nothing; neither does a load that
-        knows less than the generation. `expire` lets the server collect rows a day after event_timestamp + ttl; not
-        under a fixed clock.
+        knows less than the generation. A `window` brings some keys alone: the generation's cursor and clock stay, and
+        a new generation is partial. `expire` lets the server collect rows a day after event_timestamp + ttl; not under
+        a fixed clock.
         """
 
     def begin(

@@ -37,7 +37,9 @@ class Wanted:
     query: Table | None  # the view's `row_columns`, a row for each key; None where nothing is new
     rows: Table  # of the view, as far as their time has come
     new_generation: bool
-    cursor: int
+    cursor: int  # the newest publication that the rows are of
+    clock: datetime
+    window: bool = False  # some keys alone, into the generation that is there where there is one
 
 
 def materialize(
@@ -50,7 +52,13 @@ def materialize(
     full: bool = False,
     expire: bool = True,
 ) -> Materialized:
-    """Bring the online store up to the newest rows with event_timestamp up to `clock`."""
+    """Bring the online store up to the newest rows with event_timestamp up to `clock`.
+
+    With `since` only the keys with rows in [since, clock] are brought; the others stay as they are. Each gets its
+    newest row up to the later of `clock` and of what was loaded before, so never an older one than is there. The
+    generation's cursor and clock stay. Where there is no generation one starts; it is partial until the next load
+    without `since`.
+    """
     asked = wanted(view, store=store, online=online, clock=clock, since=since, full=full)
     sent = 0
     if asked.query is not None:
@@ -58,12 +66,16 @@ def materialize(
             view,
             streamed(asked.query, store),
             cursor=asked.cursor,
-            clock=clock,
+            clock=asked.clock,
             new_generation=asked.new_generation,
+            window=asked.window,
             expire=expire,
             check=partial(check_sample, view, asked.rows, store=store, cursor=asked.cursor, expire=expire),
         )
-    return Materialized(rows=sent, new_generation=asked.new_generation, cursor=asked.cursor)
+    cursor = asked.cursor
+    if asked.window and (newest := online.generation(view)) is not None:
+        cursor = newest.cursor
+    return Materialized(rows=sent, new_generation=asked.new_generation, cursor=cursor)
 
 
 def wanted(
@@ -78,37 +90,51 @@ def wanted(
     """What a load has to send: the keys published since the last load and the rows whose time has come.
 
     Everything is sent, as a new generation that goes live at once, the first time, when the columns changed, where
-    the whole table was replaced, for somebody else's table, and when asked to: `full`, or only rows from `since` on.
+    the whole table was replaced, for somebody else's table, after a partial generation, where the clock goes back, and
+    when asked to (`full`). With `since` the keys with rows in [since, clock] are sent, unless the columns changed.
     """
     check_tables([view], store)
     live = online.generation(view)
     published = store.publications(view.name)
     cursor = max((each.sequence for each in published), default=0)
+    columns = [column.name for column in view.row_columns]
+    if since is not None:
+        until, clock = clock, clock if live is None else max(clock, live.reached)
+        if live is None or live.schema_hash == view.schema_hash:
+            rows = _of_window(view, rows_until(view, clock, store), since, until)
+            query = newest_by(rows, view, list(view.join_keys)).select(columns)
+            return Wanted(
+                query=query, rows=rows, new_generation=live is None, cursor=cursor, clock=clock, window=True
+            )  # fmt: skip
     new = [each for each in published if live is None or each.sequence > live.cursor]
-    all_rows = rows_of(view, store.dataset)
     rows = rows_until(view, clock, store)
     everything = (
-        full or since is not None or live is None or live.schema_hash != view.schema_hash or live.clock > clock
+        full or live is None or live.partial or live.schema_hash != view.schema_hash or live.reached > clock
         or view.table is not None or not view.join_keys or any(each.start is None for each in new)
     )  # fmt: skip
     if everything or live is None:
-        if since is not None:
-            rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(since))
         query = newest_by(rows, view, list(view.join_keys))
     elif not new and live.clock == clock:
-        return Wanted(query=None, rows=rows, new_generation=False, cursor=live.cursor)
+        return Wanted(query=None, rows=rows, new_generation=False, cursor=live.cursor, clock=clock)
     else:
-        query = _changed(view, all_rows, live, new, clock, store)
-    return Wanted(
-        query=query.select([column.name for column in view.row_columns]), rows=rows, new_generation=everything,
-        cursor=cursor,
-    )  # fmt: skip
+        query = _changed(view, rows_of(view, store.dataset), live, new, clock, store)
+    return Wanted(query=query.select(columns), rows=rows, new_generation=everything, cursor=cursor, clock=clock)
 
 
 def rows_until(view: FeatureView, clock: datetime, store: OfflineStore) -> Table:
     """The view's rows whose time has come."""
     rows = rows_of(view, store.dataset)
     return rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(clock))
+
+
+def _of_window(view: FeatureView, rows: Table, start: datetime, end: datetime) -> Table:
+    """All rows of the keys that have a row with event_timestamp in [start, end]."""
+    time = rows[EVENT_TIMESTAMP]
+    inside = rows.filter((time >= ibis.literal(start)) & (time <= ibis.literal(end)))
+    if not view.join_keys:
+        return rows.semi_join(inside.limit(1).select(any=ibis.literal(1)), True)
+    keys = list(view.join_keys)
+    return rows.semi_join(inside.select(keys).distinct(), keys)
 
 
 def streamed(query: Table, store: OfflineStore) -> Iterator[pa.RecordBatch]:

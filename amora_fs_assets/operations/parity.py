@@ -14,7 +14,7 @@ from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.expiry import may_be_collected, oldest_kept
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
-from amora_fs_assets.domain.ports import NEVER, Key, OfflineStore, OnlineRequest, OnlineRows, OnlineStore
+from amora_fs_assets.domain.ports import NEVER, Generation, Key, OfflineStore, OnlineRequest, OnlineRows, OnlineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.operations.newest import newest_by
 from amora_fs_assets.operations.tables import dropped_keys, rows_of
@@ -40,8 +40,10 @@ class Parity:
     extra: int  # online has a row of a key that offline has none of
     stale: int  # online's row is older
     different: int  # of the same time with other values, or newer without a push
-    ahead: int  # online's row was pushed and is newer: no fault
-    behind: int  # published after the cursor, so not online yet: no fault
+    ahead: int  # online's row is newer since it was pushed, or since its window ends after the load's clock: no fault
+    behind: (
+        int  # published after the cursor, or outside the windows of a partial generation, so not online yet: no fault
+    )
     aged_out: int  # online has none since Redis may collect rows as old as offline's: no fault
     examples: tuple[dict[str, Any], ...]  # of faults: keys, what is wrong, both rows
 
@@ -74,6 +76,7 @@ def parity(
     found = online_rows(view, read)
     now = _now(expire=expire)
     changed = _changed_since(view, all_rows, later, keys, store) if later else set()
+    windowed = _past_the_clock(view, all_rows, live, keys, found, store)
     counts = dict.fromkeys(("equal", "missing", "extra", "stale", "different", "ahead", "behind", "aged_out"), 0)
     examples: list[dict[str, Any]] = []
     for key, served, pushed in zip(keys, found, read.pushed, strict=True):
@@ -81,8 +84,10 @@ def parity(
         verdict = _verdict(offline, served, pushed=pushed)
         if verdict == "missing" and offline is not None and may_be_collected(view, offline[EVENT_TIMESTAMP], now):
             verdict = "aged_out"
-        elif verdict != "equal" and key in changed:
+        elif verdict != "equal" and (key in changed or (verdict == "missing" and live.partial)):
             verdict = "behind"
+        elif verdict in ("different", "extra") and same(windowed.get(key), served):
+            verdict = "ahead"
         counts[verdict] += 1
         if verdict in FAULTS and len(examples) < _EXAMPLES:
             examples.append(
@@ -138,6 +143,28 @@ def _changed_since(
         with store.read(gone.distinct()) as batches:
             found |= {tuple(row[name] for name in names) for row in batches.read_all().to_pylist()}
     return found
+
+
+def _past_the_clock(
+    view: FeatureView,
+    rows: Table,
+    live: Generation,
+    keys: Sequence[Key],
+    found: Sequence[Mapping[str, Any] | None],
+    store: OfflineStore,
+) -> dict[Key, dict[str, Any]]:
+    """The offline rows of the times that are served of the keys, where these lie between the clock and the reach."""
+    if live.reach is None:
+        return {}
+    names, time = list(view.join_keys), rows[EVENT_TIMESTAMP]
+    times = {key: row[EVENT_TIMESTAMP] for key, row in zip(keys, found, strict=True) if row is not None}
+    past = {key: moment for key, moment in times.items() if live.clock < moment <= live.reach}
+    if not past:
+        return {}
+    of_the_keys = rows.filter(time.isin(sorted(set(past.values()))))
+    with store.read(newest_by(of_the_keys, view, [*names, EVENT_TIMESTAMP])) as batches:
+        there = batches.read_all().to_pylist()
+    return {key: row for row in there if past.get(key := tuple(row[name] for name in names)) == row[EVENT_TIMESTAMP]}
 
 
 def _by_column(keys: Sequence[Key], width: int) -> list[list[Any]]:

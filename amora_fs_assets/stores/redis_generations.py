@@ -56,11 +56,12 @@ class RedisGenerations:
         cursor: int,
         clock: datetime,
         new_generation: bool,
+        window: bool = False,
         expire: bool = True,
         check: Check | None = None,
     ) -> int:
         """Write rows and return how many were sent; see OnlineStore."""
-        load = self._prepared(view, cursor, clock, new_generation=new_generation)
+        load = self._prepared(view, cursor, clock, new_generation=new_generation, window=window)
         if load is None:
             return 0
         with self._connection.named(self._cleaning.sign(load.prefix)) as client:
@@ -134,19 +135,24 @@ class RedisGenerations:
         assert state.newest is not None, "it was there"
         return state.newest
 
-    def _prepared(self, view: FeatureView, cursor: int, clock: datetime, *, new_generation: bool) -> Load | None:
+    def _prepared(
+        self, view: FeatureView, cursor: int, clock: datetime, *, new_generation: bool, window: bool = False
+    ) -> Load | None:
         """What is to be loaded where; None where the newest generation knows more."""
         newest = self.state(view.name).newest
         if new_generation or newest is None:
             self._cleaning.clean(view.name, make_room=True)
             number = self._connection.run(lambda client: int(client.incr(PREFIXES)))
             prefix = prefix_of(number, tagged=self._connection.tagged)
-            return Load(number=0, prefix=prefix, cursor=cursor, clock=clock, new_generation=True, before=newest)
-        if (cursor, clock) < (newest.cursor, newest.clock):
+            return Load(
+                number=0, prefix=prefix, cursor=cursor, clock=clock, new_generation=True, before=newest, window=window
+            )
+        if not window and (cursor, clock) < (newest.cursor, newest.clock):
             return None
         return Load(
-            number=newest.number, prefix=newest.prefix, cursor=cursor, clock=clock, new_generation=False, before=newest
-        )
+            number=newest.number, prefix=newest.prefix, cursor=cursor, clock=clock, new_generation=False,
+            before=newest, window=window,
+        )  # fmt: skip
 
     def _listed(self, view: FeatureView, load: Load, until: datetime | None) -> Load:
         """The load with its number; what it fills is known from now on, and removed should it not come to an end."""
@@ -195,10 +201,14 @@ class RedisGenerations:
 
         def advance(state: ViewState) -> ViewState:
             now = state.newest
-            if now is None or now.number != load.number or (load.cursor, load.clock) < (now.cursor, now.clock):
+            if now is None or now.number != load.number:
                 return state
+            if not load.window and (load.cursor, load.clock) < (now.cursor, now.clock):
+                return state
+            cursor, clock = (now.cursor, now.clock) if load.window else (load.cursor, load.clock)
+            reach = max(load.clock, now.reached)
             moved = replace(
-                now, cursor=load.cursor, clock=load.clock, loaded_at=datetime.now(UTC),
+                now, cursor=cursor, clock=clock, reach=reach if reach > clock else None, loaded_at=datetime.now(UTC),
                 newest_event=max(filter(None, (now.newest_event, newest_event)), default=None),
             )  # fmt: skip
             return replace(state, generations=(*state.generations[:-1], moved))
@@ -218,6 +228,7 @@ class RedisGenerations:
             features=tuple((c.name, c.type.value) for c in view.features),
             cursor=load.cursor,
             clock=load.clock,
+            partial=load.window,
             loaded_at=datetime.now(UTC),
             prefix=load.prefix,
             newest_event=newest_event,

@@ -63,12 +63,14 @@ def going_live(state: ViewState, *, generation: Generation, before: Generation |
     """With the generation complete, and seen by readers unless they are pinned.
 
     Without it where a load that knew more went on beside this one since `before`. Raises OnlineStoreError where
-    the generation was taken for dead.
+    the generation was taken for dead, or is partial and another one went live since.
     """
     left = tuple(each for each in state.filling if each.prefix != generation.prefix)
     if left == state.filling:
         raise OnlineStoreError("This load was taken for dead and its rows were removed. Run it again.")
     newest = state.newest
+    if generation.partial and newest is not None and newest != before:
+        raise OnlineStoreError("Another load of the view went live during this one. Run this one again.")
     if (
         newest is not None
         and newest != before  # a load that went on beside this one

@@ -185,6 +185,29 @@ class OnlineStoreContract:
         assert second.number > first.number
         assert self.values(store, view, 1, 2) == [None, [2.0]]
 
+    def test_a_window_brings_some_keys_and_leaves_all_else_as_it_is(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), cursor=1, clock=hour(5))
+        store.load(
+            view, [batch(view, (2, hour(9), 2.0))], cursor=3, clock=hour(10), new_generation=False, window=True
+        )  # fmt: skip
+        assert self.values(store, view, 1, 2) == [[1.0], [2.0]]
+        live = store.generation(view)
+        assert live is not None
+        assert (live.cursor, live.clock, live.reached, live.partial) == (1, hour(5), hour(10), False)
+        self.load(store, view, (1, hour(11), 3.0), cursor=4, clock=hour(12))
+        live = store.generation(view)
+        assert live is not None
+        assert (live.cursor, live.clock, live.reached) == (4, hour(12), hour(12))
+
+    def test_a_window_that_begins_a_generation_leaves_it_partial(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        rows = [batch(view, (2, hour(9), 2.0))]
+        store.load(view, rows, cursor=3, clock=hour(10), new_generation=True, window=True)
+        live = store.generation(view)
+        assert live is not None
+        assert (live.partial, self.values(store, view, 1, 2)) == (True, [None, [2.0]])
+
     def test_readers_see_a_new_generation_only_when_it_is_complete(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
         self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0))

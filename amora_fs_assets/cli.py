@@ -94,17 +94,26 @@ def _working(what: str) -> AbstractContextManager[Any]:
 
 @main.command(
     epilog=examples(
+        "compute",
         "compute 2013-01-01 2013-02-01",
         "compute 2013-01-01 2013-01-01T12:00Z --feature-views carrier_punctuality,network_load",
     )
 )
-@click.argument("start", type=_time)
-@click.argument("end", type=_time)
+@click.argument("start", required=False, type=_time)
+@click.argument("end", required=False, type=_time)
 @_pick
 @click.pass_obj
 @explained
-def compute(store: FeatureStore, start: datetime, end: datetime, views: Sequence[str]) -> None:
-    """Compute [START, END) of feature views: sources -> checks -> offline store."""
+def compute(store: FeatureStore, start: datetime | None, end: datetime | None, views: Sequence[str]) -> None:
+    """Compute [START, END) of feature views: sources -> checks -> offline store.
+
+    Without START and END: exactly what is missing, stale or part-computed up to now, as `status` and `plan` show it.
+    """
+    if start is None or end is None:
+        if start is not None:
+            raise click.UsageError("Give both START and END, or neither: then what is missing is computed.")
+        _compute_missing(store, _names(views, store.code.feature_views))
+        return
     picked = {store.code.feature_view(name).name for name in _names(views, store.code.feature_views)}
     for view in [each.name for each in store.code.in_order if each.name in picked]:
         began = time.perf_counter()
@@ -112,6 +121,16 @@ def compute(store: FeatureStore, start: datetime, end: datetime, views: Sequence
             publication = store.compute(start, end, [view])[view]
         what = "checked" if publication is None else f"{publication.rows:,} rows published"
         click.echo(f"{view}: {what} ({time.perf_counter() - began:.1f} s)")
+
+
+def _compute_missing(store: FeatureStore, views: list[str]) -> None:
+    computed = 0
+    with _working("Computing what is missing or stale"):
+        for publication in store.compute_missing(views):
+            computed += 1
+            click.echo(f"{publication.name} {publication.computed}: {publication.rows:,} rows published")
+    if not computed:
+        click.echo("Nothing to compute: all of it is current.")
 
 
 @main.command(
@@ -156,9 +175,16 @@ def _bring_online(
 @click.pass_obj
 @explained
 def status(store: FeatureStore, view: str | None) -> None:
-    """Show each feature view's last publication and its state online, or all about VIEW online."""
+    """Show what each feature view holds, its last publication and its state online, or all about VIEW.
+
+    What it holds is current, stale (of another definition or of older inputs), missing, or part-computed (the clock has
+    moved on since): `amora-fs compute` computes what is not current.
+    """
+    from amora_fs_assets.operations.coverage_report import lines, summary
+
     if view is not None:
         click.echo(cli_online.online_status(store, view))
+        click.echo("\n".join(lines(store.coverage([view]).values())))
         return
     from rich.console import Console
     from rich.table import Table
@@ -166,15 +192,17 @@ def status(store: FeatureStore, view: str | None) -> None:
     head = store.registry.head()
     click.echo(f"Registry: {store.registry.url} ({head.hash[:12] if head else 'nothing applied yet: amora-fs apply'})")
     table = Table()
-    for heading in ("feature view", "published", "interval", "rows", "online"):
+    for heading in ("feature view", "holds", "published", "interval", "rows", "online"):
         table.add_column(heading, no_wrap=True)
     published = {each.name: each for each in store.offline.publications(newest=True)}
+    covered = store.coverage()
     for each in store.list_feature_views():
         last = published.get(each.name)
         generation = store.online.generation(each)
         behind = "" if generation is None or last is None or last.sequence <= generation.cursor else ", behind"
         table.add_row(
             each.name,
+            summary(covered[each.name]) if each.name in covered else "",
             "(somebody else's table)" if each.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
             f"{last.start:%Y-%m-%d} - {last.end:%Y-%m-%d}" if last and last.start and last.end else "",
             f"{last.rows:,}" if last else "",
@@ -182,6 +210,8 @@ def status(store: FeatureStore, view: str | None) -> None:
         )
     # Into a file or a pipe it goes as wide as it is.
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for line in lines(covered.values()):
+        click.echo(line)
 
 
 @main.command(epilog=examples("stop"))

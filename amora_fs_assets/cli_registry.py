@@ -37,9 +37,12 @@ BREAKING = 3
 @click.pass_obj
 @explained
 def plan(store: FeatureStore, prune: bool, form: str, scan: bool) -> None:  # noqa: FBT001
-    """Show what `apply` would change and whom that hits; change nothing.
+    """Show what `apply` would change and whom that hits, and what is to be computed; change nothing.
 
-    Each change is compatible, needs recompute, or is breaking. Exit code 0: no changes; 2: changes; 3: breaking ones.
+    Each change is compatible, needs recompute, or is breaking. To be computed is, too, what is missing, stale or
+    part-computed of the views as they are; `amora-fs compute` computes exactly that.
+
+    Exit code 0: no changes, whatever is to be computed; 2: changes; 3: breaking ones.
     """
     planned = store.plan(prune=prune, scan=scan)
     _show(planned, form)

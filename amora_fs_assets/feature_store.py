@@ -8,14 +8,15 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
@@ -28,6 +29,7 @@ from amora_fs_assets.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from amora_fs_assets.operations.coverage import Coverage
     from amora_fs_assets.operations.historical import HistoricalFeatures
     from amora_fs_assets.operations.history import AsOf
     from amora_fs_assets.operations.materialize import Materialized
@@ -125,17 +127,44 @@ class FeatureStore:
     def plan(self, *, prune: bool = False, scan: bool = False) -> Plan:
         """What `apply` would change, whom that hits and what is to be computed; changes nothing.
 
+        To be computed is what changes, and what is missing, stale or half done in any case, until it is not.
         With `scan` the offline store is asked how much computing would read: bytes of BigQuery, rows of DuckDB.
         """
-        from amora_fs_assets.operations.plan import plan, with_scans
-
-        dataset = self.settings.bigquery_dataset
-        planned = plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
-        if not scan or not planned.recompute:
-            return planned
+        from amora_fs_assets.operations.plan import with_coverage, with_scans
         from amora_fs_assets.operations.scan import scans
 
+        planned = self._planned(prune=prune)
+        try:
+            planned = with_coverage(planned, self._coverage(self.code))
+        except FeatureStoreError as error:  # the changes are worth knowing without it
+            planned = replace(planned, unread=str(error))
+        if not scan or not planned.recompute:
+            return planned
         return with_scans(planned, scans(planned.recompute, self.code, self.offline))
+
+    def _planned(self, *, prune: bool) -> Plan:
+        """The plan as code and registry say it."""
+        from amora_fs_assets.operations.plan import plan
+
+        dataset = self.settings.bigquery_dataset
+        return plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
+
+    def coverage(self, feature_views: Sequence[str] | None = None) -> dict[str, Coverage]:
+        """What the applied views hold, from their start to the clock: what is current, stale, missing, part-computed.
+
+        Views of somebody else's tables are not in it. Raises FeatureViewNotFound and what the offline store raises.
+        """
+        catalogue = self.registry.catalogue()
+        found = self._coverage(catalogue)
+        names = [catalogue.feature_view(name).name for name in feature_views or found]
+        return {name: found[name] for name in names if name in found}
+
+    def _coverage(self, catalogue: Catalogue) -> dict[str, Coverage]:
+        from amora_fs_assets.operations.coverage import coverages
+
+        return coverages(
+            catalogue, self.offline.publications(), clock=self.settings.clock(), dataset=self.offline.dataset
+        )
 
     def apply(self, *, prune: bool = False, allow_breaking: bool = False, planned: Plan | None = None) -> Snapshot:
         """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
@@ -149,7 +178,7 @@ class FeatureStore:
         from amora_fs_assets.stores.feast_registry import sync
         from amora_fs_assets.stores.registry import open_objects
 
-        planned = planned or self.plan(prune=prune)
+        planned = planned or self._planned(prune=prune)
         snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
         self._served.refresh()
         if sync(open_objects(self.settings), self.settings) == "behind":
@@ -160,10 +189,23 @@ class FeatureStore:
             )
         return snapshot
 
+    @overload
     def compute(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None
-    ) -> dict[str, Publication | None]:
+    ) -> dict[str, Publication | None]: ...
+
+    @overload
+    def compute(
+        self, start: None = None, end: None = None, feature_views: Sequence[str] | None = None
+    ) -> dict[str, tuple[Publication, ...]]: ...
+
+    def compute(
+        self, start: Instant | None = None, end: Instant | None = None, feature_views: Sequence[str] | None = None
+    ) -> dict[str, Publication | None] | dict[str, tuple[Publication, ...]]:
         """Replace exactly [start, end) of the views, all by default, each after those that it reads.
+
+        Without times: exactly what is missing, stale or part-computed up to the clock, and nothing else; then the
+        publications of each view of which something was, in order of time.
 
         A source that the project loads itself is loaded where its table is missing. Raises DefinitionNotApplied,
         FeatureViewNotFound, ChecksFailed (nothing of that view was published), and what the stores raise.
@@ -171,6 +213,13 @@ class FeatureStore:
         from amora_fs_assets.operations import runs
 
         self._refuse_the_past("compute")
+        if start is None or end is None:
+            if start is not None or end is not None:
+                raise InvalidRequest("compute: give both start and end, or neither: then what is missing is computed.")
+            found: dict[str, tuple[Publication, ...]] = {}
+            for publication in self.compute_missing(feature_views):
+                found[publication.name] = (*found.get(publication.name, ()), publication)
+            return found
         names = [self.code.feature_view(name).name for name in feature_views or self.code.feature_views]
         views = [view for view in self.code.in_order if view.name in names]
         run_id = f"compute-{uuid.uuid4()}"
@@ -187,6 +236,21 @@ class FeatureStore:
             )
             for view in views
         }
+
+    def compute_missing(self, feature_views: Sequence[str] | None = None) -> Iterator[Publication]:
+        """As `compute` without times, one publication after the other, as each is done."""
+        from amora_fs_assets.operations import runs
+
+        self._refuse_the_past("compute")
+        names = [self.code.feature_view(name).name for name in feature_views or self.code.feature_views]
+        yield from runs.compute_missing(
+            [view for view in self.code.in_order if view.name in names],
+            self.code,
+            store=self.offline,
+            registry=self.registry,
+            run_id=f"compute-{uuid.uuid4()}",
+            clock=self.settings.clock(),
+        )
 
     def materialize(
         self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None

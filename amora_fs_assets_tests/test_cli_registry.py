@@ -47,6 +47,7 @@ def test_a_first_plan_says_what_is_new_and_exits_with_2(tmp_path: Path) -> None:
 
 def test_after_an_apply_there_is_nothing_to_plan(tmp_path: Path) -> None:
     assert run(store(tmp_path, small.catalogue()), "apply").exit_code == 0
+    store(tmp_path, small.catalogue()).compute()
     shown = run(store(tmp_path, small.catalogue()), "plan")
     assert (shown.exit_code, shown.output) == (0, "No changes.\n")
 

@@ -45,6 +45,17 @@ class Draft:
     schema_hash: str = ""
     sql_hash: str = ""
     published_at: datetime
+    # As in Publication; None where no transform computed the rows.
+    identity: str | None = None
+    inputs: str | None = None
+    computed_from: datetime | None = None
+    computed_until: datetime | None = None
+
+    def value(self, column: str) -> Any:
+        """What the publication says in a column of `_publications`, but for its sequence and its rows."""
+        if column in ("start", "end"):
+            return getattr(self.interval, column) if self.interval else None
+        return getattr(self, column)
 
     @property
     def dropped_columns(self) -> tuple[Column, ...]:

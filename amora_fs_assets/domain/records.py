@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from amora_fs_assets.domain.meter import Job
 from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.types import DataType
 
 RunKind = Literal[
     "load_source",
@@ -21,6 +23,8 @@ RunKind = Literal[
     "training_set",
 ]
 RunStatus = Literal["succeeded", "failed"]
+PUSH = "push-"
+"""How the ids of pushes begin: what tells their publications from those of computations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,48 @@ class Publication:
     schema_hash: str
     sql_hash: str
     published_at: datetime
+    # Unknown (null) of what earlier releases published, and of what no transform computed:
+    identity: str | None = None  # the computing identity of the view that made the rows
+    inputs: str | None = None  # what the computation read, as JSON: see `operations/inputs.py`
+    computed_from: datetime | None = None  # the rows are those of [computed_from, computed_until),
+    computed_until: datetime | None = None  # the clock at most, also where the whole table was replaced
+
+    @property
+    def pushed(self) -> bool:
+        """Whether its rows were pushed: such rows stand beside computed ones, and are nobody's interval."""
+        return self.run_id.startswith(PUSH)
+
+    @property
+    def computed(self) -> Interval | None:
+        """The interval that was computed, which of a whole table says up to when; None where that is unknown."""
+        if self.computed_from is None or self.computed_until is None:
+            return None
+        return Interval(self.computed_from, self.computed_until)
+
+
+PUBLICATION_COLUMNS: Mapping[str, DataType] = {
+    "sequence": DataType.INT64,
+    "name": DataType.STRING,
+    "table": DataType.STRING,
+    "start": DataType.TIMESTAMP,
+    "end": DataType.TIMESTAMP,
+    "rows": DataType.INT64,
+    "run_id": DataType.STRING,
+    "definition_hash": DataType.STRING,
+    "schema_hash": DataType.STRING,
+    "sql_hash": DataType.STRING,
+    "published_at": DataType.TIMESTAMP,
+    "identity": DataType.STRING,
+    "inputs": DataType.STRING,
+    "computed_from": DataType.TIMESTAMP,
+    "computed_until": DataType.TIMESTAMP,
+}
+"""The columns of `<dataset>._publications`, on every engine: the fields of Publication, in its order.
+
+To add a column: add the field, with the default None, to Publication and to Draft (`domain/ports.py`), and a line here.
+Both engines create the column, add the column to tables of earlier releases at the next publication, and read the
+column as null until then.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

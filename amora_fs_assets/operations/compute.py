@@ -12,7 +12,7 @@ from ibis.common.exceptions import IbisError
 from ibis.expr.operations import InMemoryTable
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.catalogue import code_version
+from amora_fs_assets.domain.catalogue import code_version, computing_identity
 from amora_fs_assets.domain.errors import ChecksFailed, DefinitionError, InvalidRequest, TransformError, message_of
 from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
 from amora_fs_assets.domain.known import handing
@@ -24,6 +24,7 @@ from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.checks import Checked, check
+from amora_fs_assets.operations.inputs import as_text
 from amora_fs_assets.operations.labels import check_label
 from amora_fs_assets.operations.lineage import column_lineage
 from amora_fs_assets.operations.rowwise import labelled
@@ -231,6 +232,10 @@ def publish(computed: Computed, *, store: OfflineStore, now: datetime) -> Public
         schema_hash=view.schema_hash,
         sql_hash=computed.sql_hash,
         published_at=now,
+        identity=computing_identity(view),
+        inputs=as_text(computed.inputs),
+        computed_from=computed.interval.start if computed.interval else None,
+        computed_until=computed.interval.end if computed.interval else None,
     )
     with computed.meter:
         return store.publish(computed.staged, draft)

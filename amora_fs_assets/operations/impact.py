@@ -47,6 +47,10 @@ class Recompute:
     because: str
     scan: Scan | None = None
 
+    def __str__(self) -> str:
+        """As messages name it."""
+        return f"feature view '{self.view}' {self.interval}: {self.because}"
+
 
 @dataclass(frozen=True)
 class Infrastructure:

@@ -21,6 +21,7 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import impact
 from amora_fs_assets.operations.compute import query_of
+from amora_fs_assets.operations.coverage import Coverage, without
 from amora_fs_assets.operations.impact import Hit, Infrastructure, Recompute, Scan
 
 
@@ -36,6 +37,7 @@ class Plan:
     pruned: bool
     catalogue: Catalogue  # what the registry would hold
     parent: str | None  # the head that all this is about
+    unread: str = ""  # why the offline store did not say what is computed; empty where it did, or was not asked
 
     @property
     def empty(self) -> bool:
@@ -53,9 +55,10 @@ class Plan:
         return 0 if self.empty else 3 if self.severity is Severity.BREAKING else 2
 
     def __str__(self) -> str:
-        """One line per change."""
+        """One line per change, and one per interval that is to be computed."""
         signs = {"added": "+", "changed": "~", "removed": "-"}
-        return "\n".join(f"{signs[each.action]} {each} ({each.severity})" for each in self.changes) or "No changes."
+        changes = [f"{signs[each.action]} {each} ({each.severity})" for each in self.changes] or ["No changes."]
+        return "\n".join([*changes, *(f"to compute: {each}" for each in self.recompute)])
 
     def refuse_breaking(self) -> None:
         """Raise BreakingChanges where there are any. What is pruned was asked for by that word."""
@@ -213,6 +216,21 @@ def _projection(part: FeatureViewProjection, on: Catalogue) -> FeatureViewProjec
     return picked if part.name_alias is None else picked.alias(part.name_alias, part.join_key_map)
 
 
-def with_scans(plan: Plan, scans: Mapping[str, Scan]) -> Plan:
-    """The plan with what computing would scan, by view."""
-    return replace(plan, recompute=tuple(replace(each, scan=scans.get(each.view)) for each in plan.recompute))
+def with_coverage(plan: Plan, found: Mapping[str, Coverage]) -> Plan:
+    """The plan with what is missing, stale or half done, whatever changes: `found` has the views' coverage by name."""
+    recompute: list[Recompute] = []
+    for view in plan.catalogue.in_order:
+        changed = [each for each in plan.recompute if each.view == view.name]
+        gaps = found[view.name].gaps if view.name in found else ()
+        recompute += changed
+        recompute += [
+            Recompute(view.name, left, f"{gap.state}: {gap.because}")
+            for gap in gaps
+            for left in without(gap.interval, [each.interval for each in changed])
+        ]
+    return replace(plan, recompute=tuple(recompute))
+
+
+def with_scans(plan: Plan, scans: Mapping[Recompute, Scan]) -> Plan:
+    """The plan with what computing would scan."""
+    return replace(plan, recompute=tuple(replace(each, scan=scans.get(each)) for each in plan.recompute))

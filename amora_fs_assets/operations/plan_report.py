@@ -43,6 +43,8 @@ def tree(plan: Plan) -> Tree:
             branch.add(
                 escape(f"{each.view}, {_interval(each.interval)}: {each.because}{_scanned(each.scan, '; reads ')}")
             )
+    if plan.unread:
+        root.add(escape(f"What is missing or stale is not known: {plan.unread}"))
     if plan.infrastructure:
         branch = root.add("[bold]Tables and generations[/bold]")
         for part in plan.infrastructure:
@@ -80,6 +82,8 @@ def markdown(plan: Plan) -> str:
     if plan.recompute:
         rows = [[f"`{r.view}`", _interval(r.interval), r.because, _scanned(r.scan)] for r in plan.recompute]
         parts += ["## To compute", _table(["view", "interval", "because", "reads"], rows)]
+    if plan.unread:
+        parts += ["## What is missing or stale is not known", plan.unread]
     if plan.kept:
         parts += ["## Gone from the code, kept until --prune", "\n".join(f"- {name}" for name in plan.kept)]
     return "\n\n".join(parts) + "\n"
@@ -96,6 +100,7 @@ def plain(plan: Plan) -> dict[str, Any]:
         "infrastructure": [
             {"action": each.action, "what": each.what, "name": each.name} for each in plan.infrastructure
         ],
+        "unread": plan.unread or None,
         "kept": list(plan.kept),
     }
 

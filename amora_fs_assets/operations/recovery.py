@@ -9,8 +9,6 @@ from amora_fs_assets.domain.ports import OfflineStore, Registry
 from amora_fs_assets.domain.records import Output, Publication, RunKind, RunRecord
 from amora_fs_assets.operations.training_sets import table_of_version
 
-PUSH = "push-"
-"""How the ids of pushes begin: what tells their publications from those of computations."""
 _LOOKED_BACK = 5  # records of each kind: runs that went on beside each other do not hide one that was killed
 
 
@@ -28,7 +26,7 @@ def complete(kind: RunKind, name: str, *, store: OfflineStore, registry: Registr
         since = max(since, min(newest)) if len(newest) == _LOOKED_BACK else since
     for publication in store.publications(name, after=since):
         if publication.sequence not in recorded:
-            pushed = kind == "compute" and publication.run_id.startswith(PUSH)
+            pushed = kind == "compute" and publication.pushed
             registry.record(_record("push" if pushed else kind, publication, store, registry))
 
 

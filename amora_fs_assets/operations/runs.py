@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from amora_fs_assets.operations import compute as verb
 from amora_fs_assets.operations import materialize as online_verb
 from amora_fs_assets.operations import parity as parity_verb
 from amora_fs_assets.operations import sources
+from amora_fs_assets.operations.coverage import coverage_now
 from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.operations.materialize import Materialized
 from amora_fs_assets.operations.parity import Parity
@@ -32,6 +33,31 @@ def load_missing(
     for source in code.sources.values():
         if source.loader is not None and source.table in read and store.columns(source.table) is None:
             sources.load(source, run_id=run_id, store=store, registry=registry)
+
+
+def compute_missing(
+    views: Sequence[FeatureView],
+    code: Catalogue,
+    *,
+    store: OfflineStore,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+) -> Iterator[Publication]:
+    """Compute what is missing, stale or part-computed of the views up to the clock, each after those that it reads.
+
+    Views of somebody else's tables have nothing to compute.
+    """
+    load_missing(views, code, store=store, registry=registry, run_id=run_id)
+    published = list(store.publications())
+    for view in views:
+        for interval in coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute:
+            publication = compute(
+                view, interval.start, interval.end, store=store, registry=registry, run_id=run_id, clock=clock
+            )
+            assert publication is not None, "a computed view is published"
+            published.append(publication)
+            yield publication
 
 
 def compute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import ibis
@@ -19,26 +19,26 @@ from amora_fs_assets.operations.tables import known_rows, table_name
 _AT_ONCE = 16  # dry runs cost nothing but their way to Google and back
 
 
-def scans(recompute: Sequence[Recompute], code: Catalogue, store: OfflineStore) -> dict[str, Scan]:
-    """By view, what computing its interval would scan; unknown, with the reason, where nobody can say.
+def scans(recompute: Sequence[Recompute], code: Catalogue, store: OfflineStore) -> dict[Recompute, Scan]:
+    """What computing each interval would scan; unknown, with the reason, where nobody can say.
 
     Raises nothing of the store's: a plan is worth having without it.
     """
-    asked = {each.view: each for each in recompute if each.view in code.feature_views}
+    asked = [each for each in recompute if each.view in code.feature_views]
     if store.engine == "bigquery":
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = pool.map(lambda each: _dry_run(each, code.feature_views[each.view], store), asked.values())
+            found = pool.map(lambda each: _dry_run(each, code.feature_views[each.view], store), asked)
             known = dict(zip(asked, found, strict=True))
         return known | _without_code(recompute, asked, "bytes")
     try:
         return _counted(asked, code, store) | _without_code(recompute, asked, "rows")
     except FeatureStoreError as error:
-        return {each.view: Scan(None, "rows", str(error)) for each in recompute}
+        return {each: Scan(None, "rows", str(error)) for each in recompute}
 
 
-def _without_code(recompute: Sequence[Recompute], asked: Mapping[str, Recompute], unit: str) -> dict[str, Scan]:
-    gone = [each.view for each in recompute if each.view not in asked]
-    return {name: Scan(None, "bytes" if unit == "bytes" else "rows", "its code is gone") for name in gone}
+def _without_code(recompute: Sequence[Recompute], asked: Sequence[Recompute], unit: str) -> dict[Recompute, Scan]:
+    gone = [each for each in recompute if each not in asked]
+    return {each: Scan(None, "bytes" if unit == "bytes" else "rows", "its code is gone") for each in gone}
 
 
 def _dry_run(each: Recompute, view: FeatureView, store: OfflineStore) -> Scan:
@@ -48,23 +48,23 @@ def _dry_run(each: Recompute, view: FeatureView, store: OfflineStore) -> Scan:
         return Scan(None, "bytes", str(error))
 
 
-def _counted(asked: Mapping[str, Recompute], code: Catalogue, store: OfflineStore) -> dict[str, Scan]:
+def _counted(asked: Sequence[Recompute], code: Catalogue, store: OfflineStore) -> dict[Recompute, Scan]:
     """One query for all: a count for each interval of each source, however many views read it."""
     tables: dict[str, bool] = {}
     counts: dict[tuple[object, ...], Table] = {}
-    read: dict[str, list[tuple[object, ...]]] = {}
-    missing: dict[str, str] = {}
-    for name, each in asked.items():
-        view = code.feature_views[name]
+    read: dict[Recompute, list[tuple[object, ...]]] = {}
+    missing: dict[Recompute, str] = {}
+    for each in asked:
+        view = code.feature_views[each.view]
         for source in view.sources:
             table = table_name(source, store.dataset)
             if table not in tables:
                 tables[table] = store.columns(table) is not None
             if not tables[table]:
-                missing[name] = f"{table} is not there yet"
+                missing[each] = f"{table} is not there yet"
                 continue
             key = (table, each.interval, view.lookback)
-            read.setdefault(name, []).append(key)
+            read.setdefault(each, []).append(key)
             if key not in counts:
                 rows = known_rows(source, store.dataset, each.interval, view.lookback)
                 counts[key] = rows.aggregate(rows=rows.count()).mutate(number=ibis.literal(len(counts), "int64"))
@@ -74,8 +74,8 @@ def _counted(asked: Mapping[str, Recompute], code: Catalogue, store: OfflineStor
             by_number = {row["number"]: row["rows"] for row in batches.read_all().to_pylist()}
     rows_of = {key: by_number[number] for number, key in enumerate(counts)}
     return {
-        name: Scan(None, "rows", missing[name])
-        if name in missing
-        else Scan(sum(rows_of[key] for key in read.get(name, ())), "rows")
-        for name in asked
+        each: Scan(None, "rows", missing[each])
+        if each in missing
+        else Scan(sum(rows_of[key] for key in read.get(each, ())), "rows")
+        for each in asked
     }

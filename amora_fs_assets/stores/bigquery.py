@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,11 @@ from sqlglot import exp
 
 from amora_fs_assets.domain.errors import OfflineStoreError, SettingsError, TableNotFound
 from amora_fs_assets.domain.ports import Draft, Engine
-from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.stores.bigquery_errors import explained
 from amora_fs_assets.stores.bigquery_jobs import JobOptions, Jobs
 from amora_fs_assets.stores.bigquery_publication import (
-    FIELDS,
     dropped,
     drops,
     parameters,
@@ -71,6 +70,7 @@ class BigQueryOfflineStore:
         self._reads: Any = storage_client and PatientReads(storage_client, self._options.timeout)
         self._jobs = Jobs(client, self._options)
         self._datasets: set[str] = set()  # those that are known to be there
+        self._log_columns: tuple[str, ...] = ()  # of `_publications`, once all are known to be there
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
         """The table's columns as it stands; None where there is no such table."""
@@ -134,7 +134,8 @@ class BigQueryOfflineStore:
         with self._explained():
             made = self._client.get_table(staged, **self._jobs.call).created
             self._drop_other_keys(draft)
-            self._jobs.query(preparation(draft, self.dataset), step="prepare")
+            self._jobs.query(preparation(draft, self.dataset, self._publication_columns()), step="prepare")
+            self._log_columns = tuple(PUBLICATION_COLUMNS)
             self._make_room(staged, draft)
             self._jobs.query(
                 transaction(draft, staged, self.dataset),
@@ -159,20 +160,33 @@ class BigQueryOfflineStore:
 
         With `newest` the last one of each table alone: years of daily runs are many.
         """
-        if self._table(self._publications) is None:
+        there = self._table(self._publications)
+        if there is None:
             return ()
+        known = [field.name for field in there.schema]
         named = "" if name is None else " AND name = @name"
         last = " QUALIFY ROW_NUMBER() OVER (PARTITION BY `table` ORDER BY sequence DESC) = 1" if newest else ""
         with self._explained():
-            return self._publications_where(f"sequence > @after{named}{last}", after=after, name=name)
+            return self._publications_where(f"sequence > @after{named}{last}", known, after=after, name=name)
 
     @property
     def _publications(self) -> str:
         return f"{self.dataset}._publications"
 
-    def _publications_where(self, condition: str, **given: int | str | None) -> tuple[Publication, ...]:
+    def _publication_columns(self) -> Iterable[str] | None:
+        """The columns of `_publications` as they stand; None where there is no such table."""
+        if self._log_columns:
+            return self._log_columns
+        there = self._table(self._publications)
+        return None if there is None else [field.name for field in there.schema]
+
+    def _publications_where(
+        self, condition: str, known: Iterable[str] = PUBLICATION_COLUMNS, **given: int | str | None
+    ) -> tuple[Publication, ...]:
+        """Those of a condition; `known` are the columns that are there: an earlier release made fewer."""
+        fields = [column for column in PUBLICATION_COLUMNS if column in set(known)]
         rows = self._jobs.query(
-            f"SELECT {', '.join(map(quoted, FIELDS))} FROM {quoted(self._publications)} "
+            f"SELECT {', '.join(map(quoted, fields))} FROM {quoted(self._publications)} "
             f"WHERE {condition} ORDER BY sequence",
             parameters=given,
         )

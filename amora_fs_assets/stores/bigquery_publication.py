@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft
+from amora_fs_assets.domain.records import PUBLICATION_COLUMNS
+from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.bigquery_tables import quoted, type_of
 
-FIELDS: Mapping[str, str] = {
-    "sequence": "INT64", "name": "STRING", "table": "STRING", "start": "TIMESTAMP", "end": "TIMESTAMP",
-    "rows": "INT64", "run_id": "STRING", "definition_hash": "STRING", "schema_hash": "STRING", "sql_hash": "STRING",
-    "published_at": "TIMESTAMP",
-}  # fmt: skip
-"""The columns of `_publications`."""
 
-
-def preparation(draft: Draft, dataset: str) -> str:
+def preparation(draft: Draft, dataset: str, there: Iterable[str] | None) -> str:
     """The tables that a publication needs beside its own: BigQuery takes no DDL on them in a transaction.
+
+    `there` are the columns of `_publications`, None where there is no such table: an earlier release made fewer.
 
     Transactions that only insert do not get in each other's way, so that two would take one sequence. `_sequence`
     has one row, which every publication changes: of two at once BigQuery cancels the later one, which tries again.
     """
     log, counter = quoted(f"{dataset}._publications"), quoted(f"{dataset}._sequence")
-    columns = ", ".join(f"{quoted(name)} {type_}" for name, type_ in FIELDS.items())
+    columns = {name: f"{quoted(name)} {type_of(Column(name, type_))}" for name, type_ in PUBLICATION_COLUMNS.items()}
+    new = [] if there is None else [columns[name] for name in columns if name not in set(there)]
     statements = [
-        f"CREATE TABLE IF NOT EXISTS {log} ({columns})",
+        f"CREATE TABLE IF NOT EXISTS {log} ({', '.join(columns.values())})",
+        *(f"ALTER TABLE {log} ADD COLUMN IF NOT EXISTS {column}" for column in new),
         f"CREATE TABLE IF NOT EXISTS {counter} AS SELECT coalesce(max(sequence), 0) AS newest FROM {log}",
     ]
     if drops(draft):
@@ -43,7 +44,8 @@ def transaction(draft: Draft, staged: str, dataset: str) -> str:
     names = ", ".join(quoted(column.name) for column in draft.columns)
     keys = ", ".join(map(quoted, draft.keys))
     next_ = f"(SELECT newest FROM {counter})"
-    start, end = (f"TIMESTAMP '{t.isoformat()}'" if t else "NULL" for t in _ends(draft))
+    said = {"sequence": next_, "rows": f"(SELECT count(*) FROM {rows} WHERE {inside})"}
+    values_ = [said.get(column) or _said(draft.value(column), column) for column in PUBLICATION_COLUMNS]
     lost = f"""
     INSERT INTO {quoted(dropped(draft, dataset))} ({quoted(draft.dropped_columns[0].name)}, {keys})
     SELECT {next_}, {keys} FROM (
@@ -54,17 +56,16 @@ def transaction(draft: Draft, staged: str, dataset: str) -> str:
     UPDATE {counter} SET newest = newest + 1 WHERE true;{lost if drops(draft) else ""}
     DELETE FROM {table} AS _old WHERE {inside}{_of_the_same_key(draft, rows) if draft.appended else ""};
     INSERT INTO {table} ({names}) SELECT {values(draft)} FROM {rows} WHERE {inside};
-    INSERT INTO {log} ({", ".join(map(quoted, FIELDS))})
-    SELECT {next_}, @name, @table, {start}, {end}, (SELECT count(*) FROM {rows} WHERE {inside}),
-        @run_id, @definition_hash, @schema_hash, @sql_hash, TIMESTAMP '{draft.published_at.isoformat()}';
+    INSERT INTO {log} ({", ".join(map(quoted, PUBLICATION_COLUMNS))})
+    SELECT {", ".join(values_)};
     COMMIT TRANSACTION;
     """
 
 
 def parameters(draft: Draft) -> dict[str, str]:
     """The texts of a publication, bound rather than written into the SQL."""
-    names = ("name", "table", "run_id", "definition_hash", "schema_hash", "sql_hash")
-    return {name: getattr(draft, name) for name in names}
+    texts = (name for name, type_ in PUBLICATION_COLUMNS.items() if type_ is DataType.STRING)
+    return {name: draft.value(name) for name in texts if draft.value(name) is not None}
 
 
 def drops(draft: Draft) -> bool:
@@ -104,5 +105,8 @@ def dropped(draft: Draft, dataset: str) -> str:
     return f"{dataset}._dropped_{draft.name}"
 
 
-def _ends(draft: Draft) -> tuple[Any, Any]:
-    return (None, None) if draft.interval is None else (draft.interval.start, draft.interval.end)
+def _said(value: Any, column: str) -> str:
+    """A value of the publication in SQL: texts are parameters."""
+    if value is None:
+        return "NULL"
+    return f"TIMESTAMP '{value.isoformat()}'" if isinstance(value, datetime) else f"@{column}"

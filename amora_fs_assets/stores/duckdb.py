@@ -19,7 +19,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, Engine
-from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.duckdb_file import opened
 
@@ -35,10 +35,6 @@ _TYPES = {
 }
 STAGED_FOR = timedelta(days=7)
 """How long a staged table waits to be published; then its process counts as dead."""
-_PUBLICATION = (
-    "sequence", "name", '"table"', "start", '"end"', "rows", "run_id", "definition_hash", "schema_hash", "sql_hash",
-    "published_at",
-)  # fmt: skip
 
 
 class DuckDBOfflineStore:
@@ -115,17 +111,18 @@ class DuckDBOfflineStore:
         With `newest` the last one of each table alone: years of daily runs are many.
         """
         with self._open() as connection:
-            if _columns(connection, self._publications) is None:
+            there = _columns(connection, self._publications)
+            if there is None:
                 return ()
+            fields = [each for each in PUBLICATION_COLUMNS if each in there]  # an earlier release made fewer
             rows = connection.execute(
-                f"SELECT {', '.join(_PUBLICATION)} FROM {_quoted(self._publications)} "
+                f"SELECT {', '.join(map(_quoted, fields))} FROM {_quoted(self._publications)} "
                 "WHERE sequence > $after AND ($name IS NULL OR name = $name) "
                 'QUALIFY NOT $newest OR row_number() OVER (PARTITION BY "table" ORDER BY sequence DESC) = 1 '
                 "ORDER BY sequence",
                 {"after": after, "name": name, "newest": newest},
             ).fetchall()
-        names = [column.strip('"') for column in _PUBLICATION]
-        return tuple(Publication(**dict(zip(names, row, strict=True))) for row in rows)
+        return tuple(Publication(**dict(zip(fields, row, strict=True))) for row in rows)
 
     @property
     def _publications(self) -> str:
@@ -157,11 +154,7 @@ class DuckDBOfflineStore:
 
     def _published(self, connection: duckdb.DuckDBPyConnection, staged: str, draft: Draft) -> Publication:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(draft.table.rpartition('.')[0])}")
-        connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {_quoted(self._publications)} (sequence BIGINT, name VARCHAR, "
-            '"table" VARCHAR, start TIMESTAMPTZ, "end" TIMESTAMPTZ, rows BIGINT, run_id VARCHAR, '
-            "definition_hash VARCHAR, schema_hash VARCHAR, sql_hash VARCHAR, published_at TIMESTAMPTZ)"
-        )
+        self._make_publications(connection)
         (sequence,) = _row(connection, f"SELECT coalesce(max(sequence), 0) + 1 FROM {_quoted(self._publications)}")
         within, bounds = _within(draft)
         if draft.appended:
@@ -184,22 +177,26 @@ class DuckDBOfflineStore:
         connection.execute(f"DELETE FROM {table} WHERE {within}", bounds)
         values = ", ".join(f"CAST({_column(c.name)} AS {_type(c)}) AS {_column(c.name)}" for c in draft.columns)
         (count,) = _row(connection, f"INSERT INTO {table} BY NAME SELECT {values} FROM {rows} WHERE {within}", bounds)
-        publication = Publication(
-            sequence=sequence,
-            name=draft.name,
-            table=draft.table,
-            start=draft.interval.start if draft.interval else None,
-            end=draft.interval.end if draft.interval else None,
-            rows=count,
-            run_id=draft.run_id,
-            definition_hash=draft.definition_hash,
-            schema_hash=draft.schema_hash,
-            sql_hash=draft.sql_hash,
-            published_at=draft.published_at,
+        said = {name: draft.value(name) for name in PUBLICATION_COLUMNS if name not in ("sequence", "rows")}
+        publication = Publication(sequence=sequence, rows=count, **said)
+        names = ", ".join(map(_quoted, PUBLICATION_COLUMNS))
+        fields = [getattr(publication, column) for column in PUBLICATION_COLUMNS]
+        connection.execute(
+            f"INSERT INTO {_quoted(self._publications)} ({names}) VALUES ({', '.join('?' * len(fields))})", fields
         )
-        fields = [getattr(publication, column.strip('"')) for column in _PUBLICATION]
-        connection.execute(f"INSERT INTO {_quoted(self._publications)} VALUES ({', '.join('?' * len(fields))})", fields)
         return publication
+
+    def _make_publications(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make `_publications`, or add the columns that an earlier release did not know."""
+        log = _quoted(self._publications)
+        columns = {name: f"{_quoted(name)} {_TYPES[type_]}" for name, type_ in PUBLICATION_COLUMNS.items()}
+        there = _columns(connection, self._publications)
+        if there is None:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {log} ({', '.join(columns.values())})")
+            return
+        for name, column in columns.items():
+            if name not in there:
+                connection.execute(f"ALTER TABLE {log} ADD COLUMN IF NOT EXISTS {column}")
 
     def _make_room(
         self, connection: duckdb.DuckDBPyConnection, draft: Draft, within: str, bounds: Mapping[str, Any]

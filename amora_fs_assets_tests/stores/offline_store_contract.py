@@ -24,6 +24,8 @@ KEY = Column("customer", DataType.INT64)
 TIME = Column("event_timestamp", DataType.TIMESTAMP)
 AMOUNT = Column("amount", DataType.FLOAT64, nullable=True)
 COLUMNS = (KEY, TIME, AMOUNT)
+NEW_COLUMNS = ("identity", "inputs", "computed_from", "computed_until")
+"""Of `_publications`: what earlier releases did not write."""
 JANUARY, FEBRUARY = Interval(at(1), at(1, month=2)), Interval(at(1, month=2), at(1, month=3))
 EVERYTHING: dict[DataType, Any] = {
     DataType.INT64: 2**62,
@@ -84,6 +86,16 @@ class OfflineStoreContract:
         self.publish(store, rows((1, at(1, month=2), 3.0)), FEBRUARY)
         self.publish(store, rows((1, at(5), 4.0)))
         assert self.read(store) == [(1, at(5), 4.0), (1, at(1, month=2), 3.0)]
+
+    def test_a_publication_says_what_was_computed_of_what(self, store: OfflineStore) -> None:
+        said = {"identity": "i", "inputs": '{"orders": "\\"}', "computed_from": at(1), "computed_until": at(2, 3)}
+        draft = Draft(
+            name="whole", table=f"{store.dataset}.whole", columns=COLUMNS, run_id="run", published_at=at(1), **said,  # type: ignore[arg-type]
+        )  # fmt: skip
+        published = store.publish(store.stage(rows(), name="whole", run_id="run"), draft)
+        assert {name: getattr(published, name) for name in said} == said
+        assert store.publications() == (published,)
+        assert published.computed == Interval(at(1), at(2, 3))
 
     def test_rows_outside_the_interval_are_not_published(self, store: OfflineStore) -> None:
         publication = self.publish(store, rows((1, at(1), 1.0), (1, at(1, month=2), 2.0)))

@@ -81,7 +81,7 @@ class TestDryRun:
         load(source, run_id="run", store=store, registry=ObjectRegistry(FolderObjectStore(tmp_path)))
         sent.clear()
         asked = Recompute("spending", view.interval(CLOCK), "it is new")
-        assert scans([asked], code, store) == {"spending": Scan(0, "bytes")}
+        assert scans([asked], code, store) == {asked: Scan(0, "bytes")}
         (job,) = sent
         assert job["dryRun"] is True
         assert job["query"]["useQueryCache"] is False

@@ -22,7 +22,7 @@ from amora_fs_assets.operations.tables import unbound
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
 from amora_fs_assets.stores.duckdb_file import opened
 from amora_fs_assets_tests.small import at
-from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows
+from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, NEW_COLUMNS, OfflineStoreContract, rows
 
 HOLD = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(60)"
 WRITE = """
@@ -157,3 +157,15 @@ def test_a_table_gives_its_rows_in_the_same_order_each_time(tmp_path: Path) -> N
 
     first = read()
     assert all(read().equals(first) for _ in range(5))
+
+
+def test_publications_of_an_earlier_release_are_read_and_its_table_is_widened(store: DuckDBOfflineStore) -> None:
+    contract = OfflineStoreContract()
+    contract.publish(store, rows((1, at(1), 1.0)))
+    with store._open(write=True) as connection:
+        for column in NEW_COLUMNS:
+            connection.execute(f"ALTER TABLE feature_store._publications DROP COLUMN {column}")
+    (before,) = store.publications()
+    assert [getattr(before, column) for column in NEW_COLUMNS] == [None] * len(NEW_COLUMNS)
+    after = contract.publish(store, rows((1, at(2), 1.0)))
+    assert store.publications() == (before, after)

@@ -24,15 +24,16 @@ def preparation(draft: Draft, dataset: str, there: Iterable[str] | None) -> str:
     """
     log, counter = quoted(f"{dataset}._publications"), quoted(f"{dataset}._sequence")
     columns = {name: f"{quoted(name)} {type_of(Column(name, type_))}" for name, type_ in PUBLICATION_COLUMNS.items()}
-    new = [] if there is None else [columns[name] for name in columns if name not in set(there)]
+    known = columns if there is None else set(there)
+    new = [f"ADD COLUMN IF NOT EXISTS {column}" for name, column in columns.items() if name not in known]
     statements = [
         f"CREATE TABLE IF NOT EXISTS {log} ({', '.join(columns.values())})",
-        *(f"ALTER TABLE {log} ADD COLUMN IF NOT EXISTS {column}" for column in new),
+        *([f"ALTER TABLE {log} {', '.join(new)}"] if new else []),
         f"CREATE TABLE IF NOT EXISTS {counter} AS SELECT coalesce(max(sequence), 0) AS newest FROM {log}",
     ]
     if drops(draft):
-        columns = ", ".join(f"{quoted(c.name)} {type_of(c)}" for c in draft.dropped_columns)
-        statements.append(f"CREATE TABLE IF NOT EXISTS {quoted(dropped(draft, dataset))} ({columns})")
+        keys = ", ".join(f"{quoted(c.name)} {type_of(c)}" for c in draft.dropped_columns)
+        statements.append(f"CREATE TABLE IF NOT EXISTS {quoted(dropped(draft, dataset))} ({keys})")
     return ";\n".join(statements) + ";"
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.materialize import Materialized
     from amora_fs_assets.operations.parity import Parity
     from amora_fs_assets.operations.plan import Plan
-    from amora_fs_assets.operations.push import Rows
+    from amora_fs_assets.operations.pushed_rows import Rows
 
 DEFINITIONS = "amora_fs_assets.features"
 LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
@@ -368,8 +368,10 @@ class FeatureStore:
         """Write rows that are newer than what is online, and append them to the offline table, as a publication.
 
         `rows`: a DataFrame, an Arrow table, dicts or a dict of columns with join keys, event_timestamp and features.
-        Returns how many were newer than what is served. Raises InvalidRequest and ChecksFailed, with nothing written,
-        and OnlineStoreError where the view was never loaded.
+        The rows pass the rules that a computation's rows pass. A row whose event_timestamp is after the clock is only
+        appended: the first load after its time brings it online. Returns how many were newer than what is served.
+        Raises InvalidRequest and ChecksFailed, with nothing written, and OnlineStoreError where the view was never
+        loaded.
         """
         from amora_fs_assets.operations.online_runs import push
 
@@ -381,6 +383,7 @@ class FeatureStore:
             offline=self.offline if to_offline else None,
             registry=self.registry,
             run_id=f"push-{uuid.uuid4()}",
+            clock=self.settings.clock(),
             expire=self.settings.now is None,
         )
 
@@ -425,6 +428,10 @@ class FeatureStore:
     def served(self) -> Catalogue:
         """What was applied, a few seconds ago at most: what a model server answers from."""
         return self._served.catalogue
+
+    def served_view(self, name: str) -> FeatureView:
+        """A feature view of `served`, looked up in the registry where it is not known. Raises FeatureViewNotFound."""
+        return self._served.view(name)
 
     async def close_async(self) -> None:
         """As `close`, with the running event loop's connections."""

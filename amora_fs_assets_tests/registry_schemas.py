@@ -118,8 +118,22 @@ class TrainingSet(msgspec.Struct):
     code_hash: str
 
 
+class Gate(msgspec.Struct):
+    """A view's rules, each as the check and the rule in words, and the query of DuckDB's with a column for each.
+
+    The query reads a table `rows` of pushed rows and gives true where a row keeps the rule.
+    """
+
+    version: int
+    rules: list[tuple[str, str]]
+    sql: str
+
+
 class Catalogue(msgspec.Struct):
-    """All definitions. `packages` says which package defines what: `{"feature_views": {"departure_delay": "..."}}`."""
+    """All definitions. `packages` says which package defines what: `{"feature_views": {"departure_delay": "..."}}`.
+
+    `gates` has the rules that a push runs, by view. Neither is in `catalogue_hash`.
+    """
 
     format: int
     entities: list[Entity]
@@ -128,6 +142,7 @@ class Catalogue(msgspec.Struct):
     feature_services: list[FeatureService]
     training_sets: list[TrainingSet]
     packages: dict[str, dict[str, str]] = {}
+    gates: dict[str, Gate] = {}
 
 
 class Snapshot(msgspec.Struct):

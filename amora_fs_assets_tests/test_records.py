@@ -235,7 +235,14 @@ class TestWhatAKilledProcessLeft:
             store.compute("2020-01-01", "2020-02-01", ["spending"])
             store.materialize_incremental(feature_views=["spending"])
             view = store.get_feature_view("spending")
-            push_verb.push(view, [ROW], online=store.online, offline=store.offline, run_id="push-killed")
+            push_verb.push(
+                view,
+                [ROW],
+                online=store.online,
+                offline=store.offline,
+                run_id="push-killed",
+                clock=store.settings.clock(),
+            )
             store.compute("2020-02-01", "2020-03-01", ["spending"])
             kinds = [(run.kind, run.run_id, run.completed) for run in store.registry.records("spending")]
             assert ("push", "push-killed", True) in kinds

@@ -189,9 +189,14 @@ class Catalogue:
         """SHA-256 of its JSON form: equal definitions, equal hash."""
         return content_hash({part: plain for part, plain in self.to_plain().items() if part != "packages"})
 
+    @property
+    def without_gate(self) -> frozenset[str]:
+        """The views that have no gate of this release, since an earlier one applied them."""
+        return frozenset(view.name for view in self.feature_views.values() if view.gate is None)
+
     def to_json(self) -> str:
-        """Its JSON form, with sorted keys."""
-        return canonical_json(self.to_plain())
+        """Its JSON form, with sorted keys; the views' gates with it, which a push runs."""
+        return canonical_json({**self.to_plain(), "gates": plain_form.gates(self.feature_views)})
 
     def to_plain(self) -> dict[str, Any]:
         """Its JSON form as dicts and lists."""

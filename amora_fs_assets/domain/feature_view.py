@@ -13,6 +13,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, shown
 from amora_fs_assets.domain.fingerprint import content_hash, function_hash
+from amora_fs_assets.domain.gate import Gate
 from amora_fs_assets.domain.names import (
     CREATED_TIMESTAMP,
     EVENT_TIMESTAMP,
@@ -101,6 +102,7 @@ class FeatureView:
         owner: str = "",
         tags: Mapping[str, str] | None = None,
         code_hash: str = "",
+        gate: Gate | None = None,
     ) -> None:
         """Check every part against the others."""
         check_name("Feature view", name)
@@ -108,6 +110,7 @@ class FeatureView:
         from_catalogue = isinstance(schema, tuple)  # which has no code
         if isinstance(schema, tuple):
             columns, schema_class = arguments.items(said, "schema", schema, (Column,), "Give a FeatureSchema."), None
+            vars(self).update(gate=gate)
         else:
             schema_class = arguments.schema(said, schema)
             columns = schema_class.columns_of(said)
@@ -228,11 +231,20 @@ class FeatureView:
         """Whether rows say when their values became known."""
         return any(column.name == CREATED_TIMESTAMP for column in self.columns)
 
+    @cached_property
+    def gate(self) -> Gate | None:
+        """Its rules as a query that a push runs; None for a view that an earlier release applied."""
+        from amora_fs_assets.domain.gate_rules import compiled
+
+        return compiled(self)
+
     @property
     def row_columns(self) -> tuple[Column, ...]:
         """All columns in the order of the table: join keys, times, features."""
         known = {column.name: column for column in self.columns}
-        times = [Column(EVENT_TIMESTAMP, DataType.TIMESTAMP, description="When the values hold from (UTC).")]
+        rules = known[EVENT_TIMESTAMP].rules if EVENT_TIMESTAMP in known else ()
+        said = "When the values hold from (UTC)."
+        times = [Column(EVENT_TIMESTAMP, DataType.TIMESTAMP, description=said, rules=rules)]
         if self.has_created_timestamp:
             times.append(known[CREATED_TIMESTAMP])
         return (*self.key_columns, *times, *self.features)

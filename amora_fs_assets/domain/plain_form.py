@@ -11,6 +11,7 @@ from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import RegistryCorrupt
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.gate import Gate
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
@@ -79,6 +80,11 @@ def feature_view(view: FeatureView) -> dict[str, Any]:
         "code_hash": view.code_hash,
         "columns": [_column(each) for each in view.columns],
     }
+
+
+def gates(views: Mapping[str, FeatureView]) -> dict[str, Any]:
+    """The views' gates by name. They follow from the definitions and the release: no part of what is compared."""
+    return {name: view.gate.to_plain() for name, view in views.items() if view.gate is not None}
 
 
 def _projection(projection: FeatureViewProjection) -> dict[str, Any]:
@@ -153,7 +159,8 @@ def read(plain: Mapping[str, Any]) -> Parts:
         if not ready:
             raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads what the catalogue does not hold.")
         for v in ready:
-            views[v["name"]] = read_view(v, entities, {**sources, **views})
+            gate = Gate.read(plain.get("gates", {}).get(v["name"]))
+            views[v["name"]] = read_view(v, entities, {**sources, **views}, gate)
         pending = [v for v in pending if v["name"] not in views]
     views = {v["name"]: views[v["name"]] for v in plain["feature_views"]}
     services = {
@@ -186,7 +193,10 @@ def read(plain: Mapping[str, Any]) -> Parts:
 
 
 def read_view(
-    plain: Mapping[str, Any], entities: Mapping[str, Entity], readable: Mapping[str, Source | FeatureView]
+    plain: Mapping[str, Any],
+    entities: Mapping[str, Entity],
+    readable: Mapping[str, Source | FeatureView],
+    gate: Gate | None = None,
 ) -> FeatureView:
     """The feature view again, over these entities, sources and views."""
     return FeatureView(
@@ -205,4 +215,5 @@ def read_view(
         owner=plain["owner"],
         tags=plain["tags"],
         code_hash=plain["code_hash"],
+        gate=gate,
     )

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pandera.backends.ibis.builtin_checks  # noqa: F401  (fills the dispatch table of Pandera's own checks)
 from pandera.api.checks import Check
 from pandera.api.ibis.types import IbisData
 
+from amora_fs_assets.domain.rule_arguments import arguments_of
+from amora_fs_assets.domain.time import utc
+
+_OTHER_ROWS = (ops.Reduction, ops.Analytic, ops.WindowFunction, ops.Subquery)
+
 
 def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
     """For each row of `table` whether it keeps `check`, never null; a null keeps it, where the check ignores nulls.
 
     A NaN is not null: of all comparisons it keeps `!=` alone, as in IEEE 754, whatever the engine makes of it.
+    Regular expressions are RE2's, which both engines use; `str_matches` looks at the start of the text.
 
     `column` is None for a check of whole rows. Raises whatever the check's function raises on an Ibis table that
-    cannot be executed, and TypeError where it returns no truth value per row: such a check cannot be pushed down.
+    cannot be executed, and TypeError where the function returns no truth value per row, where the check looks at
+    other rows, which a pushed row comes without, or where the two engines would not agree.
     """
-    result = check._check_fn(IbisData(table, column), **check._check_kwargs)
+    if check.element_wise:
+        raise TypeError("it is element-wise Python")
+    if check.groupby is not None:
+        raise TypeError("it groups rows, and a pushed row comes without the others")
+    if column is not None and is_builtin(check):
+        result = _builtin(check, table, column)
+    else:
+        result = check._check_fn(IbisData(table, column), **check._check_kwargs)
     if isinstance(result, ir.Table):  # Pandera's own checks return a projection of truth values
         kept = ibis.and_(*(cast("ir.BooleanValue", value.to_expr()) for value in result.op().values.values()))
     elif isinstance(result, bool):
@@ -30,6 +46,7 @@ def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
         kept = result
     if not isinstance(kept, ir.BooleanColumn):
         raise TypeError(f"it returned {type(kept).__name__} rather than a truth value per row")
+    _refuse_other_rows(kept, table)
     kept = _decided(kept)
     if check.ignore_na and column is not None:
         kept = kept | table[column].isnull()
@@ -37,18 +54,71 @@ def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
     return cast("ir.BooleanValue", kept.fill_null(bool(check.ignore_na)))
 
 
+def is_builtin(check: Check) -> bool:
+    """Whether it is one of Pandera's own; a check of the user's may have the same name."""
+    name = str(check.name)
+    return Check.is_builtin_check(name) and check._check_fn is Check.get_builtin_check_fn(name)
+
+
+def _builtin(check: Check, table: ir.Table, column: str) -> Any:
+    """Pandera's own check, with arguments of the column's type."""
+    values = table[column]
+    arguments = arguments_of(str(check.name), check._check_kwargs, values.type())
+    match check.name:
+        case "str_matches":
+            # In a group: Pandera's `^a|b` would find a `b` anywhere.
+            return values.re_search(f"^(?:{arguments['pattern']})")
+        case "str_contains":
+            return values.re_search(arguments["pattern"])
+        case "isin" if not arguments["allowed_values"]:
+            raise TypeError("it allows no value that the column can have")
+        case "notin" if not arguments["forbidden_values"]:
+            raise TypeError("it forbids no value that the column can have")
+    return check._check_fn(IbisData(table, column), **arguments)
+
+
+def _refuse_other_rows(kept: ir.BooleanValue, table: ir.Table) -> None:
+    for node in kept.op().find((ops.Value, ops.Relation)):
+        if isinstance(node, _OTHER_ROWS) or (isinstance(node, ops.Relation) and node != table.op()):
+            raise TypeError("it looks at other rows, and a pushed row comes without them")
+        if isinstance(node, ops.Impure):
+            raise TypeError("it gives another answer each time")
+
+
 def _decided(kept: ir.BooleanValue) -> ir.BooleanValue:
-    """The expression with what each comparison makes of NaN spelled out: DuckDB takes it for the greatest number."""
-    return cast("ir.BooleanValue", kept.op().replace(_without_nan, filter=ops.Value).to_expr())
+    """The expression with each comparison spelled out, so that both engines understand the same."""
+    return cast("ir.BooleanValue", kept.op().replace(_spelled_out, filter=ops.Value).to_expr())
 
 
-def _without_nan(node: ops.Value, children: Mapping[str, Any] | None) -> ops.Value:
+def _spelled_out(node: ops.Value, children: Mapping[str, Any] | None) -> ops.Value:
     compared = cast("ops.Value", node.__recreate__(children) if children else node)
-    if not isinstance(compared, ops.Comparison | ops.Between) or isinstance(compared, ops.IdenticalTo):
+    if isinstance(compared, ops.Literal):
+        return _moment(compared)
+    if not isinstance(compared, ops.Comparison | ops.Between | ops.InValues):
         return compared
-    for side in compared.args:
+    sides = [each for side in compared.args for each in (side if isinstance(side, tuple) else (side,))]
+    _refuse_types({type(side.dtype): side.dtype for side in sides})
+    if isinstance(compared, ops.IdenticalTo | ops.InValues):
+        return compared
+    for side in sides:  # DuckDB takes NaN for the greatest number
         if side.dtype.is_floating() and not isinstance(side, ops.Literal):
             nan = ops.IsNan(side)
             different = isinstance(node, ops.NotEquals)
             compared = ops.Or(compared, nan) if different else ops.And(compared, ops.Not(nan))
     return compared
+
+
+def _moment(literal: ops.Literal) -> ops.Literal:
+    """A moment without a zone is UTC: BigQuery compares it with no other."""
+    if not isinstance(literal.dtype, dt.Timestamp) or literal.dtype.timezone or not isinstance(literal.value, datetime):
+        return literal
+    return ops.Literal(utc(literal.value), dt.Timestamp("UTC", 6))
+
+
+def _refuse_types(found: Mapping[type[dt.DataType], dt.DataType]) -> None:
+    """Refuse to compare what BigQuery does not compare, while DuckDB does."""
+    types = list(found.values())
+    if any(each.is_nested() for each in types):
+        raise TypeError("it compares lists, which BigQuery cannot. Compare their lengths or items")
+    if dt.Date in found and dt.Timestamp in found:
+        raise TypeError("it compares a date with a timestamp, which BigQuery cannot. Cast one of them")

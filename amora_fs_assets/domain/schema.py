@@ -22,7 +22,8 @@ from amora_fs_assets.domain.column import Column, Rule
 from amora_fs_assets.domain.errors import DefinitionError, UnsupportedType
 from amora_fs_assets.domain.fingerprint import function_hash
 from amora_fs_assets.domain.names import check_column
-from amora_fs_assets.domain.rules import keeps
+from amora_fs_assets.domain.rules import is_builtin, keeps
+from amora_fs_assets.domain.trial import trial
 from amora_fs_assets.domain.types import DataType
 
 Field = pa.Field
@@ -191,20 +192,19 @@ _TRIED: set[tuple[str, str, dt.DataType]] = set()
 
 def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schema: type[pa.DataFrameModel]) -> Rule:
     where = f"{owner}: column '{column}'" if column else owner
-    own_check = not Check.is_builtin_check(str(check.name))
+    own_check = not is_builtin(check)
     tried = (str(check.name), repr(check.statistics), table[column].type()) if column and not own_check else None
     try:
-        if check.element_wise:
-            raise TypeError("it is element-wise Python")
         if tried not in _TRIED:
-            keeps(check, table, column)
+            kept = keeps(check, table, column)
             if tried:
                 _TRIED.add(tried)
+            else:
+                trial(table.select(kept=kept))
     except Exception as error:
-        raise DefinitionError(
-            f"{where}: check '{check.name}' cannot be run by an engine: {error}. "
-            "Write it as an Ibis expression: `return data.table[data.key] > 0`."
-        ) from error
+        hint = " Write it as an Ibis expression: `return data.table[data.key] > 0`." if own_check else ""
+        said = str(error).strip().rstrip(".")
+        raise DefinitionError(f"{where}: check '{check.name}' cannot be run by an engine: {said}.{hint}") from error
     given = {name: _plain(value) for name, value in (check.statistics or {}).items()}
     if own_check:
         own = inspect.getattr_static(schema, str(check.name), None)

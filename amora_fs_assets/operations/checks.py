@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import ibis
-from ibis.expr.types import BooleanValue, IntegerScalar, Table
+from ibis.expr.types import IntegerScalar, Table
 
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, unused
+from amora_fs_assets.domain.gate_rules import key_of, rules_of, unique_key, whole_rows
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.records import CheckResult, RuleResult
-from amora_fs_assets.domain.rules import keeps
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.tables import within
 
@@ -37,23 +36,6 @@ class Checked:
         return all(result.passed for result in self.results)
 
 
-@dataclass(frozen=True)
-class _Rule:
-    check: str
-    name: str
-    broken: BooleanValue
-
-
-def unique_key(view: FeatureView) -> str:
-    """The name of the check that keys are unique. A column that is called so keeps the name for its own check."""
-    return unused("unique_key", (column.name for column in view.row_columns))
-
-
-def whole_rows(view: FeatureView) -> str:
-    """The name of the check of whole rows. A column that is called so keeps the name for its own check."""
-    return unused("rows", (column.name for column in view.row_columns))
-
-
 def check_names(view: FeatureView) -> dict[str, str]:
     """Each check of the view and what it asks, in words."""
     names = {}
@@ -61,7 +43,7 @@ def check_names(view: FeatureView) -> dict[str, str]:
         rules = [*([] if column.nullable else ["not null"]), *(str(rule) for rule in column.rules)]
         names[column.name] = f"{column.description} {' and '.join(rules) or 'any value'}".strip()
     if view.table is None:  # somebody else's rows may tie: the join decides, by the features
-        names[unique_key(view)] = f"One row per {', '.join(_key(view))}."
+        names[unique_key(view)] = f"One row per {', '.join(key_of(view))}."
     if view.schema is not None and view.schema.to_schema().checks:
         names[whole_rows(view)] = f"Whole rows: {', '.join(str(c.name) for c in view.schema.to_schema().checks)}."
     return names
@@ -74,9 +56,9 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
     a few of its rows.
     """
     inside = within(rows[EVENT_TIMESTAMP], interval)
-    rules = list(_rules(view, rows))
+    rules = list(rules_of(view, rows))
     counts: list[IntegerScalar] = [inside.sum(), (~inside).sum()]
-    counts += [(inside & rule.broken).sum() for rule in rules]
+    counts += [(inside & ~rule.keeps).sum() for rule in rules]
     named = {f"m{i}": count.fill_null(0).cast("int64") for i, count in enumerate(counts)}
     duplicates = _duplicates(view, rows.filter(inside))
     query = rows.aggregate(**named)
@@ -95,10 +77,10 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
         if any(rule.failed_rows for rule in found):
             if name == unique_key(view):
                 those = rows.filter(inside)
-                bad = those.semi_join(duplicates, [those[k].identical_to(duplicates[k]) for k in _key(view)])
+                bad = those.semi_join(duplicates, [those[k].identical_to(duplicates[k]) for k in key_of(view)])
             else:
                 failed = [
-                    r.broken
+                    ~r.keeps
                     for r, c in zip(rules, range(2, len(counts)), strict=True)
                     if r.check == name and row[f"m{c}"]
                 ]
@@ -109,27 +91,9 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
     return Checked(rows=row["m0"], clipped_rows=row["m1"], results=tuple(results))
 
 
-def _rules(view: FeatureView, rows: Table) -> Iterator[_Rule]:
-    schema = view.schema.to_schema() if view.schema is not None else None
-    for column in view.row_columns:
-        if not column.nullable:
-            yield _Rule(column.name, "not null", rows[column.name].isnull())
-        declared = schema.columns[column.name].checks if schema and column.name in schema.columns else []
-        for check_, rule in zip(declared, column.rules, strict=True):
-            yield _Rule(column.name, str(rule), ~keeps(check_, rows, column.name))
-    for check_ in schema.checks if schema else []:
-        yield _Rule(whole_rows(view), str(check_.name), ~keeps(check_, rows, None))
-
-
-def _key(view: FeatureView) -> list[str]:
-    created = [CREATED_TIMESTAMP] if view.has_created_timestamp else []
-    return [*view.join_keys, EVENT_TIMESTAMP, *created]
-
-
 def _duplicates(view: FeatureView, rows: Table) -> Table:
-    counted = rows.group_by(_key(view)).aggregate(
-        _n=lambda t: t.count()
-    )  # no column of a view begins with an underscore
+    # No column of a view begins with an underscore.
+    counted = rows.group_by(key_of(view)).aggregate(_n=lambda t: t.count())
     return counted.filter(counted["_n"] > 1)
 
 

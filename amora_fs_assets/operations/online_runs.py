@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from amora_fs_assets.domain.catalogue import definition_hash
@@ -9,17 +10,19 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Output
 from amora_fs_assets.operations import push as verb
+from amora_fs_assets.operations.pushed_rows import Rows
 from amora_fs_assets.operations.recording import recorded
 
 
 def push(
     view: FeatureView,
-    rows: verb.Rows,
+    rows: Rows,
     *,
     online: OnlineStore,
     offline: OfflineStore | None,
     registry: Registry,
     run_id: str,
+    clock: datetime,
     expire: bool = True,
 ) -> int:
     """Push rows and record it; how many were newer than what is served. See operations.push.
@@ -30,7 +33,15 @@ def push(
     known: dict[str, Any] = {"definition_hash": hash_, "schema_hash": view.schema_hash}
     with recorded("push", view.name, run_id=run_id, registry=registry, needed=False, **known) as run:
         newer = verb.push(
-            view, rows, online=online, offline=offline, run_id=run_id, definition_hash=hash_, expire=expire, run=run
+            view,
+            rows,
+            online=online,
+            offline=offline,
+            run_id=run_id,
+            clock=clock,
+            definition_hash=hash_,
+            expire=expire,
+            run=run,
         )
         run["details"] = {"newer": newer, "to_offline": offline is not None}
     return newer

@@ -184,7 +184,7 @@ def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
             for part in (*definition.sources, *definition.entities):
                 if part.name not in readable and part.name not in on.entities:
                     raise DefinitionError(f"{definition} needs '{part.name}', which is not there any more")
-            return read_view(plain_view(definition), on.entities, readable)
+            return read_view(plain_view(definition), on.entities, readable, definition.gate)
         case FeatureService():
             return FeatureService.applied(
                 definition.name,

@@ -72,7 +72,8 @@ class ServedCatalogue:
     def refresh(self) -> None:
         """Read the registry now."""
         catalogue = self._registry.catalogue()
-        if self._catalogue is None or catalogue.hash != self._catalogue.hash:
+        known = self._catalogue
+        if known is None or catalogue.hash != known.hash or catalogue.without_gate != known.without_gate:
             self._catalogue, self._plans = catalogue, {}
         self._read_at = time.monotonic()
 

@@ -6,7 +6,6 @@ import asyncio
 import hmac
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,13 +25,14 @@ from amora_fs_assets.serving.asgi import Application, Endpoint, Refused, Reply, 
 from amora_fs_assets.serving.messages import FeaturesRequest, PushRequest, answer
 from amora_fs_assets.serving.metrics import Metrics
 from amora_fs_assets.serving.openapi import DOCS_PAGE, document
+from amora_fs_assets.serving.pushed import from_json, number
 
 OPEN = frozenset({"/health", "/ready"})
 """Paths that need no token: who asks them is a load balancer."""
 _PUSHES_AT_ONCE = 4  # in a worker; they may wait for the offline store, which must keep nobody else waiting
 _SECONDS_TO_BE_READY = 3.0
 _decode_features = msgspec.json.Decoder(FeaturesRequest).decode
-_decode_push = msgspec.json.Decoder(PushRequest).decode
+_decode_push = msgspec.json.Decoder(PushRequest, float_hook=number).decode
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,12 @@ class Server:
     async def push(self, request: Request) -> Reply:
         """Write rows online and, unless asked not to, offline."""
         asked = _decode_push(await self._body(request))
-        pushed = partial(self._store.push, asked.feature_view, asked.rows, to_offline=asked.to_offline)
-        newer = await asyncio.get_running_loop().run_in_executor(self._pushing, pushed)
+        newer = await asyncio.get_running_loop().run_in_executor(self._pushing, self._pushed, asked)
         return Reply(msgspec.json.encode({"rows": len(asked.rows), "newer": newer}))
+
+    def _pushed(self, asked: PushRequest) -> int:
+        rows = from_json(self._store.served_view(asked.feature_view), asked.rows)
+        return self._store.push(asked.feature_view, rows, to_offline=asked.to_offline)
 
     async def list_feature_views(self, _request: Request) -> Reply:
         """All feature views, in Amora's form."""

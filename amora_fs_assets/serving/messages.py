@@ -28,7 +28,11 @@ class FeaturesRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of `POST /push`: rows of a feature view, with join keys, event_timestamp (ISO 8601) and features."""
+    """Body of `POST /push`: rows of a feature view, with join keys, event_timestamp and features.
+
+    Values have the form in which answers give them: bytes in base64, dates and timestamps in ISO 8601, decimals as text
+    or number, the words "NaN", "Infinity" and "-Infinity" for floats, lists of these.
+    """
 
     feature_view: str
     rows: list[dict[str, Any]]
@@ -73,7 +77,8 @@ def answer(response: OnlineResponse, *, rows: bool) -> bytes:
     """The response as JSON: a result per feature or, as older Feasts and Amora have it, per row.
 
     A time is 1970 where there is none, as with Feast. NaN and infinities are the words "NaN", "Infinity",
-    "-Infinity", as JSON has no numbers for them; bytes are in base64.
+    "-Infinity", as JSON has no numbers for them; bytes are in base64, decimals text without closing zeros. `POST /push`
+    takes values in this form.
     """
     return _rows(response) if rows else _columns(response)
 
@@ -95,7 +100,7 @@ def _columns(response: OnlineResponse) -> bytes:
 
 def _results(response: OnlineResponse, names: Sequence[str], statuses: bytes, times: bytes) -> bytes:
     """The results of columns that differ in nothing but their values."""
-    columns = [response.columns[name] for name in names]
+    columns = [_exact(response, name) for name in names]
     rest = b',"statuses":%b,"event_timestamps":%b}' % (statuses, times)
     between = rest + b',{"values":'
     values = between.join(map(_encode, columns))
@@ -104,8 +109,17 @@ def _results(response: OnlineResponse, names: Sequence[str], statuses: bytes, ti
     return b'{"values":%b%b' % (values, rest)
 
 
-def _jsonable(response: OnlineResponse, name: str) -> list[Any]:
+def _exact(response: OnlineResponse, name: str) -> list[Any]:
+    """The column with decimals as the text that one writes: `1.25`, not `1.250000000`."""
     column = response.columns[name]
+    if response.types[name] is not DataType.DECIMAL:
+        return column
+    texts = (None if value is None else f"{value:f}" for value in column)
+    return [text.rstrip("0").rstrip(".") if text and "." in text else text for text in texts]
+
+
+def _jsonable(response: OnlineResponse, name: str) -> list[Any]:
+    column = _exact(response, name)
     return list(map(_number, column)) if response.types[name].item is DataType.FLOAT64 else column
 
 

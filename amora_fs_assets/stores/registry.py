@@ -75,12 +75,13 @@ class ObjectRegistry:
     def apply(self, catalogue: Catalogue, *, parent: str | None, clock: datetime) -> Snapshot:
         """Make `catalogue` what counts, if the head is still the snapshot `parent`; the new head.
 
-        A catalogue that is the head's already changes nothing. Raises RegistryConflict where another one was applied
-        since `parent`, and RegistryCorrupt, with nothing written, where the head cannot be read.
+        A catalogue that is the head's already changes nothing, but for gates that the head's lacks. Raises
+        RegistryConflict where another one was applied since `parent`, and RegistryCorrupt, with nothing written, where
+        the head cannot be read.
         """
         stored = self._objects.read(_HEAD)
         state = self._state_of(stored.data) if stored else None
-        if state and state[0].catalogue_hash == catalogue.hash:
+        if state and state[0].catalogue_hash == catalogue.hash and state[1].without_gate <= catalogue.without_gate:
             return state[0]
         if (state[0].hash if state else None) != parent:
             raise self._conflict()

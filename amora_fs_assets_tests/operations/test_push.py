@@ -11,22 +11,22 @@ import pyarrow as pa
 import pytest
 
 from amora_fs_assets import FeatureView
-from amora_fs_assets.domain.column import Rule
 from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore
 from amora_fs_assets.operations.materialize import materialize
-from amora_fs_assets.operations.push import keeps, push, table_of
+from amora_fs_assets.operations.push import push
+from amora_fs_assets.operations.pushed_rows import table_of
 from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.operations.test_materialize import END, VIEW, load, publish, served
-from amora_fs_assets_tests.small import at
-from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract
+from amora_fs_assets_tests.small import Spending, at
+from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract
 
 ROW: dict[str, Any] = {"customer": 1, "event_timestamp": at(5), "amount": 5.0}
 
 
 def pushed(online: OnlineStore, offline: OfflineStore | None, *rows: dict[str, Any]) -> int:
-    return push(VIEW, list(rows), online=online, offline=offline, run_id=f"push-{len(rows)}", expire=False)
+    return push(VIEW, list(rows), online=online, offline=offline, run_id=f"push-{len(rows)}", clock=END, expire=False)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ class TestPush:
             pushed(online, offline, {**ROW, **change})
 
     def test_a_key_twice_is_refused(self, offline: OfflineStore, online: OnlineStore) -> None:
-        with pytest.raises(ChecksFailed, match="is pushed twice"):
+        with pytest.raises(ChecksFailed, match="row 0 has the key and the time of another row"):
             pushed(online, offline, ROW, ROW)
 
     def test_no_rows_are_no_publication(self, offline: OfflineStore, online: OnlineStore) -> None:
@@ -141,9 +141,9 @@ def test_a_view_that_was_never_loaded_says_so(offline: OfflineStore, online: Onl
 
 
 def test_somebody_elses_table_is_not_appended_to(offline: OfflineStore, online: OnlineStore) -> None:
-    view = FeatureView("foreign", (COLUMNS[0], COLUMNS[2]), VIEW.entities, table="shop.orders")
+    view = FeatureView("foreign", Spending, VIEW.entities, table="shop.orders")
     with pytest.raises(InvalidRequest, match="to_offline=False"):
-        push(view, [ROW], online=online, offline=offline, run_id="push")
+        push(view, [ROW], online=online, offline=offline, run_id="push", clock=END)
 
 
 @pytest.mark.parametrize(
@@ -166,33 +166,3 @@ def test_a_nullable_feature_may_be_left_out_and_nan_stays_nan() -> None:
     assert table_of(VIEW, [{"customer": 1, "event_timestamp": at(5)}]).column("amount").to_pylist() == [None]
     (value,) = table_of(VIEW, [{**ROW, "amount": math.nan}]).column("amount").to_pylist()
     assert math.isnan(value)
-
-
-@pytest.mark.parametrize(
-    ("rule", "good", "bad"),
-    [
-        (Rule("equal_to", {"value": 1}), 1, 2),
-        (Rule("not_equal_to", {"value": 1}), 2, 1),
-        (Rule("greater_than", {"min_value": 1}), 2, 1),
-        (Rule("greater_than_or_equal_to", {"min_value": 1}), 1, 0),
-        (Rule("less_than", {"max_value": 1}), 0, 1),
-        (Rule("less_than_or_equal_to", {"max_value": 1}), 1, 2),
-        (Rule("in_range", {"min_value": 1, "max_value": 2, "include_min": True, "include_max": False}), 1, 2),
-        (Rule("isin", {"allowed_values": ["a"]}), "a", "b"),
-        (Rule("notin", {"forbidden_values": ["a"]}), "b", "a"),
-        (Rule("str_matches", {"pattern": "a+$"}), "aa", "ba"),
-        (Rule("str_contains", {"pattern": "a"}), "bab", "bb"),
-        (Rule("str_startswith", {"string": "a"}), "ab", "ba"),
-        (Rule("str_endswith", {"string": "a"}), "ba", "ab"),
-        (Rule("str_length", {"min_value": 2, "max_value": 3, "exact_value": None}), "ab", "a"),
-    ],
-    ids=lambda value: value.name if isinstance(value, Rule) else "",
-)
-def test_each_rule(rule: Rule, good: Any, bad: Any) -> None:
-    assert keeps(rule, good)
-    assert not keeps(rule, bad)
-
-
-def test_a_rule_that_is_code_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="is code"):
-        keeps(Rule("my_check"), 1)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,19 +17,40 @@ from typing import Any
 import httpx
 import pytest
 
-from amora_fs_assets import FeatureService, FeatureStore, FeatureView, Settings
+from amora_fs_assets import Entity, FeatureSchema, FeatureService, FeatureStore, FeatureView, Field, Settings
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.column import Column, Rule
-from amora_fs_assets.domain.types import DataType
 from amora_fs_assets_tests.emulators.process import free_ports
 from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, redis_server
-from amora_fs_assets_tests.stores.online_rows import CUSTOMER, batch, view_of
+from amora_fs_assets_tests.stores.online_rows import batch
 
-AMOUNT = Column("amount", DataType.FLOAT64, nullable=True, rules=(Rule("greater_than_or_equal_to", {"min_value": 0}),))
-NOTE = Column("note", DataType.STRING, nullable=True)
-VIEW = view_of(AMOUNT, NOTE, ttl=timedelta(days=1), description="What a customer spends.")
-WHOLE = view_of(Column("total", DataType.INT64), keys=[], name="whole")
-UNLOADED = view_of(Column("other", DataType.INT64), keys=[CUSTOMER], name="unloaded")
+
+class Spending(FeatureSchema):
+    """What a customer spends."""
+
+    customer: int
+    amount: float = Field(ge=0, nullable=True)
+    note: str = Field(nullable=True)
+
+
+class Whole(FeatureSchema):
+    total: int
+
+
+class Unloaded(FeatureSchema):
+    customer: int
+    other: int
+
+
+BUYER = Entity("buyer", ["customer"])
+
+
+def view(name: str, schema: type[FeatureSchema], entities: Sequence[Entity] = (BUYER,), **more: Any) -> FeatureView:
+    return FeatureView(name, schema, entities, transform=lambda: None, start="2020-01-01", **more)
+
+
+VIEW = view("spending", Spending, ttl=timedelta(days=1))
+WHOLE = view("whole", Whole, [])
+UNLOADED = view("unloaded", Unloaded)
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 ROWS = [

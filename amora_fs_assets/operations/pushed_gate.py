@@ -1,0 +1,71 @@
+"""The gate of a push: the very expressions that the gate of a computation runs, over the pushed rows.
+
+The catalogue holds them as one query of DuckDB's, so that neither Ibis nor the schema's code is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from amora_fs_assets.domain.errors import ChecksFailed, DefinitionNotApplied
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.gate import TABLE
+from amora_fs_assets.operations.pushed_rows import NOTHING
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+_of_this_thread = threading.local()
+
+
+def check(view: FeatureView, table: pa.Table) -> None:
+    """Raise ChecksFailed, which names row, column and rule, where a row breaks a rule of the view's.
+
+    Raises DefinitionNotApplied for a view whose rules an earlier release wrote to the registry.
+    """
+    import duckdb
+
+    gate = view.gate
+    if gate is None:
+        raise DefinitionNotApplied(
+            f"{view}: an earlier release wrote it to the registry, without the rules that a push runs. "
+            f"Run `amora-fs apply` with this release. {NOTHING}"
+        )
+    engine = _engine()
+    engine.register(TABLE, table)
+    try:
+        kept = engine.execute(gate.sql).to_arrow_table()
+    except duckdb.Error as error:
+        raise ChecksFailed(f"{view}: its rules cannot be run on these rows: {error}. {NOTHING}") from error
+    finally:
+        engine.unregister(TABLE)
+    for (name, rule), column in zip(gate.rules, kept.columns, strict=True):
+        row = column.index(False).as_py()
+        if row >= 0:
+            raise ChecksFailed(f"{view}: {_broken(name, rule, row, table)}. {NOTHING}")
+
+
+def _broken(check: str, rule: str, row: int, table: pa.Table) -> str:
+    values: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
+    if check not in values and rule == "unique":
+        return f"row {row} has the key and the time of another row: {values}"
+    if check not in values:
+        return f"row {row} breaks rule {rule} of whole rows: {values}"
+    if rule == "not null":
+        return f"column '{check}' is never null; row {row} is"
+    return f"column '{check}': {values[check]!r} of row {row} is not {rule}"
+
+
+def _engine() -> duckdb.DuckDBPyConnection:
+    """An engine in memory, of this thread, which reads no files: it only ever judges rows that are handed to it."""
+    import duckdb
+
+    if getattr(_of_this_thread, "process", None) != os.getpid():
+        engine = duckdb.connect(":memory:", config={"threads": 1, "enable_external_access": "false"})
+        engine.execute("SET TimeZone = 'UTC'")
+        _of_this_thread.engine, _of_this_thread.process = engine, os.getpid()
+    found: duckdb.DuckDBPyConnection = _of_this_thread.engine
+    return found

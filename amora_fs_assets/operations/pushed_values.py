@@ -1,0 +1,137 @@
+"""Values of pushed rows as what a column holds: exactly that value, or a refusal. Knows neither Ibis nor pandas."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from datetime import date, datetime, time
+from typing import Any
+
+from amora_fs_assets.domain.decimals import decimal_of
+from amora_fs_assets.domain.time import utc
+from amora_fs_assets.domain.types import DataType
+
+_NULLS = {"NAType", "NaTType"}  # of pandas, which is not imported for it
+
+
+def exact(type_: DataType, value: Any) -> Any:
+    """The value as a column of `type_` holds it; None for null.
+
+    Takes Python's own values, NumPy's and pandas' scalars, ISO 8601 text for dates and timestamps, and whole floats
+    for integers. Raises TypeError, ValueError or OverflowError for a value that would not stay what it is.
+    """
+    if _null(value):
+        return None
+    read = _READ[type_.item]
+    if not type_.is_list:
+        return read(_plain(value))
+    if not isinstance(value, list | tuple) and not _is_array(value):
+        raise TypeError(f"{value!r} is {type(value).__name__}, not a list")
+    return [None if _null(item) else read(_plain(item)) for item in value]
+
+
+def _null(value: Any) -> bool:
+    return value is None or type(value).__name__ in _NULLS
+
+
+def _is_array(value: Any) -> bool:
+    return type(value).__module__ == "numpy" and getattr(value, "ndim", 0) == 1
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar's Python value."""
+    if type(value).__module__ != "numpy" or not hasattr(value, "item"):
+        return value
+    if type(value).__name__ == "datetime64":
+        micros = value.astype("datetime64[us]")
+        if micros != value:
+            raise ValueError(f"{value} has nanoseconds; a timestamp has microseconds. Round it")
+        return micros.item()
+    return value.item()
+
+
+def _wrong(value: Any) -> TypeError:
+    return TypeError(f"{value!r} is {type(value).__name__}")
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool):
+        raise _wrong(value)
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError(f"{value!r} is not whole")
+        value = int(value)
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise _wrong(value) from None
+    if not -(2**63) <= whole < 2**63:
+        raise OverflowError(f"{whole} does not fit into 64 bits")
+    return whole
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(value)
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _wrong(value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{value!r} has half a surrogate pair, which is no text") from None
+    return str(value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(value)
+    return value
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise _wrong(value)
+    return bytes(value)
+
+
+def _nanoseconds(value: Any) -> bool:
+    """Whether a pandas timestamp is finer than microseconds."""
+    return bool(getattr(value, "nanosecond", 0))
+
+
+def _day(value: Any) -> date:
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    if isinstance(value, datetime):
+        moment = utc(value)
+        if moment.time() != time(0) or _nanoseconds(value):
+            raise ValueError(f"{value!r} lies within a day")
+        return moment.date()
+    if not isinstance(value, date):
+        raise _wrong(value)
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    if not isinstance(value, date | str):
+        raise _wrong(value)
+    if _nanoseconds(value):
+        raise ValueError(f"{value!r} has nanoseconds; a timestamp has microseconds. Round it")
+    moment = utc(value)
+    return datetime.combine(moment.date(), moment.timetz())
+
+
+_READ: dict[DataType, Callable[[Any], Any]] = {
+    DataType.INT64: _integer,
+    DataType.FLOAT64: _float,
+    DataType.STRING: _text,
+    DataType.BOOLEAN: _truth,
+    DataType.BYTES: _bytes,
+    DataType.DATE: _day,
+    DataType.TIMESTAMP: _moment,
+    DataType.DECIMAL: decimal_of,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import types
 import typing
 from dataclasses import replace
@@ -214,7 +215,7 @@ def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schem
         json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
     except ValueError as error:
         raise DefinitionError(
-            f"{where}: check '{check.name}' has an argument that cannot be stored: {error}. Give finite numbers, and "
+            f"{where}: check '{check.name}' has an argument that cannot be stored: {error}. Give "
             "text without half surrogate pairs."
         ) from error
     return Rule(str(check.name), given)
@@ -222,6 +223,8 @@ def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schem
 
 def _plain(value: Any) -> Any:
     match value:
+        case float() if not math.isfinite(value):
+            return repr(value)  # JSON has no number for it
         case None | bool() | int() | float() | str():
             return value
         case list() | tuple() | set() | frozenset():

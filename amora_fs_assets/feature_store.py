@@ -320,16 +320,19 @@ class FeatureStore:
         InvalidRequest and NotFound errors.
         """
         from amora_fs_assets.operations.historical import historical_features
+        from amora_fs_assets.operations.tables import owners_of
 
         if (start is None) != (end is None):
             raise InvalidRequest("Give both start and end, or entity_df.")
+        catalogue = self.registry.catalogue()
         return historical_features(
-            self._resolve(features, self.registry.catalogue()),
+            self._resolve(features, catalogue),
             entity_df,
             store=self.offline,
             full_feature_names=full_feature_names,
             known_time=known_time,
             interval=None if start is None or end is None else Interval(start, end),
+            owners=owners_of(catalogue, self.offline.dataset),
         )
 
     def get_online_features(

@@ -69,7 +69,9 @@ def _spending(orders: Table) -> Table:
     return orders.select("customer", "amount", event_timestamp=orders["at"])
 
 
-def spending(source: Source, transform: Callable[..., Any] = _spending, **changes: Any) -> FeatureView:
+def spending(
+    source: Source, transform: Callable[..., Any] = _spending, *, name: str = "spending", **changes: Any
+) -> FeatureView:
     arguments: dict[str, Any] = {
         "ttl": timedelta(days=20),
         "partitions": "month",
@@ -78,7 +80,7 @@ def spending(source: Source, transform: Callable[..., Any] = _spending, **change
         "tags": {"domain": "shop"},
         **changes,
     }
-    return FeatureView("spending", Spending, [customer], [source], transform=transform, **arguments)
+    return FeatureView(name, Spending, [customer], [source], transform=transform, **arguments)
 
 
 def _spine(orders: Table) -> Table:

@@ -110,14 +110,16 @@ class OfflineStore(Protocol):
         `_dropped_<name>` (`draft.dropped_columns`) where the draft has an interval. Creates the table where it is
         missing, adds columns that it lacks, and makes it anew where no other row would remain. Discards the staged
         table. Readers see the old state or the new. Raises OfflineStoreError where a column that stays has another
-        type.
+        type, and where another writer published the table last (see domain/ownership.py).
         """
 
     def discard(self, staged: str) -> None:
         """Drop a staged table, if it is there."""
 
     def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
-        """What was published, of one name or of all, with sequences greater than `after`, in order.
+        """What was published, of a definition's name or of all, with sequences greater than `after`, in order.
+
+        What `to_table` wrote is among all, and under no name: its tables may be called as a definition is.
 
         With `newest` the last one of each table alone: years of daily runs are many.
         """

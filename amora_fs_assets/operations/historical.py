@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.errors import DefinitionError, InvalidRequest, OfflineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.names import check_table
+from amora_fs_assets.domain.ownership import TO_TABLE, check_owner
 from amora_fs_assets.domain.ports import Draft, OfflineStore
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.frames import to_pandas, to_polars
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, kw_only=True)
 class HistoricalFeatures:
@@ -36,6 +39,7 @@ class HistoricalFeatures:
     spine: FrameSpine | QuerySpine
     join: Callable[..., Table]  # of a spine, and of its bounds
     names: tuple[str, ...]  # of the feature columns
+    owners: Mapping[str, str] = field(default_factory=dict)  # the tables that definitions name, and which
 
     def to_sql(self) -> str:
         """The SQL that runs. A frame's rows are its table `entity_rows`, a query's a staged one."""
@@ -88,35 +92,50 @@ class HistoricalFeatures:
         return to_polars(self.to_arrow())
 
     def to_table(self, name: str) -> int:
-        """Write them to the table `dataset.table`, replacing what it wrote there before; the number of rows.
+        """Write them to the table `dataset.table`, replacing what `to_table` wrote there before; the number of rows.
 
-        Raises OfflineStoreError where somebody else's rows are there.
+        Raises OfflineStoreError, with nothing written, for a table that anything else wrote, or may write: a
+        definition's, or one of the store's own.
         """
-        try:
-            check_table("to_table", name)
-        except Exception as error:
-            raise InvalidRequest(str(error)) from error
-        run_id = uuid.uuid4().hex
+        self._check_writable(name)
+        run_id = f"{TO_TABLE}{uuid.uuid4()}"
         if isinstance(self.spine, FrameSpine):
             rows = self.to_arrow()
             staged = self.store.stage(rows, name="historical", run_id=run_id)
         else:
             with self._query() as (query, _):
                 staged = self.store.stage(query, name="historical", run_id=run_id)
-        there = self.store.columns(staged)
-        assert there is not None, "it was staged just now"
-        draft = Draft(
-            name=name.rpartition(".")[2],
-            table=name,
-            columns=columns_of(there, "to_table"),
-            run_id=run_id,
-            published_at=datetime.now(UTC),
-        )
         try:
+            there = self.store.columns(staged)
+            assert there is not None, "it was staged just now"
+            draft = Draft(
+                name=name.rpartition(".")[2],
+                table=name,
+                columns=columns_of(there, "to_table"),
+                run_id=run_id,
+                published_at=datetime.now(UTC),
+            )
             return self.store.publish(staged, draft).rows
-        except Exception:
+        except BaseException:
             self.store.discard(staged)
             raise
+
+    def _check_writable(self, table: str) -> None:
+        """Raise OfflineStoreError, or InvalidRequest for what is no table's name, before anything is written."""
+        try:
+            check_table("to_table", table)
+        except DefinitionError as error:
+            raise InvalidRequest(str(error)) from error
+        folded = table.casefold()  # DuckDB does not tell the cases of letters apart
+        if folded.startswith(f"{self.store.dataset}._".casefold()):
+            raise OfflineStoreError(f"Table {table} would be among the store's own. Name another table.")
+        owner = {name.casefold(): owner for name, owner in self.owners.items()}.get(folded)
+        if owner is not None:
+            raise OfflineStoreError(f"Table {table} is {owner}'s: to_table does not write to it. Name another table.")
+        last = [each for each in self.store.publications(newest=True) if each.table.casefold() == folded]
+        wanted = Draft(name=table.rpartition(".")[2], table=table, columns=(), run_id=TO_TABLE, published_at=_NEVER)
+        there = self.store.columns(table) is not None
+        check_owner(wanted, last[-1] if last and there else None, filled=there)
 
     @contextmanager
     def _query(self) -> Iterator[tuple[Table, dict[str, pa.Table]]]:
@@ -141,12 +160,14 @@ def historical_features(
     full_feature_names: bool = False,
     known_time: bool = False,
     interval: Interval | None = None,
+    owners: Mapping[str, str] | None = None,
 ) -> HistoricalFeatures:
     """The service's features at each row's event_timestamp, as a lazy result. See `point_in_time`.
 
     `entity_df` is a pandas or polars frame, an Arrow table, an Ibis table or a SELECT of the store's engine: join keys,
     event_timestamp (naive: UTC), and columns that pass through. Or instead `interval`: each key and time of the
-    service's views in it. Raises InvalidRequest, TableNotFound, SourceMismatch; for a SELECT when its rows are taken.
+    service's views in it. `owners`: the tables that `to_table` does not write to, and whose they are. Raises
+    InvalidRequest, TableNotFound, SourceMismatch; for a SELECT when its rows are taken.
     """
     if (entity_df is None) == (interval is None):
         raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
@@ -167,4 +188,4 @@ def historical_features(
         names = output_names(service, full=full_feature_names)
         if isinstance(spine.query, Table):
             join(spine.query)  # so that what is wrong is said now
-    return HistoricalFeatures(store=store, spine=spine, join=join, names=tuple(names.values()))
+    return HistoricalFeatures(store=store, spine=spine, join=join, names=tuple(names.values()), owners=owners or {})

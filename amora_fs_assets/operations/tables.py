@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.datatypes as dt
 from ibis.expr.types import BooleanValue, Table, Value
 
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, TransformError
 from amora_fs_assets.domain.feature_view import FeatureView
@@ -24,6 +25,12 @@ from amora_fs_assets.domain.types import DataType
 def table_name(definition: Source | FeatureView, dataset: str) -> str:
     """Where its rows are, as `dataset.table`."""
     return definition.table or f"{dataset}.{definition.name}"
+
+
+def owners_of(catalogue: Catalogue, dataset: str) -> dict[str, str]:
+    """The tables that definitions name, and which definition names each."""
+    views = {table_name(view, dataset): str(view) for view in catalogue.feature_views.values()}
+    return {source.table: f"Source '{source.name}'" for source in catalogue.sources.values()} | views
 
 
 def unbound(columns: Sequence[Column], table: str) -> Table:

@@ -22,6 +22,7 @@ from ibis.expr.types import Table
 from sqlglot import exp
 
 from amora_fs_assets.domain.errors import OfflineStoreError, SettingsError, TableNotFound
+from amora_fs_assets.domain.ownership import check_owner, of_definitions
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -190,7 +191,7 @@ class BigQueryOfflineStore:
             f"WHERE {condition} ORDER BY sequence",
             parameters=given,
         )
-        return tuple(Publication(**dict(row.items())) for row in rows)
+        return of_definitions(str(given.get("name") or "") or None, (Publication(**dict(row.items())) for row in rows))
 
     def _table(self, name: str) -> bigquery.Table | None:
         with self._explained():
@@ -236,14 +237,11 @@ class BigQueryOfflineStore:
             return
         there = columns_of(table)
         published = self._publications_where("`table` = @table", table=draft.table)
-        if not published and self._one(f"SELECT count(*) FROM {quoted(draft.table)}") != (0,):
-            raise OfflineStoreError(
-                f"Table {draft.table} was there before '{draft.name}' and holds rows of somebody else's. "
-                "Rename the definition, or move that table away."
-            )
+        last = published[-1] if published else None
+        check_owner(draft, last, filled=not last and self._one(f"SELECT count(*) FROM {quoted(draft.table)}") != (0,))
         missing = [column for column in draft.columns if column.name not in there]
         others = [c for c in draft.columns if there.get(c.name, IBIS_TYPES[c.type]) != IBIS_TYPES[c.type]]
-        by_hand = bool(missing and published and draft.schema_hash and published[-1].schema_hash == draft.schema_hash)
+        by_hand = bool(missing and last and draft.schema_hash and last.schema_hash == draft.schema_hash)
         if others or by_hand:
             (remaining,) = self._one(f"SELECT count(*) FROM {quoted(draft.table)} WHERE NOT ({within(draft)})")
             if remaining:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import ibis
@@ -18,6 +18,7 @@ from ibis.expr.types import Table
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
+from amora_fs_assets.domain.ownership import check_owner, of_definitions
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
 from amora_fs_assets.domain.types import DataType
@@ -35,6 +36,16 @@ _TYPES = {
 }
 STAGED_FOR = timedelta(days=7)
 """How long a staged table waits to be published; then its process counts as dead."""
+
+
+class _Last(NamedTuple):
+    """What is asked of a table's last publication."""
+
+    name: str
+    table: str
+    run_id: str
+    definition_hash: str
+    schema_hash: str
 
 
 class DuckDBOfflineStore:
@@ -122,7 +133,7 @@ class DuckDBOfflineStore:
                 "ORDER BY sequence",
                 {"after": after, "name": name, "newest": newest},
             ).fetchall()
-        return tuple(Publication(**dict(zip(fields, row, strict=True))) for row in rows)
+        return of_definitions(name, (Publication(**dict(zip(fields, row, strict=True))) for row in rows))
 
     @property
     def _publications(self) -> str:
@@ -209,16 +220,8 @@ class DuckDBOfflineStore:
             connection.execute(f"CREATE TABLE {table} ({columns})")
             return False
         (filled,) = _row(connection, f"SELECT EXISTS (FROM {table})")
-        (ours,) = _row(
-            connection,
-            f'SELECT EXISTS (FROM {_quoted(self._publications)} WHERE "table" = $table)',
-            {"table": draft.table},
-        )
-        if filled and not ours:
-            raise OfflineStoreError(
-                f"Table {draft.table} was there before '{draft.name}' and holds rows of somebody else's. "
-                "Rename the definition, or move that table away."
-            )
+        last = self._last(connection, draft.table)
+        check_owner(draft, last, filled=filled)
         (remaining,) = _row(connection, f"SELECT EXISTS (FROM {table} WHERE ({within}) IS NOT TRUE)", bounds)
         same = _same_types(connection, draft.table, draft.columns)
         if not remaining and not (same and set(there) == {column.name for column in draft.columns}):
@@ -234,7 +237,7 @@ class DuckDBOfflineStore:
                 f"compute all of it at once, from its start, or rename the view."
             )
         missing = [column.name for column in draft.columns if column.name not in there]
-        if missing and draft.schema_hash and draft.schema_hash == self._last_schema(connection, draft.table):
+        if missing and draft.schema_hash and last is not None and draft.schema_hash == last.schema_hash:
             raise OfflineStoreError(
                 f"Table {draft.table} lost its column '{missing[0]}' since it was last published, and other rows "
                 "would stay: compute all of it at once, from its start, or rename the view."
@@ -242,12 +245,14 @@ class DuckDBOfflineStore:
         _add_columns(connection, draft, there)
         return True
 
-    def _last_schema(self, connection: duckdb.DuckDBPyConnection, table: str) -> str:
-        """The schema_hash of the table's last publication."""
-        hash_ = "coalesce(max_by(schema_hash, sequence), '')"
-        last = f'SELECT {hash_} FROM {_quoted(self._publications)} WHERE "table" = $table'
-        (found,) = _row(connection, last, {"table": table})
-        return str(found)
+    def _last(self, connection: duckdb.DuckDBPyConnection, table: str) -> _Last | None:
+        """The table's last publication. DuckDB does not tell the cases of letters apart."""
+        found = connection.execute(
+            f'SELECT name, "table", run_id, definition_hash, schema_hash FROM {_quoted(self._publications)} '
+            'WHERE lower("table") = lower($table) ORDER BY sequence DESC LIMIT 1',
+            {"table": table},
+        ).fetchone()
+        return None if found is None else _Last(*found)
 
 
 def _add_columns(connection: duckdb.DuckDBPyConnection, draft: Draft, there: Mapping[str, Any]) -> None:
@@ -300,7 +305,8 @@ def _row(
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> Mapping[str, dt.DataType] | None:
     schema, _, name = table.rpartition(".")
     found = connection.execute(
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?", [schema, name]
+        "SELECT 1 FROM information_schema.tables WHERE lower(table_schema) = lower(?) AND lower(table_name) = lower(?)",
+        [schema, name],
     ).fetchone()
     if found is None:
         return None

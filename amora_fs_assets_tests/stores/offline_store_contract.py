@@ -12,6 +12,7 @@ import pytest
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.ownership import TO_TABLE
 from amora_fs_assets.domain.ports import Draft, OfflineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -121,6 +122,19 @@ class OfflineStoreContract:
         dropped = (Column("sequence", DataType.INT64), KEY)
         assert self.read(store, dropped, "_dropped_spending") == [(2, 2)]
 
+    def test_keys_that_lost_their_rows_are_kept_anew_where_the_join_keys_change(self, store: OfflineStore) -> None:
+        """A feature becomes a join key, which is called as the column that says which publication dropped a key."""
+        columns = (KEY, Column("sequence", DataType.INT64), TIME, AMOUNT)
+        self.publish(store, rows((1, 5, at(1), 1.0), columns=columns), columns=columns)  # type: ignore[arg-type]
+        for key in (6, 7):
+            draft = Draft(
+                name="spending", table=f"{store.dataset}.spending", columns=columns, keys=("customer", "sequence"),
+                time="event_timestamp", interval=JANUARY, run_id=f"run{key}", published_at=at(1),
+            )  # fmt: skip
+            store.publish(store.stage(rows((1, key, at(1), 1.0), columns=columns), name="s", run_id="s"), draft)  # type: ignore[arg-type]
+        dropped = (Column("_sequence", DataType.INT64), KEY, columns[1])
+        assert self.read(store, dropped, "_dropped_spending") == [(2, 1, 5), (3, 1, 6)]
+
     def test_a_new_column_is_null_in_older_rows(self, store: OfflineStore) -> None:
         wider = (*COLUMNS, Column("note", DataType.STRING, nullable=True))
         self.publish(store, rows((1, at(1), 1.0)))
@@ -145,6 +159,44 @@ class OfflineStoreContract:
         )  # fmt: skip
         with pytest.raises(OfflineStoreError, match="somebody else"):
             store.publish(store.stage(rows((2, at(1), 2.0)), name="v", run_id="run"), draft)
+
+    def test_what_another_writer_published_last_is_not_overwritten(self, store: OfflineStore) -> None:
+        writers: dict[str, dict[str, str]] = {
+            "source 'report'": {"name": "report", "run_id": "load"},
+            "feature view 'report'": {"name": "report", "run_id": "compute", "definition_hash": "1"},
+            "to_table": {"name": "report", "run_id": f"{TO_TABLE}1"},
+        }
+        for number, (owner, by) in enumerate(writers.items()):
+            table = f"{store.dataset}.report_{number}"
+            self.write(store, table, **by)
+            for other, with_ in writers.items():
+                if other == owner:
+                    self.write(store, table, **with_ | {"run_id": f"{with_['run_id']}2"})
+                    continue
+                with pytest.raises(OfflineStoreError, match=f"report_{number} is {owner}'s.*{other} does not write"):
+                    self.write(store, table, **with_)
+            assert len(self.read(store, name=f"report_{number}")) == 1
+
+    def test_what_an_earlier_release_wrote_with_to_table_may_be_replaced_by_to_table(self, store: OfflineStore) -> None:
+        table = f"{store.dataset}.report"
+        self.write(store, table, name="report", run_id="0123456789abcdef" * 2)
+        self.write(store, table, name="report", run_id=f"{TO_TABLE}1")
+        with pytest.raises(OfflineStoreError, match="to_table's"):
+            self.write(store, table, name="report", run_id="load")
+
+    def test_a_name_finds_a_definitions_publications_and_not_those_of_to_table(self, store: OfflineStore) -> None:
+        self.publish(store, rows((1, at(1), 1.0)))
+        self.write(store, f"{store.dataset}.other", name="spending", run_id=f"{TO_TABLE}1")
+        assert [each.sequence for each in store.publications("spending")] == [1]
+        assert [each.sequence for each in store.publications()] == [1, 2]
+
+    def write(self, store: OfflineStore, table: str, **draft: str) -> None:
+        """Replace a whole table."""
+        staged = store.stage(rows((1, at(1), 1.0)), name="any", run_id=draft["run_id"])
+        try:
+            store.publish(staged, Draft(table=table, columns=COLUMNS, published_at=at(1), **draft))  # type: ignore[arg-type]
+        finally:
+            store.discard(staged)
 
     def test_staging_again_replaces_and_discard_drops(self, store: OfflineStore) -> None:
         staged = store.stage(rows((1, at(1), 1.0), (2, at(1), 1.0)), name="spending", run_id="run")

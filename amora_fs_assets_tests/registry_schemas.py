@@ -49,6 +49,7 @@ class Source(msgspec.Struct):
     """A table that features are made from: timestamp_field or valid_from is there, the other is null.
 
     `max_lateness_seconds`: how long after `timestamp_field` a row becomes known (`available_at`) at the latest.
+    `loader`: SHA-256 of the code that fills the table, empty where somebody else does.
     """
 
     name: str
@@ -60,6 +61,18 @@ class Source(msgspec.Struct):
     owner: str
     columns: list[Column]
     max_lateness_seconds: float | None = None
+    loader: str | None = None
+
+
+class Meaning(msgspec.Struct):
+    """What a transform computes: SHA-256 of each column's value, and of what decides which rows there are.
+
+    `form` is the version of the canonical form that was hashed.
+    """
+
+    form: int
+    rows: str
+    columns: dict[str, str]
 
 
 class FeatureView(msgspec.Struct):
@@ -80,6 +93,7 @@ class FeatureView(msgspec.Struct):
     tags: dict[str, str]
     code_hash: str
     columns: list[Column]
+    meaning: Meaning | None = None
 
 
 class Projection(msgspec.Struct):
@@ -116,6 +130,7 @@ class TrainingSet(msgspec.Struct):
     tags: dict[str, str]
     known_time: bool
     code_hash: str
+    meaning: Meaning | None = None
 
 
 class Gate(msgspec.Struct):

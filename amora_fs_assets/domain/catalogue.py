@@ -187,7 +187,12 @@ class Catalogue:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of its JSON form: equal definitions, equal hash."""
-        return content_hash({part: plain for part, plain in self.to_plain().items() if part != "packages"})
+        plain = self.to_plain()
+        del plain["packages"]
+        for each in (*plain["feature_views"], *plain["training_sets"]):
+            if "meaning" in each:  # then the text of the code says nothing more
+                del each["code_hash"]
+        return content_hash(plain)
 
     @property
     def without_gate(self) -> frozenset[str]:
@@ -232,16 +237,29 @@ def definition_hash(definition: FeatureView | TrainingSet) -> str:
 
 def computing_identity(view: FeatureView) -> str:
     """SHA-256 of what decides a view's rows: code, columns, rules, sources, lookback. Not owner, words or tags."""
-    parts = [
-        view.code_hash,
-        [[c.name, c.type, c.nullable, [str(rule) for rule in c.rules]] for c in view.row_columns],
-        [
-            s.name if isinstance(s, FeatureView) else [s.name, s.table, s.timestamp_field, s.available_at, *_bound(s)]
-            for s in view.sources
-        ],
-        view.lookback.total_seconds(),
+    return _identity(view, view.code_hash if view.meaning is None else view.meaning.to_plain())
+
+
+def computes_the_same(view: FeatureView, other: FeatureView) -> bool:
+    """Whether both have one computing identity; by their code's text where one of them was applied by an old release.
+
+    A release before meanings knew of a view what its own hash of the code was. Where that is unchanged, so is the view.
+    """
+    if view.meaning is not None and not view.meaning.comparable(other.meaning):
+        return _identity(view, view.code_hash) == _identity(other, other.code_hash)
+    return computing_identity(view) == computing_identity(other)
+
+
+def _identity(view: FeatureView, code: object) -> str:
+    columns = [[c.name, c.type, c.nullable, sorted(map(str, c.rules))] for c in view.row_columns]
+    sources: list[list[object]] = [
+        [s.name]
+        if isinstance(s, FeatureView)
+        else [s.name, s.table, s.timestamp_field, s.available_at, str(s.valid_from), *_bound(s)]
+        for s in view.sources
     ]
-    return content_hash(parts)
+    place = [view.table, view.timestamp_field, view.join_keys, view.lookback.total_seconds()]
+    return content_hash([code, place, sorted(columns), sorted(sources, key=canonical_json)])
 
 
 def _bound(source: Source) -> list[float]:
@@ -249,9 +267,11 @@ def _bound(source: Source) -> list[float]:
     return [] if source.max_lateness is None else [source.max_lateness.total_seconds()]
 
 
-def code_version(view: FeatureView) -> str:
-    """The first twelve hex digits of the view's computing identity, which Dagster shows as its code version."""
-    return computing_identity(view)[:12]
+def code_version(definition: FeatureView | TrainingSet) -> str:
+    """Twelve hex digits of what a view or a training set's spine computes: its code version in Dagster."""
+    if isinstance(definition, FeatureView):
+        return computing_identity(definition)[:12]
+    return definition.code_hash[:12] if definition.meaning is None else content_hash(definition.meaning.to_plain())[:12]
 
 
 def _add(kind: Mapping[str, _Definition], definition: _Definition) -> None:

@@ -14,6 +14,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 
@@ -110,7 +111,7 @@ _PLAIN: dict[str, Any] = {
 _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
     "entity": {"join_keys": (Severity.BREAKING, Effect.READS)},
     "source": dict.fromkeys(
-        ("table", "timestamp_field", "available_at", "max_lateness_seconds", "valid_from"),
+        ("table", "timestamp_field", "available_at", "max_lateness_seconds", "valid_from", "loader"),
         (Severity.RECOMPUTE, Effect.ROWS),
     ),
     "feature view": {
@@ -131,6 +132,8 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
 _WORDS = ("description", "owner", "tags")
 _NAMES = {"code_hash": "code", "ttl_seconds": "ttl [s]", "lookback_seconds": "lookback [s]",
           "max_lateness_seconds": "max_lateness [s]"}  # fmt: skip
+OTHER_LOADER = "other loader"
+"""The difference that another function fills a source."""
 _OF_OTHERS = {"version"}  # follows from what else differs, here or in the views
 
 
@@ -161,7 +164,13 @@ def removal(kind: Kind, name: str, why: str = "it is gone from the code") -> Cha
 
 def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Difference]:
     before, after = _PLAIN[kind](old), _PLAIN[kind](new)
-    told = {"columns", "features", "start", *_OF_OTHERS}
+    told = {"columns", "features", "start", "meaning", *_OF_OTHERS}
+    if "loader" not in before:  # a release before loaders counted applied it
+        told.add("loader")
+    was, is_ = getattr(old, "meaning", None), getattr(new, "meaning", None)
+    if was is not None and is_ is not None and was.comparable(is_):
+        told.add("code_hash")  # which decides where one of them was applied by a release before meanings
+        yield from _meaning(was, is_, {column.name for column in getattr(new, "features", ())})
     for field in {**before, **after}:
         if before.get(field) == after.get(field) or field in told:
             continue
@@ -182,8 +191,19 @@ def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Diffe
         yield from _projections(old, new)
 
 
+def _meaning(old: Meaning, new: Meaning, features: set[str]) -> Iterator[Difference]:
+    """Which columns are made in another way, and whether other rows are made."""
+    if old.rows != new.rows:
+        said = "every column means something else: other rows (filters, joins or groups)"
+        yield Difference(said, Severity.RECOMPUTE, Effect.ROWS)
+    for name in new.changed(old):
+        feature = name in features
+        said = f"{'feature' if feature else 'column'} '{name}' means something else"
+        yield Difference(said, Severity.RECOMPUTE, Effect.ROWS, (name,) if feature else ())
+
+
 def _said(name: str, old: Any, new: Any) -> str:
-    return f"other {name}" if name == "code" else f"{name}: {_word(old)} -> {_word(new)}"
+    return f"other {name}" if name in ("code", "loader") else f"{name}: {_word(old)} -> {_word(new)}"
 
 
 def _word(value: Any) -> str:

@@ -18,7 +18,7 @@ class Rule:
 
     def __str__(self) -> str:
         """As one would write it: `ge(min_value=1)`."""
-        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.arguments.items())})"
+        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in sorted(self.arguments.items()))})"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, shown
 from amora_fs_assets.domain.fingerprint import content_hash, function_hash
 from amora_fs_assets.domain.gate import Gate
+from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import (
     CREATED_TIMESTAMP,
     EVENT_TIMESTAMP,
@@ -82,6 +83,7 @@ class FeatureView:
     code_hash: str = ""
     schema: type[FeatureSchema] | None = field(default=None, compare=False, repr=False)
     transform: Transform | None = field(default=None, compare=False, repr=False)
+    applied_meaning: Meaning | None = field(default=None, compare=False, repr=False)
 
     def __init__(
         self,
@@ -103,6 +105,7 @@ class FeatureView:
         tags: Mapping[str, str] | None = None,
         code_hash: str = "",
         gate: Gate | None = None,
+        applied_meaning: Meaning | None = None,
     ) -> None:
         """Check every part against the others."""
         check_name("Feature view", name)
@@ -140,6 +143,7 @@ class FeatureView:
             code_hash=arguments.text(said, "code_hash", code_hash),
             schema=schema_class,
             transform=transform,
+            applied_meaning=applied_meaning,
         )
         self._check_columns(schema_class.__name__ if schema_class else "of the catalogue")
         self._check_time()
@@ -253,6 +257,18 @@ class FeatureView:
     def schema_hash(self) -> str:
         """Hash of names, types and nullability: what a stored row must look like."""
         return content_hash([[c.name, c.type, c.nullable] for c in self.row_columns])
+
+    @cached_property
+    def meaning(self) -> Meaning | None:
+        """What its transform computes; None for somebody else's table, and where an old release applied the view.
+
+        Raises DefinitionError for a transform that returns another expression each time.
+        """
+        if self.transform is None:
+            return self.applied_meaning
+        from amora_fs_assets.domain.identity.compiled import meaning_of
+
+        return meaning_of(str(self), self.transform, self.sources, INTERVAL_PARAMETER)
 
     @property
     def whole(self) -> FeatureViewProjection:

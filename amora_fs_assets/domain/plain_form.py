@@ -12,6 +12,7 @@ from amora_fs_assets.domain.errors import RegistryCorrupt
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.gate import Gate
+from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
@@ -58,6 +59,7 @@ def source(source: Source) -> dict[str, Any]:
         "description": source.description,
         "owner": source.owner,
         "columns": [_column(each) for each in source.columns],
+        **({} if source.loader_hash is None else {"loader": source.loader_hash}),
     }
 
 
@@ -79,12 +81,18 @@ def feature_view(view: FeatureView) -> dict[str, Any]:
         "tags": dict(view.tags),
         "code_hash": view.code_hash,
         "columns": [_column(each) for each in view.columns],
+        **_meaning(view),
     }
 
 
 def gates(views: Mapping[str, FeatureView]) -> dict[str, Any]:
     """The views' gates by name. They follow from the definitions and the release: no part of what is compared."""
     return {name: view.gate.to_plain() for name, view in views.items() if view.gate is not None}
+
+
+def _meaning(definition: FeatureView | TrainingSet) -> dict[str, Any]:
+    """Nothing where an old release applied it, so that its form, and with that its hash, stays what it was."""
+    return {} if definition.meaning is None else {"meaning": definition.meaning.to_plain()}
 
 
 def _projection(projection: FeatureViewProjection) -> dict[str, Any]:
@@ -119,6 +127,7 @@ def training_set(each: TrainingSet) -> dict[str, Any]:
         "tags": dict(each.tags),
         "known_time": each.known_time,
         "code_hash": each.code_hash,
+        **_meaning(each),
     }
 
 
@@ -149,6 +158,7 @@ def read(plain: Mapping[str, Any]) -> Parts:
             s["description"],
             s["owner"],
             max_lateness=_duration(s.get("max_lateness_seconds")),
+            applied_loader=s.get("loader"),
         )
         for s in plain["sources"]
     }
@@ -186,6 +196,7 @@ def read(plain: Mapping[str, Any]) -> Parts:
             tags=t["tags"],
             known_time=t.get("known_time", False),
             code_hash=t["code_hash"],
+            applied_meaning=Meaning.of_plain(t.get("meaning")),
         )
         for t in plain["training_sets"]
     }
@@ -216,4 +227,5 @@ def read_view(
         tags=plain["tags"],
         code_hash=plain["code_hash"],
         gate=gate,
+        applied_meaning=Meaning.of_plain(plain.get("meaning")),
     )

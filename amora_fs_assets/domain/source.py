@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain import arguments
@@ -55,6 +56,7 @@ class Source:
     max_lateness: timedelta | None = None
     loader: Loader | None = field(default=None, compare=False, repr=False)
     schema: type[SourceSchema] | None = field(default=None, compare=False, repr=False)
+    applied_loader: str | None = field(default=None, compare=False, repr=False)
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Source:
         loader: Loader | None = None,
         *,
         max_lateness: timedelta | None = None,
+        applied_loader: str | None = None,
     ) -> None:
         """Read the columns off the schema and check the times against them."""
         check_name("Source", name)
@@ -115,4 +118,14 @@ class Source:
             else arguments.duration(said, "max_lateness", max_lateness, none="no known limit"),
             loader=None if loader is None else arguments.function(said, "loader", loader),
             schema=schema_class,
+            applied_loader=applied_loader,
         )
+
+    @cached_property
+    def loader_hash(self) -> str | None:
+        """SHA-256 of the loader's code; empty without a loader, None where an old release applied the source."""
+        if self.loader is None:
+            return self.applied_loader if self.schema is None else ""
+        from amora_fs_assets.domain.identity.code import code_hash
+
+        return code_hash(self.loader)

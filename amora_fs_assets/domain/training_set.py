@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import function_hash
+from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import check_name
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.transforms import Transform, check_parameters, checked_function, name_of
@@ -31,6 +33,7 @@ class TrainingSet:
     known_time: bool = False
     code_hash: str = ""
     spine: Transform | None = field(default=None, compare=False, repr=False)
+    applied_meaning: Meaning | None = field(default=None, compare=False, repr=False)
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class TrainingSet:
         tags: Mapping[str, str] | None = None,
         known_time: bool = False,
         code_hash: str = "",
+        applied_meaning: Meaning | None = None,
     ) -> None:
         """Check the spine's parameters against its sources. Raises DefinitionError."""
         check_name("Training set", name)
@@ -69,7 +73,17 @@ class TrainingSet:
             known_time=arguments.flag(said, "known_time", known_time),
             code_hash=function_hash(spine) if spine is not None else arguments.text(said, "code_hash", code_hash),
             spine=spine,
+            applied_meaning=applied_meaning,
         )
+
+    @cached_property
+    def meaning(self) -> Meaning | None:
+        """What its spine computes; None where an old release applied it. Raises DefinitionError; see FeatureView."""
+        if self.spine is None:
+            return self.applied_meaning
+        from amora_fs_assets.domain.identity.compiled import meaning_of
+
+        return meaning_of(str(self), self.spine, self.sources)
 
     def __str__(self) -> str:
         """As messages name it."""

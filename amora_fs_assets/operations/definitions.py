@@ -9,8 +9,8 @@ from datetime import datetime
 from importlib import import_module
 from types import ModuleType
 
-from amora_fs_assets.domain.catalogue import Catalogue, definition_hash, module_of
-from amora_fs_assets.domain.changes import KINDS, kind_of
+from amora_fs_assets.domain.catalogue import Catalogue, computes_the_same, definition_hash, module_of
+from amora_fs_assets.domain.changes import KINDS, OTHER_LOADER, Effect, Severity, compare, kind_of
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied
 from amora_fs_assets.domain.feature_service import FeatureService
@@ -80,11 +80,34 @@ def apply_plan(planned: Plan, registry: Registry, *, clock: datetime, allow_brea
 
 
 def check_applied(definition: FeatureView | TrainingSet, catalogue: Catalogue) -> str:
-    """The definition's hash, if it is the one that was applied. Raises DefinitionNotApplied."""
+    """The hash of the definition as it was applied, if what this one makes may be published under that.
+
+    It has to compute the same; other words, owners and tags do not matter, nor rules that were dropped since. Raises
+    DefinitionNotApplied.
+    """
     known = catalogue.feature_views if isinstance(definition, FeatureView) else catalogue.training_sets
     applied: FeatureView | TrainingSet | None = known.get(definition.name)
-    here = definition_hash(definition)
-    if applied is None or definition_hash(applied) != here:
-        difference = "is not in the registry" if applied is None else "differs from the one in the registry"
-        raise DefinitionNotApplied(f"{definition}: its definition {difference}. Run `amora-fs apply` first.")
-    return here
+    if applied is None:
+        raise DefinitionNotApplied(f"{definition}: its definition is not in the registry. Run `amora-fs apply` first.")
+    if differences := _outdated(definition, applied):
+        raise DefinitionNotApplied(
+            f"{definition}: its definition differs from the one in the registry. Run `amora-fs apply` first. "
+            f"Differences: {'; '.join(differences)}."
+        )
+    return definition_hash(applied)
+
+
+def _outdated(here: FeatureView | TrainingSet, applied: FeatureView | TrainingSet) -> tuple[str, ...]:
+    """Why what the code here makes is not what was applied."""
+    if isinstance(here, FeatureView) and isinstance(applied, FeatureView) and computes_the_same(here, applied):
+        return ()
+    about = {("source", source.name) for source in here.sources} | {(kind_of(here), here.name)}
+    differences = [
+        difference
+        for change in compare(Catalogue.of([here]), Catalogue.of([applied]))
+        if isinstance(here, TrainingSet) or (change.kind, change.name) in about
+        for difference in change.differences
+        if difference.what != OTHER_LOADER  # which fills the source, not the view
+    ]
+    least = Effect.READS if isinstance(here, TrainingSet) else Effect.ROWS
+    return tuple(d.what for d in differences if d.effect >= least or d.severity is Severity.BREAKING)

@@ -55,9 +55,8 @@ class Plan:
         return 0 if self.empty else 3 if self.severity is Severity.BREAKING else 2
 
     def __str__(self) -> str:
-        """One line per change, and one per interval that is to be computed."""
-        signs = {"added": "+", "changed": "~", "removed": "-"}
-        changes = [f"{signs[each.action]} {each} ({each.severity})" for each in self.changes] or ["No changes."]
+        """One line per change, with its differences, and one per interval that is to be computed."""
+        changes = [*map(_line, self.changes)] or ["No changes."]
         return "\n".join([*changes, *(f"to compute: {each}" for each in self.recompute)])
 
     def refuse_breaking(self) -> None:
@@ -144,6 +143,12 @@ def _packages(
     return found
 
 
+def _line(change: Change) -> str:
+    sign = {"added": "+", "changed": "~", "removed": "-"}[change.action]
+    said = "; ".join(each.what for each in change.differences)
+    return f"{sign} {change} ({change.severity}){': ' * bool(said)}{said}"
+
+
 def _worst(change: Change) -> str:
     return ", ".join(each.what for each in change.differences if each.severity is Severity.BREAKING)
 
@@ -204,6 +209,7 @@ def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
                 tags=definition.tags,
                 known_time=definition.known_time,
                 code_hash=definition.code_hash,
+                applied_meaning=definition.meaning,
             )
         case _:
             return definition

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError, TransformError
 from amora_fs_assets.domain.fingerprint import content_hash
@@ -182,7 +182,7 @@ def _publish(built: Built, store: OfflineStore, registry: Registry, now: datetim
         bytes=built.meter.bytes,
         jobs=tuple(built.meter.jobs),
         sequence=publication.sequence,
-        code_version=training_set.code_hash[:12],
+        code_version=code_version(training_set),
         definition_hash=built.definition_hash,
         schema_hash=content_hash([[column.name, column.type, column.nullable] for column in built.columns]),
         sql_hash=hashlib.sha256(built.sql.encode()).hexdigest(),

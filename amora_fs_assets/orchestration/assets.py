@@ -148,7 +148,7 @@ def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
         description=training_set.description or None,
         owners=owners_of(training_set.owner),
         tags=tags_of(training_set.tags),
-        code_version=training_set.code_hash[:12] or None,
+        code_version=code_version(training_set) or None,
         required_resource_keys={PARTS},
     )
     def build(context: dg.AssetExecutionContext) -> Any:

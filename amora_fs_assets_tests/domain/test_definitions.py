@@ -113,7 +113,7 @@ def test_a_catalogue_is_the_same_after_json_and_knows_its_hash() -> None:
 def test_a_changed_transform_changes_the_code_version() -> None:
     one = small.spending(small.orders())
     two = small.spending(
-        small.orders(), lambda orders: orders.select("customer", "amount", event_timestamp=orders["at"])
+        small.orders(), lambda orders: orders.select("customer", amount=orders.amount * 2, event_timestamp=orders["at"])
     )
     assert code_version(one) != code_version(two)
     assert one.schema_hash == two.schema_hash

@@ -67,7 +67,9 @@ def test_a_view_has_a_blocking_check_per_column_and_one_for_its_key(project: Pro
 def test_another_transform_is_another_code_version(project: Project, tmp_path: Path) -> None:
     before = project.spec(VIEW).code_version
     project.use(
-        small.catalogue(transform=lambda orders: orders.select("customer", "amount", event_timestamp=orders["at"]))
+        small.catalogue(
+            transform=lambda orders: orders.select("customer", amount=-orders.amount, event_timestamp=orders["at"])
+        )
     )
     assert project.spec(VIEW).code_version != before
 

@@ -1,0 +1,1 @@
+"""What a definition computes, as a hash: the canonical form of expressions and of code."""

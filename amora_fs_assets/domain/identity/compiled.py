@@ -1,0 +1,80 @@
+"""What a transform computes: it is run on its sources' columns, and what comes out is read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import ibis.expr.operations as ops
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.fingerprint import content_hash
+from amora_fs_assets.domain.identity.code import Code
+from amora_fs_assets.domain.identity.expression import Forms, Places
+from amora_fs_assets.domain.identity.moments import Watch
+from amora_fs_assets.domain.known import handing
+from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.source import Source
+
+if TYPE_CHECKING:
+    from amora_fs_assets.domain.feature_view import FeatureView
+
+DATASET = "feature_store"
+"""In place of the dataset that settings name: an expression means the same in each."""
+
+_Made = tuple[str, Mapping[str, str], Forms]
+
+
+def meaning_of(
+    owner: str, transform: Callable[..., Any], sources: Sequence[Source | FeatureView], interval: str | None = None
+) -> Meaning:
+    """The meaning of a transform over its sources; `interval` names the parameter that takes the interval.
+
+    The transform is run twice. One that branches on the interval means its code, too. So does one that fails, or that
+    returns no table or rows in memory: computing says why. Raises DefinitionError where two runs differ.
+    """
+    first, second = (_made(transform, sources, interval) for _ in range(2))
+    if first[:2] != second[:2]:
+        raise DefinitionError(
+            f"{owner}: its transform returned two different expressions when it was run twice, so that nobody can "
+            "say what it computes. Take out what differs from run to run (the time of day, random numbers, the order "
+            "of a set). The parameter `interval` says which time is computed."
+        )
+    rows, columns, _ = first
+    return Meaning(rows, columns)
+
+
+def _made(transform: Callable[..., Any], sources: Sequence[Source | FeatureView], interval: str | None) -> _Made:
+    """The form of the rows and of each column, by name."""
+    watch, code = Watch(), Code()
+    tables = {source.name: _table(source) for source in sources}
+    given: dict[str, Any] = dict(tables)
+    if interval in inspect.signature(transform).parameters:
+        given[str(interval)] = watch.interval()
+    places: Places = {(t.op().namespace.database, t.op().name): name for name, t in tables.items()}
+    forms = Forms(places, code.of)
+    try:
+        with handing(tables, {source.name: source for source in sources}):
+            made = transform(**given)
+    except Exception:  # noqa: BLE001  (whatever a transform raises; it raises the same when it is computed)
+        made = None
+    if not isinstance(made, Table) or made.op().find(ops.InMemoryTable):
+        return content_hash(["code", code.of(transform)]), {}, forms
+    root = made.op()
+    forms.read(root)
+    rows = forms.top_rows(root)
+    columns = {name: forms.value(ops.Field(root, name)) for name in made.columns}
+    if watch.asked:
+        branch = code.of(transform)
+        rows = forms.put("branching", branch, rows)
+    return rows, columns, forms
+
+
+def _table(source: Source | FeatureView) -> Table:
+    columns = source.columns if isinstance(source, Source) else source.row_columns
+    dataset, _, name = (source.table or f"{DATASET}.{source.name}").rpartition(".")
+    return ibis.table({c.name: IBIS_TYPES[c.type] for c in columns}, name=name, database=dataset)

@@ -1,0 +1,1 @@
+"""A definition's identity is what it computes."""

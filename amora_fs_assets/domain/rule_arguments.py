@@ -74,15 +74,14 @@ def _number(value: Any) -> int | float:
     """A number to compare an integer or a float with."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError(f"it is {type(value).__name__}")
-    if value.is_integer() if isinstance(value, float) else value == value // 1:
-        whole = int(value)
-        if not -(2**63) <= whole < 2**63:
-            raise ValueError("it does not fit into 64 bits")
-        return whole
-    found = float(value)
-    if math.isnan(found):
+    whole = value.is_integer() if isinstance(value, float) else value == value // 1
+    if whole and -(2**63) <= value < 2**63:
+        return int(value)
+    if whole and not isinstance(value, float):
+        raise ValueError("it does not fit into 64 bits")
+    if math.isnan(value):
         raise ValueError("no number is above, below or equal to NaN")
-    return found
+    return float(value)
 
 
 def _decimal(value: Any) -> Any:

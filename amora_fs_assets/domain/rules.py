@@ -12,6 +12,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pandera.backends.ibis.builtin_checks  # noqa: F401  (fills the dispatch table of Pandera's own checks)
 from pandera.api.checks import Check
+from pandera.api.function_dispatch import Dispatcher
 from pandera.api.ibis.types import IbisData
 
 from amora_fs_assets.domain.rule_arguments import arguments_of
@@ -56,8 +57,7 @@ def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
 
 def is_builtin(check: Check) -> bool:
     """Whether it is one of Pandera's own; a check of the user's may have the same name."""
-    name = str(check.name)
-    return Check.is_builtin_check(name) and check._check_fn is Check.get_builtin_check_fn(name)
+    return isinstance(check._check_fn, Dispatcher) and Check.is_builtin_check(str(check.name))
 
 
 def _builtin(check: Check, table: ir.Table, column: str) -> Any:

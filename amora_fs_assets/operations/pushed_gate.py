@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain.errors import ChecksFailed, DefinitionNotApplied
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.gate import TABLE
+from amora_fs_assets.domain.gate import TABLE, Gate
 from amora_fs_assets.operations.pushed_rows import NOTHING
 
 if TYPE_CHECKING:
@@ -26,26 +26,34 @@ def check(view: FeatureView, table: pa.Table) -> None:
 
     Raises DefinitionNotApplied for a view whose rules an earlier release wrote to the registry.
     """
+    gate = _gate_of(view)
+    for (name, rule), kept in zip(gate.rules, judged(view, table).columns, strict=True):
+        row = kept.index(False).as_py()
+        if row >= 0:
+            raise ChecksFailed(f"{view}: {_broken(name, rule, row, table)}. {NOTHING}")
+
+
+def judged(view: FeatureView, table: pa.Table) -> pa.Table:
+    """For each row, in order, a truth value for each rule of the view's gate: whether the row keeps the rule."""
     import duckdb
 
-    gate = view.gate
-    if gate is None:
-        raise DefinitionNotApplied(
-            f"{view}: an earlier release wrote it to the registry, without the rules that a push runs. "
-            f"Run `amora-fs apply` with this release. {NOTHING}"
-        )
     engine = _engine()
     engine.register(TABLE, table)
     try:
-        kept = engine.execute(gate.sql).to_arrow_table()
+        return engine.execute(_gate_of(view).sql).to_arrow_table()
     except duckdb.Error as error:
         raise ChecksFailed(f"{view}: its rules cannot be run on these rows: {error}. {NOTHING}") from error
     finally:
         engine.unregister(TABLE)
-    for (name, rule), column in zip(gate.rules, kept.columns, strict=True):
-        row = column.index(False).as_py()
-        if row >= 0:
-            raise ChecksFailed(f"{view}: {_broken(name, rule, row, table)}. {NOTHING}")
+
+
+def _gate_of(view: FeatureView) -> Gate:
+    if view.gate is None:
+        raise DefinitionNotApplied(
+            f"{view}: an earlier release wrote it to the registry, without the rules that a push runs. "
+            f"Run `amora-fs apply` with this release. {NOTHING}"
+        )
+    return view.gate
 
 
 def _broken(check: str, rule: str, row: int, table: pa.Table) -> str:

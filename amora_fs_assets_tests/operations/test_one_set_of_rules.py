@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import ibis.expr.datatypes as dt
-import numpy as np
-import pandas as pd
 import pandera.ibis as pandera
 import pyarrow as pa
 import pytest
@@ -21,15 +16,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Interval, Timestamp
-from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.operations.checks import check
 from amora_fs_assets.operations.pushed_gate import judged
 from amora_fs_assets.operations.pushed_rows import table_of
 from amora_fs_assets.operations.tables import unbound
-from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
-from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.small import at
 
 YEARS = Interval(datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
@@ -151,16 +143,3 @@ def test_a_push_breaks_the_rules_that_a_computation_breaks_at_length(
 ) -> None:
     store = DuckDBOfflineStore(tmp_path_factory.getbasetemp() / "rules")
     assert by_push(*case) == by_gate(*case, store)
-
-
-@pytest.fixture(scope="module")
-def bigquery(bigquery_emulator: BigQueryEmulator) -> Iterator[OfflineStore]:
-    with bigquery_emulator.client() as client:
-        yield BigQueryOfflineStore(client, dataset="rules", storage_client=bigquery_emulator.read_client())
-
-
-@pytest.mark.google
-@settings(max_examples=6, **_SETTINGS)
-@given(case=cases(nulls_in_lists=False))
-def test_bigquery_breaks_the_same_rules(case: tuple[FeatureView, pa.Table], bigquery: OfflineStore) -> None:
-    assert by_push(*case) == by_gate(*case, bigquery)

@@ -253,7 +253,8 @@ def _features(old: Sequence[Column], new: Sequence[Column]) -> Iterator[Differen
                 f"feature '{column.name}' is gone{renamed}", Severity.BREAKING, Effect.READS, (column.name,)
             )
     for column in fresh:
-        yield Difference(f"new feature '{column.name}'", Severity.RECOMPUTE, Effect.ROWS, (column.name,))
+        said = f"new feature '{column.name}': null in joins, NOT_FOUND online, until its first computation and load"
+        yield Difference(said, Severity.RECOMPUTE, Effect.ROWS, (column.name,))
     for was, is_ in _pairs(old, new):
         if was.type is not is_.type:
             said = f"feature '{is_.name}': {was.type} -> {is_.type}"

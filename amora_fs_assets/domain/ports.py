@@ -234,7 +234,8 @@ class OnlineRows:
     created_timestamps: list[int | None]
     columns: Mapping[str, list[Any]]  # of the features that are online
     marks: list[int]  # of the store, opaque but for PUSHED
-    complete: bool  # every row is there, and no value is null
+    complete: bool  # every row is there, and no value is null, but for those of added features
+    added: frozenset[str] = frozenset()  # features that the view got since its load: they are null
 
     @property
     def pushed(self) -> list[bool]:

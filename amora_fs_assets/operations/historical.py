@@ -172,7 +172,7 @@ def historical_features(
     if (entity_df is None) == (interval is None):
         raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
     views = {projection.view.name: projection.view for projection in service.projections}
-    check_tables(list(views.values()), store)
+    added = check_tables(list(views.values()), store, may_lack_added=True)
     join = partial(
         point_in_time,
         service=service,
@@ -180,6 +180,7 @@ def historical_features(
         dataset=store.dataset,
         full_feature_names=full_feature_names,
         known_time=known_time,
+        added=added,
     )
     spine = every_row(service, interval, store.dataset) if interval is not None else spine_of(entity_df, service)
     if isinstance(spine, FrameSpine):

@@ -18,7 +18,7 @@ from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.newest import newest_by
 from amora_fs_assets.operations.parity import check_sample
-from amora_fs_assets.operations.tables import check_tables, dropped_keys, rows_of
+from amora_fs_assets.operations.tables import dropped_keys, rows_there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def wanted(
     the whole table was replaced, for somebody else's table, after a partial generation, where the clock goes back, and
     when asked to (`full`). With `since` the keys with rows in [since, clock] are sent, unless the columns changed.
     """
-    check_tables([view], store)
+    held = rows_there(view, store)
     live = online.generation(view)
     published = store.publications(view.name)
     cursor = max((each.sequence for each in published), default=0)
@@ -101,13 +101,13 @@ def wanted(
     if since is not None:
         until, clock = clock, clock if live is None else max(clock, live.reached)
         if live is None or live.schema_hash == view.schema_hash:
-            rows = _of_window(view, rows_until(view, clock, store), since, until)
+            rows = _of_window(view, _until(held, clock), since, until)
             query = newest_by(rows, view, list(view.join_keys)).select(columns)
             return Wanted(
                 query=query, rows=rows, new_generation=live is None, cursor=cursor, clock=clock, window=True
             )  # fmt: skip
     new = [each for each in published if live is None or each.sequence > live.cursor]
-    rows = rows_until(view, clock, store)
+    rows = _until(held, clock)
     everything = (
         full or live is None or live.partial or live.schema_hash != view.schema_hash or live.reached > clock
         or view.table is not None or not view.join_keys or any(each.start is None for each in new)
@@ -117,13 +117,16 @@ def wanted(
     elif not new and live.clock == clock:
         return Wanted(query=None, rows=rows, new_generation=False, cursor=live.cursor, clock=clock)
     else:
-        query = _changed(view, rows_of(view, store.dataset), live, new, clock, store)
+        query = _changed(view, held, live, new, clock, store)
     return Wanted(query=query.select(columns), rows=rows, new_generation=everything, cursor=cursor, clock=clock)
 
 
 def rows_until(view: FeatureView, clock: datetime, store: OfflineStore) -> Table:
     """The view's rows whose time has come."""
-    rows = rows_of(view, store.dataset)
+    return _until(rows_there(view, store), clock)
+
+
+def _until(rows: Table, clock: datetime) -> Table:
     return rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(clock))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from amora_fs_assets.domain.arrow import arrow_type
@@ -123,8 +124,9 @@ class OnlinePlan:
         columns: dict[str, list[Any]] = {name: asked[name] for name in self._keys}
         statuses: dict[str, list[Status]] = {}
         views = [
-            ViewAnswer(part.view.name, part.names, rows.event_timestamps, part.answer(rows, now, columns, statuses))
+            answer
             for part, rows in zip(self._parts, found, strict=True)
+            for answer in part.answers(rows, now, columns, statuses)
         ]
         return OnlineResponse(columns, statuses, self._types, views)
 
@@ -139,7 +141,27 @@ class _Part:
         self.names = [f"{projection.name}__{f}" if full_feature_names else f for f in projection.features]
         self._ttl = None if projection.view.ttl is None else projection.view.ttl // _MICROSECOND
 
-    def answer(
+    def answers(
+        self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
+    ) -> list[ViewAnswer]:
+        """Add the features' values and statuses to the answer, and say what they are.
+
+        A feature that was added since the load is NOT_FOUND; it has no time.
+        """
+        times = rows.event_timestamps
+        complete = self._answer(rows, now, columns, statuses)
+        if rows.added.isdisjoint(self.features):
+            return [ViewAnswer(self.view.name, self.names, times, complete)]
+        answers = []
+        for added, those in groupby(zip(self.features, self.names, strict=True), lambda pair: pair[0] in rows.added):
+            names = [name for _, name in those]
+            if added:
+                statuses.update({name: ["NOT_FOUND"] * len(times) for name in names})
+            held = [NEVER] * len(times) if added else times
+            answers.append(ViewAnswer(self.view.name, names, held, complete and not added))
+        return answers
+
+    def _answer(
         self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
     ) -> bool:
         """Add the features' values and statuses to the answer; whether all are PRESENT."""

@@ -17,7 +17,7 @@ from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import NEVER, Generation, Key, OfflineStore, OnlineRequest, OnlineRows, OnlineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.operations.newest import newest_by
-from amora_fs_assets.operations.tables import dropped_keys, rows_of
+from amora_fs_assets.operations.tables import dropped_keys, rows_there, table_name, unbound
 
 _EXAMPLES = 10
 FAULTS = ("missing", "extra", "stale", "different")
@@ -66,7 +66,7 @@ def parity(
     if live is None:
         raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
     names = list(view.join_keys)
-    all_rows = rows_of(view, store.dataset)
+    all_rows = rows_there(view, store)
     rows = all_rows.filter(all_rows[EVENT_TIMESTAMP] <= ibis.literal(live.clock))
     later = [p for p in store.publications(view.name) if p.sequence > live.cursor]
     expected = _newest(view, rows, store, sample)
@@ -122,7 +122,7 @@ def _dropped(view: FeatureView, store: OfflineStore, sample: int) -> list[Key]:
     if gone is None:
         return []
     names = list(view.join_keys)
-    rest = rows_of(view, store.dataset)
+    rest = unbound(view.key_columns, table_name(view, store.dataset))
     query = gone.distinct().anti_join(rest, names).limit(sample)
     with store.read(query) as batches:
         return [tuple(row[name] for name in names) for row in batches.read_all().to_pylist()]
@@ -214,14 +214,18 @@ def _now(*, expire: bool) -> datetime | None:
 
 
 def online_rows(view: FeatureView, found: OnlineRows) -> list[dict[str, Any] | None]:
-    """The rows as the offline store would give them, without keys; None where there is none."""
-    names = [feature.name for feature in view.features]
+    """The rows as the offline store would give them, without keys; None where there is none.
+
+    Without the features that were added since the load: parity compares the others.
+    """
+    names = [feature.name for feature in view.features if feature.name not in found.added]
     columns = [found.columns[name] for name in names]
+    rows = zip(*columns, strict=True) if columns else [()] * len(found.event_timestamps)
     return [
         None
         if time == NEVER
         else {EVENT_TIMESTAMP: _EPOCH + timedelta(microseconds=time), **dict(zip(names, row, strict=True))}
-        for time, row in zip(found.event_timestamps, zip(*columns, strict=True), strict=True)
+        for time, row in zip(found.event_timestamps, rows, strict=True)
     ]
 
 

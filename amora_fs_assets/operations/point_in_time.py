@@ -21,7 +21,7 @@ from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.newest import newest_by, newest_first, without
-from amora_fs_assets.operations.tables import rows_of
+from amora_fs_assets.operations.tables import Added, rows_of
 
 Bounds = tuple[datetime, datetime]
 _UTC = IBIS_TYPES[DataType.TIMESTAMP]
@@ -74,11 +74,13 @@ def point_in_time(
     full_feature_names: bool = False,
     known_time: bool = False,
     bounds: Bounds | None = None,
+    added: Added | None = None,
 ) -> Table:
     """The spine's columns and rows, duplicates too, and the features of the service at each row's event_timestamp.
 
-    `bounds` are the spine's first and last event_timestamp, where known: they let the engine skip partitions. Rows
-    come in no order. Raises InvalidRequest for missing or wrongly typed join keys and for names that collide.
+    `bounds` are the spine's first and last event_timestamp, where known: they let the engine skip partitions. `added`
+    features are null. Rows come in no order. Raises InvalidRequest for missing or wrongly typed join keys and for names
+    that collide.
     """
     names = output_names(service, full=full_feature_names, taken=spine.columns)
     check_spine(spine, service)
@@ -92,7 +94,8 @@ def point_in_time(
     for number, projection in enumerate(service.projections):
         # DuckDB sorts all rows that it is given. The keys are few where the spine is small.
         wanted = spine if engine == "duckdb" and projection.join_keys else None
-        rows = _rows(projection, f"{own}{number}_", dataset, known_time=known_time, bounds=bounds, wanted=wanted)
+        held = rows_of(projection.view, dataset, (added or {}).get(projection.view.name, ()))
+        rows = _rows(projection, held, f"{own}{number}_", known_time=known_time, bounds=bounds, wanted=wanted)
         groups.setdefault(projection.join_keys, []).append(rows)
     join = _asof if engine == "duckdb" else _running_maximum
     joined = spine
@@ -126,8 +129,8 @@ def check_spine(spine: Table, service: FeatureService) -> None:
 
 def _rows(
     projection: FeatureViewProjection,
+    rows: Table,
     prefix: str,
-    dataset: str,
     *,
     known_time: bool,
     bounds: Bounds | None,
@@ -135,7 +138,6 @@ def _rows(
 ) -> _Rows:
     """The rows that can count: at most one per key and instant of becoming visible; of the `wanted` keys alone."""
     view = projection.view
-    rows = rows_of(view, dataset)
     if view.table is not None:  # where the gate does not keep them out
         # Nulls equal nothing, but to DuckDB's ASOF (1.5) a null among several keys may equal another one.
         rows = rows.filter(*(rows[name].notnull() for name in (EVENT_TIMESTAMP, *view.join_keys)))

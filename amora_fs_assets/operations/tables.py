@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
 import ibis
@@ -14,7 +14,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, TransformError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
-from amora_fs_assets.domain.names import EVENT_TIMESTAMP, dropped_sequence
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dropped_sequence
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
@@ -39,9 +39,17 @@ def unbound(columns: Sequence[Column], table: str) -> Table:
     return ibis.table({c.name: IBIS_TYPES[c.type] for c in columns}, name=name, database=database or None)
 
 
-def rows_of(view: FeatureView, dataset: str) -> Table:
-    """A view's rows: `view.row_columns`, be the table its own or somebody else's."""
+Added = Mapping[str, Collection[str]]
+"""By view: columns that were added to its definition and that its table lacks until it is computed."""
+
+
+def rows_of(view: FeatureView, dataset: str, added: Collection[str] = ()) -> Table:
+    """A view's rows: `view.row_columns`, be the table its own or somebody else's. The `added` columns are null."""
     columns = view.row_columns
+    if added:
+        rows = unbound([c for c in columns if c.name not in added], table_name(view, dataset))
+        nulls = {c.name: ibis.null(IBIS_TYPES[c.type]) for c in columns if c.name in added}
+        return rows.mutate(**nulls).select([column.name for column in columns])
     if view.table is None or view.timestamp_field == EVENT_TIMESTAMP:
         return unbound(columns, table_name(view, dataset))
     stored = [Column(view.timestamp_field, c.type) if c.name == EVENT_TIMESTAMP else c for c in columns]
@@ -49,10 +57,18 @@ def rows_of(view: FeatureView, dataset: str) -> Table:
     return renamed.select([column.name for column in columns])
 
 
-def all_rows(source: Source | FeatureView, dataset: str) -> Table:
-    """All rows of a source or view."""
+def rows_there(view: FeatureView, store: OfflineStore) -> Table:
+    """A view's rows as its table holds them now: what was added and is not computed yet is null.
+
+    Raises TableNotFound, SourceMismatch.
+    """
+    return rows_of(view, store.dataset, check_tables([view], store, may_lack_added=True).get(view.name, ()))
+
+
+def all_rows(source: Source | FeatureView, dataset: str, added: Collection[str] = ()) -> Table:
+    """All rows of a source or view. The `added` columns are null."""
     if isinstance(source, FeatureView):
-        return rows_of(source, dataset)
+        return rows_of(source, dataset, added)
     return unbound(source.columns, source.table)
 
 
@@ -104,8 +120,15 @@ def within(time: Value, interval: Interval | None) -> BooleanValue:
     return inside | time.isnull()
 
 
-def check_tables(definitions: Sequence[Source | FeatureView], store: OfflineStore) -> None:
-    """Refuse to read what is not there, or not as declared. Raises TableNotFound, SourceMismatch."""
+def check_tables(
+    definitions: Sequence[Source | FeatureView], store: OfflineStore, *, may_lack_added: bool = False
+) -> Added:
+    """Refuse to read what is not there, or not as declared. Raises TableNotFound, SourceMismatch.
+
+    With `may_lack_added` the table of a view may lack features that were added since it was last computed: they are
+    given by view. A column that the table had and lost is refused all the same.
+    """
+    added: dict[str, frozenset[str]] = {}
     for definition in definitions:
         table = table_name(definition, store.dataset)
         kind = "Feature view" if isinstance(definition, FeatureView) else "Source"
@@ -123,7 +146,13 @@ def check_tables(definitions: Sequence[Source | FeatureView], store: OfflineStor
             if ours
             else "Mend the table or the schema"
         )
-        expected = {column.name: IBIS_TYPES[column.type] for column in all_columns(definition)}
+        if isinstance(definition, FeatureView) and ours and may_lack_added:
+            added[definition.name] = _added(definition, there, store)
+        expected = {
+            column.name: IBIS_TYPES[column.type]
+            for column in all_columns(definition)
+            if column.name not in added.get(definition.name, ())
+        }
         for column, type_ in expected.items():
             if column not in there:
                 raise SourceMismatch(
@@ -135,6 +164,15 @@ def check_tables(definitions: Sequence[Source | FeatureView], store: OfflineStor
                     f"{kind} '{definition.name}': column '{column}' of table {table} is {there[column]}, its schema "
                     f"says {type_}. {mend}."
                 )
+    return added
+
+
+def _added(view: FeatureView, there: Collection[str], store: OfflineStore) -> frozenset[str]:
+    """The features, and created_timestamp, that the view's table never had since nothing was published with them."""
+    optional = [*(feature.name for feature in view.features), CREATED_TIMESTAMP]
+    lacking = frozenset(c.name for c in view.row_columns if c.name in optional and c.name not in there)
+    had = lacking and any(each.schema_hash == view.schema_hash for each in store.publications(view.name))
+    return frozenset() if had else lacking
 
 
 def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:

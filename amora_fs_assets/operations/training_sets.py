@@ -29,7 +29,7 @@ from amora_fs_assets.operations.contents import contents_of
 from amora_fs_assets.operations.lineage import column_lineage
 from amora_fs_assets.operations.point_in_time import Bounds, point_in_time
 from amora_fs_assets.operations.spine import QuerySpine
-from amora_fs_assets.operations.tables import all_rows, check_tables, columns_of
+from amora_fs_assets.operations.tables import Added, all_rows, check_tables, columns_of
 from amora_fs_assets.operations.versions import manifest_of, rows_of_version
 
 
@@ -52,7 +52,7 @@ class Built:
     meter: Meter = field(default_factory=Meter, compare=False)  # of what it scans, publishing included
 
 
-def spine_of(training_set: TrainingSet, dataset: str) -> Table:
+def spine_of(training_set: TrainingSet, dataset: str, added: Added | None = None) -> Table:
     """The labelled moments. Raises TransformError for a spine that fails.
 
     It sees all rows of its sources: labels lie in the future of the moment they are asked for.
@@ -60,7 +60,7 @@ def spine_of(training_set: TrainingSet, dataset: str) -> Table:
     if training_set.spine is None:
         raise DefinitionError(f"{training_set} was read from the registry, which holds no code. Import its definition.")
     try:
-        tables = {s.name: all_rows(s, dataset) for s in training_set.sources}
+        tables = {s.name: all_rows(s, dataset, (added or {}).get(s.name, ())) for s in training_set.sources}
         with handing(tables, {s.name: s for s in training_set.sources}):
             spine = training_set.spine(**tables)
     except Exception as error:
@@ -86,15 +86,16 @@ def _stage(
 ) -> Built:
     service = training_set.service
     read = {s.name: s for s in (*training_set.sources, *(p.view for p in service.projections))}
-    check_tables(list(read.values()), store)
+    added = check_tables(list(read.values()), store, may_lack_added=True)
     inputs = inputs_of(list(read.values()), store)
-    spine = spine_of(training_set, store.dataset)
+    spine = spine_of(training_set, store.dataset, added)
     join = partial(
         point_in_time,
         service=service,
         engine=store.engine,
         dataset=store.dataset,
         known_time=training_set.known_time,
+        added=added,
     )
     whole = join(spine)
     owner, lineage = str(training_set), column_lineage(whole, list(read.values()), store)

@@ -21,7 +21,7 @@ from amora_fs_assets.operations import compute, runs, training_sets, versions
 from amora_fs_assets.operations.compute import Computed
 from amora_fs_assets.operations.frames import to_pandas
 from amora_fs_assets.operations.recording import failure_recorded
-from amora_fs_assets.operations.tables import all_rows, check_tables, rows_of, within
+from amora_fs_assets.operations.tables import all_rows, check_tables, rows_there, within
 from amora_fs_assets.operations.training_sets import Built
 from amora_fs_assets.orchestration.metadata import record_metadata
 from amora_fs_assets.orchestration.parts import PARTS, Parts
@@ -122,8 +122,7 @@ class FeatureStoreIOManager(dg.IOManager):
             check_tables([source], store)
             return all_rows(source, store.dataset)
         view = code.feature_view(name)
-        check_tables([view], store)
-        rows = rows_of(view, store.dataset)
+        rows = rows_there(view, store)
         if context.has_asset_partitions:
             window = context.asset_partitions_time_window
             interval = Interval(window.start, window.end)

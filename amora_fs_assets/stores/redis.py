@@ -231,9 +231,15 @@ def shape(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
 
 
 def _of_the_views_types(rows: OnlineRows, view: FeatureView, generation: Generation) -> OnlineRows:
-    """Without the columns that the generation holds in another type, or the view does not have."""
+    """Without the columns that the generation holds in another type, or the view does not have.
+
+    Those that the view has and the generation has not are null.
+    """
     both = set(generation.features).intersection(shape(view.features))
-    return replace(rows, columns={name: rows.columns[name] for name, _ in both})
+    columns = {name: rows.columns[name] for name, _ in both}
+    added = {feature.name for feature in view.features}.difference(dict(generation.features))
+    columns |= {name: [None] * len(rows.event_timestamps) for name in added}
+    return replace(rows, columns=columns, added=frozenset(added))
 
 
 def _check_keys(view: FeatureView, generation: Generation) -> None:

@@ -245,7 +245,7 @@ def test_a_source_of_other_types_is_named(opened: Callable[..., FeatureStore], t
         opened().compute("2020-01-01", "2020-02-01")
 
 
-def test_a_view_with_a_new_column_is_not_read_before_it_is_computed(tmp_path: Path) -> None:
+def test_no_view_is_computed_from_a_new_column_before_that_is_computed(tmp_path: Path) -> None:
     class More(small.Spending):
         paid: bool = Field(nullable=True)
 
@@ -255,7 +255,11 @@ def test_a_view_with_a_new_column_is_not_read_before_it_is_computed(tmp_path: Pa
         "spending", More, [small.customer], [source], partitions="month", start="2020-01-01",
         transform=lambda orders: small._spending(orders).mutate(paid=True),
     )  # fmt: skip
-    store = feature_store(tmp_path, Catalogue.of([view]), apply=False)
+    above = FeatureView(
+        "above", small.Spending, [small.customer], [view], partitions="month", start="2020-01-01",
+        transform=lambda spending: spending.select("customer", "amount", "event_timestamp"),
+    )  # fmt: skip
+    store = feature_store(tmp_path, Catalogue.of([above]), apply=False)
     store.apply(allow_breaking=True)
     with pytest.raises(SourceMismatch, match="no column 'paid'.*Compute all of it anew: `amora-fs compute --feature-v"):
-        store.materialize_incremental()
+        store.compute("2020-01-01", "2020-02-01", ["above"])

@@ -204,13 +204,17 @@ def test_the_callers_rows_are_not_changed_by_what_is_done_with_the_answer(online
     assert mine == {"customer": [1]}
 
 
-def test_a_feature_that_is_not_online_yet_is_named_and_the_others_are_served(online: OnlineStore) -> None:
+def test_a_feature_that_was_added_is_not_found_until_its_load_and_the_others_are_served(online: OnlineStore) -> None:
     """The registry has the new columns, Redis still the old ones."""
     load(online, view_of(AMOUNT), (1, hour(0), 1.0))
-    wider = view_of(AMOUNT, NOTE)
-    assert ask(online, FeatureService("s", [wider["amount"]]), {"customer": [1]}).to_dict()["amount"] == [1.0]
-    with pytest.raises(OnlineStoreError, match=r"spending.*'note' is not online yet.*materialize"):
-        ask(online, wider, {"customer": [1]})
+    wider = view_of(NOTE, AMOUNT, COUNT)
+    answer = ask(online, wider, {"customer": [1, 2]})
+    assert answer.to_dict() == {"customer": [1, 2], "note": [None, None], "amount": [1.0, None], "count": [None, None]}
+    missing = ["NOT_FOUND", "NOT_FOUND"]
+    assert answer.statuses == {"note": missing, "amount": ["PRESENT", "NOT_FOUND"], "count": missing}
+    assert answer.event_timestamps == {"note": [None, None], "amount": [hour(0), None], "count": [None, None]}
+    assert [each.names for each in answer.views] == [["note"], ["amount"], ["count"]]
+    assert ask(online, FeatureService("s", [wider["amount"]]), {"customer": [1]}).statuses == {"amount": ["PRESENT"]}
 
 
 def test_a_feature_of_another_type_than_online_is_not_online_yet(online: OnlineStore) -> None:

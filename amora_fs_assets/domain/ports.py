@@ -88,6 +88,12 @@ class OfflineStore(Protocol):
     def scanned_bytes(self, query: Table) -> int | None:
         """What running the query would scan, in bytes, without running it; None where the engine does not say."""
 
+    def changed_late(self, table: str, time: str, lateness: timedelta) -> tuple[Interval, ...] | None:
+        """The table's partitions by the column `time` that were changed later than `lateness` after their end.
+
+        None where the engine does not know: the table has no such partitions, or nothing says when they were changed.
+        """
+
     def read(
         self, query: Table, frames: Mapping[str, pa.Table] | None = None
     ) -> AbstractContextManager[pa.RecordBatchReader]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from ibis.common.exceptions import IbisError
 from ibis.expr.operations import InMemoryTable
@@ -26,9 +28,12 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.checks import Checked, check
 from amora_fs_assets.operations.inputs import as_text
 from amora_fs_assets.operations.labels import check_label
+from amora_fs_assets.operations.lateness import Overdue, overdue_of
 from amora_fs_assets.operations.lineage import column_lineage
 from amora_fs_assets.operations.rowwise import labelled
 from amora_fs_assets.operations.tables import check_tables, known_rows, rows_of, table_name, unbound
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,7 @@ class Computed:
     checked: Checked
     sql_hash: str = ""
     inputs: tuple[Input, ...] = ()
+    overdue: tuple[Overdue, ...] = ()  # rows later than their source says, which were read too
     lineage: ColumnLineage
     meter: Meter = field(default_factory=Meter, compare=False)  # of what it scans, publishing included
 
@@ -71,16 +77,18 @@ def interval_of(view: FeatureView, start: datetime, end: datetime, clock: dateti
     return asked
 
 
-def query_of(view: FeatureView, interval: Interval, dataset: str) -> Table:
+def query_of(view: FeatureView, interval: Interval, dataset: str, since: Mapping[str, datetime] | None = None) -> Table:
     """The transform's rows, in the order and types of `view.row_columns`; rows outside the interval still among them.
 
+    `since` says from when on sources are scanned at least, where their rows were later than max_lateness says.
     A row-wise transform over one source that returns no event_timestamp gets `known_at` of the source. Raises
     TransformError where the transform fails, or returns other columns or types; DefinitionError where it labels rows of
     a late source by another instant than `known_at`.
     """
     if view.transform is None:
         raise DefinitionError(f"{view} was read from the registry, which holds no code. Import its definition.")
-    tables = {s.name: known_rows(s, dataset, interval, view.lookback) for s in view.sources}
+    since = since or {}
+    tables = {s.name: known_rows(s, dataset, interval, view.lookback, since.get(s.name)) for s in view.sources}
     arguments: dict[str, object] = {**tables}
     if INTERVAL_PARAMETER in inspect.signature(view.transform).parameters:
         arguments[INTERVAL_PARAMETER] = interval
@@ -178,7 +186,10 @@ def _stage(
     assert interval is not None, "a computed view has an interval"
     check_tables(view.sources, store)
     inputs = inputs_of(view.sources, store)
-    query = query_of(view, interval, store.dataset)
+    late = overdue_of(view, interval, store)
+    for each in late:
+        _log.warning("%s, %s: %s.", view, interval, each)
+    query = query_of(view, interval, store.dataset, {each.source: each.since for each in late})
     try:
         sql = store.sql(query)
     except IbisError as error:
@@ -199,6 +210,7 @@ def _stage(
         checked=checked,
         sql_hash=hashlib.sha256(sql.encode()).hexdigest(),
         inputs=inputs,
+        overdue=late,
         lineage=lineage,
         meter=meter,
     )
@@ -294,8 +306,17 @@ def record_of(
         checks=checked.results if checked else (),
         column_lineage=computed.lineage if computed else {},
         jobs=tuple(meter.jobs),
+        details=_details(computed),
         error=message_of(error) if error else "",
     )
+
+
+def _details(computed: Computed | None) -> dict[str, Any]:
+    if computed is None or not computed.overdue:
+        return {}
+    said = {each.source: {"rows": each.rows, "since": each.since.isoformat(),
+                          "lateness_seconds": each.lateness.total_seconds()} for each in computed.overdue}  # fmt: skip
+    return {"later_than_max_lateness": said}
 
 
 def _outputs(publication: Publication | None) -> tuple[Output, ...]:

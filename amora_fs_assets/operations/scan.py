@@ -14,7 +14,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.operations.compute import query_of
 from amora_fs_assets.operations.impact import Recompute, Scan
-from amora_fs_assets.operations.tables import known_rows, table_name
+from amora_fs_assets.operations.tables import scanned_rows, table_name
 
 _AT_ONCE = 16  # dry runs cost nothing but their way to Google and back
 
@@ -66,7 +66,7 @@ def _counted(asked: Sequence[Recompute], code: Catalogue, store: OfflineStore) -
             key = (table, each.interval, view.lookback)
             read.setdefault(each, []).append(key)
             if key not in counts:
-                rows = known_rows(source, store.dataset, each.interval, view.lookback)
+                rows = scanned_rows(source, store.dataset, each.interval, view.lookback)
                 counts[key] = rows.aggregate(rows=rows.count()).mutate(number=ibis.literal(len(counts), "int64"))
     by_number: dict[int, int] = {}
     if counts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -72,28 +72,40 @@ def all_rows(source: Source | FeatureView, dataset: str, added: Collection[str] 
     return unbound(source.columns, source.table)
 
 
-def known_rows(source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta) -> Table:
-    """What a computation of `interval` reads: the rows that became known in the interval or its lookback.
+def scanned_rows(
+    source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta, since: datetime | None = None
+) -> Table:
+    """What a computation of `interval` scans: bounds on the time column alone, by which an engine skips partitions.
 
-    A row becomes known at the later of its two times. Where a source bounds how much later that is (`max_lateness`),
-    the bounds on `timestamp_field` let the engine skip older rows; without the bound all rows before the interval's end
-    are scanned. A table without time is there as a whole, from `valid_from` on.
+    A source that says how late its rows become known at most (`max_lateness`) is scanned from as long before on, or
+    from `since` on where that is earlier. Without the bound, and for views with created_timestamp, all rows before the
+    interval's end are scanned. A table without time is there as a whole, from `valid_from` on.
     """
-    table = all_rows(source, dataset)
-    times = times_of(source)
+    table, times = all_rows(source, dataset), times_of(source)
     if times is None:
         assert isinstance(source, Source), "every view has a time"
         assert source.valid_from is not None, "a source without time has valid_from"
         return table if source.valid_from < interval.end else table.filter(ibis.literal(False))
-    start, happened = before(interval.start, lookback), table[times.happened]
-    kept = [happened < ibis.literal(interval.end)]
-    lateness = max_lateness_of(source)
+    kept, lateness = [table[times.happened] < ibis.literal(interval.end)], max_lateness_of(source)
     if lateness is not None:
-        kept.append(happened >= ibis.literal(before(start, lateness)))
-    if times.available is not None:
-        known = known_instant(happened, table[times.available])
-        kept += [known >= ibis.literal(start), known < ibis.literal(interval.end)]
+        first = before(before(interval.start, lookback), lateness)
+        kept.append(table[times.happened] >= ibis.literal(first if since is None else min(first, since)))
     return table.filter(*kept)
+
+
+def known_rows(
+    source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta, since: datetime | None = None
+) -> Table:
+    """What a computation of `interval` reads: the rows that became known in the interval or its lookback.
+
+    A row becomes known at the later of its two times. `since` is of `scanned_rows`.
+    """
+    table, times = scanned_rows(source, dataset, interval, lookback, since), times_of(source)
+    if times is None or times.available is None:
+        return table
+    known = known_instant(table[times.happened], table[times.available])
+    start = before(interval.start, lookback)
+    return table.filter(known >= ibis.literal(start), known < ibis.literal(interval.end))
 
 
 def dropped_keys(view: FeatureView, store: OfflineStore, *, after: int = 0) -> Table | None:

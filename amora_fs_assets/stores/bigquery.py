@@ -26,8 +26,10 @@ from amora_fs_assets.domain.ownership import check_owner, of_definitions
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.stores.bigquery_errors import explained
 from amora_fs_assets.stores.bigquery_jobs import JobOptions, Jobs
+from amora_fs_assets.stores.bigquery_partitions import changed_late
 from amora_fs_assets.stores.bigquery_publication import (
     dropped,
     drops,
@@ -86,6 +88,19 @@ class BigQueryOfflineStore:
         """What running the query would scan, in bytes, by BigQuery's own dry run, which costs nothing."""
         with self._explained(query):
             return self._jobs.scanned_bytes(self.sql(query))
+
+    def changed_late(self, table: str, time: str, lateness: timedelta) -> tuple[Interval, ...] | None:
+        """The partitions by `time` that were changed later than `lateness` after their end, by INFORMATION_SCHEMA."""
+        there = self._table(table)
+        if there is None or there.time_partitioning is None or there.time_partitioning.field != time:
+            return None
+        dataset, _, name = table.rpartition(".")
+        with self._explained():
+            rows = self._jobs.query(
+                f"SELECT * FROM {quoted(dataset)}.INFORMATION_SCHEMA.PARTITIONS WHERE table_name = @name",
+                parameters={"name": name},
+            )
+            return changed_late([dict(row.items()) for row in rows], there.time_partitioning.type_, lateness)
 
     @contextmanager
     def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:

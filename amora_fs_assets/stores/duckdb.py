@@ -21,6 +21,7 @@ from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ownership import check_owner, of_definitions
 from amora_fs_assets.domain.ports import Draft, Engine
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
+from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.duckdb_file import opened
 
@@ -69,6 +70,10 @@ class DuckDBOfflineStore:
 
     def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002  (the port's)
         """DuckDB does not say: None."""
+        return None
+
+    def changed_late(self, table: str, time: str, lateness: timedelta) -> tuple[Interval, ...] | None:  # noqa: ARG002
+        """None: DuckDB has no partitions."""
         return None
 
     @contextmanager

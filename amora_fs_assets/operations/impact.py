@@ -36,6 +36,7 @@ class Scan:
     amount: int | None  # None: unknown, for the reason
     unit: Literal["bytes", "rows"]
     reason: str = ""
+    note: str = ""  # why it is more than the interval and its lookback
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,14 @@ def _plain_recompute(each: Recompute) -> dict[str, Any]:
         "start": each.interval.start.isoformat(),
         "end": each.interval.end.isoformat(),
         "because": each.because,
-        "scan": None if scan is None else {"unit": scan.unit, "amount": scan.amount, "unknown": scan.reason or None},
+        "scan": None
+        if scan is None
+        else {
+            "unit": scan.unit,
+            "amount": scan.amount,
+            "unknown": scan.reason or None,
+            **({"note": scan.note} if scan.note else {}),
+        },
     }
 
 
@@ -133,12 +140,13 @@ def _scanned(scan: Scan | None, before: str = "") -> str:
         return ""
     if scan.amount is None:
         return f"{before}unknown: {scan.reason}"
+    note = f" ({scan.note})" if scan.note else ""
     if scan.unit == "rows":
-        return f"{before}{scan.amount:,} rows"
+        return f"{before}{scan.amount:,} rows{note}"
     amount, unit = float(scan.amount), 0
     while amount >= 1024 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1024, unit + 1
-    return f"{before}{amount:.3g} {_UNITS[unit]}"
+    return f"{before}{amount:.3g} {_UNITS[unit]}{note}"
 
 
 def _part(part: Infrastructure) -> str:

@@ -11,6 +11,7 @@ from ibis.expr.types import Table
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.known import max_lateness_of
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.operations.compute import query_of
 from amora_fs_assets.operations.impact import Recompute, Scan
@@ -41,9 +42,21 @@ def _without_code(recompute: Sequence[Recompute], asked: Sequence[Recompute], un
     return {each: Scan(None, "bytes" if unit == "bytes" else "rows", "its code is gone") for each in gone}
 
 
+def _whole_tables(view: FeatureView) -> str:
+    """Which tables are scanned from their first row on, since nobody says how late their rows become known."""
+    whole = [source for source in view.sources if max_lateness_of(source) is None]
+    said = [
+        f"all of '{each.name}' up to the interval's end, since "
+        + ("its created_timestamp has no bound" if isinstance(each, FeatureView) else "it has no max_lateness")
+        for each in whole
+    ]
+    return "; ".join(said)
+
+
 def _dry_run(each: Recompute, view: FeatureView, store: OfflineStore) -> Scan:
     try:
-        return Scan(store.scanned_bytes(query_of(view, each.interval, store.dataset)), "bytes")
+        query = query_of(view, each.interval, store.dataset)
+        return Scan(store.scanned_bytes(query), "bytes", note=_whole_tables(view))
     except FeatureStoreError as error:
         return Scan(None, "bytes", str(error))
 
@@ -76,6 +89,8 @@ def _counted(asked: Sequence[Recompute], code: Catalogue, store: OfflineStore) -
     return {
         each: Scan(None, "rows", missing[each])
         if each in missing
-        else Scan(sum(rows_of[key] for key in read.get(each, ())), "rows")
+        else Scan(
+            sum(rows_of[key] for key in read.get(each, ())), "rows", note=_whole_tables(code.feature_views[each.view])
+        )
         for each in asked
     }

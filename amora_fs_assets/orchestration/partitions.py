@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -31,17 +31,28 @@ def partitions_of(view: FeatureView, now: datetime | None) -> dg.TimeWindowParti
 
 def dependency(view: FeatureView, source: Source | FeatureView) -> dg.AssetDep:
     """The asset that the view reads. Of a partitioned one it reads the same time and as many periods before as its
-    lookback reaches.
+    lookback and the lateness of the rows reach.
     """
     if isinstance(source, Source):
         return dg.AssetDep(["raw", source.name])
     key = ["feature_view", source.name]
     if source.partitions is None or view.partitions is None:
         return dg.AssetDep(key)
-    periods = math.ceil(view.lookback / view.partitions.shortest)
+    periods = math.ceil((view.lookback + _lateness(source)) / view.partitions.shortest)
     return dg.AssetDep(
         key,
         partition_mapping=dg.TimeWindowPartitionMapping(
             start_offset=-periods, allow_nonexistent_upstream_partitions=True
         ),
     )
+
+
+def _lateness(view: FeatureView) -> timedelta:
+    """How long after event_timestamp its rows become known at the latest, as far as definitions say.
+
+    The rows of a view with created_timestamp may be as late as those of the sources from which they come.
+    """
+    if not view.has_created_timestamp:
+        return timedelta(0)
+    bounds = (s.max_lateness if isinstance(s, Source) else _lateness(s) for s in view.sources)
+    return max((each for each in bounds if each is not None), default=timedelta(0))

@@ -18,6 +18,7 @@ from amora_fs_assets import (
     FeatureStore,
     FeatureView,
     Field,
+    Interval,
     Settings,
     Source,
     SourceSchema,
@@ -25,6 +26,9 @@ from amora_fs_assets import (
     known_at,
 )
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.operations.impact import Recompute, Scan
+from amora_fs_assets.operations.lateness import overdue
+from amora_fs_assets.operations.scan import scans
 
 US = pa.timestamp("us", tz="UTC")
 Row = tuple[int, datetime, datetime | None, int]
@@ -57,14 +61,22 @@ def last(orders: Table) -> Table:
     return orders.select("customer", "amount", event_timestamp=known_at(orders))
 
 
+def view_of(source: Source, transform: Callable[..., Table] = last, **given: Any) -> FeatureView:
+    return FeatureView("last", Last, [Entity("customer")], [source], transform=transform, start="2026-11-01", **given)
+
+
+def opened(home: Path, view: FeatureView) -> FeatureStore:
+    store = FeatureStore(Settings(home=home, now="2026-11-30T00:00Z"))  # type: ignore[arg-type]
+    store.__dict__["code"] = Catalogue.of([view])
+    store.apply()
+    return store
+
+
 def computed(
     home: Path, source: Source, edges: Sequence[datetime], transform: Callable[..., Table] = last, **given: Any
 ) -> list[tuple[datetime, int]]:
     """The view's rows after it was computed from each edge to the next."""
-    view = FeatureView("last", Last, [Entity("customer")], [source], transform=transform, start="2026-11-01", **given)
-    with FeatureStore(Settings(home=home, now="2026-11-30T00:00Z")) as store:  # type: ignore[arg-type]
-        store.__dict__["code"] = Catalogue.of([view])
-        store.apply()
+    with opened(home, view_of(source, transform, **given)) as store:
         for start, end in pairwise(edges):
             store.compute(start, end)
         rows = store.get_historical_features("last", start=day(1), end=day(30)).to_arrow().to_pylist()
@@ -96,3 +108,88 @@ def test_the_lookback_reaches_back_from_when_rows_became_known(tmp_path: Path) -
     rows = [*TWO, (1, day(1), day(23, 1), 100), (1, day(23, 2), day(23, 2), 1_000)]
     found = computed(tmp_path, orders(rows), [day(23), day(24)], seen, lookback=timedelta(hours=15))
     assert found == [(day(23, 2), 1_107)]  # the row of the 20th became known 15 hours before the 23rd
+
+
+LONG_AGO = [*TWO, (1, day(2), day(23, 5), 9), (1, day(19), day(23, 6), 11)]  # 21 and 4 days late
+TWO_DAYS = timedelta(days=2)
+
+
+def test_rows_later_than_max_lateness_are_read_all_the_same_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path, view_of(orders(LONG_AGO, max_lateness=TWO_DAYS))) as store:
+        store.compute(day(22), day(23))
+        assert "max_lateness" not in caplog.text
+        store.compute(day(23), day(24))
+        rows = store.get_historical_features("last", start=day(22), end=day(30)).to_arrow().to_pylist()
+        assert [row["amount"] for row in rows] == [7, 9, 11]
+        told, silent = store.registry.records("last")
+    assert "source 'orders': 2 rows became known later than max_lateness says, up to 21 days" in caplog.text
+    assert told.details["later_than_max_lateness"] == {
+        "orders": {"rows": 2, "since": day(2).isoformat(), "lateness_seconds": (21 * 24 + 5) * 3600}
+    }
+    assert "later_than_max_lateness" not in silent.details
+
+
+@pytest.mark.parametrize(
+    ("known", "right"),
+    [
+        (Interval(day(22), day(23)), None),
+        (Interval(day(23), day(23, 5)), None),
+        (Interval(day(23), day(23, 6)), (1, day(2))),
+        (Interval(day(23, 5), day(24)), (2, day(2))),
+        (Interval(day(23, 6), day(24)), (1, day(19))),
+    ],
+)
+def test_rows_later_than_max_lateness_are_found_by_when_they_became_known(
+    known: Interval, right: tuple[int, datetime] | None, tmp_path: Path
+) -> None:
+    source = orders(LONG_AGO, max_lateness=TWO_DAYS)
+    with opened(tmp_path, view_of(source)) as store:
+        store.compute(day(1), day(2))
+        found = overdue(source, known, store.offline)
+        assert overdue(orders(LONG_AGO), known, store.offline) is None  # without a bound no row is beyond it
+    assert (found and (found.rows, found.since)) == right
+
+
+def test_a_row_exactly_as_late_as_max_lateness_is_not_beyond_it(tmp_path: Path) -> None:
+    exact = [(1, day(20), day(22), 1), (1, day(20), day(22) + timedelta(microseconds=1), 2)]
+    source = orders(exact, max_lateness=TWO_DAYS)
+    with opened(tmp_path, view_of(source)) as store:
+        store.compute(day(1), day(2))
+        found = overdue(source, Interval(day(1), day(30)), store.offline)
+    assert found is not None
+    assert (found.rows, found.lateness) == (1, TWO_DAYS + timedelta(microseconds=1))
+    assert found.known == Interval(exact[1][2], exact[1][2] + timedelta(microseconds=1))
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "note"),
+    [
+        ({}, 4, "all of 'orders' up to the interval's end, since it has no max_lateness"),
+        ({"max_lateness": timedelta(days=30)}, 4, ""),
+        ({"max_lateness": timedelta(days=1, hours=12)}, 2, ""),
+        ({"max_lateness": timedelta(hours=12)}, 0, ""),
+    ],
+)
+def test_a_plan_counts_the_rows_that_a_computation_scans(
+    given: dict[str, Any], rows: int, note: str, tmp_path: Path
+) -> None:
+    view = view_of(orders(LONG_AGO, **given))
+    with opened(tmp_path, view) as store:
+        store.compute(day(1), day(2))
+        asked = Recompute("last", Interval(day(22), day(23)), "it is asked for")
+        assert scans([asked], store.code, store.offline) == {asked: Scan(rows, "rows", note=note)}
+
+
+def test_another_bound_is_another_set_of_rows(tmp_path: Path) -> None:
+    with opened(tmp_path, view_of(orders(TWO, max_lateness=TWO_DAYS))) as store:
+        store.__dict__["code"] = Catalogue.of([view_of(orders(TWO, max_lateness=timedelta(days=9)))])
+        planned = store.plan()
+        assert [str(change) for change in planned.changes] == ["source 'orders'"]
+        assert [each.what for each in planned.changes[0].differences] == ["max_lateness [s]: 172800.0 -> 777600.0"]
+        assert [each.because for each in planned.recompute] == ["source 'orders' changed"]
+        store.apply()
+        assert store.registry.catalogue().sources["orders"].max_lateness == timedelta(days=9)
+        store.__dict__["code"] = Catalogue.of([view_of(orders(TWO))])
+        assert [each.what for each in store.plan().changes[0].differences] == ["max_lateness [s]: 777600.0 -> None"]

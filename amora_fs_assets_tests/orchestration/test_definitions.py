@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from amora_fs_assets import Entity, FeatureView, Settings, Source
+from amora_fs_assets import Entity, FeatureView, Settings, Source, Timestamp, known_at
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.operations import sources
 from amora_fs_assets.orchestration.build import build_definitions
@@ -153,6 +153,44 @@ def test_lookback_is_a_partition_mapping(tmp_path: Path, lookback: timedelta, re
         definition.subset_with_partition_keys(["2020-02-01"]), definition, definition
     )
     assert list(upstream_partitions.partitions_subset.get_partition_keys()) == read
+
+
+@pytest.mark.parametrize(
+    ("lateness", "read"),
+    [
+        (timedelta(0), ["2020-02-01"]),
+        (timedelta(days=28), ["2020-01-01", "2020-02-01"]),
+        (timedelta(days=29), ["2019-12-01", "2020-01-01", "2020-02-01"]),
+    ],
+)
+def test_the_lateness_of_what_a_view_reads_is_part_of_the_partition_mapping(
+    tmp_path: Path, lateness: timedelta, read: list[str]
+) -> None:
+    class Corrected(small.Spending):
+        created_timestamp: Timestamp
+
+    source = Source(
+        "orders", small.Orders, timestamp_field="at", available_at="at", max_lateness=lateness,
+        loader=lambda: small.orders_table(small.ORDERS),
+    )  # fmt: skip
+    upstream = FeatureView(
+        "spending", Corrected, [small.customer], [source], partitions="month", start="2019-01-01",
+        transform=lambda orders: orders.select(
+            "customer", "amount", event_timestamp=known_at(orders), created_timestamp=known_at(orders)
+        ),
+    )  # fmt: skip
+    downstream = FeatureView(
+        "doubled", small.Spending, [small.customer], [upstream], partitions="month", start="2019-01-01",
+        transform=lambda spending: spending.select("customer", "amount"),
+    )  # fmt: skip
+    project = Project(tmp_path, Catalogue.of([upstream, downstream]))
+    node = project.defs.resolve_asset_graph().get(dg.AssetKey(["feature_view", "doubled"]))
+    mapping, definition = node.partition_mappings[VIEW], node.partitions_def
+    assert definition is not None
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        definition.subset_with_partition_keys(["2020-02-01"]), definition, definition
+    )
+    assert list(found.partitions_subset.get_partition_keys()) == read
 
 
 def test_a_view_without_lookback_on_a_view_with_other_periods_maps_by_time(tmp_path: Path) -> None:

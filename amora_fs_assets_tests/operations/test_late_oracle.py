@@ -28,6 +28,8 @@ from amora_fs_assets_tests.operations.stores import fill, fill_bigquery
 
 Filled = Callable[[Sequence[Row], pa.Table], OfflineStore]
 """A store that holds the source's rows, and the rows of the view that another view reads."""
+Cut = Callable[[Random], Sequence[datetime]]
+"""How time is cut into intervals."""
 NONE_YET = pa.table({"customer": pa.array([], pa.int64()), "event_timestamp": pa.array([], US),
                      "created_timestamp": pa.array([], US), "amount": pa.array([], pa.int64())})  # fmt: skip
 SOURCES = {"no bound": oracle.unbounded, "max_lateness": oracle.bounded}
@@ -69,22 +71,22 @@ def together(parts: Sequence[pa.Table]) -> list[oracle.Found]:
     return sorted((row["customer"], row[EVENT_TIMESTAMP], row["amount"]) for row in rows)
 
 
-def afterwards(rows: Sequence[Row], rng: Random, views: dict[str, FeatureView], filled: Filled) -> None:
+def afterwards(rows: Sequence[Row], rng: Random, views: dict[str, FeatureView], filled: Filled, cut: Cut) -> None:
     """Each view is computed once all rows are there, cut in its own way."""
     store = filled(rows, NONE_YET)
-    inner = [computed(views["corrected"], *cut, store) for cut in pairwise(oracle.some_cuts(rng))]
+    inner = [computed(views["corrected"], *part, store) for part in pairwise(cut(rng))]
     store = filled(rows, pa.concat_tables(inner))
     right = oracle.expected(rows)
     assert together(inner) == right["corrected"]
     for name in right.keys() - {"corrected"}:
-        cuts = oracle.some_cuts(rng)
-        assert together([computed(views[name], *cut, store) for cut in pairwise(cuts)]) == right[name], (name, cuts)
+        cuts = cut(rng)
+        assert together([computed(views[name], *part, store) for part in pairwise(cuts)]) == right[name], (name, cuts)
 
 
-def on_time(rows: Sequence[Row], rng: Random, views: dict[str, FeatureView], filled: Filled) -> None:
+def on_time(rows: Sequence[Row], rng: Random, views: dict[str, FeatureView], filled: Filled, cut: Cut) -> None:
     """Each interval is computed when it ends: no row that became known later is there yet."""
     found: dict[str, list[pa.Table]] = {name: [] for name in views}
-    for start, end in pairwise(oracle.some_cuts(rng)):
+    for start, end in pairwise(cut(rng)):
         there = [row for row in rows if oracle.known(row) < end]
         store = filled(there, pa.concat_tables([NONE_YET, *found["corrected"]]))
         found["corrected"].append(computed(views["corrected"], start, end, store))
@@ -107,7 +109,7 @@ def of_theirs(source: str) -> dict[str, FeatureView]:
 @given(rng=st.randoms(use_true_random=False))
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink})
 def test_late_rows_are_where_plain_python_has_them(rng: Random, compute: Callable[..., None], embedded: Filled) -> None:
-    compute(oracle.some_rows(rng, BOUND), rng, of_theirs(rng.choice([*SOURCES])), embedded)
+    compute(oracle.some_rows(rng, BOUND), rng, of_theirs(rng.choice([*SOURCES])), embedded, oracle.some_cuts)
 
 
 @BOTH
@@ -116,7 +118,8 @@ def test_late_rows_are_where_plain_python_has_them(rng: Random, compute: Callabl
 def test_rows_later_than_the_bound_are_not_lost_either(
     rng: Random, compute: Callable[..., None], embedded: Filled
 ) -> None:
-    compute(oracle.some_rows(rng, BOUND + timedelta(days=1)), rng, of_theirs("max_lateness"), embedded)
+    rows = [(1, START, START + 2 * BOUND, 4), *oracle.some_rows(rng, BOUND + timedelta(days=1))]
+    compute(rows, rng, of_theirs("max_lateness"), embedded, lambda _: [START, START + BOUND, END])
 
 
 @pytest.mark.slow
@@ -128,7 +131,7 @@ def test_rows_later_than_the_bound_are_not_lost_either(
 def test_many_histories_of_late_rows_are_where_plain_python_has_them(
     rng: Random, source: str, latest: timedelta, compute: Callable[..., None], embedded: Filled
 ) -> None:
-    compute(oracle.some_rows(rng, latest), rng, of_theirs(source), embedded)
+    compute(oracle.some_rows(rng, latest), rng, of_theirs(source), embedded, oracle.some_cuts)
 
 
 @pytest.mark.google

@@ -119,7 +119,7 @@ def test_rows_later_than_the_bound_are_not_lost_either(
     rng: Random, compute: Callable[..., None], embedded: Filled
 ) -> None:
     rows = [(1, START, START + 2 * BOUND, 4), *oracle.some_rows(rng, BOUND + timedelta(days=1))]
-    compute(rows, rng, of_theirs("max_lateness"), embedded, lambda _: [START, START + BOUND, END])
+    compute(rows, rng, of_theirs("max_lateness"), embedded, lambda _: [START, START + timedelta(days=3), END])
 
 
 @pytest.mark.slow

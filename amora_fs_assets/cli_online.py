@@ -87,7 +87,7 @@ def _of(generation: Any) -> str:
 
 @click.command(epilog=examples("serve", "serve --workers 4 --access-log"))
 @click.option("--host", help="Where to listen; AMORA_FS_HTTP_HOST by default.")
-@click.option("--port", type=int, help="The port; AMORA_FS_HTTP_PORT by default.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="The port; AMORA_FS_HTTP_PORT by default.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the port.")
 @click.option("--access-log", is_flag=True, help="Log every request.")
 @click.option("--max-entities", default=10_000, show_default=True, help="How many entities one request may ask for.")

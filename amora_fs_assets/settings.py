@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from amora_fs_assets.domain.errors import SettingsError
+from amora_fs_assets.domain.errors import SettingsError, shown
 from amora_fs_assets.domain.time import utc
 
 PREFIX = "AMORA_FS_"
@@ -19,7 +20,11 @@ Priority = Literal["interactive", "batch"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the parts of the feature store are. Every field is the environment variable `AMORA_FS_<FIELD>`."""
+    """Where the parts of the feature store are.
+
+    Every field is the environment variable `AMORA_FS_<FIELD>`, and takes what that takes: `api_tokens="a, b"` and
+    `http_port="80"`, as well as `("a", "b")` and `80`.
+    """
 
     offline_store: OfflineEngine = "duckdb"
     """Where feature values are kept: `duckdb` (embedded) or `bigquery`."""
@@ -65,26 +70,18 @@ class Settings:
     """Bearer tokens that the HTTP server takes, comma-separated; empty: it asks for none."""
 
     def __post_init__(self) -> None:
-        """Check and normalize. Raises SettingsError, which names the setting and what it takes."""
-        if self.offline_store not in get_args(OfflineEngine):
-            raise SettingsError(f"{PREFIX}OFFLINE_STORE is {self.offline_store!r}; it takes duckdb or bigquery.")
-        if self.online_shards < 1:
-            raise SettingsError(f"{PREFIX}ONLINE_SHARDS is {self.online_shards}; it takes a number from 1 on.")
-        if not self.bigquery_dataset.isidentifier():
-            raise SettingsError(f"{PREFIX}BIGQUERY_DATASET is {self.bigquery_dataset!r}; letters, digits, underscores.")
-        if self.bigquery_priority not in get_args(Priority):
-            raise SettingsError(
-                f"{PREFIX}BIGQUERY_PRIORITY is {self.bigquery_priority!r}; it takes interactive or batch."
-            )
-        for name in ("bigquery_maximum_bytes_billed", "bigquery_price_per_tib"):
-            if (getattr(self, name) or 0) < 0:
-                raise SettingsError(f"{PREFIX}{name.upper()} is {getattr(self, name):g}; give zero or more.")
-        if self.bigquery_timeout <= 0:
-            raise SettingsError(f"{PREFIX}BIGQUERY_TIMEOUT is {self.bigquery_timeout:g}; give seconds, more than zero.")
-        object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
-        object.__setattr__(self, "registry", str(self.registry or self.home / "registry"))
-        if self.now is not None:
-            object.__setattr__(self, "now", utc(self.now))
+        """Take each setting in its own type, or as the environment writes it.
+
+        Raises SettingsError, which names the setting and what it takes.
+        """
+        for each in fields(self):
+            given, (take, words) = getattr(self, each.name), _TAKES[each.name]
+            try:
+                object.__setattr__(self, each.name, take(given))
+            except (ValueError, TypeError, OverflowError, RuntimeError):
+                said = f" is {shown(given)};" if each.repr else ":"  # what is not shown may be a secret
+                raise SettingsError(f"{PREFIX}{each.name.upper()}{said} it takes {words}.") from None
+        object.__setattr__(self, "registry", self.registry or str(self.home / "registry"))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -94,38 +91,115 @@ class Settings:
         unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
         if unknown:
             raise SettingsError(f"{unknown[0]} is no setting. Known: {', '.join(sorted(known))}.")
-        return cls(**{known[name]: _parse(name, known[name], environ[name]) for name in known if environ.get(name)})
+        given: dict[str, Any] = {known[name]: environ[name] for name in known if environ.get(name)}
+        return cls(**given)
 
     def clock(self) -> datetime:
         """Now, or the fixed clock."""
         return self.now or datetime.now(UTC)
 
 
-def _parse(variable: str, name: str, text: str) -> Any:
-    try:
-        match name:
-            case "lock_timeout" | "bigquery_timeout" | "bigquery_price_per_tib":
-                return float(text)
-            case "bigquery_maximum_bytes_billed" | "http_port" | "online_shards":
-                return int(text)
-            case "now":
-                return utc(text)
-            case "home":
-                return Path(text)
-            case "api_tokens":
-                return tuple(token.strip() for token in text.split(",") if token.strip())
-            case _:
-                return text
-    except ValueError:
-        raise SettingsError(f"{variable} is {text!r}, which is not a {_WORDS[name]}.") from None
+_YEAR = 365 * 24 * 3600  # no time limit is longer: some clocks that wait count no farther [s]
+_Take = Callable[[Any], Any]
 
 
-_WORDS = {
-    "lock_timeout": "number of seconds",
-    "bigquery_timeout": "number of seconds",
-    "bigquery_price_per_tib": "price",
-    "bigquery_maximum_bytes_billed": "whole number of bytes",
-    "http_port": "port number",
-    "online_shards": "whole number of shards",
-    "now": "time in ISO 8601, such as 2014-01-01T05:00Z",
+def _text(given: Any) -> str:
+    """A text that environment variables can hold."""
+    if not isinstance(given, str) or "\0" in given:
+        raise ValueError
+    given.encode()
+    return str.__str__(given)
+
+
+def _some_text(given: Any) -> str:
+    if not _text(given).strip():
+        raise ValueError
+    return _text(given)
+
+
+def _path(given: Any) -> str:
+    return _text(os.fspath(given))
+
+
+def _folder(given: Any) -> Path:
+    return Path(_path(given)).expanduser().absolute()
+
+
+def _one_of(kind: Any) -> _Take:
+    def take(given: Any) -> str:
+        if _text(given) not in get_args(kind):
+            raise ValueError
+        return _text(given)
+
+    return take
+
+
+def _matching(pattern: str) -> _Take:
+    def take(given: Any) -> str:
+        if not re.fullmatch(pattern, _text(given)):
+            raise ValueError
+        return _text(given)
+
+    return take
+
+
+def _whole(least: int, most: int) -> _Take:
+    def take(given: Any) -> int:
+        if isinstance(given, bool) or not isinstance(given, int | str):
+            raise TypeError
+        if not least <= (number := int(given)) <= most:
+            raise ValueError
+        return number
+
+    return take
+
+
+def _number(least: float, most: float, *, above: bool = False) -> _Take:
+    def take(given: Any) -> float:
+        if isinstance(given, bool) or not isinstance(given, int | float | str):
+            raise TypeError
+        number = float(given)
+        if not least <= number <= most or (above and number == least):
+            raise ValueError
+        return number
+
+    return take
+
+
+def _optional(take: _Take) -> _Take:
+    return lambda given: None if given is None else take(given)
+
+
+def _tokens(given: Any) -> tuple[str, ...]:
+    """The tokens of a comma-separated text, or of a list or tuple."""
+    if not isinstance(given, str | list | tuple):
+        raise TypeError
+    tokens = given.split(",") if isinstance(given, str) else given
+    return tuple(token.strip() for token in map(_text, tokens) if token.strip())
+
+
+_SECONDS = (_number(0, _YEAR, above=True), "a number of seconds, more than zero and at most a year")
+_TAKES: dict[str, tuple[_Take, str]] = {
+    "offline_store": (_one_of(OfflineEngine), "duckdb or bigquery"),
+    "online_store_url": (_text, "a URL, or an empty text for the embedded server"),
+    "online_store_ca": (_path, "the path of a file"),
+    "online_shards": (_whole(1, 10_000), "a whole number of shards, from 1 to 10,000"),
+    "registry": (_path, "a folder, or gs://bucket/prefix"),
+    "home": (_folder, "a folder"),
+    "project": (_some_text, "a text that is not empty"),
+    "lock_timeout": _SECONDS,
+    "bigquery_project": (_text, "the name of a Google Cloud project"),
+    "bigquery_dataset": (_matching(r"[A-Za-z_][A-Za-z0-9_]{0,1023}"), "letters, digits, underscores"),
+    "bigquery_location": (_text, "a location of BigQuery, such as europe-west3"),
+    "bigquery_maximum_bytes_billed": (_optional(_whole(0, 2**63 - 1)), "a whole number of bytes, zero or more"),
+    "bigquery_priority": (_one_of(Priority), "interactive or batch"),
+    "bigquery_timeout": _SECONDS,
+    "bigquery_price_per_tib": (_number(0, 1e12), "a price, zero or more"),
+    "bigquery_impersonate": (_text, "the e-mail address of a service account"),
+    "commit": (_text, "a text"),
+    "now": (_optional(utc), "a time in ISO 8601, such as 2014-01-01T05:00Z, of the years 1 to 9999"),
+    "http_host": (_some_text, "a host name or an address"),
+    "http_port": (_whole(1, 65_535), "a port number, from 1 to 65535"),
+    "api_tokens": (_tokens, "tokens, separated by commas"),
 }
+"""For each setting what reads it, from its own type or from text, and the words for what it takes."""

@@ -75,7 +75,7 @@ def catalogue(values: list[str]) -> Catalogue:
     source = Source("written", Written, timestamp_field="at", loader=loaded)
     view = FeatureView(
         "notes", Notes, [Entity("author")], [source], transform=_notes, partitions="month", start="2020-01-01",
-        description="'; DROP TABLE feature_store.notes; --", owner="o'brien@example.com", tags={"a": "'; --"},
+        description="'; DROP TABLE feature_store.notes; --", owner="team:o'brien; --", tags={"a": "--"},
     )  # fmt: skip
     return Catalogue.of([view, FeatureService("reading", [view])])
 

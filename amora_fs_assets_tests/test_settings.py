@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from amora_fs_assets import Settings
@@ -72,7 +75,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("AMORA_FS_NOW", "yesterday", "ISO 8601"),
         ("AMORA_FS_HTTP_PORT", "http", "port number"),
         ("AMORA_FS_ONLINE_SHARDS", "some", "whole number of shards"),
-        ("AMORA_FS_ONLINE_SHARDS", "0", "a number from 1 on"),
+        ("AMORA_FS_ONLINE_SHARDS", "0", "from 1 to 10,000"),
         ("AMORA_FS_BIGQUERY_DATASET", "a; drop", "letters, digits, underscores"),
         ("AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED", "10 GB", "whole number of bytes"),
         ("AMORA_FS_BIGQUERY_PRIORITY", "urgent", "interactive or batch"),
@@ -87,6 +90,61 @@ def test_an_empty_variable_is_an_unset_one() -> None:
 def test_a_bad_variable_is_named_with_what_it_takes(variable: str, value: str, said: str) -> None:
     with pytest.raises(SettingsError, match=f"{variable}.*{said}"):
         Settings.from_env({variable: value})
+
+
+_OUT_OF_RANGE: dict[str, list[Any]] = {
+    "offline_store": ["DuckDB", None, ["duckdb"]],
+    "online_store_url": [None, 6379, b"redis://"],
+    "online_store_ca": [1, "a\0b"],
+    "online_shards": [0, -1, 1.5, True, 10**6, None],
+    "registry": [None, 3, "a\0b"],
+    "home": [None, 3, "\ud800"],
+    "project": ["", " ", None, 3],
+    "lock_timeout": [0, -1, float("nan"), float("inf"), 1e300, True, None, timedelta(seconds=3)],
+    "bigquery_project": [None, 3],
+    "bigquery_dataset": ["", "é", "a-b", "a.b", None, "x" * 1025, "1a"],
+    "bigquery_location": [3],
+    "bigquery_maximum_bytes_billed": [-1, 2**63, 1.5, True, float("inf")],
+    "bigquery_priority": ["BATCH", None],
+    "bigquery_timeout": [0, float("inf"), None],
+    "bigquery_price_per_tib": [-1, float("nan"), float("inf"), None],
+    "bigquery_impersonate": [None],
+    "commit": [None, b"abc"],
+    "now": ["soon", 3, pd.NaT, "9999-12-31T23:59:59-05:00", timedelta(1)],
+    "http_host": ["", None],
+    "http_port": [0, -1, 65_536, 99_999, True, 80.5, None],
+    "api_tokens": [None, 3, b"secret", {"secret"}, ["a", 3], "\ud800"],
+}
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(Settings)])
+def test_a_keyword_out_of_range_is_refused_by_its_name(name: str) -> None:
+    for value in _OUT_OF_RANGE[name]:
+        with pytest.raises(SettingsError, match=f"AMORA_FS_{name.upper()}.* it takes ") as refused:
+            Settings(**{name: value})
+        assert "secret" not in str(refused.value)
+
+
+def test_a_keyword_takes_what_the_environment_takes() -> None:
+    variables = {
+        "AMORA_FS_ONLINE_SHARDS": "4", "AMORA_FS_HOME": "/somewhere", "AMORA_FS_LOCK_TIMEOUT": "1.5",
+        "AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED": "1000", "AMORA_FS_BIGQUERY_TIMEOUT": "7.5",
+        "AMORA_FS_BIGQUERY_PRICE_PER_TIB": "5", "AMORA_FS_NOW": "2014-01-01T05:00Z", "AMORA_FS_HTTP_PORT": "80",
+        "AMORA_FS_API_TOKENS": "a, b,", "AMORA_FS_PROJECT": "p", "AMORA_FS_OFFLINE_STORE": "bigquery",
+    }  # fmt: skip
+    keywords: dict[str, Any] = {name.removeprefix("AMORA_FS_").lower(): value for name, value in variables.items()}
+    settings = Settings(**keywords)
+    assert settings == Settings.from_env(variables)
+    assert (settings.http_port, settings.api_tokens) == (80, ("a", "b"))
+    assert replace(settings, http_port=81).api_tokens == ("a", "b")
+
+
+def test_the_clock_takes_every_kind_of_instant() -> None:
+    noon = datetime(2014, 1, 1, 12, tzinfo=UTC)
+    for now in (noon, "2014-01-01T12:00Z", pd.Timestamp("2014-01-01T12:00:00.000000999Z"), noon.replace(tzinfo=None)):
+        assert Settings(now=now).clock() == noon  # type: ignore[arg-type]
+    assert Settings(now=date(2014, 1, 1)).clock() == datetime(2014, 1, 1, tzinfo=UTC)  # type: ignore[arg-type]
+    assert type(Settings(now=pd.Timestamp("2014-01-01")).now) is datetime
 
 
 def test_tokens_and_passwords_are_not_shown() -> None:

@@ -58,13 +58,15 @@ def plan(store: FeatureStore, prune: bool, form: str, scan: bool) -> None:  # no
 def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> None:  # noqa: FBT001
     """Make the code's definitions what counts.
 
-    Breaking changes are refused, with exit code 3 and nothing changed, unless they are allowed.
+    Breaking changes are refused, with exit code 3 and nothing changed, unless they are allowed. Where somebody else
+    applies meanwhile, the code is planned again.
     """
-    planned = store.plan(prune=prune)
-    _show(planned, form)
+    tried: list[Plan] = []
     try:
-        snapshot = store.apply(allow_breaking=allow_breaking, planned=planned)
+        snapshot = store.apply(prune=prune, allow_breaking=allow_breaking, show=tried.append)
+        _show(tried[-1], form)
     except BreakingChanges as error:
+        _show(tried[-1], form)
         click.echo(f"Error: {error}", err=True)
         sys.exit(BREAKING)
     click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.", err=form == "json")

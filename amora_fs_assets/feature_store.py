@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -166,20 +166,38 @@ class FeatureStore:
             catalogue, self.offline.publications(), clock=self.settings.clock(), dataset=self.offline.dataset
         )
 
-    def apply(self, *, prune: bool = False, allow_breaking: bool = False, planned: Plan | None = None) -> Snapshot:
+    def apply(
+        self,
+        *,
+        prune: bool = False,
+        allow_breaking: bool = False,
+        planned: Plan | None = None,
+        show: Callable[[Plan], None] | None = None,
+    ) -> Snapshot:
         """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
 
-        With `planned` exactly that is done, or refused where somebody else applied since.
+        With `planned` exactly that plan is done, or refused with RegistryConflict where somebody else applied since.
+        Without it the code is planned again, as often as somebody else applies meanwhile; `show` is given each plan
+        before it is tried.
 
         Where Feast is installed, registry.db follows, for Feast's clients. Raises BreakingChanges, with nothing
-        changed, unless they are allowed; RegistryConflict where somebody else applied meanwhile.
+        changed, unless they are allowed, and DefinitionError for what the registry could not keep.
         """
-        from amora_fs_assets.operations.definitions import apply_plan
+        from amora_fs_assets.operations.definitions import apply_anew, apply_plan
         from amora_fs_assets.stores.feast_registry import sync
         from amora_fs_assets.stores.registry import open_objects
 
-        planned = planned or self._planned(prune=prune)
-        snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+        self._refuse_the_past("apply")
+        if planned is not None:
+            snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+        else:
+            snapshot = apply_anew(
+                lambda: self._planned(prune=prune) if show is None else self.plan(prune=prune),
+                self.registry,
+                clock=lambda: datetime.now(UTC),
+                allow_breaking=allow_breaking,
+                show=show,
+            )
         self._served.refresh()
         if sync(open_objects(self.settings), self.settings) == "behind":
             _log.warning(
@@ -227,8 +245,8 @@ class FeatureStore:
         return {
             view.name: runs.compute(
                 view,
-                utc(start),
-                utc(end),
+                utc(start, "start"),
+                utc(end, "end"),
                 store=self.offline,
                 registry=self.registry,
                 run_id=run_id,
@@ -261,9 +279,10 @@ class FeatureStore:
         there. What `materialize_incremental` has still to load does not change. Of a view that was never loaded these
         entities are all that is online until the next incremental load. Raises InvalidRequest.
         """
-        if utc(end) < utc(start):
-            raise InvalidRequest(f"materialize: the end, {utc(end).isoformat()}, is before the start. Swap them.")
-        return self._materialize(utc(end), feature_views, since=utc(start))
+        first, last = utc(start, "start"), utc(end, "end")
+        if last < first:
+            raise InvalidRequest(f"materialize: the end, {last.isoformat()}, is before the start. Swap them.")
+        return self._materialize(last, feature_views, since=first)
 
     def materialize_incremental(
         self, end: Instant | None = None, feature_views: Sequence[str] | None = None, *, full: bool = False
@@ -272,7 +291,8 @@ class FeatureStore:
 
         `full` fills a new generation with all of them, whatever is online.
         """
-        return self._materialize(utc(end) if end is not None else self.settings.clock(), feature_views, full=full)
+        clock = self.settings.clock() if end is None else utc(end, "end")
+        return self._materialize(clock, feature_views, full=full)
 
     def _materialize(
         self,

@@ -177,14 +177,15 @@ class FeatureView:
         if self.start is None:
             return
         try:
-            _ = self.start - self.lookback
+            lateness = [each.max_lateness for each in self.sources if isinstance(each, Source)]
+            _ = self.start - self.lookback - max((each for each in lateness if each), default=timedelta(0))
             if self.partitions is not None:
                 first = self.partitions.floor(self.start)
                 self.partitions.next(first)
         except OverflowError:
             raise DefinitionError(
-                f"{self}: start {self.start.isoformat()} with its lookback and its first period does not lie within "
-                "the years 1 to 9999. Choose another start or lookback."
+                f"{self}: start {self.start.isoformat()} with its lookback, its sources' max_lateness and its "
+                "first period does not lie within the years 1 to 9999. Choose another start or lookback."
             ) from None
         if self.partitions is not None and first != self.start:
             raise DefinitionError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from amora_fs_assets.domain.column import Column, Rule
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import RegistryCorrupt
+from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.gate import Gate
@@ -21,6 +21,8 @@ from amora_fs_assets.domain.types import DataType
 Parts = tuple[
     dict[str, Entity], dict[str, Source], dict[str, FeatureView], dict[str, FeatureService], dict[str, TrainingSet]
 ]
+
+_Read = TypeVar("_Read")
 
 
 def _seconds(duration: timedelta | None) -> float | None:
@@ -145,23 +147,9 @@ def _read_columns(plain: list[dict[str, Any]]) -> tuple[Column, ...]:
 
 
 def read(plain: Mapping[str, Any]) -> Parts:
-    """The catalogue's parts again. Raises KeyError, TypeError or ValueError where the form is malformed."""
-    entities = {e["name"]: Entity(e["name"], e["join_keys"], e["description"]) for e in plain["entities"]}
-    sources = {
-        s["name"]: Source(
-            s["name"],
-            _read_columns(s["columns"]),
-            s["table"],
-            s["timestamp_field"],
-            s["available_at"],
-            s["valid_from"],
-            s["description"],
-            s["owner"],
-            max_lateness=_duration(s.get("max_lateness_seconds")),
-            applied_loader=s.get("loader"),
-        )
-        for s in plain["sources"]
-    }
+    """The catalogue's parts again. Raises RegistryCorrupt, which names the definition that is malformed."""
+    entities = {e["name"]: _named("Entity", e, _entity) for e in plain["entities"]}
+    sources = {s["name"]: _named("Source", s, _source) for s in plain["sources"]}
     views: dict[str, FeatureView] = {}
     pending = list(plain["feature_views"])
     while pending:
@@ -169,38 +157,86 @@ def read(plain: Mapping[str, Any]) -> Parts:
         if not ready:
             raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads what the catalogue does not hold.")
         for v in ready:
-            gate = Gate.read(plain.get("gates", {}).get(v["name"]))
-            views[v["name"]] = read_view(v, entities, {**sources, **views}, gate)
+            views[v["name"]] = _named("Feature view", v, lambda v: _view(v, entities, {**sources, **views}, plain))
         pending = [v for v in pending if v["name"] not in views]
     views = {v["name"]: views[v["name"]] for v in plain["feature_views"]}
     services = {
-        s["name"]: FeatureService.applied(
-            s["name"],
-            [
-                FeatureViewProjection(views[p["view"]], tuple(p["features"]), p["alias"], p["join_keys"])
-                for p in s["features"]
-            ],
-            s["description"],
-            s["owner"],
-            s["tags"],
-        )
-        for s in plain["feature_services"]
+        s["name"]: _named("Feature service", s, lambda s: _service(s, views)) for s in plain["feature_services"]
     }
+    readable: dict[str, Source | FeatureView] = {**views, **sources}
     training_sets = {
-        t["name"]: TrainingSet(
-            t["name"],
-            services.get(t["service"]) or views[t["service"]],
-            [sources.get(name) or views[name] for name in t["sources"]],
-            description=t["description"],
-            owner=t["owner"],
-            tags=t["tags"],
-            known_time=t.get("known_time", False),
-            code_hash=t["code_hash"],
-            applied_meaning=Meaning.of_plain(t.get("meaning")),
-        )
+        t["name"]: _named("Training set", t, lambda t: _training_set(t, views, services, readable))
         for t in plain["training_sets"]
     }
     return entities, sources, views, services, training_sets
+
+
+def _named(kind: str, plain: Mapping[str, Any], read: Callable[[Mapping[str, Any]], _Read]) -> _Read:
+    try:
+        return read(plain)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, DefinitionError) as error:
+        said = str(error) if isinstance(error, DefinitionError) else repr(error)
+        raise RegistryCorrupt(f"{kind} '{plain['name']}' cannot be read: {said}") from error
+
+
+def _entity(plain: Mapping[str, Any]) -> Entity:
+    return Entity(plain["name"], plain["join_keys"], plain["description"])
+
+
+def _source(plain: Mapping[str, Any]) -> Source:
+    return Source(
+        plain["name"],
+        _read_columns(plain["columns"]),
+        plain["table"],
+        plain["timestamp_field"],
+        plain["available_at"],
+        plain["valid_from"],
+        plain["description"],
+        plain["owner"],
+        max_lateness=_duration(plain.get("max_lateness_seconds")),
+        applied_loader=plain.get("loader"),
+    )
+
+
+def _view(
+    plain: Mapping[str, Any],
+    entities: Mapping[str, Entity],
+    readable: Mapping[str, Source | FeatureView],
+    catalogue: Mapping[str, Any],
+) -> FeatureView:
+    return read_view(plain, entities, readable, Gate.read(catalogue.get("gates", {}).get(plain["name"])))
+
+
+def _service(plain: Mapping[str, Any], views: Mapping[str, FeatureView]) -> FeatureService:
+    return FeatureService.applied(
+        plain["name"],
+        [
+            FeatureViewProjection(views[p["view"]], tuple(p["features"]), p["alias"], p["join_keys"])
+            for p in plain["features"]
+        ],
+        plain["description"],
+        plain["owner"],
+        plain["tags"],
+    )
+
+
+def _training_set(
+    plain: Mapping[str, Any],
+    views: Mapping[str, FeatureView],
+    services: Mapping[str, FeatureService],
+    readable: Mapping[str, Source | FeatureView],
+) -> TrainingSet:
+    return TrainingSet(
+        plain["name"],
+        services.get(plain["service"]) or views[plain["service"]],
+        [readable[name] for name in plain["sources"]],
+        description=plain["description"],
+        owner=plain["owner"],
+        tags=plain["tags"],
+        known_time=plain.get("known_time", False),
+        code_hash=plain["code_hash"],
+        applied_meaning=Meaning.of_plain(plain.get("meaning")),
+    )
 
 
 def read_view(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
 from types import ModuleType
 
 from amora_fs_assets.domain.catalogue import Catalogue, computes_the_same, definition_hash, module_of
-from amora_fs_assets.domain.changes import KINDS, OTHER_LOADER, Effect, Severity, compare, kind_of
+from amora_fs_assets.domain.changes import KINDS, OTHER_LOADER, Change, Effect, Severity, compare, kind_of
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied
+from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied, RegistryConflict
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Registry
@@ -20,6 +22,11 @@ from amora_fs_assets.domain.records import Snapshot
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations.plan import Plan, plan
+
+PATIENCE = 600.0
+"""How long `apply` goes on while others apply faster [s]: a bucket takes about one new head a second."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0
+"""The longest random pause before a second try, and before any later one [s]."""
 
 
 def collect(package: str | ModuleType) -> Catalogue:
@@ -77,6 +84,39 @@ def apply_plan(planned: Plan, registry: Registry, *, clock: datetime, allow_brea
     if not allow_breaking:
         planned.refuse_breaking()
     return registry.apply(planned.catalogue, parent=planned.parent, clock=clock)
+
+
+def apply_anew(
+    planning: Callable[[], Plan],
+    registry: Registry,
+    *,
+    clock: Callable[[], datetime],
+    allow_breaking: bool = False,
+    show: Callable[[Plan], None] | None = None,
+    patience: float = PATIENCE,
+) -> Snapshot:
+    """Plan and apply, and plan again where somebody else applied in between, after a pause of random length.
+
+    `show` is given each plan before it is tried. Breaking changes that are allowed are those of the first plan: what
+    breaks only because of what somebody else applied meanwhile is refused with BreakingChanges. Raises
+    RegistryConflict where others were faster for all of `patience` [s].
+    """
+    until, longest = time.monotonic() + patience, FIRST_PAUSE
+    allowed: set[Change] | None = None
+    while True:
+        planned = planning()
+        if show is not None:
+            show(planned)
+        if allow_breaking and allowed is None:
+            allowed = set(planned.breaking)
+        planned.refuse_breaking(allowed or ())
+        try:
+            return apply_plan(planned, registry, clock=clock(), allow_breaking=True)
+        except RegistryConflict:
+            if time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0, longest))
+        longest = min(2 * longest, LONGEST_PAUSE)
 
 
 def check_applied(definition: FeatureView | TrainingSet, catalogue: Catalogue) -> str:

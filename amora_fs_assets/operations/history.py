@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import dropwhile
 from typing import Any
 
@@ -22,7 +22,7 @@ from amora_fs_assets.domain.records import RunRecord, Snapshot
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.domain.training_set import TrainingSet
 
-AsOf = datetime | str
+AsOf = datetime | date | str
 """A time, or, as text, a time in ISO 8601, the first eight or more hex digits of a snapshot, or the id of a run."""
 
 
@@ -58,8 +58,8 @@ def snapshot_as_of(registry: Registry, when: AsOf) -> Snapshot | None:
 
 
 def _moment(when: AsOf) -> datetime | None:
-    if isinstance(when, datetime):
-        return utc(when)
+    if not isinstance(when, str):
+        return utc(when, "as_of")
     # Eight digits may be a date, or the beginning of a snapshot's hash: dates are written with dashes here.
     if not re.match(r"\d{4}-\d{2}-\d{2}", when):
         return None

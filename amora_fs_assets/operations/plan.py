@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -59,13 +59,18 @@ class Plan:
         changes = [*map(_line, self.changes)] or ["No changes."]
         return "\n".join([*changes, *(f"to compute: {each}" for each in self.recompute)])
 
-    def refuse_breaking(self) -> None:
-        """Raise BreakingChanges where there are any. What is pruned was asked for by that word."""
-        breaking = [
+    @property
+    def breaking(self) -> tuple[Change, ...]:
+        """The breaking changes. What is pruned was asked for by that word, and is none of them."""
+        return tuple(
             change
             for change in self.changes
             if change.severity is Severity.BREAKING and not (self.pruned and change.action == "removed")
-        ]
+        )
+
+    def refuse_breaking(self, allowed: Collection[Change] = ()) -> None:
+        """Raise BreakingChanges where there are any but those that are allowed."""
+        breaking = [change for change in self.breaking if change not in allowed]
         if breaking:
             said = "; ".join(f"{change}: {_worst(change)}" for change in breaking)
             hit = sorted({str(hit) for change in breaking for hit in self.hits[change]})

@@ -34,7 +34,7 @@ def version_of(name: str, version: str | None, as_of: Instant | None, registry: 
         )
     if as_of is not None:
         # Versions begin with their time, to the microsecond.
-        earlier = [each for each in versions if each.partition("-")[0] <= f"{utc(as_of):%Y%m%dT%H%M%S%fZ}"]
+        earlier = [each for each in versions if each.partition("-")[0] <= f"{utc(as_of, 'as_of'):%Y%m%dT%H%M%S%fZ}"]
         if not earlier:
             raise TrainingSetNotFound(
                 f"Training set '{name}' had no version at {utc(as_of).isoformat()}. The first: {versions[0]}."

@@ -76,8 +76,8 @@ class ObjectRegistry:
         """Make `catalogue` what counts, if the head is still the snapshot `parent`; the new head.
 
         A catalogue that is the head's already changes nothing, but for gates that the head's lacks. Raises
-        RegistryConflict where another one was applied since `parent`, and RegistryCorrupt, with nothing written, where
-        the head cannot be read.
+        RegistryConflict where another one was applied since `parent`; with nothing written, RegistryCorrupt where the
+        head cannot be read, and DefinitionError where `catalogue` could not be read again.
         """
         stored = self._objects.read(_HEAD)
         state = self._state_of(stored.data) if stored else None
@@ -86,6 +86,7 @@ class ObjectRegistry:
         if (state[0].hash if state else None) != parent:
             raise self._conflict()
         data = form.write_snapshot(catalogue, parent=state[0] if state else None, applied_at=clock)
+        form.refuse_unreadable(data, catalogue)
         hash_ = form.sha256(data)
         self._objects.create(f"snapshots/{hash_}.json", data)
         applied = self._read(hash_, form.read_snapshot)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.changes import KINDS
 from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
 from amora_fs_assets.domain.records import Ancestor, RunKind, RunRecord, RunStatus, Snapshot
 
@@ -106,17 +107,39 @@ def read_catalogue(data: bytes, name: str) -> Catalogue:
     read_snapshot(data, name)
     try:
         return Catalogue.from_json(bytes(_decode(data, _Snapshot).catalogue))
-    except DefinitionError as error:
-        raise RegistryCorrupt(f"it holds a definition that is not valid: {error}") from error
+    except RegistryCorrupt as error:
+        before = read_snapshot(data, name).parent
+        hint = f'. To go back to the catalogue before, set "snapshot" in head.json to "{before}"' if before else ""
+        raise RegistryCorrupt(f"{str(error).rstrip('.')}{hint}") from error
+
+
+def refuse_unreadable(data: bytes, catalogue: Catalogue) -> None:
+    """Raise DefinitionError, which names the definition, unless the snapshot `data` holds exactly `catalogue`."""
+    try:
+        read = read_catalogue(data, sha256(data))
+    except RegistryCorrupt as error:
+        raise DefinitionError(
+            f"Nothing was applied, since the registry could not be read again: {error}. Change that definition."
+        ) from error
+    for kind in KINDS.values():
+        written, found = getattr(catalogue, kind), getattr(read, kind)
+        for name in sorted(written.keys() | found.keys()):
+            if name not in found or name not in written or found[name] != written[name]:
+                raise DefinitionError(
+                    f"Nothing was applied, since the registry would not keep '{name}' of its {kind} as the code has "
+                    "it. Write its arguments as the documentation has them: plain texts, numbers, lists and durations."
+                )
 
 
 def write_record(run: RunRecord) -> bytes:
-    """A run record's JSON: the same record, the same bytes."""
+    """A run record's JSON: the same record, the same bytes. Raises RegistryCorrupt where nobody could read it again."""
     plain = {"format": FORMAT, **msgspec.to_builtins(run, enc_hook=_plain)}
     try:
-        return msgspec.json.encode(plain, order="sorted")
+        data = msgspec.json.encode(plain, order="sorted")
     except UnicodeEncodeError:  # half a surrogate pair, as Python has it for file names that are not UTF-8
-        return msgspec.json.encode(_printable(plain), order="sorted")
+        data = msgspec.json.encode(_printable(plain), order="sorted")
+    read_record(data)
+    return data
 
 
 def read_record(data: bytes) -> RunRecord:
@@ -134,9 +157,11 @@ def read_record(data: bytes) -> RunRecord:
 
 
 def write_manifest(name: str, version: str, manifest: dict[str, Any]) -> bytes:
-    """A manifest's JSON: the same manifest, the same bytes."""
+    """A manifest's JSON: the same manifest, the same bytes. Raises RegistryCorrupt where nobody could read it again."""
     form = _Manifest(name=name, version=version, manifest=manifest)
-    return msgspec.json.encode(form, order="sorted", enc_hook=_plain)
+    data = msgspec.json.encode(form, order="sorted", enc_hook=_plain)
+    read_manifest(data)
+    return data
 
 
 def read_manifest(data: bytes) -> dict[str, Any]:

@@ -45,6 +45,11 @@ class _Colour(StrEnum):
     RED = "red"
 
 
+class _Spent(FeatureSchema):
+    customer: int
+    amount: float
+
+
 def _transform(orders: Any) -> Any:
     return orders
 
@@ -84,7 +89,9 @@ ODD = [
 ]  # fmt: skip
 """One of each kind of object that somebody may hand over for another one."""
 
-_VIEW = small.spending(small.orders())
+_VIEW = FeatureView(
+    "spending", _Spent, [small.customer], [small.orders()], transform=lambda orders: orders, start="2020-01-01"
+)
 
 
 def _make(kind: Callable[..., Definition], **defaults: Any) -> Callable[..., Definition]:
@@ -105,7 +112,7 @@ MAKERS: dict[str, tuple[Callable[..., Any], Sequence[str]]] = {
         _make(
             FeatureView,
             name="v",
-            schema=small.Spending,
+            schema=_Spent,
             entities=[small.customer],
             sources=[small.orders()],
             transform=_transform,
@@ -117,7 +124,7 @@ MAKERS: dict[str, tuple[Callable[..., Any], Sequence[str]]] = {
         ),
     ),
     "view of a table": (
-        _make(FeatureView, name="v", schema=small.Spending, entities=[small.customer], table="a.b"),
+        _make(FeatureView, name="v", schema=_Spent, entities=[small.customer], table="a.b"),
         ("schema", "entities", "table", "timestamp_field", "ttl", "partitions", "start", "transform", "tags"),
     ),
     "FeatureService": (
@@ -138,6 +145,8 @@ MAKERS: dict[str, tuple[Callable[..., Any], Sequence[str]]] = {
 
 def _survives(definition: Definition) -> None:
     catalogue = Catalogue.of([definition])
+    for view in catalogue.feature_views.values():
+        vars(view)["gate"] = None  # to compile one takes longer than all else here; test_gate has it
     assert Catalogue.from_json(catalogue.to_json().encode()) == catalogue
 
 
@@ -315,13 +324,13 @@ def test_an_annotation_that_is_no_python_is_refused() -> None:
         type("Odd", (FeatureSchema,), {"__annotations__": {"odd": "not a type!"}, "__module__": __name__})
 
 
-@pytest.mark.parametrize("field", [{"ge": float("nan")}, {"le": float("inf")}, {"description": "\ud800"}])
+@pytest.mark.parametrize("field", [{"isin": ["\ud800"]}, {"str_matches": "\ud800"}, {"description": "\ud800"}])
 def test_what_a_column_says_can_be_stored_as_json(field: dict[str, Any]) -> None:
     class Rows(SourceSchema):
         at: Timestamp
-        x: float = Field(**field)
+        x: str = Field(**field)
 
-    with pytest.raises(DefinitionError, match="'rows'.*'x'.*(stored|Remove)"):
+    with pytest.raises(DefinitionError, match="'rows'.*'x'"):
         Source("rows", Rows, timestamp_field="at")
 
 

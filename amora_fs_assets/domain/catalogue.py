@@ -235,6 +235,18 @@ def definition_hash(definition: FeatureView | TrainingSet) -> str:
     return Catalogue.of([definition]).hash
 
 
+def hash_before_meanings(view: FeatureView) -> str:
+    """What `definition_hash` gave for the view in releases before meanings: what their publications say."""
+    plain = Catalogue.of([view]).to_plain()
+    for each in (*plain["sources"], *plain["feature_views"]):
+        each.pop("loader", None)
+        each.pop("meaning", None)
+    return content_hash({part: plain[part] for part in _BEFORE_MEANINGS})
+
+
+_BEFORE_MEANINGS = ("format", "entities", "sources", "feature_views", "feature_services", "training_sets")
+
+
 def computing_identity(view: FeatureView) -> str:
     """SHA-256 of what decides a view's rows: code, columns, rules, sources, lookback. Not owner, words or tags."""
     return _identity(view, view.code_hash if view.meaning is None else view.meaning.to_plain())

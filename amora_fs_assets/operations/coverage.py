@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 
-from amora_fs_assets.domain.catalogue import Catalogue, computing_identity, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue, computing_identity, definition_hash, hash_before_meanings
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval
@@ -105,10 +105,10 @@ class Coverage:
 def adopted(view: FeatureView, identity: str) -> Mapping[str, str]:
     """The computing identity by definition hash, for publications of earlier releases, which wrote no identity.
 
-    What was published under the very definition of today is of today's identity. A release that computes the hash of
-    a definition in another way adds the old hash here.
+    What was published under the very definition of today is of today's identity, also where a release before
+    meanings published it, whose hash of that definition was another one.
     """
-    return {definition_hash(view): identity}
+    return {definition_hash(view): identity, hash_before_meanings(view): identity}
 
 
 def identity_of(publication: Publication, old: Mapping[str, str]) -> str | None:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import redis
@@ -29,18 +30,17 @@ def leave(folder: Path) -> None:
         store.apply()
         store.compute("2020-01-01", "2020-01-05")
         store.materialize_incremental()
-        client = redis.Redis.from_url(store.online.url) if hasattr(store.online, "url") else _client(home)
+        client: Any = redis.Redis(unix_socket_path=str(next(home.rglob("*.sock"))))
         keys = sorted(client.keys("*"))
         kept = [[key.hex(), client.dump(key).hex()] for key in keys]
         (folder / "redis.json").write_text(json.dumps(kept, indent=0))
         shutil.copytree(home / "registry", folder / "registry")
     with duckdb.connect(str(home / "offline.duckdb"), read_only=True) as connection:
         connection.execute(f"EXPORT DATABASE '{folder / 'offline'}'")
+    load = folder / "offline" / "load.sql"
+    load.write_text(load.read_text().replace(str(folder / "offline"), "LEFT"))
+    (folder / "registry" / ".lock").unlink(missing_ok=True)
     shutil.rmtree(home)
-
-
-def _client(home: Path) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(next(home.rglob("*.sock"))))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 import redis
 
-from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets import FeatureStore, Settings, feature_view
 from amora_fs_assets.domain.catalogue import computing_identity
 from amora_fs_assets.domain.errors import DefinitionNotApplied
 from amora_fs_assets.stores.embedded_server import EmbeddedServer
@@ -91,7 +91,8 @@ def test_the_definitions_of_an_old_run_are_found(store: FeatureStore) -> None:
 
 def test_a_change_made_together_with_the_upgrade_is_seen(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shop, "FACTOR", 3)
-    view = shop.feature_view(
+    assert shop.spending.transform is not None
+    view = feature_view(
         schema=shop.Spending, entities=[shop.customer], sources=[shop.orders], ttl=shop.spending.ttl,
         start="2020-01-01", owner="shop@example.com", tags={"domain": "shop"},
     )(shop.spending.transform)  # fmt: skip

@@ -54,6 +54,7 @@ class _Moment(datetime):
     def __getattribute__(self, name: str) -> Any:
         if name in _ASKED:
             object.__getattribute__(self, "_watch").note()
+            return getattr(_plain(self), name)
         return super().__getattribute__(name)
 
     def __add__(self, other: timedelta) -> _Moment:

@@ -93,7 +93,7 @@ def _decided(kept: ir.BooleanValue) -> ir.BooleanValue:
 def _spelled_out(node: ops.Value, children: Mapping[str, Any] | None) -> ops.Value:
     compared = cast("ops.Value", node.__recreate__(children) if children else node)
     if isinstance(compared, ops.Literal):
-        return _moment(compared)
+        return _bytes(compared) if isinstance(compared.value, bytes) else _moment(compared)
     if not isinstance(compared, ops.Comparison | ops.Between | ops.InValues):
         return compared
     sides = [each for side in compared.args for each in (side if isinstance(side, tuple) else (side,))]
@@ -106,6 +106,15 @@ def _spelled_out(node: ops.Value, children: Mapping[str, Any] | None) -> ops.Val
             different = isinstance(node, ops.NotEquals)
             compared = ops.Or(compared, nan) if different else ops.And(compared, ops.Not(nan))
     return compared
+
+
+@ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
+def from_hex(text: str) -> bytes:  # type: ignore[empty-body]
+    """Bytes, as both engines write them. Ibis writes BigQuery's as a cast with a format."""
+
+
+def _bytes(literal: ops.Literal) -> ops.Value:
+    return cast("ops.Value", from_hex(literal.value.hex()).op())
 
 
 def _moment(literal: ops.Literal) -> ops.Literal:

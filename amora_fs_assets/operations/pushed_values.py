@@ -31,6 +31,8 @@ def exact(type_: DataType, value: Any) -> Any:
 
 
 def _null(value: Any) -> bool:
+    if type(value).__name__ == "datetime64":
+        return bool(value != value)
     return value is None or type(value).__name__ in _NULLS
 
 

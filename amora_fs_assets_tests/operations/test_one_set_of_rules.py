@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import ibis
 import ibis.expr.datatypes as dt
+import numpy as np
+import pandas as pd
 import pandera.ibis as pandera
 import pyarrow as pa
 import pytest
@@ -16,12 +21,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Interval, Timestamp
+from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.operations.checks import check
 from amora_fs_assets.operations.pushed_gate import judged
 from amora_fs_assets.operations.pushed_rows import table_of
 from amora_fs_assets.operations.tables import unbound
+from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
 from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.small import at
 
 YEARS = Interval(datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
@@ -143,3 +151,133 @@ def test_a_push_breaks_the_rules_that_a_computation_breaks_at_length(
 ) -> None:
     store = DuckDBOfflineStore(tmp_path_factory.getbasetemp() / "rules")
     assert by_push(*case) == by_gate(*case, store)
+
+
+@pytest.fixture(scope="module")
+def bigquery(bigquery_emulator: BigQueryEmulator) -> Iterator[OfflineStore]:
+    with bigquery_emulator.client() as client:
+        yield BigQueryOfflineStore(client, dataset="rules", storage_client=bigquery_emulator.read_client())
+
+
+@pytest.mark.google
+@settings(max_examples=6, **_SETTINGS)
+@given(case=cases(nulls_in_lists=False))
+def test_bigquery_breaks_the_same_rules(case: tuple[FeatureView, pa.Table], bigquery: OfflineStore) -> None:
+    assert by_push(*case) == by_gate(*case, bigquery)
+
+
+def schema_of(type_: Any, **arguments: Any) -> type[FeatureSchema]:
+    body = {"__annotations__": {"item": int, "x": type_}, "x": Field(nullable=True, **arguments)}
+    made: Any = type("Rows", (FeatureSchema,), {"__module__": __name__, **body})
+    return made  # type: ignore[no-any-return]
+
+
+def view_of(schema: type[FeatureSchema]) -> FeatureView:
+    return FeatureView("rows", schema, [Entity("item")], start="2020-01-01", transform=lambda: None)
+
+
+def keeps(view: FeatureView, value: Any) -> bool:
+    """Whether a pushed value keeps all rules."""
+    kept = judged(view, table_of(view, [{"item": 1, "event_timestamp": at(1), "x": value}]))
+    return all(column[0].as_py() for column in kept.columns)
+
+
+@pytest.mark.parametrize(
+    ("type_", "arguments", "said"),
+    [
+        (str, {"str_matches": "(?=a)"}, "RE2"),
+        (str, {"str_contains": r"(a)\1"}, "RE2"),
+        (str, {"str_matches": re.compile("a", re.VERBOSE)}, "VERBOSE"),
+        (str, {"ge": 1}, "no text"),
+        (int, {"str_matches": "a"}, "for texts"),
+        (int, {"eq": True}, "no number"),
+        (int, {"lt": 2**64}, "64 bits"),
+        (float, {"eq": "1"}, "no number"),
+        (bytes, {"isin": ["a"]}, "no bytes"),
+        (date, {"ge": datetime(2020, 1, 1, 12)}, "within a day"),
+        (Timestamp, {"ge": 5}, "no timestamp"),
+        (Timestamp, {"ge": pd.Timestamp(1)}, "nanoseconds"),
+        (DECIMAL, {"ge": Decimal("0.0000000001")}, "9 digits"),
+        (list[int], {"eq": [1]}, "BigQuery"),
+        (int, {"isin": [None]}, "no value"),
+    ],
+)
+def test_a_rule_that_the_engines_would_not_read_alike_is_refused_at_import(
+    type_: Any, arguments: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DefinitionError, match=f"Feature view 'rows': column 'x': check .*{said}"):
+        view_of(schema_of(type_, **arguments))
+
+
+@pytest.mark.parametrize(
+    ("type_", "arguments", "said"), [(float, {"ge": math.nan}, "nan"), (str, {"str_matches": "a)(b"}, "parenthesis")]
+)
+def test_an_argument_that_means_nothing_is_refused_at_import(type_: Any, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        view_of(schema_of(type_, **arguments))
+
+
+def average(data: Any) -> Any:
+    return data.table["x"] <= data.table["x"].mean()
+
+
+def dice(data: Any) -> Any:
+    return data.table["x"] < ibis.random()
+
+
+def list_of_lists(data: Any) -> Any:
+    return data.table["x"] == data.table["x"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "rule", "said"),
+    [
+        (float, average, "looks at other rows"),
+        (float, dice, "another answer each time"),
+        (list[int], list_of_lists, "compares lists"),
+    ],
+)
+def test_code_that_a_push_could_not_run_as_the_gate_does_is_refused_at_import(type_: Any, rule: Any, said: str) -> None:
+    class Rows(schema_of(type_)):  # type: ignore[misc]
+        @pandera.check("x")
+        @classmethod
+        def own(cls, data: Any) -> Any:
+            return rule(data)
+
+    with pytest.raises(DefinitionError, match=f"check 'own' cannot be run by an engine: it .*{said}"):
+        view_of(Rows)
+
+
+@pytest.mark.parametrize(
+    ("type_", "arguments", "good", "bad"),
+    [
+        (str, {"str_matches": "a|b"}, ["a", "bx"], ["xb", ""]),
+        (str, {"str_matches": "a.b$"}, ["axb"], ["a\nb", "axb\n"]),
+        (str, {"str_contains": re.compile("A", re.IGNORECASE)}, ["ba", None], ["b"]),
+        (date, {"ge": "2020-01-01"}, [date(2020, 1, 1), "2020-01-02"], [date(2019, 12, 31)]),
+        (date, {"isin": [date(2020, 1, 1)]}, [pd.Timestamp("2020-01-01")], [date(2020, 1, 2)]),
+        (Timestamp, {"ge": datetime(2020, 1, 1)}, [at(1), pd.Timestamp("2020-01-01", tz="UTC")], ["2019-12-31"]),
+        (DECIMAL, {"ge": 0.1}, [Decimal("0.1"), 0.1, 1], [Decimal("0.099999999")]),
+        (bytes, {"isin": [b"a", b"\x00"]}, [b"a", b"\x00"], [b"", b"b"]),
+        (float, {"le": 5}, [5, np.float32(1.5), -math.inf, None], [math.nan, 5.1]),
+        (float, {"ne": 5}, [math.nan, None], [5]),
+        (int, {"isin": [1, None]}, [1, np.int8(1), None], [2]),
+        (list[str], {"str_length": {"min_value": 1}}, [["a"], [None], None], [[]]),
+    ],
+)
+def test_a_rule_reads_its_arguments_as_values_of_the_column(
+    type_: Any, arguments: dict[str, Any], good: list[Any], bad: list[Any]
+) -> None:
+    view = view_of(schema_of(type_, **arguments))
+    assert [value for value in good if not keeps(view, value)] == []
+    assert [value for value in bad if keeps(view, value)] == []
+
+
+def test_a_check_of_ones_own_may_have_the_name_of_one_of_panderas() -> None:
+    class Rows(schema_of(int)):  # type: ignore[misc]
+        @pandera.check("x")
+        @classmethod
+        def isin(cls, data: Any) -> Any:
+            return data.table["x"] > 1
+
+    assert (keeps(view_of(Rows), 2), keeps(view_of(Rows), 1)) == (True, False)

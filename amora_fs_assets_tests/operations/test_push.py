@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pandera.ibis as pandera
 import pyarrow as pa
 import pytest
 
-from amora_fs_assets import FeatureView
-from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, OnlineStoreError
+from amora_fs_assets import FeatureSchema, FeatureStore, FeatureView, Settings, Timestamp
+from amora_fs_assets.domain import plain_form
+from amora_fs_assets.domain.errors import ChecksFailed, DefinitionNotApplied, InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore
+from amora_fs_assets.operations.definitions import apply_plan
 from amora_fs_assets.operations.materialize import materialize
+from amora_fs_assets.operations.plan import plan
 from amora_fs_assets.operations.push import push
 from amora_fs_assets.operations.pushed_rows import table_of
 from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.operations.test_materialize import END, VIEW, load, publish, served
-from amora_fs_assets_tests.small import Spending, at
+from amora_fs_assets_tests.small import Spending, at, catalogue
 from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract
 
 ROW: dict[str, Any] = {"customer": 1, "event_timestamp": at(5), "amount": 5.0}
@@ -166,3 +172,91 @@ def test_a_nullable_feature_may_be_left_out_and_nan_stays_nan() -> None:
     assert table_of(VIEW, [{"customer": 1, "event_timestamp": at(5)}]).column("amount").to_pylist() == [None]
     (value,) = table_of(VIEW, [{**ROW, "amount": math.nan}]).column("amount").to_pylist()
     assert math.isnan(value)
+
+
+@pytest.mark.usefixtures("loaded")
+class TestFromTheFuture:
+    """The clock stands at the first of March."""
+
+    def test_a_row_waits_offline_for_its_time_and_the_load_after_brings_it(
+        self, offline: OfflineStore, online: OnlineStore
+    ) -> None:
+        late = END + timedelta(days=2)
+        assert pushed(online, offline, ROW, {**ROW, "event_timestamp": late, "amount": 7.0}) == 1
+        assert served(online, 1) == [(at(5), 5.0)]
+        load(offline, online, clock=END + timedelta(days=1))
+        assert served(online, 1) == [(at(5), 5.0)]
+        load(offline, online, clock=late)
+        assert served(online, 1) == [(late, 7.0)]
+
+    def test_a_row_of_this_very_instant_is_served(self, offline: OfflineStore, online: OnlineStore) -> None:
+        assert pushed(online, offline, {**ROW, "event_timestamp": END}) == 1
+        assert served(online, 1) == [(END, 5.0)]
+
+    def test_with_nowhere_to_wait_it_is_refused(self, online: OnlineStore) -> None:
+        late = END + timedelta(microseconds=1)
+        said = rf"row 1 is of {late.isoformat()}, after the clock, {END.isoformat()}".replace("+", r"\+")
+        with pytest.raises(InvalidRequest, match=rf"{said}.*Nothing was pushed"):
+            pushed(online, None, ROW, {**ROW, "event_timestamp": late})
+        assert served(online, 1) == [(at(1), 1.0)]
+
+    def test_the_last_instant_that_there_is_is_refused(self, offline: OfflineStore, online: OnlineStore) -> None:
+        last = datetime.max.replace(tzinfo=UTC)
+        with pytest.raises(InvalidRequest, match="row 0 is the last instant"):
+            pushed(online, offline, {**ROW, "event_timestamp": last})
+        assert pushed(online, offline, {**ROW, "event_timestamp": last - timedelta(microseconds=1)}) == 0
+
+
+class Known(FeatureSchema):
+    customer: int
+    created_timestamp: Timestamp
+    amount: float
+
+
+def test_a_value_that_is_pushed_was_not_known_only_later(offline: OfflineStore, online: OnlineStore) -> None:
+    view = FeatureView("known", Known, VIEW.entities, transform=lambda: None, start="2020-01-01")
+    row = {**ROW, "created_timestamp": END + timedelta(days=1)}
+    with pytest.raises(InvalidRequest, match="created_timestamp of row 0 is .* a value that is pushed is known"):
+        push(view, [row], online=online, offline=offline, run_id="push", clock=END)
+
+
+class Span(FeatureSchema):
+    customer: int
+    low: int
+    high: int
+
+    @pandera.dataframe_check
+    @classmethod
+    def ordered(cls, data: Any) -> Any:
+        return data.table["low"] <= data.table["high"]
+
+
+def test_a_row_that_breaks_a_check_of_whole_rows_is_refused(offline: OfflineStore, online: OnlineStore) -> None:
+    view = FeatureView("span", Span, VIEW.entities, transform=lambda: None, start="2020-01-01")
+    kept = plain_form.read_view(plain_form.feature_view(view), {"customer": VIEW.entities[0]}, {}, view.gate)
+    assert kept.schema is None, "as a model server has it"
+    rows = [{"customer": each, "event_timestamp": at(5), "low": each, "high": 1} for each in (1, 2)]
+    with pytest.raises(ChecksFailed, match=r"row 1 breaks rule ordered of whole rows: .*Nothing was pushed"):
+        push(kept, rows, online=online, offline=offline, run_id="push", clock=END)
+
+
+def test_a_view_that_an_earlier_release_applied_says_to_apply_it_again(tmp_path: Path) -> None:
+    """The registry's catalogue of before had no gates; applying writes them, and nothing counts as changed."""
+    with FeatureStore(Settings(home=tmp_path, now=END)) as store:
+        code = catalogue()
+        before = replace(code, feature_views={n: without_gate(v) for n, v in code.feature_views.items()})
+        store.registry.apply(before, parent=None, clock=END)
+        with pytest.raises(DefinitionNotApplied, match=r"earlier release.*amora-fs apply"):
+            store.push("spending", [ROW])
+        planned = plan(code, store.registry, clock=END, dataset="feature_store")
+        assert planned.changes == ()
+        apply_plan(planned, store.registry, clock=END)
+        assert store.registry.catalogue().feature_view("spending").gate == code.feature_view("spending").gate
+        head = store.registry.head()
+        apply_plan(plan(code, store.registry, clock=END, dataset="feature_store"), store.registry, clock=END)
+        assert store.registry.head() == head, "nothing to write any more"
+
+
+def without_gate(view: FeatureView) -> FeatureView:
+    plain = plain_form.feature_view(view)
+    return plain_form.read_view(plain, {e.name: e for e in view.entities}, {s.name: s for s in view.sources})

@@ -1,0 +1,179 @@
+"""POST /push takes values in the form in which answers give them, and answers every body."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from datetime import date
+from types import ModuleType
+from typing import Any
+
+import httpx
+import ibis
+import ibis.expr.datatypes as dt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ibis.expr.types import Table
+
+from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Field, Settings, Timestamp
+from amora_fs_assets.serving.app import create_app
+from amora_fs_assets_tests.small import at, orders
+
+AT = "2020-01-05T00:00:00Z"
+
+
+class Everything(FeatureSchema):
+    """A feature of each type."""
+
+    customer: int
+    i: int = Field(nullable=True)
+    f: float = Field(nullable=True)
+    s: str = Field(nullable=True)
+    o: bool = Field(nullable=True)
+    b: bytes = Field(nullable=True)
+    d: date = Field(nullable=True)
+    t: Timestamp = Field(nullable=True)
+    p: dt.Decimal(38, 9) = Field(nullable=True)  # type: ignore[valid-type]
+    li: list[int] = Field(nullable=True)
+    lf: list[float] = Field(nullable=True)
+    ls: list[str] = Field(nullable=True)
+    lo: list[bool] = Field(nullable=True)
+    lb: list[bytes] = Field(nullable=True)
+    ld: list[date] = Field(nullable=True)
+    lt: list[Timestamp] = Field(nullable=True)
+
+
+VALUES: dict[str, list[Any]] = {
+    "i": [0, 2**63 - 1, -(2**63)],
+    "f": [0.5, "NaN", "Infinity", "-Infinity", 1e300],
+    "s": ["", "NaN", "ünï", "\u0000"],
+    "o": [True, False],
+    "b": [base64.b64encode(value).decode() for value in (b"", b"abc", b"\x00\xff\xfe")],
+    "d": ["2020-02-29", "0001-01-01", "9999-12-31"],
+    "t": ["2020-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z"],
+    "p": ["0", "1.25", "-0.000000001", "12345678901234567890123456789.123456789"],
+}
+VALUES |= {f"l{name}": [[], values, [values[0], None]] for name, values in VALUES.items() if name != "p"}
+Post = Any
+
+
+@pytest.fixture(scope="module")
+def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """Send a body to the application: (path, body) -> the answer."""
+    source = orders()
+
+    def everything(orders: Table) -> Table:
+        nothing = {name: ibis.null() for name in VALUES}
+        return orders.select("customer", event_timestamp=orders["at"], **nothing)
+
+    view = FeatureView(
+        "everything", Everything, [Entity("customer")], [source], transform=everything, start="2020-01-01",
+        partitions="month",
+    )  # fmt: skip
+    module = ModuleType("definitions")
+    vars(module).update(view=view)
+    with FeatureStore(Settings(home=tmp_path_factory.mktemp("home"), now=at(1, month=3)), module) as store:
+        store.apply()
+        store.compute("2020-01-01", "2020-03-01")
+        store.materialize_incremental()
+        app: Any = create_app(store)
+        loop = asyncio.new_event_loop()
+
+        def send(path: str, body: Any) -> httpx.Response:
+            async def answer() -> httpx.Response:
+                transport = httpx.ASGITransport(app)
+                async with httpx.AsyncClient(transport=transport, base_url="http://store") as client:
+                    return await client.post(path, content=body if isinstance(body, bytes) else json.dumps(body))
+
+            return loop.run_until_complete(answer())
+
+        yield send
+        loop.run_until_complete(store.close_async())
+        loop.close()
+
+
+def pushed(post: Post, row: dict[str, Any], *, to_offline: bool = False) -> httpx.Response:
+    body = {"feature_view": "everything", "rows": [row], "to_offline": to_offline}
+    answer: httpx.Response = post("/push", body)
+    return answer
+
+
+def test_what_an_answer_gives_a_push_takes(post: Post) -> None:
+    """Values of every type, there and back, twice: what was read is pushed for another key and read again."""
+    customer = 1_000
+    for name, values in VALUES.items():
+        for value in values:
+            row = {"customer": customer, "event_timestamp": AT, name: value}
+            for key in (customer, customer + 1):
+                assert pushed(post, {**row, "customer": key}).json() == {"rows": 1, "newer": 1}, (name, value)
+                asked = {"features": [f"everything:{name}"], "entities": {"customer": [key]}}
+                (read,) = post("/get-online-features", asked).json()["results"][1]["values"]
+                assert read == value, name
+                row[name] = read
+            customer += 2
+
+
+@pytest.mark.parametrize(("given", "kept"), [(0.1, "0.1"), (7, "7"), ("8.50", "8.5"), (1e3, "1000")])
+def test_a_decimal_may_be_a_number_and_a_whole_key_text(post: Post, given: Any, kept: str) -> None:
+    key = 10_000 + int(float(given))
+    assert pushed(post, {"customer": str(key), "event_timestamp": AT, "p": given}).json() == {"rows": 1, "newer": 1}
+    asked = {"features": ["everything:p"], "entities": {"customer": [key]}}
+    assert post("/get-online-features", asked).json()["results"][1]["values"] == [kept]
+
+
+def test_a_number_keeps_the_digits_that_were_written(post: Post) -> None:
+    row = b'{"customer": 8, "event_timestamp": "2020-01-05", "p": 1234567890123456789.123456789}'
+    body = b'{"feature_view": "everything", "to_offline": false, "rows": [' + row + b"]}"
+    assert post("/push", body).status_code == 200
+    asked = {"features": ["everything:p"], "entities": {"customer": [8]}}
+    assert post("/get-online-features", asked).json()["results"][1]["values"] == ["1234567890123456789.123456789"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("b", "not base64"), ("b", "YQ"), ("b", 1), ("d", "2020-02-30"), ("d", 5), ("p", "1e999"), ("p", "one"),
+        ("p", "NaN"), ("f", "nan"), ("f", True), ("i", "5"), ("i", 2**63), ("i", 1.5), ("o", 1), ("s", 1),
+        ("t", "9999-12-31T23:59:59-14:00"), ("ls", "ab"), ("li", {}), ("lb", ["!"]), ("lf", "NaN"),
+    ],
+)  # fmt: skip
+def test_another_form_is_refused_with_its_row_and_column(post: Post, column: str, value: Any) -> None:
+    answer = pushed(post, {"customer": 1, "event_timestamp": AT, column: value})
+    said = answer.json()["error"]["message"]
+    assert answer.status_code == 422, answer.text
+    assert f"column '{column}'" in said
+    assert "row 0" in said
+    assert said.endswith("Nothing was pushed.")
+
+
+def test_a_push_from_the_future_is_not_served_over_http(post: Post) -> None:
+    row = {"customer": 9, "event_timestamp": "2034-01-01", "i": 1}
+    assert pushed(post, row).status_code == 422
+    assert pushed(post, row, to_offline=True).json() == {"rows": 1, "newer": 0}
+    asked = {"features": ["everything:i"], "entities": {"customer": [9]}}
+    assert post("/get-online-features", asked).json()["results"][1]["statuses"] == ["NOT_FOUND"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["NaN", AT, "YQ==", "1.5"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+ROWS = st.lists(
+    st.dictionaries(st.sampled_from(["customer", "event_timestamp", *VALUES]), JSON, max_size=6)
+    | st.fixed_dictionaries(
+        {"customer": st.integers(-5, 5), "event_timestamp": st.datetimes().map(lambda each: each.isoformat())},
+        optional=dict.fromkeys(VALUES, JSON),
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=st.fixed_dictionaries({"feature_view": st.just("everything"), "rows": ROWS, "to_offline": st.just(False)}))
+def test_every_body_is_answered_without_a_fault(post: Post, body: Any) -> None:
+    answer = post("/push", body)
+    assert answer.status_code in {200, 400, 422}, answer.text

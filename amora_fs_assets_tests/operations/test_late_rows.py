@@ -15,6 +15,7 @@ from ibis.expr.types import Table
 from amora_fs_assets import (
     Entity,
     FeatureSchema,
+    FeatureService,
     FeatureStore,
     FeatureView,
     Field,
@@ -23,12 +24,14 @@ from amora_fs_assets import (
     Source,
     SourceSchema,
     Timestamp,
+    TrainingSet,
     known_at,
 )
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.operations.impact import Recompute, Scan
 from amora_fs_assets.operations.lateness import overdue
 from amora_fs_assets.operations.scan import scans
+from amora_fs_assets.operations.training_sets import spine_of
 
 US = pa.timestamp("us", tz="UTC")
 Row = tuple[int, datetime, datetime | None, int]
@@ -193,3 +196,34 @@ def test_another_bound_is_another_set_of_rows(tmp_path: Path) -> None:
         assert store.registry.catalogue().sources["orders"].max_lateness == timedelta(days=9)
         store.__dict__["code"] = Catalogue.of([view_of(orders(TWO))])
         assert [each.what for each in store.plan().changes[0].differences] == ["max_lateness [s]: 777600.0 -> None"]
+
+
+def test_on_a_running_clock_a_row_is_in_the_features_once_it_is_known(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    rows = [
+        (1, hour - timedelta(hours=5), hour - timedelta(hours=2), 5),
+        (1, hour - timedelta(hours=5), now + timedelta(hours=1), 7),  # announced, not known yet
+    ]
+    view = view_of(orders(rows), partitions="hour")
+    with FeatureStore(Settings(home=tmp_path)) as store:
+        store.__dict__["code"] = Catalogue.of([view])
+        store.apply()
+        counts = []
+        for start in range(-6, 1):
+            publication = store.compute(hour + timedelta(hours=start), hour + timedelta(hours=start + 1))["last"]
+            assert publication is not None
+            counts.append(publication.rows)
+        found = store.get_historical_features("last", start=hour - timedelta(days=1), end=now).to_arrow().to_pylist()
+    assert counts == [0, 0, 0, 0, 1, 0, 0]
+    assert [(row["event_timestamp"], row["amount"]) for row in found] == [(hour - timedelta(hours=2), 5)]
+
+
+def test_a_training_set_may_ask_from_when_its_rows_were_known() -> None:
+    source = orders(TWO)
+    view = view_of(source)
+    asked = TrainingSet(
+        "asked", FeatureService("service", [view]), [source],
+        spine=lambda orders: orders.select("customer", event_timestamp=known_at(orders)),
+    )  # fmt: skip
+    assert spine_of(asked, "feature_store").columns == ("customer", "event_timestamp")

@@ -1,0 +1,410 @@
+"""One history of a feature store: each operation is done to the store and to the model, each read is compared."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from amora_fs_assets_tests.soak.model import GateHeldError, Generation, Model, Online
+from amora_fs_assets_tests.soak.worker import WorkerDiedError
+from amora_fs_assets_tests.soak.world import Row, View
+
+COMPUTE_ORDER = ("last_reading", "daily_spend", "recent", "profile", "activity")
+
+
+class WrongError(AssertionError):
+    """The store gave, or did, what it must not."""
+
+
+class Party(Protocol):
+    """Who does operations: a worker, or the executor of this process."""
+
+    def ask(self, command: str, *, kill_after: float | None = None, **arguments: Any) -> tuple[str, Any]:
+        """What came of an operation."""
+
+    def restart(self) -> None:
+        """Begin anew, with nothing in memory."""
+
+
+@dataclass
+class Counts:
+    """What a history went through."""
+
+    operations: int = 0
+    values: int = 0
+    faults: int = 0
+    by_operation: dict[str, int] = field(default_factory=dict)
+
+
+class History:
+    """The operations, with their effect on the model."""
+
+    def __init__(self, views: Mapping[str, View], now: datetime) -> None:
+        self.model = Model(dict(views))
+        self.now = now
+        self.counts = Counts()
+        self.log: list[str] = []
+        self.applied: list[str] = []
+        """The features that counted before the last apply: readers may know those alone for some seconds."""
+
+    # What happens to the store
+
+    def note(self, operation: str, **arguments: Any) -> None:
+        """Keep the operation in the log."""
+        self.counts.operations += 1
+        self.counts.by_operation[operation] = self.counts.by_operation.get(operation, 0) + 1
+        said = ", ".join(f"{name}={_brief(value)}" for name, value in arguments.items() if value is not None)
+        self.log.append(f"{self.now:%Y-%m-%d %H:%M:%S}  {operation}({said})")
+
+    def wrong(self, what: str) -> WrongError:
+        """The error, with the moment at which it came."""
+        return WrongError(f"At {self.now.isoformat()}, after {self.log[-1] if self.log else 'nothing'}:\n{what}")
+
+    def sources(self, party: Party, tables: Mapping[str, Mapping[int, Any]], gone: Mapping[str, int] = {}) -> None:  # noqa: B006
+        """Somebody else writes rows of sources, corrects some or takes one out."""
+        self.note("sources", rows=tables, gone=gone or None)
+        changes = {
+            name: (dict(tables.get(name, {})), [gone[name]] if name in gone else [])
+            for name in self.model.sources
+            if tables.get(name) or name in gone or not self.model.sources[name]
+        }
+        self._done(party.ask("write_sources", tables=changes))
+        for name, (rows, numbers) in changes.items():
+            for number in numbers:
+                self.model.sources[name].pop(number, None)
+            self.model.sources[name].update(rows)
+
+    def apply(self, party: Party, views: Mapping[str, View], kill_after: float | None = None) -> None:
+        """The team's code becomes these views, and is applied."""
+        self.note("apply", views=[(v.name, v.variant, v.added) for v in views.values()], kill_after=kill_after)
+        before, after = features_of(self.model.views), features_of(views)
+        try:
+            found = self._done(party.ask("apply", views=dict(views), kill_after=kill_after))
+        except WorkerDiedError:
+            self._revive(party)
+            found = self._done(party.ask("features"))
+            if sorted(found) not in (sorted(before), sorted(after)):
+                raise self.wrong(f"The killed apply left {found}, neither {before} nor {after}.") from None
+            found = self._done(party.ask("apply", views=dict(views)))
+        if sorted(found) != sorted(after):
+            raise self.wrong(f"The registry has {found}, applied was {after}.")
+        self.applied = before
+        self.model.views = dict(views)
+
+    def compute(
+        self, party: Party, names: Sequence[str], start: datetime, end: datetime, kill_after: float | None = None
+    ) -> None:
+        """Compute [start, end) of views, each after those that it reads."""
+        for name in sorted(names, key=COMPUTE_ORDER.index):
+            self._compute(party, name, start, end, kill_after)
+
+    def _compute(self, party: Party, name: str, start: datetime, end: datetime, kill_after: float | None) -> None:
+        self.note("compute", view=name, start=start, end=end, kill_after=kill_after)
+        until = self.now if self.model.views[name].partitions is None else min(end, self.now)
+        before = self._done(party.ask("sequence", view=name)) if kill_after is not None else 0
+        try:
+            rows = self.model.computed(name, start, until)
+        except GateHeldError as error:
+            self._refused(party.ask("compute", views=[name], start=start, end=end), "ChecksFailed", error)
+            return
+        try:
+            self._done(party.ask("compute", views=[name], start=start, end=end, kill_after=kill_after))
+        except WorkerDiedError:
+            if kill_after is None:
+                raise
+            self._revive(party)
+            if self._done(party.ask("sequence", view=name)) == before:
+                return
+        self.model.publish(name, start, until, rows)
+
+    def load(
+        self,
+        party: Party,
+        names: Sequence[str],
+        end: datetime | None = None,
+        *,
+        full: bool = False,
+        kill_after: float | None = None,
+    ) -> None:
+        """Bring views online, up to `end` or the clock."""
+        for name in names:
+            self.note("load", view=name, end=end, full=full or None, kill_after=kill_after)
+            clock = min(end or self.now, self.now)
+            ask = {"views": [name], "end": end, "full": full}
+            self._load(party, name, "load", ask, lambda number, n=name: self.model.load(n, clock, number), kill_after)
+
+    def load_window(self, party: Party, name: str, start: datetime, end: datetime) -> None:
+        """Bring the entities with rows in [start, end] online."""
+        self.note("load_window", view=name, start=start, end=end)
+        ask = {"views": [name], "start": start, "end": end}
+        self._load(
+            party, name, "load_window", ask, lambda number: self.model.load_window(name, start, end, number), None
+        )
+
+    def _load(
+        self,
+        party: Party,
+        name: str,
+        command: str,
+        arguments: dict[str, Any],
+        loaded: Callable[[int], None],
+        kill_after: float | None,
+    ) -> None:
+        newest = self.model.online.get(name, Online()).newest
+        try:
+            state = self._done(party.ask(command, kill_after=kill_after, **arguments))[name]
+        except WorkerDiedError:
+            if kill_after is None:
+                raise
+            self._revive(party)
+            state = self._done(party.ask("states", views=[name]))[name]
+            number = max(state["generations"], default=0)
+            if newest is None or number != newest.number:
+                if number:
+                    loaded(number)
+            else:
+                self._either(name, lambda: loaded(number))
+        else:
+            number = max(state["generations"])
+            loaded(number)
+            if newest is not None and number != newest.number and newest.number not in state["generations"]:
+                raise self.wrong(f"{name}: generation {newest.number} is gone, there is no way back: {state}.")
+        self._compare_state(name, state)
+
+    def _compare_state(self, name: str, state: Mapping[str, Any]) -> None:
+        online = self.model.online.get(name)
+        if online is None:
+            return
+        if (state["live"], state["pinned"]) != (online.live, online.pinned):
+            raise self.wrong(f"{name}: {state}; right: generation {online.live} is live, pinned: {online.pinned}.")
+        for number in [each for each in online.generations if each not in state["generations"]]:
+            del online.generations[number]
+
+    def _either(self, name: str, effect: Callable[[], None]) -> None:
+        """An operation was killed: of each key either the row before counts, or the row after."""
+        before = copy.deepcopy(self.model.online[name])
+        effect()
+        for number, generation in self.model.online[name].generations.items():
+            old = before.generations.get(number, Generation(number, (), generation.clock))
+            for key in {*generation.rows, *old.rows}:
+                there = generation.rows.get(key, [None])
+                generation.rows[key] = there + [row for row in old.rows.get(key, [None]) if row not in there]
+
+    def push(
+        self, party: Party, name: str, rows: Sequence[Row], *, to_offline: bool = True, kill_after: float | None = None
+    ) -> None:
+        """Push rows of a view."""
+        self.note("push", view=name, rows=list(rows), to_offline=to_offline, kill_after=kill_after)
+        ask: dict[str, Any] = {"view": name, "rows": list(rows), "keys": list(self.model.views[name].keys)}
+        before = self._done(party.ask("sequence", view=name)) if kill_after is not None else 0
+        try:
+            answer = party.ask("push", kill_after=kill_after, to_offline=to_offline, **ask)
+        except WorkerDiedError:
+            if kill_after is None:
+                raise
+            self._revive(party)
+            if to_offline and self._done(party.ask("sequence", view=name)) == before:
+                return  # offline comes first: nothing was served
+            self._either(name, lambda: self._note_push(name, rows, to_offline=to_offline))
+            return
+        self._done(answer)
+        self._note_push(name, rows, to_offline=to_offline)
+
+    def _note_push(self, name: str, rows: Sequence[Row], *, to_offline: bool) -> None:
+        self.model.push(name, rows, self.now, to_offline=to_offline)
+
+    def push_refused(self, party: Party, name: str, rows: Sequence[Row]) -> None:
+        """Push rows that break a rule: none of them may count."""
+        self.note("push_refused", view=name, rows=list(rows))
+        ask = {"view": name, "rows": list(rows), "keys": list(self.model.views[name].keys), "to_offline": True}
+        self._refused(party.ask("push", **ask), "ChecksFailed", rows)
+
+    def rollback(self, party: Party, name: str) -> None:
+        """Readers go back to the generation before theirs."""
+        self.note("rollback", view=name)
+        online = self.model.online[name]
+        older = [number for number in online.generations if number < online.live]
+        if not older:
+            self._refused(party.ask("rollback", view=name), "OnlineStoreError", "there is none before")
+            return
+        online.live, online.pinned = max(older), True
+        if (got := self._done(party.ask("rollback", view=name))) != online.live:
+            raise self.wrong(f"{name}: rolled back to generation {got}, right: {online.live}.")
+
+    def unpin(self, party: Party, name: str) -> None:
+        """Readers see the newest generation again."""
+        self.note("unpin", view=name)
+        online = self.model.online[name]
+        online.live, online.pinned = max(online.generations), False
+        if (got := self._done(party.ask("unpin", view=name))) != online.live:
+            raise self.wrong(f"{name}: unpinned to generation {got}, right: {online.live}.")
+
+    def build_training_set(self, party: Party, kill_after: float | None = None) -> None:
+        """Build a version of the training set."""
+        self.note("build_training_set", kill_after=kill_after)
+        rows = self.model.training_rows()
+        try:
+            version = self._done(party.ask("build_training_set", kill_after=kill_after))
+        except WorkerDiedError:
+            if kill_after is None:
+                raise
+            self._revive(party)
+            there = self._done(party.ask("versions"))
+            for version in set(there) - set(self.model.training_sets):
+                self.model.training_sets[version] = rows
+        else:
+            self.model.training_sets[version] = rows
+
+    # What may be asked for
+
+    def can_push(self, name: str) -> bool:
+        """Pushed rows have the columns of what is online: not between a change and the load that follows."""
+        newest = self.model.online[name].newest if name in self.model.online else None
+        return newest is not None and newest.features == self.model.views[name].all_features
+
+    def can_go_back(self, name: str) -> bool:
+        """Whether the generation before is of the same columns: "One protocol" says what a push does in another."""
+        online = self.model.online.get(name, Online())
+        older = [number for number in online.generations if number < online.live]
+        return not older or online.generations[max(older)].features == self.model.views[name].all_features
+
+    # What is read of it
+
+    def check_training_set(self, party: Party, version: str) -> None:
+        """A version gives the rows that it was built of, however long ago."""
+        self.note("check_training_set", version=version)
+        right = self.model.training_sets[version]
+        self._compare_rows(f"training set {version}", right, self._done(party.ask("load_training_set", version=version)))
+
+    def check_table(self, party: Party, name: str, start: datetime, end: datetime) -> None:
+        """Every row of a view's interval is there, and no other."""
+        self.note("check_table", view=name, start=start, end=end)
+        view = self.model.views[name]
+        right = []
+        for row in self.model.tables.get(name, []):
+            if start <= row.at < end:
+                created = {"created_timestamp": row.created} if view.created else {}
+                features = {feature: row.values.get(feature) for feature in view.all_features}
+                key = dict(zip(view.keys, row.key, strict=True))
+                right.append(key | {"event_timestamp": row.at} | created | features)
+        got = self._done(party.ask("table", view=name, start=start, end=end))
+        wanted = set(right[0]) if right else set()
+        got = [{column: value for column, value in row.items() if column in wanted} for row in got]
+        right = [{column: value for column, value in row.items()} for row in right]
+        if got and "created_timestamp" in right[0] and "created_timestamp" not in got[0]:
+            right = [{c: v for c, v in row.items() if c != "created_timestamp"} for row in right]
+        self._compare_rows(f"table of {name}", right, got)
+
+    def _compare_rows(self, what: str, right: Sequence[Mapping[str, Any]], got: Sequence[Mapping[str, Any]]) -> None:
+        self.counts.values += sum(map(len, got))
+        missing, extra = list(map(_plain, right)), []
+        for row in map(_plain, got):
+            try:
+                missing.remove(row)
+            except ValueError:
+                extra.append(row)
+        if missing or extra:
+            raise self.wrong(
+                f"{what}: of {len(right)} rows {len(missing)} are missing, such as {missing[:2]}; "
+                f"{len(extra)} are wrong, such as {extra[:2]}."
+            )
+
+    def check_historical(
+        self, party: Party, names: Sequence[str], spine: Sequence[Mapping[str, Any]], *, known_time: bool
+    ) -> None:
+        """A point-in-time join gives each spine row the features that held then."""
+        self.note("check_historical", views=list(names), rows=len(spine), known_time=known_time)
+        columns = {name: [row[name] for row in spine] for name in spine[0]}
+        features = [each for each in features_of(self.model.views) if each.partition(":")[0] in names]
+        got = self._done(party.ask("historical", features=features, spine=columns, known_time=known_time))
+        if len(got) != len(spine):
+            raise self.wrong(f"historical: {len(got)} rows for a spine of {len(spine)}.")
+        for moment, row in zip(spine, got, strict=True):
+            right = self.model.joined(moment, names, known_time=known_time)
+            for name, value in right.items():
+                self.counts.values += 1
+                if not _equal(row[name], value):
+                    raise self.wrong(
+                        f"historical (known_time={known_time}): {name} at {_brief(moment)} is {row[name]!r}, right: {value!r}"
+                    )
+
+    def check_online(
+        self,
+        read: Callable[[Sequence[str], Mapping[str, Sequence[Any]]], Mapping[str, Any]],
+        entities: Mapping[str, Sequence[Any]],
+        features: Sequence[str],
+        who: str,
+    ) -> None:
+        """Every value and status that is served is right. `read` gives values and statuses by full feature name."""
+        self.note("check_online", who=who)
+        got = read(features, entities)
+        for reference in features:
+            name, _, feature = reference.partition(":")
+            view, column = self.model.views[name], f"{name}__{feature}"
+            values, statuses = got["values"][column], got["statuses"][column]
+            for place, value in enumerate(values):
+                key = tuple(entities[each][place] for each in view.keys)
+                allowed = self.model.online_answers(name, key, self.now)[feature]
+                self.counts.values += 1
+                if not any(statuses[place] == s and _equal(value, v) for s, v in allowed):
+                    raise self.wrong(
+                        f"online ({who}): {column} of {dict(zip(view.keys, key, strict=True))} is "
+                        f"{value!r} {statuses[place]}, right: {sorted(map(str, allowed))}"
+                    )
+
+    def check_parity(self, party: Party, name: str) -> None:
+        """The store finds no fault with itself."""
+        self.note("check_parity", view=name)
+        found = self._done(party.ask("parity", view=name))
+        self.counts.values += found["sampled"]
+        if not found["passed"]:
+            raise self.wrong(f"parity of {name} sees faults where there are none: {found}")
+
+    # Common
+
+    def _revive(self, party: Party) -> None:
+        self.counts.faults += 1
+        party.restart()
+        self._done(party.ask("use", views=dict(self.model.views)))
+
+    def _done(self, answer: tuple[str, Any]) -> Any:
+        outcome, value = answer
+        if outcome != "done":
+            raise self.wrong(f"It was refused: {value}")
+        return value
+
+    def _refused(self, answer: tuple[str, Any], error: str, reason: object) -> None:
+        outcome, value = answer
+        if outcome != "refused" or value[0] != error:
+            raise self.wrong(f"It was {outcome} ({value}); right is {error}, since {reason}.")
+
+
+def features_of(views: Mapping[str, View]) -> list[str]:
+    """All features, as `view:feature`."""
+    return [f"{view.name}:{feature}" for view in views.values() for feature in view.all_features]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float) and one != one and other != other:
+        return True
+    return bool(one == other) and (type(one) is type(other) or {type(one), type(other)} <= {int, float})
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.strftime("%m-%dT%H:%M:%S") + (f".{value.microsecond:06}" if value.microsecond else "")
+    if isinstance(value, Row):
+        created = "" if value.created is None else f" created {_brief(value.created)}"
+        return f"{value.key} at {_brief(value.at)}{created}: {dict(value.values)}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_brief(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_brief, value)) + "]"
+    return repr(value)

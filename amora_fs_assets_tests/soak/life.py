@@ -1,0 +1,412 @@
+"""Months in minutes: real processes under a running clock that is set forward, with everything that befalls a store.
+
+Every moment that counts lies on a whole minute, or some microseconds after it; the clock is set to 15 s after one, and
+set again before 30 s of real time have gone by. So what a read must give does not depend on how quick the machine is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from amora_fs_assets_tests.soak import world
+from amora_fs_assets_tests.soak.arrivals import Arrivals
+from amora_fs_assets_tests.soak.clock import RunningClock
+from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, History, features_of
+from amora_fs_assets_tests.soak.server import HttpServer
+from amora_fs_assets_tests.soak.worker import Worker
+from amora_fs_assets_tests.soak.world import CUSTOMERS, DEVICES, SHOPS, START, Row
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+FLIPPED = 0.6
+"""For how long another process may go without looking which generation is live [s]."""
+REFRESHED = 6.5
+"""For how long another process may know an older catalogue [s]."""
+LONGEST_STEP = 25.0
+"""Real seconds after which the clock is set again."""
+
+
+@dataclass
+class Limits:
+    """When a life ends: after so many days of its own, or so many real seconds, whichever comes first."""
+
+    days: float
+    seconds: float
+
+
+class Life:
+    """One seed's life."""
+
+    def __init__(self, home: Path, seed: int, *, without: Sequence[str] = ()) -> None:
+        self.rng = Random(seed)
+        self._without = without
+        self.home = home
+        self.clock = RunningClock(home, START + timedelta(seconds=15))
+        self.history = History(world.first_views(), START + timedelta(seconds=15))
+        self.arrivals = Arrivals(self.rng, "late" not in without)
+        self.workers = [Worker(home, name, self.clock.environment) for name in ("first", "second")]
+        self.server = HttpServer(home, self.clock.environment)
+        self.computed_to = dict.fromkeys(COMPUTE_ORDER, START)
+        self._set_at = self._flipped_at = self._applied_at = time.monotonic()
+        self._applied_by: Worker | None = None
+        self._added = 0
+        self._pushed: dict[str, datetime] = {}
+
+    def close(self) -> None:
+        """End every process of it."""
+        self.server.kill()
+        for worker in self.workers:
+            with suppress(OSError):
+                worker.stop()
+
+    # The run of time
+
+    def live(self, limits: Limits, tell: Callable[[str], None]) -> None:
+        """From the first apply to the end. Raises WrongError."""
+        began = told = time.monotonic()
+        self._begin()
+        while self.days < limits.days and time.monotonic() - began < limits.seconds:
+            self.step()
+            if time.monotonic() - told > 20:
+                told = time.monotonic()
+                tell(f"  {self.days:5.1f} days, {self.history.counts.operations} operations, "
+                     f"{self.history.counts.values} values compared")  # fmt: skip
+
+    @property
+    def days(self) -> float:
+        """Days lived."""
+        return (self.history.now - START) / DAY
+
+    def _begin(self) -> None:
+        worker = self.workers[0]
+        self._arrive(START - 3 * DAY, self.history.now)
+        self._apply(worker, self.history.model.views)
+        self._pass(timedelta(hours=self.rng.randint(30, 60)))
+        self._schedule(worker)
+        for each in self.workers:
+            each.ask("use", views=dict(self.history.model.views))
+        self.server.start()
+
+    def step(self) -> None:
+        """Some hours pass, what is due is computed and loaded, some things happen, everything is read."""
+        self._pass(timedelta(minutes=self.rng.choice([7, 61, 240, 600, 1440, 1500, 3001])))
+        worker = self.rng.choice(self.workers)
+        if self.rng.random() < 0.85:
+            self._schedule(worker)
+        self._look(worker)
+        for _ in range(self.rng.randint(1, 3)):
+            self._keep_the_minute()
+            self._something(self.rng.choice(self.workers))
+        self._look(self.rng.choice(self.workers))
+
+    def _pass(self, how_long: timedelta) -> None:
+        """Time passes, and rows arrive."""
+        before = self.history.now
+        now = (before + how_long).replace(second=15, microsecond=0)
+        self._arrive(before, now)
+        self.clock.set(now)
+        self.history.now, self._set_at = now, time.monotonic()
+
+    def _keep_the_minute(self) -> None:
+        """The model's moment is 15 s after a whole minute: set the clock again before the minute ends."""
+        if time.monotonic() - self._set_at > LONGEST_STEP:
+            self.clock.set(self.history.now)
+            self._set_at = time.monotonic()
+
+    def _arrive(self, start: datetime, end: datetime) -> None:
+        self.history.sources(self.workers[0], self.arrivals.between(start, end))
+
+    def _schedule(self, worker: Worker) -> None:
+        """What a scheduler does: each view's stretch since the last time, then its load."""
+        for name in COMPUTE_ORDER:
+            late = self.rng.random() < 0.1 and self.history.model.online.get(name) is not None
+            if late:  # the schedule missed a turn, and catches up the next time
+                continue
+            end, kill_after = self.history.now + self.rng.choice([0, 1]) * DAY, self._kill(0.05)
+            self.history.compute(worker, [name], self.computed_to[name], end, kill_after)
+            if kill_after is not None:
+                self.history.compute(worker, [name], self.computed_to[name], end)
+            self.computed_to[name] = self.history.now
+            self._load(worker, name)
+
+    def _kill(self, chance: float) -> float | None:
+        """After how many real seconds an operation is killed, if it is."""
+        if "kills" in self._without or self.rng.random() > chance:
+            return None
+        return self.rng.choice([0.005, 0.02, 0.05, 0.1, 0.2])
+
+    def _load(self, worker: Worker, name: str, **how: Any) -> None:
+        kill_after = self._kill(0.05)
+        self.history.load(worker, [name], kill_after=kill_after, **how)
+        if kill_after is not None:
+            self._look(worker, others=False)
+            self.history.load(worker, [name], **how)
+        self._flipped_at = time.monotonic()
+
+    # What befalls it
+
+    def _something(self, worker: Worker) -> None:
+        happens: list[tuple[int, Callable[[Worker], None]]] = [
+            (6, self.push), (4, self.correct), (2, self.take_out), (3, self.backfill), (2, self.window),
+            (2, self.full), (2, self.rollback), (3, self.unpin), (2, self.change), (2, self.train),
+            (2, self.kill_a_process), (1, self.hold_the_gate), (1, self.parity), (1, self.restart_all),
+        ]  # fmt: skip
+        weights, actions = zip(*happens, strict=True)
+        self.rng.choices(actions, weights)[0](worker)
+
+    def push(self, worker: Worker) -> None:
+        """Rows that cannot wait, sometimes of the past, sometimes of the future."""
+        name = self.rng.choice([name for name in COMPUTE_ORDER if self.history.can_push(name)] or [""])
+        if not name:
+            return
+        rows = {each.key: each for each in (self._row_of(name) for _ in range(self.rng.randint(1, 3)))}
+        kill_after, to_offline = self._kill(0.2), self.rng.random() < 0.8
+        self.history.push(worker, name, list(rows.values()), to_offline=to_offline, kill_after=kill_after)
+        if kill_after is not None:
+            self._look(worker, others=False)
+            self.history.push(worker, name, list(rows.values()), to_offline=to_offline)
+
+    def _row_of(self, name: str) -> Row:
+        view = self.history.model.views[name]
+        kind = self.rng.random()
+        shift = self.rng.randint(0, 90) if kind < 0.5 else self.rng.randint(0, 6_000)
+        at = self.history.now.replace(second=0) - timedelta(minutes=shift)
+        values = {each: None if self.rng.random() < 0.2 else self._value(each) for each in view.all_features}
+        created = at + timedelta(minutes=self.rng.randint(0, 60)) if view.created and self.rng.random() < 0.7 else None
+        return Row(self._key_of(name), max(at, START), values, created)
+
+    def _value(self, feature: str) -> Any:
+        if feature == "name":
+            return self.rng.choice(["Bo", "Żaneta", ""])
+        number = self.rng.randint(0, 1_000)
+        return number / 2 if world.FEATURE_TYPES.get(feature) == "float64" else number
+
+    def _key_of(self, name: str) -> tuple[Any, ...]:
+        of = {"device": [*DEVICES, 77], "customer": [*CUSTOMERS, 77], "shop": SHOPS}
+        return tuple(self.rng.choice(of[key]) for key in self.history.model.views[name].keys)
+
+    def correct(self, worker: Worker) -> None:
+        """Somebody corrects a row of a source by hand, and its stretch is computed again."""
+        self._change_source(worker, out=False)
+
+    def take_out(self, worker: Worker) -> None:
+        """Somebody takes a row of a source out: what was made of it is taken back."""
+        self._change_source(worker, out=True)
+
+    def _change_source(self, worker: Worker, *, out: bool) -> None:
+        name = self.rng.choice(["readings", "orders", "profiles"])
+        table = self.history.model.sources[name]
+        if not table:
+            return
+        number = self.rng.choice(sorted(table)[-30:])
+        row = dict(table[number])
+        if out:
+            self.history.sources(worker, {}, gone={name: number})
+        else:
+            column = {"readings": "value", "orders": "amount", "profiles": "score"}[name]
+            row[column] = self.rng.randint(0, 100) / (2 if name == "readings" else 1)
+            row[column] = row[column] if name == "readings" else int(row[column])
+            self.history.sources(worker, {name: {number: row}})
+        start = max(START, row["at"] - DAY)
+        for view in COMPUTE_ORDER:
+            if self.history.model.views[view].reads in (name, "daily_spend") and start < self.computed_to[view]:
+                kill_after = self._kill(0.1)
+                self.history.compute(worker, [view], start, self.computed_to[view], kill_after)
+                if kill_after is not None:
+                    self.history.compute(worker, [view], start, self.computed_to[view])
+                if self.rng.random() < 0.5:
+                    self._load(worker, view)
+
+    def backfill(self, worker: Worker) -> None:
+        """A stretch of the past is computed again."""
+        name = self.rng.choice(COMPUTE_ORDER)
+        days = int((self.computed_to[name] - START) / DAY)
+        start = START + DAY * self.rng.randint(0, max(0, days - 1)) + HOUR * self.rng.randint(0, 23)
+        end = min(self.computed_to[name], start + HOUR * self.rng.randint(1, 200))
+        if start < end:
+            self.history.compute(worker, [name], start, end)
+
+    def window(self, worker: Worker) -> None:
+        """As Feast's users load: the entities of a window."""
+        name = self.rng.choice(COMPUTE_ORDER)
+        if not self.history.can_push(name):
+            return
+        end = self.history.now - HOUR * self.rng.choice([0, 0, 20, 100])
+        self.history.load_window(worker, name, end - HOUR * self.rng.randint(1, 200), end)
+        self._flipped_at = time.monotonic()
+
+    def full(self, worker: Worker) -> None:
+        """A new generation."""
+        name = self.rng.choice(COMPUTE_ORDER)
+        self._load(worker, name, full=True)
+
+    def rollback(self, worker: Worker) -> None:
+        """Readers go back; loads go on beside them."""
+        name = self.rng.choice(COMPUTE_ORDER)
+        if not self.history.can_go_back(name):
+            return
+        self.history.rollback(worker, name)
+        self._flipped_at = time.monotonic()
+
+    def unpin(self, worker: Worker) -> None:
+        """Readers come back."""
+        pinned = [name for name, online in self.history.model.online.items() if online.pinned]
+        for name in pinned:
+            self.history.unpin(worker, name)
+        self._flipped_at = time.monotonic()
+
+    def change(self, worker: Worker) -> None:
+        """The team changes its code: a feature more, one less, or another meaning."""
+        views = dict(self.history.model.views)
+        name = self.rng.choice(COMPUTE_ORDER)
+        view, kind = views[name], self.rng.choice(["more", "less", "otherwise"])
+        if self.history.model.online[name].pinned:
+            self.history.unpin(worker, name)
+            self._flipped_at = time.monotonic()
+        if kind == "less" and view.added:
+            views[name] = world.without_feature(view, self.rng.choice(view.added))
+        elif kind == "otherwise":
+            views[name] = world.with_variant(view, self.rng.randint(1, 5))
+        else:
+            self._added += 1
+            views[name] = world.with_feature(view, self._added)
+        self._apply(worker, views)
+        self._look(worker)  # before anything is computed: what was there is served as before
+        self.history.compute(worker, [name], max(START, self.computed_to[name] - 3 * DAY), self.computed_to[name])
+        self._look(worker, others=False)
+        self._load(worker, name)
+
+    def _apply(self, worker: Worker, views: Mapping[str, world.View]) -> None:
+        self.history.apply(worker, views, kill_after=self._kill(0.1))
+        for each in self.workers:
+            each.ask("use", views=dict(views))
+        self._applied_at, self._applied_by = time.monotonic(), worker
+
+    def train(self, worker: Worker) -> None:
+        """A version of the training set is built; an old one is read."""
+        kill_after = self._kill(0.2)
+        self.history.build_training_set(worker, kill_after)
+        if versions := list(self.history.model.training_sets):
+            self.history.check_training_set(self.rng.choice(self.workers), self.rng.choice(versions))
+
+    def kill_a_process(self, worker: Worker) -> None:
+        """The online server, the HTTP server or a worker is gone at once; what was acknowledged stays."""
+        self.history.counts.faults += 1
+        victim = self.rng.choice(["valkey", "http", "worker"])
+        self.history.note("kill", victim=victim)
+        if victim == "worker":
+            worker.kill()
+            self._again(worker)
+        elif victim == "http":
+            self.server.kill()
+            self.server.start()
+        else:
+            with suppress(ValueError, ProcessLookupError, FileNotFoundError):
+                os.kill(int((self.home / "valkey" / "server.lock").read_text()), 9)
+        self._flipped_at = time.monotonic()
+
+    def restart_all(self, worker: Worker) -> None:
+        """Everybody goes home: the embedded server too, which comes back with what it had."""
+        self.history.note("restart_all")
+        self.server.kill()
+        for each in self.workers:
+            self._again(each)
+        self.server.start()
+
+    def _again(self, worker: Worker) -> None:
+        worker.restart()
+        worker.ask("use", views=dict(self.history.model.views))
+
+    def hold_the_gate(self, worker: Worker) -> None:
+        """A source has a row that breaks a rule: nothing is published until it is mended."""
+        name, number, at = "orders", self.arrivals._next(), self.history.now.replace(second=0)
+        bad = {"customer": 1, "shop": SHOPS[0], "at": at, "amount": -100_000}
+        self.history.sources(worker, {name: {number: bad}})
+        self.history.compute(worker, ["recent"], self.computed_to["recent"] - HOUR, self.history.now)
+        self._look(worker, others=False)
+        self.history.sources(worker, {}, gone={name: number})
+        self.history.compute(worker, ["recent"], self.computed_to["recent"] - HOUR, self.history.now)
+        self.computed_to["recent"] = self.history.now
+
+    def parity(self, worker: Worker) -> None:
+        """The store compares itself."""
+        name = self.rng.choice(COMPUTE_ORDER)
+        self.history.check_parity(worker, name)
+
+    # What is read of it
+
+    def _look(self, worker: Worker, *, others: bool = True) -> None:
+        """Read everything, by the process that acted last and by the others."""
+        self._keep_the_minute()
+        model = self.history.model
+        self._online(worker)
+        if others:
+            pause = FLIPPED - (time.monotonic() - self._flipped_at)
+            if pause > 0:
+                time.sleep(pause)
+            for each in self.workers:
+                self._online(each)
+            features = self._known_everywhere()
+            self.history.check_online(self.server.read, self._entities(), features, "http")
+        names = [name for name in COMPUTE_ORDER if self.rng.random() < 0.6 and model.tables.get(name) is not None]
+        if names:
+            self.history.check_historical(worker, names, self._spine(), known_time=self.rng.random() < 0.3)
+        name = self.rng.choice(COMPUTE_ORDER)
+        if name in model.tables and self.rng.random() < 0.4:
+            start = max(START, self.history.now - DAY * self.rng.randint(1, 40))
+            self.history.check_table(worker, name, start, self.history.now + DAY)
+
+    def _known_everywhere(self) -> list[str]:
+        """Features that every process knows: for some seconds after an apply those that stayed."""
+        features = features_of(self.history.model.views)
+        if time.monotonic() - self._applied_at < REFRESHED:
+            features = [each for each in features if each in self.history.applied]
+        return features
+
+    def _online(self, worker: Worker) -> None:
+        features = features_of(self.history.model.views)
+        if worker is not self._applied_by:
+            features = self._known_everywhere()
+
+        def read(asked: Sequence[str], entities: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
+            answer: Mapping[str, Any] = self.history._done(
+                worker.ask("online", features=list(asked), entities={n: list(v) for n, v in entities.items()}, full=True)
+            )
+            return answer
+
+        self.history.check_online(read, self._entities(), features, worker.name)
+
+    def _entities(self) -> dict[str, list[Any]]:
+        """Everybody, somebody who does not exist, and nobody."""
+        pairs = [(customer, shop) for customer in [*CUSTOMERS, 77] for shop in SHOPS] + [(None, SHOPS[0]), (5, None)]
+        devices = [*DEVICES, 77, 99, None]
+        return {
+            "customer": [customer for customer, _ in pairs],
+            "shop": [shop for _, shop in pairs],
+            "device": [devices[place % len(devices)] for place in range(len(pairs))],
+        }
+
+    def _spine(self) -> list[dict[str, Any]]:
+        """Moments of the past, many of them at the very instant at which a row begins or ceases to count."""
+        model, rows = self.history.model, []
+        for _ in range(30):
+            moment: datetime | None = START + timedelta(minutes=self.rng.randint(0, max(1, int(self.days * 1440))))
+            name = self.rng.choice(COMPUTE_ORDER)
+            if (there := model.tables.get(name)) and self.rng.random() < 0.5:
+                ttl = model.views[name].ttl or DAY
+                moment = self.rng.choice(there).at + self.rng.choice([timedelta(0), ttl]) + self.rng.choice(
+                    [timedelta(0), timedelta(microseconds=1), timedelta(microseconds=-1)]
+                )  # fmt: skip
+            rows.append({
+                "customer": self.rng.choice([*CUSTOMERS, 77, None]), "shop": self.rng.choice([*SHOPS, None]),
+                "device": self.rng.choice([*DEVICES, 77, None]),
+                "event_timestamp": None if self.rng.random() < 0.05 and "null_moments" not in self._without else moment,
+            })  # fmt: skip
+        return rows

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -224,13 +224,21 @@ def stop(store: FeatureStore) -> None:
     click.echo("Stopped." if stop_server(store.settings.home) else "No embedded server was running.")
 
 
-@main.command(epilog=examples("demo", "demo --until 2013-02-10"))
+@main.command(epilog=examples("demo", "demo --until 2013-02-10", "demo --now"))
 @click.option("--until", type=_time, help="Stop the clock here; by default where 2013 ends in New York.")
+@click.option("--now", is_flag=True, help="Move the flights by whole days to end last midnight, and let the clock run.")
 @explained
-def demo(until: datetime | None) -> None:
+def demo(until: datetime | None, now: bool) -> None:  # noqa: FBT001
     """Run the sample through everything: a year of flights, its training set, features online."""
     from amora_fs_assets.demo import run
+    from amora_fs_assets.features import nycflights
 
+    if now and until:
+        raise click.UsageError("--until stops the clock and --now lets it run: give one of the two.")
     # The Dagster code location reads its settings from there.
-    os.environ["AMORA_FS_NOW"] = until.isoformat() if until else os.environ.get("AMORA_FS_NOW") or SAMPLE_CLOCK
+    if now:
+        os.environ.pop("AMORA_FS_NOW", None)
+        os.environ[nycflights.DAYS_LATER] = str(nycflights.days_to(datetime.now(UTC)))
+    else:
+        os.environ["AMORA_FS_NOW"] = until.isoformat() if until else os.environ.get("AMORA_FS_NOW") or SAMPLE_CLOCK
     run(FeatureStore(Settings.from_env()))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,20 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 UTC_TIME = pa.timestamp("us", tz="UTC")
+BEGIN, END = datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 1, 5, tzinfo=UTC)
+"""Of 2013: all flights and weather lie between. The end is midnight in New York."""
+DAYS_LATER = "NYCFLIGHTS_DAYS_LATER"
+"""Environment variable, read when a table is loaded: by how many days all times are moved; by none if it is unset."""
+
+
+def moved() -> timedelta:
+    """By how much the times of the tables are moved."""
+    return timedelta(days=int(os.environ.get(DAYS_LATER) or 0))
+
+
+def days_to(now: datetime) -> int:
+    """How many days later the flights end at the last midnight (of New York's winter) before `now`."""
+    return (now - END) // timedelta(days=1)
 
 
 def flights() -> pa.Table:
@@ -61,7 +76,7 @@ def planes() -> pa.Table:
 def airports() -> pa.Table:
     """One row per airport. The data say nothing about time: they count as recorded when 2013 began."""
     rows = _read("airports")
-    recorded = pa.array([datetime(2013, 1, 1, tzinfo=UTC)] * len(rows), UTC_TIME)
+    recorded = pa.array([BEGIN + moved()] * len(rows), UTC_TIME)
     return pa.table(
         {
             "faa": rows["faa"],
@@ -96,5 +111,7 @@ def _read(name: str) -> pa.Table:
     )
     if "time_hour" in table.column_names:
         place = table.column_names.index("time_hour")
-        table = table.set_column(place, "time_hour", table["time_hour"].cast(UTC_TIME))
+        table = table.set_column(
+            place, "time_hour", pc.add(table["time_hour"].cast(UTC_TIME), pa.scalar(moved(), pa.duration("us")))
+        )
     return table

@@ -23,15 +23,15 @@ class Demo:
     output: str
 
 
-def amora_fs(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def amora_fs(home: Path, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """The console script, as somebody types it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AMORA_FS_", "DAGSTER"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AMORA_FS_", "DAGSTER", "NYC"))}
     return subprocess.run(
         [Path(sys.executable).parent / "amora-fs", *words],
         env={**environment, "AMORA_FS_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=timeout,
         cwd=home,
     )
 

@@ -33,7 +33,9 @@ def run(store: FeatureStore) -> None:
     clock = nycflights.END + moved if running else store.settings.clock()
     begin, last = nycflights.BEGIN + moved, Period.MONTH.floor(store.settings.clock())
     if clock <= begin:
-        raise InvalidRequest(f"The sample's flights begin on {begin:%Y-%m-%d}: there is nothing until {clock:%Y-%m-%d}.")
+        raise InvalidRequest(
+            f"The sample's flights begin on {begin:%Y-%m-%d}: there is nothing until {clock:%Y-%m-%d}."
+        )
     from amora_fs_assets.definitions import defs
 
     home = store.settings.home / "dagster"

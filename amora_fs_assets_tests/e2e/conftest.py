@@ -25,7 +25,9 @@ class Demo:
 
 def amora_fs(home: Path, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """The console script, as somebody types it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AMORA_FS_", "DAGSTER", "NYC"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AMORA_FS_", "DAGSTER", "NYC"))
+    }
     return subprocess.run(
         [Path(sys.executable).parent / "amora-fs", *words],
         env={**environment, "AMORA_FS_HOME": str(home)},

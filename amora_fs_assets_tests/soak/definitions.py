@@ -12,12 +12,8 @@ from datetime import timedelta
 import ibis
 
 from amora_fs_assets import (
-    Entity, FeatureSchema, FeatureService, FeatureView, Field, Source, SourceSchema, Timestamp, TrainingSet,
+    Entity, FeatureSchema, FeatureService, FeatureView, Field, Source, SourceSchema, Timestamp, TrainingSet, known_at,
 )
-try:
-    from amora_fs_assets import known_at
-except ImportError:
-    def known_at(t): return ibis.greatest(t["at"], ibis.coalesce(t["loaded_at"], t["at"]))
 '''
 
 _TRANSFORMS = {
@@ -81,11 +77,9 @@ def source_text(views: Views) -> str:
     parts = [_HEAD]
     for name, source in SOURCES.items():
         parts.append(f"class {name.title()}(SourceSchema):")
-        parts += [
-            f"    {column}: {_PYTHON[type_]} = Field(nullable=True)" for column, type_ in source.columns.items()
-        ]
+        parts += [f"    {column}: {_PYTHON[type_]} = Field(nullable=True)" for column, type_ in source.columns.items()]
         known = f', available_at="{source.known}"' if source.known else ""
-        late = ", max_lateness=timedelta(days=5)" if source.known and _MAX_LATENESS else ""
+        late = ", max_lateness=timedelta(days=5)" if source.known else ""
         parts.append(f'{name} = Source("{name}", {name.title()}, timestamp_field="{source.time}"{known}{late})\n')
     keys = {key: type_ for view in views.values() for key, type_ in view.keys.items()}
     parts += [f'{key} = Entity("{key}", description="A {key}.")' for key in keys]
@@ -93,9 +87,6 @@ def source_text(views: Views) -> str:
         parts.append(_view_text(view))
     parts.append(_TAIL)
     return "\n".join(parts)
-
-
-_MAX_LATENESS = False
 
 
 def _view_text(view: View) -> str:

@@ -160,9 +160,7 @@ class Executor:
         code = self.store.code.training_set(TRAINING_SET)
         offline, registry = self.store.offline, self.store.registry
         run_id = f"soak-{uuid.uuid4()}"
-        built = training_sets.stage(
-            code, store=offline, run_id=run_id, now=now, definition_hash=definition_hash(code)
-        )
+        built = training_sets.stage(code, store=offline, run_id=run_id, now=now, definition_hash=definition_hash(code))
         record = training_sets.publish(built, store=offline, registry=registry, now=now, started_at=now)
         registry.record(record)
         return str(record.details["version"])
@@ -192,5 +190,3 @@ def answered(executor: Executor, command: str, arguments: dict[str, Any]) -> tup
         return "done", getattr(executor, command)(**arguments)
     except FeatureStoreError as error:
         return "refused", (type(error).__name__, str(error))
-
-

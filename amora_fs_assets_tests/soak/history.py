@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from amora_fs_assets_tests.soak.model import GateHeldError, Generation, Model, Online
 from amora_fs_assets_tests.soak.worker import WorkerDiedError
-from amora_fs_assets_tests.soak.world import Row, View
+from amora_fs_assets_tests.soak.world import START, Row, View
 
 COMPUTE_ORDER = ("last_reading", "daily_spend", "recent", "profile", "activity")
 
@@ -38,6 +39,14 @@ class Counts:
     faults: int = 0
     by_operation: dict[str, int] = field(default_factory=dict)
 
+    def add(self, other: Counts) -> None:
+        """What another history went through, too."""
+        self.operations += other.operations
+        self.values += other.values
+        self.faults += other.faults
+        for name, count in other.by_operation.items():
+            self.by_operation[name] = self.by_operation.get(name, 0) + count
+
 
 class History:
     """The operations, with their effect on the model."""
@@ -49,6 +58,11 @@ class History:
         self.log: list[str] = []
         self.applied: list[str] = []
         """The features that counted before the last apply: readers may know those alone for some seconds."""
+
+    @property
+    def days(self) -> float:
+        """Days lived."""
+        return (self.now - START) / timedelta(days=1)
 
     # What happens to the store
 
@@ -63,7 +77,7 @@ class History:
         """The error, with the moment at which it came."""
         return WrongError(f"At {self.now.isoformat()}, after {self.log[-1] if self.log else 'nothing'}:\n{what}")
 
-    def sources(self, party: Party, tables: Mapping[str, Mapping[int, Any]], gone: Mapping[str, int] = {}) -> None:  # noqa: B006
+    def sources(self, party: Party, tables: Mapping[str, Mapping[int, Any]], gone: Mapping[str, int] = {}) -> None:
         """Somebody else writes rows of sources, corrects some or takes one out."""
         self.note("sources", rows=tables, gone=gone or None)
         changes = {
@@ -134,15 +148,13 @@ class History:
             self.note("load", view=name, end=end, full=full or None, kill_after=kill_after)
             clock = min(end or self.now, self.now)
             ask = {"views": [name], "end": end, "full": full}
-            self._load(party, name, "load", ask, lambda number, n=name: self.model.load(n, clock, number), kill_after)
+            self._load(party, name, "load", ask, partial(self.model.load, name, clock), kill_after)
 
     def load_window(self, party: Party, name: str, start: datetime, end: datetime) -> None:
         """Bring the entities with rows in [start, end] online."""
         self.note("load_window", view=name, start=start, end=end)
         ask = {"views": [name], "start": start, "end": end}
-        self._load(
-            party, name, "load_window", ask, lambda number: self.model.load_window(name, start, end, number), None
-        )
+        self._load(party, name, "load_window", ask, partial(self.model.load_window, name, start, end), None)
 
     def _load(
         self,
@@ -199,6 +211,9 @@ class History:
         """Push rows of a view."""
         self.note("push", view=name, rows=list(rows), to_offline=to_offline, kill_after=kill_after)
         ask: dict[str, Any] = {"view": name, "rows": list(rows), "keys": list(self.model.views[name].keys)}
+        if reason := self._never_pushed(rows, to_offline=to_offline):
+            self._refused(party.ask("push", to_offline=to_offline, **ask), "InvalidRequest", reason)
+            return
         before = self._done(party.ask("sequence", view=name)) if kill_after is not None else 0
         try:
             answer = party.ask("push", kill_after=kill_after, to_offline=to_offline, **ask)
@@ -213,13 +228,23 @@ class History:
         self._done(answer)
         self._note_push(name, rows, to_offline=to_offline)
 
+    def _never_pushed(self, rows: Sequence[Row], *, to_offline: bool) -> str:
+        """Why the rows are refused, if they are."""
+        for row in rows:
+            if row.at > self.now and not to_offline:
+                return f"{row} is of the future, and has nowhere to wait"
+            if row.created is not None and row.created > max(self.now, row.at):
+                return f"{row} is not known yet"
+        return ""
+
     def _note_push(self, name: str, rows: Sequence[Row], *, to_offline: bool) -> None:
         self.model.push(name, rows, self.now, to_offline=to_offline)
 
     def push_refused(self, party: Party, name: str, rows: Sequence[Row]) -> None:
         """Push rows that break a rule: none of them may count."""
         self.note("push_refused", view=name, rows=list(rows))
-        ask = {"view": name, "rows": list(rows), "keys": list(self.model.views[name].keys), "to_offline": True}
+        keys = list(self.model.views[name].keys)
+        ask: dict[str, Any] = {"view": name, "rows": list(rows), "keys": keys, "to_offline": True}
         self._refused(party.ask("push", **ask), "ChecksFailed", rows)
 
     def rollback(self, party: Party, name: str) -> None:
@@ -277,25 +302,24 @@ class History:
         """A version gives the rows that it was built of, however long ago."""
         self.note("check_training_set", version=version)
         right = self.model.training_sets[version]
-        self._compare_rows(f"training set {version}", right, self._done(party.ask("load_training_set", version=version)))
+        self._compare_rows(
+            f"training set {version}", right, self._done(party.ask("load_training_set", version=version))
+        )
 
     def check_table(self, party: Party, name: str, start: datetime, end: datetime) -> None:
         """Every row of a view's interval is there, and no other."""
         self.note("check_table", view=name, start=start, end=end)
         view = self.model.views[name]
-        right = []
-        for row in self.model.tables.get(name, []):
-            if start <= row.at < end:
-                created = {"created_timestamp": row.created} if view.created else {}
-                features = {feature: row.values.get(feature) for feature in view.all_features}
-                key = dict(zip(view.keys, row.key, strict=True))
-                right.append(key | {"event_timestamp": row.at} | created | features)
+        right = [
+            dict(zip(view.keys, row.key, strict=True))
+            | {"event_timestamp": row.at}
+            | {feature: row.values.get(feature) for feature in view.all_features}
+            for row in self.model.tables.get(name, [])
+            if start <= row.at < end
+        ]
+        columns = (*view.keys, "event_timestamp", *view.all_features)
         got = self._done(party.ask("table", view=name, start=start, end=end))
-        wanted = set(right[0]) if right else set()
-        got = [{column: value for column, value in row.items() if column in wanted} for row in got]
-        right = [{column: value for column, value in row.items()} for row in right]
-        if got and "created_timestamp" in right[0] and "created_timestamp" not in got[0]:
-            right = [{c: v for c, v in row.items() if c != "created_timestamp"} for row in right]
+        got = [{column: row[column] for column in columns} for row in got]
         self._compare_rows(f"table of {name}", right, got)
 
     def _compare_rows(self, what: str, right: Sequence[Mapping[str, Any]], got: Sequence[Mapping[str, Any]]) -> None:
@@ -327,9 +351,8 @@ class History:
             for name, value in right.items():
                 self.counts.values += 1
                 if not _equal(row[name], value):
-                    raise self.wrong(
-                        f"historical (known_time={known_time}): {name} at {_brief(moment)} is {row[name]!r}, right: {value!r}"
-                    )
+                    where = f"{name} at {_brief(moment)}, known_time={known_time}"
+                    raise self.wrong(f"historical: {where}, is {row[name]!r}, right: {value!r}")
 
     def check_online(
         self,

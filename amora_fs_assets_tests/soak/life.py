@@ -72,17 +72,12 @@ class Life:
         """From the first apply to the end. Raises WrongError."""
         began = told = time.monotonic()
         self._begin()
-        while self.days < limits.days and time.monotonic() - began < limits.seconds:
+        while self.history.days < limits.days and time.monotonic() - began < limits.seconds:
             self.step()
             if time.monotonic() - told > 20:
                 told = time.monotonic()
-                tell(f"  {self.days:5.1f} days, {self.history.counts.operations} operations, "
+                tell(f"  {self.history.days:5.1f} days, {self.history.counts.operations} operations, "
                      f"{self.history.counts.values} values compared")  # fmt: skip
-
-    @property
-    def days(self) -> float:
-        """Days lived."""
-        return (self.history.now - START) / DAY
 
     def _begin(self) -> None:
         worker = self.workers[0]
@@ -176,7 +171,7 @@ class Life:
     def _row_of(self, name: str) -> Row:
         view = self.history.model.views[name]
         kind = self.rng.random()
-        shift = self.rng.randint(0, 90) if kind < 0.5 else self.rng.randint(0, 6_000)
+        shift = self.rng.randint(0, 90) if kind < 0.5 else self.rng.randint(-2_000, 6_000)
         at = self.history.now.replace(second=0) - timedelta(minutes=shift)
         values = {each: None if self.rng.random() < 0.2 else self._value(each) for each in view.all_features}
         created = at + timedelta(minutes=self.rng.randint(0, 60)) if view.created and self.rng.random() < 0.7 else None
@@ -189,7 +184,7 @@ class Life:
         return number / 2 if world.FEATURE_TYPES.get(feature) == "float64" else number
 
     def _key_of(self, name: str) -> tuple[Any, ...]:
-        of = {"device": [*DEVICES, 77], "customer": [*CUSTOMERS, 77], "shop": SHOPS}
+        of: dict[str, list[Any]] = {"device": [*DEVICES, 77], "customer": [*CUSTOMERS, 77], "shop": SHOPS}
         return tuple(self.rng.choice(of[key]) for key in self.history.model.views[name].keys)
 
     def correct(self, worker: Worker) -> None:
@@ -377,7 +372,9 @@ class Life:
 
         def read(asked: Sequence[str], entities: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
             answer: Mapping[str, Any] = self.history._done(
-                worker.ask("online", features=list(asked), entities={n: list(v) for n, v in entities.items()}, full=True)
+                worker.ask(
+                    "online", features=list(asked), entities={n: list(v) for n, v in entities.items()}, full=True
+                )
             )
             return answer
 
@@ -397,7 +394,9 @@ class Life:
         """Moments of the past, many of them at the very instant at which a row begins or ceases to count."""
         model, rows = self.history.model, []
         for _ in range(30):
-            moment: datetime | None = START + timedelta(minutes=self.rng.randint(0, max(1, int(self.days * 1440))))
+            moment: datetime | None = START + timedelta(
+                minutes=self.rng.randint(0, max(1, int(self.history.days * 1440)))
+            )
             name = self.rng.choice(COMPUTE_ORDER)
             if (there := model.tables.get(name)) and self.rng.random() < 0.5:
                 ttl = model.views[name].ttl or DAY

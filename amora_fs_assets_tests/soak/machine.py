@@ -7,7 +7,7 @@ read at the instant at which a ttl ends, a window that ends where a load ended.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from amora_fs_assets_tests.soak import world
-from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, History, Party, WrongError, features_of
+from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, History, Party, features_of
 from amora_fs_assets_tests.soak.transforms import known_at
 from amora_fs_assets_tests.soak.world import SHOPS, START, Row
 
@@ -25,7 +25,11 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 GROUPS = [("last_reading",), ("daily_spend", "activity"), ("recent",), ("profile",)]
 NAMES = st.integers(0, len(GROUPS) - 1).map(lambda place: GROUPS[place])
 AMOUNTS = st.one_of(st.none(), st.integers(0, 9))
-ENTITIES = {"customer": [1, 2, 3, None], "shop": [SHOPS[0], SHOPS[1], SHOPS[0], SHOPS[0]], "device": [1, 2, 3, None]}
+ENTITIES: dict[str, list[Any]] = {
+    "customer": [1, 2, 3, None],
+    "shop": [SHOPS[0], SHOPS[1], SHOPS[0], SHOPS[0]],
+    "device": [1, 2, 3, None],
+}
 
 
 class Stage(Protocol):
@@ -49,7 +53,8 @@ class Histories(RuleBasedStateMachine):
     """Each rule is an operation, done to the store and to the model."""
 
     stage: ClassVar[Stage]
-    counted: ClassVar[Callable[[History], None]] = lambda history: None
+    ended: ClassVar[list[History]] = []
+    """The histories that are over, for whoever counts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,10 +63,10 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Give everything back."""
-        for line in getattr(self, "history", History({}, START)).log:
-            note(line)
-        self.stage.end()
-        type(self).counted(self.history)
+        if hasattr(self, "history"):
+            note("\n".join(self.history.log))
+            self.ended.append(self.history)
+            self.stage.end()
         self._folder.cleanup()
 
     # The world
@@ -99,11 +104,13 @@ class Histories(RuleBasedStateMachine):
         """Rows become known meanwhile; some happened long before."""
         source = self.model.views[self.names[0]].reads if self.names else source
         before, now = self.moment, self.moment + HOUR * hours
-        made = {}
+        made: dict[int, dict[str, Any]] = {}
         for entity, back, late, amount in rows:
             row = self._source_row(source, entity, now - HOUR * back, late, amount)
             known = known_at(source, row)
-            taken = {(r.get("device"), known_at(source, r)) for r in [*made.values(), *self.model.sources[source].values()]}
+            taken = {
+                (r.get("device"), known_at(source, r)) for r in [*made.values(), *self.model.sources[source].values()]
+            }
             if before <= known < now and (source != "readings" or (entity, known) not in taken):
                 self._number += 1
                 made[self._number] = row
@@ -123,7 +130,7 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: any(self.model.sources.values()))
     @rule(place=st.integers(0, 50), amount=AMOUNTS, out=st.booleans())
-    def source_changes(self, place: int, amount: int | None, out: bool) -> None:  # noqa: FBT001
+    def source_changes(self, place: int, amount: int | None, out: bool) -> None:
         """Somebody corrects a row by hand, or takes it out."""
         name = next(name for name, rows in self.model.sources.items() if rows)
         number = sorted(self.model.sources[name])[place % len(self.model.sources[name])]
@@ -151,7 +158,7 @@ class Histories(RuleBasedStateMachine):
         self.history.load(self.party, self.names)
 
     @rule(full=st.booleans())
-    def load(self, full: bool) -> None:  # noqa: FBT001
+    def load(self, full: bool) -> None:
         """Up to the clock."""
         self.history.load(self.party, self.names, full=full)
 
@@ -168,7 +175,7 @@ class Histories(RuleBasedStateMachine):
         entity=st.integers(1, 3), hours=st.integers(-30, 60), amount=AMOUNTS, to_offline=st.booleans(),
         created=st.one_of(st.none(), st.integers(0, 30)),
     )  # fmt: skip
-    def push(self, entity: int, hours: int, amount: int | None, to_offline: bool, created: int | None) -> None:  # noqa: FBT001
+    def push(self, entity: int, hours: int, amount: int | None, to_offline: bool, created: int | None) -> None:
         """A row of the past, of this moment, or of the future."""
         for name in self.names:
             view = self.model.views[name]
@@ -251,7 +258,7 @@ class Histories(RuleBasedStateMachine):
         ),
         known_time=st.booleans(),
     )  # fmt: skip
-    def history_is_right(self, moments: Sequence[tuple[int, int | None, int]], known_time: bool) -> None:  # noqa: FBT001
+    def history_is_right(self, moments: Sequence[tuple[int, int | None, int]], known_time: bool) -> None:
         """A point-in-time join, at whole hours and a microsecond beside them."""
         spine = []
         for place, back, micros in moments:
@@ -260,6 +267,3 @@ class Histories(RuleBasedStateMachine):
         self.history.check_historical(self.party, self.names, spine, known_time=known_time)
         for name in self.names:
             self.history.check_table(self.party, name, START - DAY, self.history.now + 40 * DAY)
-
-
-__all__ = ["Histories", "Stage", "WrongError"]

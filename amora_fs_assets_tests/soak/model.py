@@ -40,16 +40,6 @@ class Generation:
     """For each key the rows that may be served: one, but where something was killed half-way."""
     only_online: dict[Key, Row] = field(default_factory=dict)
     """Rows that were pushed past the offline store, as far as no other row has beaten them."""
-    waiting: dict[Key, list[Row]] = field(default_factory=dict)
-    """Rows that were pushed before their time."""
-
-    def possible(self, key: Key, now: datetime) -> list[Maybe]:
-        """The rows that a read of the key may find at `now`."""
-        found = list(self.rows.get(key, [None]))
-        for row in self.waiting.get(key, ()):
-            if row.at <= now:
-                found += [row for each in found if each is None or newer(row, each)]
-        return found
 
 
 @dataclass
@@ -144,11 +134,10 @@ class Model:
         if before is not None and before.number == number:
             keys = {*before.rows, *(row.key for row in self.tables.get(name, []))}
             before.rows = {key: [self._after_load(before, name, key, clock)] for key in keys}
-            before.clock, before.waiting = clock, _later(before.waiting, clock)
+            before.clock = clock
             return
         fresh = Generation(number, self.views[name].all_features, clock)
         fresh.rows = {row.key: [self.newest(name, row.key, clock)] for row in self.tables.get(name, [])}
-        fresh.waiting = {} if before is None else _later(before.waiting, clock)
         online.generations[number] = fresh
         if not online.pinned:
             online.live = number
@@ -176,7 +165,10 @@ class Model:
             generation.rows[key] = [*kept, row]
 
     def push(self, name: str, rows: Sequence[Row], now: datetime, *, to_offline: bool) -> int:
-        """Rows that are newer than what is there are served, from their time on. Gives how many readers see."""
+        """Rows that are newer than what is there are served. One of the future waits offline for a load after its time.
+
+        Gives how many readers see.
+        """
         if to_offline:
             replaced = {(row.key, *row.times) for row in rows}
             kept = [row for row in self.tables.get(name, []) if (row.key, *row.times) not in replaced]
@@ -185,7 +177,6 @@ class Model:
         for generation in online.generations.values():
             for row in rows:
                 if row.at > now:
-                    generation.waiting.setdefault(row.key, []).append(row)
                     continue
                 there = generation.rows.get(row.key, [None])
                 after = [row if each is None or newer(row, each) else each for each in there]
@@ -198,7 +189,7 @@ class Model:
     def online_answers(self, name: str, key: Key, now: datetime) -> dict[str, set[Answer]]:
         """For each feature the statuses, with their values, that a read at `now` may give."""
         view, generation = self.views[name], self.online.get(name, Online()).seen
-        rows = [None] if generation is None or None in key else generation.possible(key, now)
+        rows = [None] if generation is None or None in key else generation.rows.get(key, [None])
         answers: dict[str, set[Answer]] = {feature: set() for feature in view.all_features}
         for row in rows:
             for feature, allowed in answers.items():
@@ -246,11 +237,6 @@ def _check(rows: Sequence[Row]) -> None:
         for value in row.values.values():
             if isinstance(value, int | float) and value < LEAST:
                 raise GateHeldError(f"{row} breaks the rule {value} >= {LEAST}")
-
-
-def _later(waiting: Mapping[Key, list[Row]], clock: datetime) -> dict[Key, list[Row]]:
-    left = {key: [row for row in rows if row.at > clock] for key, rows in waiting.items()}
-    return {key: rows for key, rows in left.items() if rows}
 
 
 def _different(rows: Iterable[Maybe]) -> list[Maybe]:

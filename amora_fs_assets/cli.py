@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from amora_fs_assets import cli_online, cli_registry, cli_training_sets
 from amora_fs_assets.cli_shared import examples, explained
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import entities
+from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.feature_store import DEFINITIONS, FeatureStore
 from amora_fs_assets.settings import Settings
@@ -95,6 +96,7 @@ def _working(what: str) -> AbstractContextManager[Any]:
 @main.command(
     epilog=examples(
         "compute",
+        "compute --late",
         "compute 2013-01-01 2013-02-01",
         "compute 2013-01-01 2013-01-01T12:00Z --feature-views carrier_punctuality,network_load",
     )
@@ -102,17 +104,22 @@ def _working(what: str) -> AbstractContextManager[Any]:
 @click.argument("start", required=False, type=_time)
 @click.argument("end", required=False, type=_time)
 @_pick
+@click.option("--late", is_flag=True, help="What was computed of rows of sources that changed since; no times then.")
 @click.pass_obj
 @explained
-def compute(store: FeatureStore, start: datetime | None, end: datetime | None, views: Sequence[str]) -> None:
+def compute(
+    store: FeatureStore, start: datetime | None, end: datetime | None, views: Sequence[str], *, late: bool
+) -> None:
     """Compute [START, END) of feature views: sources -> checks -> offline store.
 
     Without START and END: exactly what is missing, stale or part-computed up to now, as `status` and `plan` show it.
+    With --late: exactly what was computed of rows of sources that changed since, as `plan --late` shows it.
     """
-    if start is None or end is None:
+    if start is None or end is None or late:
         if start is not None:
-            raise click.UsageError("Give both START and END, or neither: then what is missing is computed.")
-        _compute_missing(store, _names(views, store.code.feature_views))
+            raise click.UsageError("Give both START and END, or neither: then what is missing, or --late, is computed.")
+        names = _names(views, store.code.feature_views)
+        _compute_missing(store.compute_late(names) if late else store.compute_missing(names))
         return
     picked = {store.code.feature_view(name).name for name in _names(views, store.code.feature_views)}
     for view in [each.name for each in store.code.in_order if each.name in picked]:
@@ -123,10 +130,10 @@ def compute(store: FeatureStore, start: datetime | None, end: datetime | None, v
         click.echo(f"{view}: {what} ({time.perf_counter() - began:.1f} s)")
 
 
-def _compute_missing(store: FeatureStore, views: list[str]) -> None:
+def _compute_missing(publications: Iterator[Publication]) -> None:
     computed = 0
     with _working("Computing what is missing or stale"):
-        for publication in store.compute_missing(views):
+        for publication in publications:
             computed += 1
             click.echo(f"{publication.name} {publication.computed}: {publication.rows:,} rows published")
     if not computed:

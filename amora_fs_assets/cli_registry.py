@@ -30,13 +30,14 @@ BREAKING = 3
 """Exit code of what is, or would be, breaking."""
 
 
-@click.command(epilog=examples("plan", "plan --format markdown", "--definitions shop.features plan"))
+@click.command(epilog=examples("plan", "plan --late", "plan --format markdown", "--definitions shop.features plan"))
 @_prune
 @_format
 @click.option("--scan/--no-scan", default=True, help="Ask the offline store how much computing would read.")
+@click.option("--late", is_flag=True, help="Also compare the sources with what was read of them: what changed since?")
 @click.pass_obj
 @explained
-def plan(store: FeatureStore, prune: bool, form: str, scan: bool) -> None:  # noqa: FBT001
+def plan(store: FeatureStore, prune: bool, form: str, scan: bool, late: bool) -> None:  # noqa: FBT001
     """Show what `apply` would change and whom that hits, and what is to be computed; change nothing.
 
     Each change is compatible, needs recompute, or is breaking. To be computed is, too, what is missing, stale or
@@ -44,7 +45,7 @@ def plan(store: FeatureStore, prune: bool, form: str, scan: bool) -> None:  # no
 
     Exit code 0: no changes, whatever is to be computed; 2: changes; 3: breaking ones.
     """
-    planned = store.plan(prune=prune, scan=scan)
+    planned = store.plan(prune=prune, scan=scan, late=late)
     _show(planned, form)
     sys.exit(planned.exit_code)
 

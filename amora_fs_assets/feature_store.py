@@ -29,6 +29,7 @@ from amora_fs_assets.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from amora_fs_assets.operations.corrections import Correction
     from amora_fs_assets.operations.coverage import Coverage
     from amora_fs_assets.operations.historical import HistoricalFeatures
     from amora_fs_assets.operations.history import AsOf
@@ -124,11 +125,12 @@ class FeatureStore:
 
         return collect(self._definitions)
 
-    def plan(self, *, prune: bool = False, scan: bool = False) -> Plan:
+    def plan(self, *, prune: bool = False, scan: bool = False, late: bool = False) -> Plan:
         """What `apply` would change, whom that hits and what is to be computed; changes nothing.
 
         To be computed is what changes, and what is missing, stale or half done in any case, until it is not.
-        With `scan` the offline store is asked how much computing would read: bytes of BigQuery, rows of DuckDB.
+        With `scan` the offline store is asked how much computing would read: bytes of BigQuery, rows of DuckDB. With
+        `late`, which intervals were computed of rows of sources that changed since: see `corrections`.
         """
         from amora_fs_assets.operations.plan import with_coverage, with_scans
         from amora_fs_assets.operations.scan import scans
@@ -136,6 +138,7 @@ class FeatureStore:
         planned = self._planned(prune=prune)
         try:
             planned = with_coverage(planned, self._coverage(self.code))
+            planned = replace(planned, late=self.corrections() if late else ())
         except FeatureStoreError as error:  # the changes are worth knowing without it
             planned = replace(planned, unread=str(error))
         if not scan or not planned.recompute:
@@ -158,6 +161,26 @@ class FeatureStore:
         found = self._coverage(catalogue)
         names = [catalogue.feature_view(name).name for name in feature_views or found]
         return {name: found[name] for name in names if name in found}
+
+    def corrections(self, feature_views: Sequence[str] | None = None) -> tuple[Correction, ...]:
+        """The intervals that were computed of rows of sources that changed since: by hand, or rows that came late.
+
+        With how many rows there were then and are now. `compute_late` computes exactly these again. Raises
+        FeatureViewNotFound and what the offline store raises.
+        """
+        from amora_fs_assets.operations.corrections import corrections
+
+        return corrections(
+            self._picked(feature_views),
+            self.offline.publications(),
+            store=self.offline,
+            clock=self.settings.clock(),
+        )
+
+    def _picked(self, feature_views: Sequence[str] | None) -> list[FeatureView]:
+        """Views of the code by name, all by default, each after those that it reads."""
+        names = {self.code.feature_view(name).name for name in feature_views or self.code.feature_views}
+        return [view for view in self.code.in_order if view.name in names]
 
     def _coverage(self, catalogue: Catalogue) -> dict[str, Coverage]:
         from amora_fs_assets.operations.coverage import coverages
@@ -260,10 +283,25 @@ class FeatureStore:
         from amora_fs_assets.operations import runs
 
         self._refuse_the_past("compute")
-        names = [self.code.feature_view(name).name for name in feature_views or self.code.feature_views]
         yield from runs.compute_missing(
-            [view for view in self.code.in_order if view.name in names],
+            self._picked(feature_views),
             self.code,
+            store=self.offline,
+            registry=self.registry,
+            run_id=f"compute-{uuid.uuid4()}",
+            clock=self.settings.clock(),
+        )
+
+    def compute_late(self, feature_views: Sequence[str] | None = None) -> Iterator[Publication]:
+        """Compute again what `corrections` names, and what of the picked views reads that; nothing else.
+
+        One publication after the other, as each is done. Raises as `compute`.
+        """
+        from amora_fs_assets.operations import runs
+
+        self._refuse_the_past("compute")
+        yield from runs.compute_late(
+            self._picked(feature_views),
             store=self.offline,
             registry=self.registry,
             run_id=f"compute-{uuid.uuid4()}",

@@ -56,6 +56,8 @@ class Settings:
     """How long a job may take, then it is cancelled [s]."""
     bigquery_price_per_tib: float = 6.25
     """What scanning 1 TiB costs, in the currency of the records [USD, on demand in the US]."""
+    bigquery_hash_inputs: bool = False
+    """Whether computations hash the rows of their sources (which scans all columns twice), or count them only."""
     bigquery_impersonate: str = ""
     """Service account that Google's clients act as, by its e-mail address."""
     commit: str = ""
@@ -166,6 +168,14 @@ def _number(least: float, most: float, *, above: bool = False) -> _Take:
     return take
 
 
+def _truth(given: Any) -> bool:
+    if isinstance(given, bool):
+        return given
+    if (text := _text(given).lower()) not in ("true", "false"):
+        raise ValueError
+    return text == "true"
+
+
 def _optional(take: _Take) -> _Take:
     return lambda given: None if given is None else take(given)
 
@@ -195,6 +205,7 @@ _TAKES: dict[str, tuple[_Take, str]] = {
     "bigquery_priority": (_one_of(Priority), "interactive or batch"),
     "bigquery_timeout": _SECONDS,
     "bigquery_price_per_tib": (_number(0, 1e12), "a price, zero or more"),
+    "bigquery_hash_inputs": (_truth, "true or false"),
     "bigquery_impersonate": (_text, "the e-mail address of a service account"),
     "commit": (_text, "a text"),
     "now": (_optional(utc), "a time in ISO 8601, such as 2014-01-01T05:00Z, of the years 1 to 9999"),

@@ -79,6 +79,13 @@ class OfflineStore(Protocol):
     def dataset(self) -> str:
         """Where feature views' tables, staged tables and `_publications` are."""
 
+    @property
+    def hashing(self) -> str:
+        """How the content of inputs is hashed: hashes of another name are not comparable; empty: inputs are counted."""
+
+    def modified(self, table: str) -> str | None:
+        """A word that changes with the table's rows, for little; None where the engine has none."""
+
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
         """The table's columns as it stands; None where there is no such table."""
 

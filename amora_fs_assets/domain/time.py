@@ -52,6 +52,14 @@ def before(instant: datetime, duration: timedelta) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
+def after(instant: datetime, duration: timedelta) -> datetime:
+    """`instant + duration`, or the last instant that there is."""
+    try:
+        return instant + duration
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
 @dataclass(frozen=True, init=False)
 class Interval:
     """The half-open stretch of time [start, end), in UTC."""

@@ -26,7 +26,7 @@ from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.checks import Checked, check
-from amora_fs_assets.operations.inputs import as_text
+from amora_fs_assets.operations.inputs import Fingerprint, as_text, take
 from amora_fs_assets.operations.labels import check_label
 from amora_fs_assets.operations.lateness import Overdue, overdue_of
 from amora_fs_assets.operations.lineage import column_lineage
@@ -49,6 +49,7 @@ class Computed:
     sql_hash: str = ""
     inputs: tuple[Input, ...] = ()
     overdue: tuple[Overdue, ...] = ()  # rows later than their source says, which were read too
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)  # of what sources it read
     lineage: ColumnLineage
     meter: Meter = field(default_factory=Meter, compare=False)  # of what it scans, publishing included
 
@@ -189,6 +190,7 @@ def _stage(
     late = overdue_of(view, interval, store)
     for each in late:
         _log.warning("%s, %s: %s.", view, interval, each)
+    fingerprints = take(view, interval, store)
     query = query_of(view, interval, store.dataset, {each.source: each.since for each in late})
     try:
         sql = store.sql(query)
@@ -211,6 +213,7 @@ def _stage(
         sql_hash=hashlib.sha256(sql.encode()).hexdigest(),
         inputs=inputs,
         overdue=late,
+        fingerprints=fingerprints,
         lineage=lineage,
         meter=meter,
     )
@@ -245,7 +248,7 @@ def publish(computed: Computed, *, store: OfflineStore, now: datetime) -> Public
         sql_hash=computed.sql_hash,
         published_at=now,
         identity=computing_identity(view),
-        inputs=as_text(computed.inputs),
+        inputs=as_text(computed.inputs, computed.fingerprints),
         computed_from=computed.interval.start if computed.interval else None,
         computed_until=computed.interval.end if computed.interval else None,
     )

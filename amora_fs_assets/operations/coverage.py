@@ -16,7 +16,7 @@ from itertools import pairwise
 from amora_fs_assets.domain.catalogue import Catalogue, computing_identity, definition_hash, hash_before_meanings
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.time import Interval, after
 from amora_fs_assets.operations.layers import Layer
 from amora_fs_assets.operations.tables import table_name
 
@@ -72,7 +72,7 @@ class Upstream:
 
         A row that says when it became known may have become known at any time since.
         """
-        return start, _LAST if self.view.has_created_timestamp or end >= _LAST - lookback else end + lookback
+        return start, _LAST if self.view.has_created_timestamp else after(end, lookback)
 
 
 @dataclass(frozen=True)

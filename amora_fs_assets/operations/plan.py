@@ -21,6 +21,7 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import impact
 from amora_fs_assets.operations.compute import query_of
+from amora_fs_assets.operations.corrections import Correction
 from amora_fs_assets.operations.coverage import Coverage, without
 from amora_fs_assets.operations.impact import Hit, Infrastructure, Recompute, Scan
 
@@ -37,6 +38,7 @@ class Plan:
     pruned: bool
     catalogue: Catalogue  # what the registry would hold
     parent: str | None  # the head that all this is about
+    late: tuple[Correction, ...] = ()  # computed of rows of sources that changed since, where that was asked
     unread: str = ""  # why the offline store did not say what is computed; empty where it did, or was not asked
 
     @property
@@ -57,7 +59,8 @@ class Plan:
     def __str__(self) -> str:
         """One line per change, with its differences, and one per interval that is to be computed."""
         changes = [*map(_line, self.changes)] or ["No changes."]
-        return "\n".join([*changes, *(f"to compute: {each}" for each in self.recompute)])
+        left = [f"to compute: {each}" for each in self.recompute]
+        return "\n".join([*changes, *left, *(f"late: {each}" for each in self.late)])
 
     @property
     def breaking(self) -> tuple[Change, ...]:

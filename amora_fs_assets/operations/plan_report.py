@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from amora_fs_assets.domain.changes import Change, Severity
 from amora_fs_assets.domain.time import Interval, Period
+from amora_fs_assets.operations.corrections import Correction
 from amora_fs_assets.operations.impact import Infrastructure, Recompute, Scan
 from amora_fs_assets.operations.plan import Plan
 
@@ -37,12 +38,22 @@ def tree(plan: Plan) -> Tree:
             branch.add(f"[{colour}]{escape(difference.what)}[/{colour}]")
         for hit in plan.hits[change]:
             branch.add(f"hits [bold]{escape(str(hit))}[/bold]")
+    _add_work(root, plan)
+    return root
+
+
+def _add_work(root: Tree, plan: Plan) -> None:
+    """What is to be computed; what is made, left behind and kept."""
     if plan.recompute:
         branch = root.add("[bold]To compute[/bold]")
         for each in plan.recompute:
             branch.add(
                 escape(f"{each.view}, {_interval(each.interval)}: {each.because}{_scanned(each.scan, '; reads ')}")
             )
+    if plan.late:
+        branch = root.add("[bold]Sources that changed since they were read[/bold]: amora-fs compute --late")
+        for late in plan.late:
+            branch.add(escape(f"{late.view}, {_interval(late.interval)}: {_changed(late)}"))
     if plan.unread:
         root.add(escape(f"What is missing or stale is not known: {plan.unread}"))
     if plan.infrastructure:
@@ -53,7 +64,6 @@ def tree(plan: Plan) -> Tree:
         branch = root.add("[bold]Gone from the code, kept until --prune[/bold]")
         for name in plan.kept:
             branch.add(escape(name))
-    return root
 
 
 def markdown(plan: Plan) -> str:
@@ -82,6 +92,9 @@ def markdown(plan: Plan) -> str:
     if plan.recompute:
         rows = [[f"`{r.view}`", _interval(r.interval), r.because, _scanned(r.scan)] for r in plan.recompute]
         parts += ["## To compute", _table(["view", "interval", "because", "reads"], rows)]
+    if plan.late:
+        late = [[f"`{each.view}`", _interval(each.interval), _changed(each)] for each in plan.late]
+        parts += ["## Sources that changed since they were read", _table(["view", "interval", "what"], late)]
     if plan.unread:
         parts += ["## What is missing or stale is not known", plan.unread]
     if plan.kept:
@@ -99,6 +112,17 @@ def plain(plan: Plan) -> dict[str, Any]:
         "recompute": [_plain_recompute(each) for each in plan.recompute],
         "infrastructure": [
             {"action": each.action, "what": each.what, "name": each.name} for each in plan.infrastructure
+        ],
+        "late": [
+            {
+                "feature_view": each.view,
+                "start": each.interval.start.isoformat(),
+                "end": each.interval.end.isoformat(),
+                "source": each.source,
+                "rows_then": each.then,
+                "rows_now": each.now,
+            }
+            for each in plan.late
         ],
         "unread": plan.unread or None,
         "kept": list(plan.kept),
@@ -147,6 +171,10 @@ def _scanned(scan: Scan | None, before: str = "") -> str:
     while amount >= 1024 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1024, unit + 1
     return f"{before}{amount:.3g} {_UNITS[unit]}{note}"
+
+
+def _changed(late: Correction) -> str:
+    return f"source '{late.source}' {late.what}"
 
 
 def _part(part: Infrastructure) -> str:

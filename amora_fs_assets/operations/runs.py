@@ -16,7 +16,8 @@ from amora_fs_assets.operations import compute as verb
 from amora_fs_assets.operations import materialize as online_verb
 from amora_fs_assets.operations import parity as parity_verb
 from amora_fs_assets.operations import sources
-from amora_fs_assets.operations.coverage import coverage_now
+from amora_fs_assets.operations.corrections import corrections
+from amora_fs_assets.operations.coverage import coverage_now, merged, without
 from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.operations.materialize import Materialized
 from amora_fs_assets.operations.parity import Parity
@@ -52,12 +53,33 @@ def compute_missing(
     published = list(store.publications())
     for view in views:
         for interval in coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute:
-            publication = compute(
-                view, interval.start, interval.end, store=store, registry=registry, run_id=run_id, clock=clock
-            )
-            assert publication is not None, "a computed view is published"
-            published.append(publication)
-            yield publication
+            published.append(_published(view, interval, store, registry, run_id, clock))
+            yield published[-1]
+
+
+def compute_late(
+    views: Sequence[FeatureView], *, store: OfflineStore, registry: Registry, run_id: str, clock: datetime
+) -> Iterator[Publication]:
+    """Compute again what was computed of rows of sources that changed since, and what reads that; nothing else."""
+    published = list(store.publications())
+    found = corrections(views, published, store=store, clock=clock)
+    at_first = {v.name: coverage_now(v, published, clock=clock, dataset=store.dataset).to_compute for v in views}
+    for view in views:
+        stale = coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute
+        by_this = [left for each in stale for left in without(each, at_first[view.name])]
+        for interval in merged([*by_this, *(each.interval for each in found if each.view == view.name)]):
+            published.append(_published(view, interval, store, registry, run_id, clock))
+            yield published[-1]
+
+
+def _published(
+    view: FeatureView, interval: Interval, store: OfflineStore, registry: Registry, run_id: str, clock: datetime
+) -> Publication:
+    publication = compute(
+        view, interval.start, interval.end, store=store, registry=registry, run_id=run_id, clock=clock
+    )
+    assert publication is not None, "a computed view is published"
+    return publication
 
 
 def compute(

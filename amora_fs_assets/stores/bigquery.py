@@ -75,6 +75,18 @@ class BigQueryOfflineStore:
         self._datasets: set[str] = set()  # those that are known to be there
         self._log_columns: tuple[str, ...] = ()  # of `_publications`, once all are known to be there
 
+    @property
+    def hashing(self) -> str:
+        """Inputs are counted, which reads their times alone, unless hashing is asked for: it reads all columns."""
+        return "farm_fingerprint" if self._options.hash_inputs else ""
+
+    def modified(self, table: str) -> str | None:
+        """When its rows were last changed; None for a view, and while rows are in the streaming buffer."""
+        there = self._table(table)
+        if there is None or there.table_type != "TABLE" or there.streaming_buffer is not None:
+            return None
+        return f"{there.modified.isoformat()} {there.num_rows}"
+
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
         """The table's columns as it stands; None where there is no such table."""
         there = self._table(table)

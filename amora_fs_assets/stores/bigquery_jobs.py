@@ -49,6 +49,7 @@ class JobOptions:
     priority: Priority = "interactive"
     timeout: float = 3600.0  # seconds
     price_per_tib: float = 6.25
+    hash_inputs: bool = False
 
 
 class Jobs:

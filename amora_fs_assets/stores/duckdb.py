@@ -53,11 +53,16 @@ class DuckDBOfflineStore:
     """OfflineStore in a DuckDB file. Each operation opens the file and closes it again."""
 
     engine: Engine = "duckdb"
+    hashing = f"duckdb {duckdb.__version__}"  # another version may hash otherwise
 
     def __init__(self, home: Path, *, dataset: str = "feature_store", lock_timeout: float = 60.0) -> None:
         self._home = home
         self.dataset = dataset
         self._lock_timeout = lock_timeout
+
+    def modified(self, table: str) -> str | None:  # noqa: ARG002  (the port's)
+        """DuckDB does not say: None."""
+        return None
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
         """The table's columns as it stands; None where there is no such table."""

@@ -30,6 +30,7 @@ def open_offline_store(settings: Settings, client: bigquery.Client | None = None
             priority=settings.bigquery_priority,
             timeout=settings.bigquery_timeout,
             price_per_tib=settings.bigquery_price_per_tib,
+            hash_inputs=settings.bigquery_hash_inputs,
         ),
         storage_client=bigquery_storage_client(settings),
     )

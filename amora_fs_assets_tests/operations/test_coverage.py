@@ -78,7 +78,7 @@ def publication(event: Event, sequence: int) -> Publication:
         sql_hash="",
         published_at=at(1, month=3),
         identity=event.identity,
-        inputs=as_text([Input(name="up", table="feature_store.up", sequence=event.read or None)]),
+        inputs=as_text([Input(name="up", table="feature_store.up", sequence=event.read or None)], {}),
         computed_from=instant(event.start if event.start is not None else 0),  # type: ignore[arg-type]
         computed_until=instant(event.until),  # type: ignore[arg-type]
     )

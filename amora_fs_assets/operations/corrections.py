@@ -88,19 +88,18 @@ def _of_source(
         return
     now = _now(source, {each.stretch for each in reads}, store)
     changed = [each for each in reads if each.changed(now.get(each.stretch, Count(0)), store.hashing)]
-    whole = view.partitions is None
-    for interval in merged(each.affected for each in changed):
-        inside = {each.stretch: each.count for each in changed if each.affected.start < interval.end
-                  and each.affected.end > interval.start}  # fmt: skip
+    intervals = merged(each.affected for each in changed)
+    if changed and view.partitions is None:
+        intervals = (Interval(mine[0][0].start, mine[-1][0].end),)
+    for interval in intervals:
+        inside = {each.stretch: each.count.rows for each in changed if interval.contains(each.affected.start)}
         yield Correction(
             view=view.name,
-            interval=Interval(mine[0][0].start, mine[-1][0].end) if whole else interval,
+            interval=interval,
             source=source.name,
-            then=sum(count.rows for count in inside.values()),
+            then=sum(inside.values()),
             now=sum(now.get(stretch, Count(0)).rows for stretch in inside),
         )
-        if whole:
-            return
 
 
 def _reads(view: FeatureView, interval: Interval, publication: Publication, print_: Fingerprint) -> Iterator[_Read]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -179,11 +179,13 @@ def counted(rows: Table, **keys: Value) -> Table:
 def number_of(instant: TimestampValue, unit: Period, store: OfflineStore) -> IntegerValue:
     """The number of the hour or day since the year 1 that an instant lies in.
 
-    By whole numbers: engines take several times as long to truncate a timestamp.
+    DuckDB takes several times as long to truncate a timestamp as to divide a number.
     """
-    micros, divide = ("UNIX_MICROS", "DIV") if store.engine == "bigquery" else ("epoch_us", "divide")
-    since = _call(micros, dt.int64, instant) + ibis.literal(-int(_EPOCH.timestamp()) * 1_000_000, "int64")
-    return cast("IntegerValue", _call(divide, dt.int64, since, ibis.literal(_SECONDS[unit] * 1_000_000, "int64")))
+    if store.engine == "bigquery":
+        part: Literal["h", "D"] = "h" if unit is Period.HOUR else "D"
+        return cast("IntegerValue", instant.delta(ibis.literal(_EPOCH), unit=part))
+    since = _call("epoch_us", dt.int64, instant) + ibis.literal(-int(_EPOCH.timestamp()) * 1_000_000, "int64")
+    return cast("IntegerValue", _call("divide", dt.int64, since, ibis.literal(_SECONDS[unit] * 1_000_000, "int64")))
 
 
 def grouping(unit: Period) -> Period:

@@ -11,7 +11,7 @@ import pytest
 from ibis.expr.types import Table
 
 from amora_fs_assets import FeatureSchema, FeatureStore, FeatureView, Field, Interval, Settings
-from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.operations.coverage import State
@@ -139,11 +139,11 @@ def test_pushed_rows_cover_nothing_and_change_what_others_read(opened: Callable[
     store = opened(code(), at(4))
     view = store.code.feature_view("spending")
     _append(view, small.orders_table([(1, at(2), 1.0)]).rename_columns(["customer", "event_timestamp", "amount"]),
-            store.offline, "push-1", "")  # fmt: skip
+            store.offline, "push-1", definition_hash(view))  # fmt: skip
     assert states(store, "spending") == [(State.MISSING, Interval(at(1), at(4)))]
     store.compute()
     _append(view, small.orders_table([(1, at(3), 1.0)]).rename_columns(["customer", "event_timestamp", "amount"]),
-            store.offline, "push-2", "")  # fmt: skip
+            store.offline, "push-2", definition_hash(view))  # fmt: skip
     assert store.coverage()["spending"].complete
     assert states(store, "totals")[1][0] is State.STALE
 

@@ -105,6 +105,11 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
         yield Shop(BigQueryOfflineStore(client, dataset=dataset, options=options, storage_client=reader), tmp_path)
 
 
+@pytest.fixture
+def local(tmp_path: Path) -> Shop:
+    return Shop(DuckDBOfflineStore(tmp_path), tmp_path)
+
+
 def found(store: FeatureStore) -> list[tuple[Any, ...]]:
     return [(each.view, each.interval, each.source, each.then, each.now) for each in store.corrections()]
 
@@ -143,35 +148,36 @@ def test_changes_are_found_with_the_intervals_that_read_them_and_computed_again(
     assert store.plan().recompute == ()
 
 
-def test_another_value_in_as_many_rows_is_found(shop: Shop) -> None:
-    store = shop.at(at(4))
+def test_another_value_in_as_many_rows_is_found(local: Shop) -> None:
+    store = local.at(at(4))
     store.compute(feature_views=["spending"])
-    shop.change([*ROWS[:3], (1, at(3), 31.0), ROWS[4]])
+    local.change([*ROWS[:3], (1, at(3), 31.0), ROWS[4]])
     (correction,) = store.corrections(["spending"])
     assert (correction.interval, correction.then, correction.now) == (Interval(at(3), at(4)), 1, 1)
     assert str(correction).endswith("source 'orders' holds other values now in 1 rows")
 
 
-def test_rows_that_were_not_there_yet_when_they_were_read_are_no_correction(shop: Shop) -> None:
-    shop.at(at(3, 12)).compute()
-    shop.change([*ROWS, (5, at(3, 18), 1.0), (5, at(4), 1.0)])
-    later = shop.at(at(6))
+def test_rows_that_were_not_there_yet_when_they_were_read_are_no_correction(local: Shop) -> None:
+    local.at(at(3, 12)).compute()
+    local.change([*ROWS, (5, at(3, 18), 1.0), (5, at(4), 1.0)])
+    later = local.at(at(6))
     assert found(later) == []
     later.compute()
     assert found(later) == []
-    shop.change([*ROWS, (5, at(3, 6), 1.0), (5, at(3, 18), 1.0), (5, at(4), 1.0)])
+    local.change([*ROWS, (5, at(3, 6), 1.0), (5, at(3, 18), 1.0), (5, at(4), 1.0)])
     assert [each[:2] for each in found(later) if each[0] == "spending"] == [("spending", Interval(at(3), at(5)))]
 
 
-def test_a_source_without_time_is_compared_as_a_whole(shop: Shop) -> None:
-    store = shop.at(at(4))
+def test_a_source_without_time_is_compared_as_a_whole(local: Shop) -> None:
+    store = local.at(at(4))
     store.compute()
-    shop.change(names=["a", "c"])
+    local.change(names=["a", "c"])
     assert found(store) == [("named", Interval(at(1), at(4)), "names", 2, 2)]
-    shop.change(names=["a", "b"])
+    local.change(names=["a", "b"])
     assert found(store) == []
 
 
+@pytest.mark.google
 def test_a_table_that_bigquery_says_is_not_modified_is_not_asked(
     bigquery_emulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

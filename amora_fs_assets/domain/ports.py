@@ -51,6 +51,13 @@ class Draft:
     computed_from: datetime | None = None
     computed_until: datetime | None = None
 
+    @property
+    def taken(self) -> Interval | None:
+        """Which staged rows are published: those that were computed and checked; None: all. The others are clipped."""
+        if self.interval is not None or self.computed_from is None or self.computed_until is None:
+            return self.interval
+        return Interval(self.computed_from, self.computed_until)
+
     def value(self, column: str) -> Any:
         """What the publication says in a column of `_publications`, but for its sequence and its rows."""
         if column in ("start", "end"):

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import (
     ChecksFailed,
     DefinitionError,
@@ -93,7 +94,7 @@ class Server:
                 "entities": [entity.name for entity in view.entities],
                 "description": view.description,
             }
-            for view in self._store.served.feature_views.values()
+            for view in (await self._catalogue()).feature_views.values()
         ]
         return Reply(msgspec.json.encode(views))
 
@@ -108,7 +109,7 @@ class Server:
                 "description": service.description,
                 "owner": service.owner,
             }
-            for service in self._store.served.feature_services.values()
+            for service in (await self._catalogue()).feature_services.values()
         ]
         return Reply(msgspec.json.encode(services))
 
@@ -124,6 +125,10 @@ class Server:
         except TimeoutError:
             raise Refused(503, "NotReady", f"Not ready after {_SECONDS_TO_BE_READY:g} s.") from None
         return Reply(b'{"status":"ready"}')
+
+    async def _catalogue(self) -> Catalogue:
+        """What is served; reading it may wait for the registry, which must not keep the event loop."""
+        return await asyncio.to_thread(lambda: self._store.served)
 
     def _look(self) -> None:
         _ = self._store.served

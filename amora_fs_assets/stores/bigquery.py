@@ -35,6 +35,7 @@ from amora_fs_assets.stores.bigquery_publication import (
     drops,
     parameters,
     preparation,
+    taken_of,
     transaction,
     values,
     within,
@@ -285,7 +286,7 @@ class BigQueryOfflineStore:
             # At once with its new rows: readers see the old table or the new. The publication follows.
             self._jobs.query(
                 f"CREATE OR REPLACE {create(draft)} AS "
-                f"SELECT {values(draft)} FROM {quoted(staged)} WHERE {within(draft)}",
+                f"SELECT {values(draft)} FROM {quoted(staged)} WHERE {taken_of(draft)}",
                 step="prepare",
             )
             return

@@ -10,6 +10,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS
+from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.bigquery_tables import quoted, type_of
 
@@ -41,11 +42,11 @@ def transaction(draft: Draft, staged: str, dataset: str) -> str:
     """The script; its parameters are `parameters(draft)`."""
     table, rows, log = quoted(draft.table), quoted(staged), quoted(f"{dataset}._publications")
     counter = quoted(f"{dataset}._sequence")
-    inside = within(draft)
+    inside, taken = within(draft), taken_of(draft)
     names = ", ".join(quoted(column.name) for column in draft.columns)
     keys = ", ".join(map(quoted, draft.keys))
     next_ = f"(SELECT newest FROM {counter})"
-    said = {"sequence": next_, "rows": f"(SELECT count(*) FROM {rows} WHERE {inside})"}
+    said = {"sequence": next_, "rows": f"(SELECT count(*) FROM {rows} WHERE {taken})"}
     values_ = [said.get(column) or _said(draft.value(column), column) for column in PUBLICATION_COLUMNS]
     lost = f"""
     INSERT INTO {quoted(dropped(draft, dataset))} ({quoted(draft.dropped_columns[0].name)}, {keys})
@@ -56,7 +57,7 @@ def transaction(draft: Draft, staged: str, dataset: str) -> str:
     BEGIN TRANSACTION;
     UPDATE {counter} SET newest = newest + 1 WHERE true;{lost if drops(draft) else ""}
     DELETE FROM {table} AS _old WHERE {inside}{_of_the_same_key(draft, rows) if draft.appended else ""};
-    INSERT INTO {table} ({names}) SELECT {values(draft)} FROM {rows} WHERE {inside};
+    INSERT INTO {table} ({names}) SELECT {values(draft)} FROM {rows} WHERE {taken};
     INSERT INTO {log} ({", ".join(map(quoted, PUBLICATION_COLUMNS))})
     SELECT {", ".join(values_)};
     COMMIT TRANSACTION;
@@ -80,11 +81,20 @@ def values(draft: Draft) -> str:
 
 
 def within(draft: Draft) -> str:
-    """The condition of rows in the draft's interval: literal bounds, so that partitions are pruned."""
-    if draft.interval is None or draft.time is None:
+    """The condition of rows that the draft replaces: literal bounds, so that partitions are pruned."""
+    return _inside(draft, draft.interval)
+
+
+def taken_of(draft: Draft) -> str:
+    """The condition of staged rows that are published."""
+    return _inside(draft, draft.taken)
+
+
+def _inside(draft: Draft, interval: Interval | None) -> str:
+    if interval is None or draft.time is None:
         return "true"
     time = quoted(draft.time)
-    start, end = draft.interval.start.isoformat(), draft.interval.end.isoformat()
+    start, end = interval.start.isoformat(), interval.end.isoformat()
     return f"{time} >= TIMESTAMP '{start}' AND {time} < TIMESTAMP '{end}'"
 
 

@@ -177,7 +177,8 @@ class DuckDBOfflineStore:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(draft.table.rpartition('.')[0])}")
         self._make_publications(connection)
         (sequence,) = _row(connection, f"SELECT coalesce(max(sequence), 0) + 1 FROM {_quoted(self._publications)}")
-        within, bounds = _within(draft)
+        within, bounds = _within(draft, draft.interval)
+        taken, taken_bounds = _within(draft, draft.taken)
         if draft.appended:
             within += f" AND {_same_key(draft, staged)}"
         kept = self._make_room(connection, draft, within, bounds)
@@ -197,7 +198,8 @@ class DuckDBOfflineStore:
             )
         connection.execute(f"DELETE FROM {table} WHERE {within}", bounds)
         values = ", ".join(f"CAST({_column(c.name)} AS {_type(c)}) AS {_column(c.name)}" for c in draft.columns)
-        (count,) = _row(connection, f"INSERT INTO {table} BY NAME SELECT {values} FROM {rows} WHERE {within}", bounds)
+        insert = f"INSERT INTO {table} BY NAME SELECT {values} FROM {rows} WHERE {taken}"
+        (count,) = _row(connection, insert, taken_bounds)
         said = {name: draft.value(name) for name in PUBLICATION_COLUMNS if name not in ("sequence", "rows")}
         publication = Publication(sequence=sequence, rows=count, **said)
         names = ", ".join(map(_quoted, PUBLICATION_COLUMNS))
@@ -287,12 +289,12 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.commit()
 
 
-def _within(draft: Draft) -> tuple[str, dict[str, Any]]:
-    """The condition of rows that the draft replaces, and its parameters."""
-    if draft.interval is None or draft.time is None:
+def _within(draft: Draft, interval: Interval | None) -> tuple[str, dict[str, Any]]:
+    """The condition of rows in the interval, of all rows where there is none; and its parameters."""
+    if interval is None or draft.time is None:
         return "true", {}
     time = _quoted(draft.time)
-    return f"{time} >= $start AND {time} < $end", {"start": draft.interval.start, "end": draft.interval.end}
+    return f"{time} >= $start AND {time} < $end", {"start": interval.start, "end": interval.end}
 
 
 def _same_key(draft: Draft, staged: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -263,3 +263,28 @@ def test_no_view_is_computed_from_a_new_column_before_that_is_computed(tmp_path:
     store.apply(allow_breaking=True)
     with pytest.raises(SourceMismatch, match="no column 'paid'.*Compute all of it anew: `amora-fs compute --feature-v"):
         store.compute("2020-01-01", "2020-02-01", ["above"])
+
+
+@pytest.mark.parametrize("partitions", ["day", None])
+def test_rows_before_the_start_or_after_the_clock_are_clipped_with_partitions_or_without(
+    tmp_path: Path, partitions: str | None
+) -> None:
+    """An amount below zero breaks the schema. The gate looks at the interval alone: no other row may be published."""
+    rows: list[tuple[int, datetime, float | None]] = [
+        (1, small.at(5), -1.0),
+        (2, small.at(12), 2.0),
+        (3, small.at(28, month=2), -3.0),
+    ]
+
+    def shifted(orders: Table) -> Table:
+        later = orders["at"] + ibis.interval(days=2)
+        return orders.select("customer", "amount", event_timestamp=later)
+
+    more = {"partitions": partitions, "start": "2020-01-10", "lookback": timedelta(days=30)}
+    store = feature_store(tmp_path, small.catalogue(rows, shifted, **more))
+    store.compute("2020-01-10", small.CLOCK)
+    table = unbound(store.code.feature_view("spending").row_columns, "feature_store.spending")
+    with store.offline.read(table) as batches:
+        assert batches.read_all()["customer"].to_pylist() == [2]
+    (record,) = store.registry.records("spending", kind="compute")
+    assert (record.rows, record.clipped_rows) == (1, 2)

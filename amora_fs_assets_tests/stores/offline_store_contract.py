@@ -103,6 +103,18 @@ class OfflineStoreContract:
         assert publication.rows == 1
         assert self.read(store) == [(1, at(1), 1.0)]
 
+    def test_of_a_whole_table_too_only_the_rows_that_were_checked_are_published(self, store: OfflineStore) -> None:
+        """A view without partitions: all is replaced by the staged rows of [start, clock)."""
+        self.publish(store, rows((9, at(1), 9.0)), None)
+        staged = rows((1, at(4), 1.0), (2, at(5), 2.0), (3, at(20), 3.0))
+        draft = Draft(
+            name="spending", table=f"{store.dataset}.spending", columns=COLUMNS, keys=("customer",),
+            time="event_timestamp", run_id="run", published_at=at(1, month=3), computed_from=at(5),
+            computed_until=at(20),
+        )  # fmt: skip
+        publication = store.publish(store.stage(staged, name="spending", run_id="run"), draft)
+        assert (publication.rows, publication.start, self.read(store)) == (1, None, [(2, at(5), 2.0)])
+
     def test_without_an_interval_the_whole_table_is_replaced(self, store: OfflineStore) -> None:
         self.publish(store, rows((1, at(1), 1.0)), None)
         self.publish(store, rows((2, at(2, month=2), 2.0)), None)

@@ -134,7 +134,7 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
-@settings(max_examples=20, **_SETTINGS)
+@settings(max_examples=8, **_SETTINGS)
 @given(case=cases(nulls_in_lists=True))
 def test_a_push_breaks_the_rules_that_a_computation_breaks(
     case: tuple[FeatureView, pa.Table], tmp_path_factory: pytest.TempPathFactory
@@ -160,7 +160,7 @@ def bigquery(bigquery_emulator: BigQueryEmulator) -> Iterator[OfflineStore]:
 
 
 @pytest.mark.google
-@settings(max_examples=6, **_SETTINGS)
+@settings(max_examples=3, **_SETTINGS)
 @given(case=cases(nulls_in_lists=False))
 def test_bigquery_breaks_the_same_rules(case: tuple[FeatureView, pa.Table], bigquery: OfflineStore) -> None:
     assert by_push(*case) == by_gate(*case, bigquery)

@@ -106,6 +106,7 @@ class Catalogue:
             for word, others in (("Source", self.sources), ("Training set", self.training_sets)):
                 for clash in sorted(tables.keys() & others.keys()) if tables is not others else ():
                     raise DefinitionError(f"{word} '{clash}' has the name of {kind}. Rename one.")
+        self._check_tables()
         types: dict[str, tuple[DataType, FeatureView]] = {}
         for view in self.feature_views.values():
             for key in view.key_columns:
@@ -114,6 +115,23 @@ class Catalogue:
                     raise DefinitionError(
                         f"{view}: join key '{key.name}' is {key.type}, but {known} in {other}. One type per key."
                     )
+        self._check_aliases(types)
+        _ = self.in_order  # raises where views read each other in a circle
+
+    def _check_tables(self) -> None:
+        filled: dict[str, Source] = {}
+        for source in self.sources.values():
+            if source.loader is None:
+                continue
+            # DuckDB takes names that differ in case alone for the same.
+            other = filled.setdefault(source.table.lower(), source)
+            if other is not source:
+                raise DefinitionError(
+                    f"Sources '{other.name}' and '{source.name}' both fill table '{source.table}', in which each would "
+                    "replace the rows of the other. Give one another table=."
+                )
+
+    def _check_aliases(self, types: Mapping[str, tuple[DataType, FeatureView]]) -> None:
         for service in self.feature_services.values():
             for projection in service.projections:
                 for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
@@ -124,7 +142,6 @@ class Catalogue:
                             f"is {key.type}, from column '{asked}', which is {known}, the join key of {other}. "
                             "Read the key from a column of another name."
                         )
-        _ = self.in_order  # raises where views read each other in a circle
 
     @cached_property
     def in_order(self) -> tuple[FeatureView, ...]:

@@ -338,3 +338,13 @@ def test_what_a_column_says_can_be_stored_as_json(field: dict[str, Any]) -> None
 def test_a_source_that_no_parameter_can_be_named_after_is_refused(name: str) -> None:
     with pytest.raises(DefinitionError, match=f"'v'.*source '{name}'.*Rename"):
         _view(sources=[Source(name, small.Orders, timestamp_field="at")], transform=lambda interval: interval)
+
+
+def test_two_sources_do_not_fill_one_table() -> None:
+    def source(name: str, table: str, *, fills: bool = True) -> Source:
+        loader = (lambda: None) if fills else None
+        return Source(name, small.Orders, table=table, timestamp_field="at", loader=loader)
+
+    with pytest.raises(DefinitionError, match="'a' and 'b' both fill table 'RAW.rows'.*table="):
+        Catalogue.of([source("a", "raw.rows"), source("b", "RAW.rows")])
+    Catalogue.of([source("a", "raw.rows"), source("b", "raw.rows", fills=False)])

@@ -1,0 +1,67 @@
+"""The domain knows which owners and tags Dagster takes, without Dagster: the rules are held equal to Dagster's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import dagster as dg
+from dagster._core.definitions.utils import is_valid_owner
+from dagster._utils.tags import is_valid_strict_tag_value, is_valid_tag_key
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from amora_fs_assets.domain.arguments import owner_of, tags_of
+from amora_fs_assets.domain.errors import DefinitionError
+
+letters = st.sampled_from("aZ09._%+-@|/: é\n")
+plain = st.text(letters, max_size=12)
+owners = st.one_of(
+    plain,
+    st.builds("{}@{}.{}".format, plain, plain, st.text(letters, max_size=9)),
+    plain.map("team:{}".format),
+    st.emails(),
+)
+names = st.one_of(plain, st.text(letters, min_size=62, max_size=65), st.builds("{}/{}".format, plain, plain))
+
+
+def _takes(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except DefinitionError:
+        return False
+    return True
+
+
+@settings(max_examples=300, deadline=None)
+@given(owner=owners)
+@example(owner="team:")
+@example(owner="team: \n")
+@example(owner="a@b.c|")
+@example(owner="a@b.c|d")
+@example(owner=".a@b.cd")
+@example(owner="a@b.abcdefgh")
+def test_the_owners_that_are_taken_are_dagsters(owner: str) -> None:
+    assert _takes(lambda: owner_of("x", owner)) == (not owner or is_valid_owner(owner))
+
+
+@settings(max_examples=300, deadline=None)
+@given(name=names)
+@example(name="dagster/kind/a")
+@example(name="a" * 64)
+@example(name=f"{'a' * 63}/{'b' * 63}")
+def test_the_names_of_tags_that_are_taken_are_dagsters_but_for_its_own(name: str) -> None:
+    ours = is_valid_tag_key(name) and not name.startswith("dagster/") and not name.endswith("\n")
+    assert _takes(lambda: tags_of("x", {name: "a"})) == ours
+
+
+@settings(max_examples=300, deadline=None)
+@given(value=names)
+def test_the_values_of_tags_that_are_taken_are_dagsters(value: str) -> None:
+    assert _takes(lambda: tags_of("x", {"a": value})) == (is_valid_strict_tag_value(value) and not value.endswith("\n"))
+
+
+@settings(max_examples=200, deadline=None)
+@given(owner=owners, name=names, value=names)
+def test_an_asset_of_dagster_takes_what_is_taken(owner: str, name: str, value: str) -> None:
+    if owner and _takes(lambda: (owner_of("x", owner), tags_of("x", {name: value}))):
+        dg.AssetSpec("key", owners=[owner], tags={name: value})

@@ -127,7 +127,7 @@ def test_rows_later_than_the_bound_are_not_lost_either(
 @pytest.mark.parametrize("latest", [BOUND, BOUND + timedelta(days=1)], ids=["within the bound", "beyond it"])
 @pytest.mark.parametrize("source", SOURCES)
 @given(rng=st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_many_histories_of_late_rows_are_where_plain_python_has_them(
     rng: Random, source: str, latest: timedelta, compute: Callable[..., None], embedded: Filled
 ) -> None:

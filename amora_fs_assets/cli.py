@@ -14,6 +14,7 @@ import click
 
 from amora_fs_assets import cli_online, cli_registry, cli_training_sets
 from amora_fs_assets.cli_shared import examples, explained
+from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import entities
 from amora_fs_assets.domain.records import Publication
@@ -34,7 +35,7 @@ def _time(value: str) -> datetime:
     """An argument in ISO 8601; without an offset it is UTC."""
     try:
         return utc(value)
-    except ValueError:
+    except InvalidRequest:
         raise click.BadParameter(f"{value!r} is not a time. Write 2013-01-01, or 2013-01-01T05:00Z.") from None
 
 

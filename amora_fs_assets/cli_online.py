@@ -15,7 +15,7 @@ from amora_fs_assets.feature_store import FeatureStore
 
 @click.command(epilog=examples("rollback carrier_punctuality", "rollback carrier_punctuality --unpin"))
 @click.argument("view")
-@click.option("--to", type=int, help="Number of the generation; the one before the live one by default.")
+@click.option("--to", type=click.IntRange(1), help="Number of the generation; the one before the live one by default.")
 @click.option("--unpin", is_flag=True, help="Let readers see the newest generation again.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
 @click.pass_obj
@@ -35,7 +35,7 @@ def rollback(store: FeatureStore, view: str, to: int | None, unpin: bool, dry_ru
 
 @click.command(epilog=examples("parity carrier_punctuality", "parity carrier_punctuality --sample 5000"))
 @click.argument("view")
-@click.option("--sample", default=1_000, show_default=True, help="How many keys to compare.")
+@click.option("--sample", type=click.IntRange(1), default=1_000, show_default=True, help="How many keys to compare.")
 @click.pass_obj
 @explained
 def parity(store: FeatureStore, view: str, sample: int) -> None:
@@ -90,8 +90,16 @@ def _of(generation: Any) -> str:
 @click.option("--port", type=click.IntRange(1, 65_535), help="The port; AMORA_FS_HTTP_PORT by default.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the port.")
 @click.option("--access-log", is_flag=True, help="Log every request.")
-@click.option("--max-entities", default=10_000, show_default=True, help="How many entities one request may ask for.")
-@click.option("--max-body", default=8 * 2**20, show_default=True, help="How many bytes a body may have.")
+@click.option(
+    "--max-entities",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    help="How many entities one request may ask for.",
+)
+@click.option(
+    "--max-body", type=click.IntRange(1), default=8 * 2**20, show_default=True, help="How many bytes a body may have."
+)
 @click.option(
     "--max-seconds",
     type=click.FloatRange(0, min_open=True),

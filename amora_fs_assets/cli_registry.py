@@ -76,7 +76,13 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
 @click.command(epilog=examples("history", "history carrier_punctuality", "history --between 2026-01-01 2026-02-01"))
 @click.argument("name", required=False)
 @click.option("--between", nargs=2, metavar="OLD NEW", help="Only what changed from one state to another.")
-@click.option("--limit", default=20, show_default=True, help="States and runs to show, newest first.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    help="States and runs to show, newest first.",
+)
 @click.option(
     "--format",
     "form",

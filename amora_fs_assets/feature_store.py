@@ -14,6 +14,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
+from amora_fs_assets.domain import callers
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest
@@ -21,7 +22,7 @@ from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
-from amora_fs_assets.domain.time import Instant, Interval, utc
+from amora_fs_assets.domain.time import Instant, utc
 from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
 from amora_fs_assets.operations.served import ServedCatalogue
 from amora_fs_assets.settings import Settings
@@ -61,6 +62,12 @@ class FeatureStore:
         definitions: str | ModuleType = DEFINITIONS,
         as_of: AsOf | None = None,
     ) -> None:
+        if not isinstance(settings, Settings | None):
+            raise callers.refused("settings", settings, "Settings, or None for those of the environment")
+        if not isinstance(definitions, str | ModuleType):
+            raise callers.refused("definitions", definitions, "a package or a module, or its name")
+        if not isinstance(as_of, datetime | str | None):
+            raise callers.refused("as_of", as_of, "a time, the id of a run, or the hash of a snapshot")
         self.settings = settings or Settings.from_env()
         self.as_of = as_of
         self._definitions = definitions
@@ -159,7 +166,7 @@ class FeatureStore:
         """
         catalogue = self.registry.catalogue()
         found = self._coverage(catalogue)
-        names = [catalogue.feature_view(name).name for name in feature_views or found]
+        names = [catalogue.feature_view(name).name for name in callers.texts("feature_views", feature_views) or found]
         return {name: found[name] for name in names if name in found}
 
     def corrections(self, feature_views: Sequence[str] | None = None) -> tuple[Correction, ...]:
@@ -179,7 +186,8 @@ class FeatureStore:
 
     def _picked(self, feature_views: Sequence[str] | None) -> list[FeatureView]:
         """Views of the code by name, all by default, each after those that it reads."""
-        names = {self.code.feature_view(name).name for name in feature_views or self.code.feature_views}
+        asked = callers.texts("feature_views", feature_views) or self.code.feature_views
+        names = {self.code.feature_view(name).name for name in asked}
         return [view for view in self.code.in_order if view.name in names]
 
     def _coverage(self, catalogue: Catalogue) -> dict[str, Coverage]:
@@ -207,10 +215,13 @@ class FeatureStore:
         changed, unless they are allowed, and DefinitionError for what the registry could not keep.
         """
         from amora_fs_assets.operations.definitions import apply_anew, apply_plan
+        from amora_fs_assets.operations.plan import Plan
         from amora_fs_assets.stores.feast_registry import sync
         from amora_fs_assets.stores.registry import open_objects
 
         self._refuse_the_past("apply")
+        if not isinstance(planned, Plan | None):
+            raise callers.refused("planned", planned, "what plan() returned")
         if planned is not None:
             snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
         else:
@@ -261,15 +272,19 @@ class FeatureStore:
             for publication in self.compute_missing(feature_views):
                 found[publication.name] = (*found.get(publication.name, ()), publication)
             return found
-        names = [self.code.feature_view(name).name for name in feature_views or self.code.feature_views]
+        asked = callers.interval(start, end)
+        names = [
+            self.code.feature_view(name).name
+            for name in callers.texts("feature_views", feature_views) or self.code.feature_views
+        ]
         views = [view for view in self.code.in_order if view.name in names]
         run_id = f"compute-{uuid.uuid4()}"
         runs.load_missing(views, self.code, store=self.offline, registry=self.registry, run_id=run_id)
         return {
             view.name: runs.compute(
                 view,
-                utc(start, "start"),
-                utc(end, "end"),
+                asked.start,
+                asked.end,
                 store=self.offline,
                 registry=self.registry,
                 run_id=run_id,
@@ -317,10 +332,8 @@ class FeatureStore:
         there. What `materialize_incremental` has still to load does not change. Of a view that was never loaded these
         entities are all that is online until the next incremental load. Raises InvalidRequest.
         """
-        first, last = utc(start, "start"), utc(end, "end")
-        if last < first:
-            raise InvalidRequest(f"materialize: the end, {last.isoformat()}, is before the start. Swap them.")
-        return self._materialize(last, feature_views, since=first)
+        asked = callers.interval(start, end)
+        return self._materialize(asked.end, feature_views, since=asked.start)
 
     def materialize_incremental(
         self, end: Instant | None = None, feature_views: Sequence[str] | None = None, *, full: bool = False
@@ -329,8 +342,9 @@ class FeatureStore:
 
         `full` fills a new generation with all of them, whatever is online.
         """
-        clock = self.settings.clock() if end is None else utc(end, "end")
-        return self._materialize(clock, feature_views, full=full)
+        return self._materialize(
+            utc(end, "end") if end is not None else self.settings.clock(), feature_views, full=full
+        )
 
     def _materialize(
         self,
@@ -344,7 +358,10 @@ class FeatureStore:
 
         self._refuse_the_past("materialize")
         catalogue = self.registry.catalogue()
-        views = [catalogue.feature_view(name) for name in feature_views or catalogue.feature_views]
+        views = [
+            catalogue.feature_view(name)
+            for name in callers.texts("feature_views", feature_views) or catalogue.feature_views
+        ]
         run_id = f"materialize-{uuid.uuid4()}"
         return {
             view.name: runs.materialize(
@@ -382,6 +399,9 @@ class FeatureStore:
 
         if (start is None) != (end is None):
             raise InvalidRequest("Give both start and end, or entity_df.")
+        callers.flag("full_feature_names", full_feature_names)
+        callers.flag("known_time", known_time)
+        asked = None if start is None or end is None else callers.interval(start, end)
         catalogue = self.registry.catalogue()
         return historical_features(
             self._resolve(features, catalogue),
@@ -389,7 +409,7 @@ class FeatureStore:
             store=self.offline,
             full_feature_names=full_feature_names,
             known_time=known_time,
-            interval=None if start is None or end is None else Interval(start, end),
+            interval=asked,
             owners=owners_of(catalogue, self.offline.dataset),
         )
 
@@ -406,7 +426,8 @@ class FeatureStore:
         Costs one round trip; after `timeout` [s] Redis is given up, connecting included. Raises InvalidRequest,
         NotFound errors, and OnlineStoreUnavailable where Redis is out of reach.
         """
-        plan = self._plan_of(features, full_feature_names=full_feature_names)
+        callers.seconds("timeout", timeout)
+        plan = self._plan_of(features, full_feature_names=callers.flag("full_feature_names", full_feature_names))
         asked, requests = plan.requests(entity_rows)
         return plan.response(asked, self.online.read(requests, timeout=timeout), self.settings.clock())
 
@@ -419,6 +440,8 @@ class FeatureStore:
         timeout: float | None = None,
     ) -> OnlineResponse:
         """As `get_online_features`, without blocking the event loop."""
+        callers.seconds("timeout", timeout)
+        callers.flag("full_feature_names", full_feature_names)
         plan = self._served.known(features, full_feature_names=full_feature_names)
         if plan is None:
             plan = await asyncio.to_thread(self._plan_of, features, full_feature_names=full_feature_names)
@@ -456,6 +479,9 @@ class FeatureStore:
         from amora_fs_assets.operations.online_runs import rollback
 
         self._refuse_the_past("rollback")
+        callers.text("feature_view", feature_view)
+        if to is not None:
+            callers.whole("to", to, least=1)
         run_id = f"rollback-{uuid.uuid4()}"
         return rollback(feature_view, to, online=self.online, registry=self.registry, run_id=run_id)
 
@@ -464,6 +490,7 @@ class FeatureStore:
         from amora_fs_assets.operations.online_runs import unpin
 
         self._refuse_the_past("unpin")
+        callers.text("feature_view", feature_view)
         return unpin(feature_view, online=self.online, registry=self.registry, run_id=f"unpin-{uuid.uuid4()}")
 
     def parity(self, feature_view: str, *, sample: int = 1_000) -> Parity:
@@ -474,6 +501,8 @@ class FeatureStore:
         from amora_fs_assets.operations.runs import parity
 
         self._refuse_the_past("parity")
+        callers.whole("sample", sample, least=1)
+        callers.text("feature_view", feature_view)
         view, run_id = self.registry.catalogue().feature_view(feature_view), f"parity-{uuid.uuid4()}"
         return parity(
             view,
@@ -518,6 +547,11 @@ class FeatureStore:
         from amora_fs_assets.operations.frames import to_pandas, to_polars
         from amora_fs_assets.operations.training_sets import load
 
+        callers.text("name", name)
+        if version is not None:
+            callers.text("version", version)
+        if as_of is not None:
+            as_of = utc(as_of, "as_of")
         if as_type not in get_args(LoadedAs):
             raise InvalidRequest(f"as_type is {as_type!r}; it takes {', '.join(get_args(LoadedAs))}.")
         loaded = load(name, version=version, as_of=as_of, store=self.offline, registry=self.registry)
@@ -557,10 +591,13 @@ class FeatureStore:
 
     def get_feature_view(self, name: str) -> FeatureView:
         """As applied. Raises FeatureViewNotFound."""
-        return self.registry.catalogue().feature_view(name)
+        return self.registry.catalogue().feature_view(callers.text("name", name))
 
     def get_feature_service(self, name: str, version: str | None = None) -> FeatureService:
         """As applied, or as it was in that version; every view is a service too. Raises FeatureServiceNotFound."""
+        callers.text("name", name)
+        if version is not None:
+            callers.text("version", version)
         return self._resolve(name if version is None else f"{name}@{version}", self.registry.catalogue())
 
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from amora_fs_assets.domain import plain_form
+from amora_fs_assets.domain.callers import refused
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import (
     DefinitionError,
@@ -169,6 +170,8 @@ class Catalogue:
 
     def feature_service(self, name: str) -> FeatureService:
         """The service of that name, or the view of that name as a service. Raises FeatureServiceNotFound."""
+        if not isinstance(name, str):
+            raise refused("Feature service", name, "its name")
         if name in self.feature_views:
             return FeatureService(name, [self.feature_views[name]])
         if name not in self.feature_services:
@@ -190,9 +193,14 @@ class Catalogue:
             return FeatureService(features.name, [features])
         if isinstance(features, str):
             return self.feature_service(features)
+        if isinstance(features, bytes | Mapping) or not isinstance(features, Iterable):
+            raise InvalidRequest(
+                f"features is {type(features).__name__}; give a feature service or its name, or references such as "
+                "['view:feature']."
+            )
         picked: dict[str, list[str]] = {}
-        for reference in features:
-            view, colon, feature = str(reference).partition(":")
+        for reference in cast("Iterable[object]", features):
+            view, colon, feature = reference.partition(":") if isinstance(reference, str) else ("", "", "")
             if not colon:
                 raise InvalidRequest(f"Feature reference {reference!r} is not written as 'view:feature'.")
             if feature not in picked.setdefault(view, []):
@@ -329,7 +337,9 @@ def module_of(definition: Definition) -> str:
     return getattr(code, "__module__", "") if code is not None else ""
 
 
-def _get(kind: Mapping[str, _Definition], name: str, error: type[NotFound]) -> _Definition:
+def _get(kind: Mapping[str, _Definition], name: object, error: type[NotFound]) -> _Definition:
+    if not isinstance(name, str):
+        raise refused(error.kind, name, "its name")
     if name not in kind:
         raise error.named(name, kind)
     return kind[name]

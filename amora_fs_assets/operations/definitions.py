@@ -14,7 +14,7 @@ from types import ModuleType
 from amora_fs_assets.domain.catalogue import Catalogue, computes_the_same, definition_hash, module_of
 from amora_fs_assets.domain.changes import KINDS, OTHER_LOADER, Change, Effect, Severity, compare, kind_of
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied, RegistryConflict
+from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied, RegistryConflict, shown
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Registry
@@ -55,6 +55,8 @@ def _modules(package: str | ModuleType) -> Iterator[ModuleType]:
 
 
 def _imported(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise DefinitionError(f"definitions is {shown(name)}, which is no name of a package, such as 'shop.features'.")
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

@@ -64,7 +64,11 @@ def _objects(column: pa.ChunkedArray) -> list[Any]:
     for chunk in column.chunks:
         items = chunk.flatten()
         if items.null_count or _is_list(items.type):
-            objects += [None if each is None else np.array(each, object) for each in chunk.to_pylist()]
+            whole = object if _is_list(items.type) else items.type.to_pandas_dtype()
+            objects += [
+                None if each is None else np.array(each, object if None in each else whole)
+                for each in chunk.to_pylist()
+            ]
             continue
         ends = np.cumsum(chunk.value_lengths().fill_null(0).to_numpy())
         parts = np.split(items.to_numpy(), ends[:-1]) if len(chunk) else []

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from ibis.common.exceptions import IbisError
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import DefinitionError, InvalidRequest, OfflineStoreError
@@ -43,7 +44,7 @@ class HistoricalFeatures:
 
     def to_sql(self) -> str:
         """The SQL that runs. A frame's rows are its table `entity_rows`, a query's a staged one."""
-        with self._query() as (query, _):
+        with _explained(), self._query() as (query, _):
             return self.store.sql(query)
 
     def to_arrow(self) -> pa.Table:
@@ -98,6 +99,10 @@ class HistoricalFeatures:
         definition's, or one of the store's own.
         """
         self._check_writable(name)
+        with _explained():
+            return self._write(name)
+
+    def _write(self, name: str) -> int:
         run_id = f"{TO_TABLE}{uuid.uuid4()}"
         if isinstance(self.spine, FrameSpine):
             rows = self.to_arrow()
@@ -148,8 +153,19 @@ class HistoricalFeatures:
 
     @contextmanager
     def _read(self) -> Iterator[pa.RecordBatchReader]:
-        with self._query() as (query, frames), self.store.read(query, frames) as batches:
+        with _explained(), self._query() as (query, frames), self.store.read(query, frames) as batches:
             yield batches
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What Arrow or Ibis cannot do with the columns of the rows asked for, as an error of the request."""
+    try:
+        yield
+    except (pa.ArrowException, IbisError, UnicodeEncodeError) as error:
+        raise InvalidRequest(
+            f"The rows asked for cannot be joined as they are: {type(error).__name__}: {error}. Cast their columns."
+        ) from error
 
 
 def historical_features(
@@ -188,5 +204,6 @@ def historical_features(
     else:
         names = output_names(service, full=full_feature_names)
         if isinstance(spine.query, Table):
-            join(spine.query)  # so that what is wrong is said now
+            with _explained():
+                join(spine.query)  # so that what is wrong is said now
     return HistoricalFeatures(store=store, spine=spine, join=join, names=tuple(names.values()), owners=owners or {})

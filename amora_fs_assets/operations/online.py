@@ -12,7 +12,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 from amora_fs_assets.domain.arrow import arrow_type
-from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
+from amora_fs_assets.domain.callers import refused
+from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError, shown
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import NEVER, OnlineRequest, OnlineRows
@@ -191,43 +192,70 @@ class _Part:
         return False
 
 
-def _asked(entity_rows: EntityRows, keys: Mapping[str, DataType]) -> tuple[Asked, int]:
+def _asked(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[Asked, int]:
     """The join keys as columns of one length, and that length."""
     if isinstance(entity_rows, Mapping):
         columns: dict[str, list[Any]] = {name: _column(name, values) for name, values in entity_rows.items()}
-    elif hasattr(entity_rows, "columns") and hasattr(entity_rows, "to_dict"):  # a data frame
-        columns = entity_rows.to_dict("list")
-    elif hasattr(entity_rows, "to_pydict"):  # an Arrow table
-        columns = entity_rows.to_pydict()
+    elif (frame := _frame(entity_rows)) is not None:
+        columns = frame
+    elif isinstance(entity_rows, str | bytes):
+        raise _no_rows(entity_rows)
     else:
         rows: list[Any] = []
         try:
             rows += entity_rows
             return {key: [row[key] for row in rows] for key in keys}, len(rows)
         except KeyError as error:
-            raise _missing(error.args[0], next(sorted(row) for row in rows if error.args[0] not in row)) from None
-        except (TypeError, IndexError):
-            raise InvalidRequest(
-                f"entity_rows is {type(entity_rows).__name__}; give a list of dicts, a dict of columns, a DataFrame or "
-                "an Arrow table."
-            ) from None
+            key = error.args[0] if error.args else None
+            lacking = next((row for row in rows if isinstance(row, Mapping) and key not in row), {})
+            raise _missing(key, list(lacking)) from None
+        except Exception:
+            if rows and all(isinstance(row, Mapping) for row in rows):
+                raise
+            raise _no_rows(entity_rows) from None
     for key in keys:
         if key not in columns:
-            raise _missing(key, sorted(columns))
+            raise _missing(key, list(columns))
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise InvalidRequest(f"entity_rows: columns of different lengths: { {k: len(v) for k, v in columns.items()} }.")
     return columns, lengths.pop() if lengths else 1
 
 
+def _frame(entity_rows: Any) -> dict[str, list[Any]] | None:
+    """The columns of a pandas or polars frame or of an Arrow table; None for what is none of them."""
+    if hasattr(entity_rows, "to_arrow"):  # polars
+        entity_rows = entity_rows.to_arrow()
+    if hasattr(entity_rows, "to_pydict"):  # Arrow
+        names = entity_rows.schema.names
+    elif hasattr(entity_rows, "columns") and hasattr(entity_rows, "iloc"):  # pandas
+        names = list(map(str, entity_rows.columns))
+    else:
+        return None
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise InvalidRequest(f"entity_rows have two columns '{twice}'. Rename or drop one.")
+    found: dict[str, list[Any]]
+    found = entity_rows.to_pydict() if hasattr(entity_rows, "to_pydict") else entity_rows.to_dict("list")
+    return found
+
+
+def _no_rows(entity_rows: object) -> InvalidRequest:
+    return InvalidRequest(
+        f"entity_rows is {type(entity_rows).__name__}; give a list of dicts, a dict of columns, a DataFrame or an "
+        "Arrow table."
+    )
+
+
 def _column(name: str, values: Any) -> list[Any]:
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
-        raise InvalidRequest(f"entity_rows: column '{name}' is {values!r}; give a list of values, one per entity.")
+        raise refused(f"entity_rows: column '{name}'", values, "a list of values, one per entity")
     return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
 
 
-def _missing(key: str, there: list[str]) -> InvalidRequest:
-    return InvalidRequest(f"entity_rows lack join key '{key}'. They have: {', '.join(map(repr, there)) or 'nothing'}.")
+def _missing(key: object, there: list[Any]) -> InvalidRequest:
+    have = ", ".join(sorted(map(repr, there))) or "nothing"
+    return InvalidRequest(f"entity_rows lack join key '{key}'. They have: {have}.")
 
 
 def _checked(name: str, values: list[Any], type_: DataType) -> list[Any]:
@@ -256,4 +284,4 @@ def _key(value: Any, type_: DataType, name: str) -> int | str | None:
             return operator.index(value)
         except TypeError:
             pass
-    raise InvalidRequest(f"Join key '{name}' takes {type_}; {value!r} is {type(value).__name__}.")
+    raise InvalidRequest(f"Join key '{name}' takes {type_}; {shown(value)} is {type(value).__name__}.")

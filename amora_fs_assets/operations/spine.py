@@ -142,13 +142,17 @@ def every_row(service: FeatureService, interval: Interval, dataset: str) -> Quer
 def _check_carried(columns: Mapping[str, dt.DataType]) -> None:
     """Raise InvalidRequest for a column of a type that the result cannot have."""
     for name, type_ in columns.items():
+        kind = type_.raw_type if isinstance(type_, dt.Unknown) else type_
+        refusal = InvalidRequest(
+            f"Column '{name}' of the rows asked for is {kind}, which the result cannot have. "
+            "Cast the column, or drop it."
+        )
+        if isinstance(type_, dt.Unknown):
+            raise refusal
         try:
             ibis.Schema({name: type_}).to_pyarrow()
         except Exception as error:  # Ibis raises whatever its table of types lacks
-            raise InvalidRequest(
-                f"Column '{name}' of the rows asked for is {type_}, which Arrow does not have. "
-                "Cast the column, or drop it."
-            ) from error
+            raise refusal from error
 
 
 def _time(rows: Table) -> dict[str, Any]:

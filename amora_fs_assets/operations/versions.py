@@ -33,11 +33,12 @@ def version_of(name: str, version: str | None, as_of: Instant | None, registry: 
             f"Built so far: {', '.join(known) or 'none'}."
         )
     if as_of is not None:
+        as_of = utc(as_of, "as_of")
         # Versions begin with their time, to the microsecond.
-        earlier = [each for each in versions if each.partition("-")[0] <= f"{utc(as_of, 'as_of'):%Y%m%dT%H%M%S%fZ}"]
+        earlier = [each for each in versions if each.partition("-")[0] <= f"{as_of:%Y%m%dT%H%M%S%fZ}"]
         if not earlier:
             raise TrainingSetNotFound(
-                f"Training set '{name}' had no version at {utc(as_of).isoformat()}. The first: {versions[0]}."
+                f"Training set '{name}' had no version at {as_of.isoformat()}. The first: {versions[0]}."
             )
         return earlier[-1]
     if version is not None and version not in versions:

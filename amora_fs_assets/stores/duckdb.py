@@ -323,7 +323,15 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> Mapping[str, 
     if found is None:
         return None
     empty = connection.execute(f"SELECT * FROM {_quoted(table)} LIMIT 0").to_arrow_table()
-    return dict(ibis.Schema.from_pyarrow(empty.schema))
+    return {field.name: _ibis_type(field.type) for field in empty.schema}
+
+
+def _ibis_type(type_: pa.DataType) -> dt.DataType:
+    """Ibis' word for the type of a column; unknown for one that Ibis has none for, such as an interval."""
+    try:
+        return ibis.Schema.from_pyarrow(pa.schema([("column", type_)]))["column"]
+    except (ValueError, KeyError, NotImplementedError):
+        return dt.Unknown(raw_type=str(type_))
 
 
 def _type(column: Column) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.errors import OnlineStoreError, SettingsError
+from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError, SettingsError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Generation, OnlineRequest, OnlineRows, ViewState
 from amora_fs_assets.settings import Settings
@@ -185,10 +185,13 @@ class _Reading:
         """A column of join keys as bytes, once for all views that are asked by it."""
         known = self._columns.get(id(column))
         if known is None:
-            if None in column:
-                known = [None if value is None else encode_part(value) for value in column]
-            else:
-                known = list(map(encode_part, column))
+            try:
+                if None in column:
+                    known = [None if value is None else encode_part(value) for value in column]
+                else:
+                    known = list(map(encode_part, column))
+            except UnicodeEncodeError as error:
+                raise InvalidRequest(f"A join key is no Unicode: {error}. Leave lone surrogates out.") from error
             self._columns[id(column)] = known
         return known
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -128,6 +129,24 @@ def test_what_cannot_be_answered_is_explained(server: Serving, body: Any, status
 def test_what_is_no_json_is_refused(server: Serving, body: bytes) -> None:
     answer = server.client.post("/get-online-features", content=body)
     assert (answer.status_code, answer.json()["error"]["type"]) in {(400, "MalformedRequest"), (422, "InvalidRequest")}
+
+
+@pytest.mark.parametrize(
+    "words", ["spending", ["spending:amount"], ["spending:amount:x"], [":"], [""], "spending@x", "\\ud800"]
+)
+@pytest.mark.parametrize(
+    "keys", [[1e400], [2**64], [-(2**63) - 1], ["\\ud800"], ["9" * 400], [True], [1.5], [None], [], [""]]
+)
+def test_any_key_and_any_name_is_answered_or_refused(server: Serving, words: Any, keys: list[Any]) -> None:
+    """A lone surrogate is text in JSON, and no Unicode; 1e400 is a number in JSON, and no float."""
+    kind = "features" if isinstance(words, list) else "feature_service"
+    body = (
+        json.dumps({kind: words, "entities": {"customer": keys}}).replace("\\\\u", "\\u").replace("Infinity", "1e400")
+    )
+    for layout in ("rows", "columns", "none"):
+        answer = server.client.post(f"/get-online-features?layout={layout}", content=body)
+        assert answer.status_code in {200, 400, 404, 422}, answer.text
+        assert answer.status_code == 200 or answer.json()["error"]["message"]
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: Serving) -> None:

@@ -1,0 +1,71 @@
+"""What callers hand over, checked where it comes in: each function returns the value, or raises InvalidRequest.
+
+The message names the argument, says what was given, and what is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from amora_fs_assets.domain.errors import InvalidRequest, shown
+from amora_fs_assets.domain.time import Instant, Interval, utc
+
+_LONGEST = 1_000_000
+"""A wait of eleven days [s]: the clocks of connections do not take much more."""
+
+
+def refused(argument: str, value: object, taken: str) -> InvalidRequest:
+    """The error for a value that the argument does not take."""
+    return InvalidRequest(f"{argument} is {shown(value)} ({type(value).__name__}); give {taken}.")
+
+
+def interval(start: Instant, end: Instant) -> Interval:
+    """The interval [start, end)."""
+    first, last = utc(start, "start"), utc(end, "end")
+    if last < first:
+        raise InvalidRequest(f"The end, {last.isoformat()}, is before the start, {first.isoformat()}. Swap them.")
+    return Interval(first, last)
+
+
+def text(argument: str, value: object, taken: str = "a name") -> str:
+    """A text that can be written."""
+    if not isinstance(value, str):
+        raise refused(argument, value, taken)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise refused(argument, value, f"{taken} in Unicode, without lone surrogates") from None
+    return value
+
+
+def texts(argument: str, value: object) -> list[str] | None:
+    """A list of names; None where none is given."""
+    if value is None:
+        return None
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise refused(argument, value, "a list of names")
+    return [text(f"{argument}[{place}]", each) for place, each in enumerate(value)]
+
+
+def flag(argument: str, value: object) -> bool:
+    """A truth value."""
+    if not isinstance(value, bool):
+        raise refused(argument, value, "True or False")
+    return value
+
+
+def whole(argument: str, value: Any, *, least: int) -> int:
+    """A whole number, of a size that a database has."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
+        raise refused(argument, value, f"a whole number from {least} on")
+    return value
+
+
+def seconds(argument: str, value: Any) -> float | None:
+    """A number of seconds; None where there is no limit."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
+        raise refused(argument, value, f"a number of seconds greater than 0, up to {_LONGEST:,}, or None")
+    return value

@@ -71,17 +71,22 @@ def _value(value: Any, type_: dt.DataType) -> Any:
 
 
 def _number(value: Any) -> int | float:
-    """A number to compare an integer or a float with."""
+    """A number to compare a float with."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError(f"it is {type(value).__name__}")
-    whole = value.is_integer() if isinstance(value, float) else value == value // 1
-    if whole and -(2**63) <= value < 2**63:
-        return int(value)
-    if whole and not isinstance(value, float):
+    if isinstance(value, Decimal):
+        value = int(value) if value == value // 1 else float(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("it does not fit into 64 bits")
     if math.isnan(value):
         raise ValueError("no number is above, below or equal to NaN")
-    return float(value)
+    return float(value) if isinstance(value, float) else int(value)
+
+
+def _whole(value: Any) -> int | float:
+    """A number to compare an integer with: an integer, where it is one."""
+    found = _number(value)
+    return int(found) if isinstance(found, float) and found.is_integer() and abs(found) < 2**63 else found
 
 
 def _decimal(value: Any) -> Any:
@@ -165,7 +170,7 @@ def _try_pattern(pattern: str) -> None:
 
 _TYPED: tuple[tuple[Callable[[dt.DataType], bool], Callable[[Any], Any]], ...] = (
     (dt.DataType.is_boolean, _truth),
-    (dt.DataType.is_integer, _number),
+    (dt.DataType.is_integer, _whole),
     (dt.DataType.is_floating, _number),
     (dt.DataType.is_decimal, _decimal),
     (dt.DataType.is_string, _text),

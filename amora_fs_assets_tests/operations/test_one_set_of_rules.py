@@ -209,12 +209,9 @@ def test_a_rule_that_the_engines_would_not_read_alike_is_refused_at_import(
         view_of(schema_of(type_, **arguments))
 
 
-@pytest.mark.parametrize(
-    ("type_", "arguments", "said"), [(float, {"ge": math.nan}, "nan"), (str, {"str_matches": "a)(b"}, "parenthesis")]
-)
-def test_an_argument_that_means_nothing_is_refused_at_import(type_: Any, arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(DefinitionError, match=said):
-        view_of(schema_of(type_, **arguments))
+def test_a_bound_that_is_no_number_is_refused_at_import() -> None:
+    with pytest.raises(DefinitionError, match="nan"):
+        view_of(schema_of(float, ge=math.nan))
 
 
 def average(data: Any) -> Any:

@@ -27,7 +27,7 @@ _EITHER_WAY = (
     ops.Xor,
 )  # fmt: skip
 _PASS_ON = (
-    ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.DropNull, ops.Sample, ops.DropColumns, ops.AliasedRelation,
+    ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.DropNull, ops.Sample, ops.DropColumns,
 )  # fmt: skip
 _MIRRORED = {ops.Greater: "less", ops.GreaterEqual: "less_equal"}
 _KEEP_ROWS = ("asof", "any_left")  # joins that leave the rows of their left side as they are
@@ -104,7 +104,7 @@ class Forms:
                 columns = node.subset or [ops.Field(node.parent, name) for name in node.parent.schema.names]
                 values = in_order([self.value(each) for each in columns])
                 return self.put("without_nulls", self.rows(node.parent), node.how, values)
-            case ops.DropColumns() | ops.FillNull() | ops.Reference() | ops.AliasedRelation():
+            case ops.DropColumns() | ops.FillNull() | ops.Reference():
                 return self.rows(node.parent)
             case ops.Aggregate():
                 groups = in_order([self._at(node.parent, each) for each in node.groups.values()])
@@ -282,7 +282,7 @@ class Forms:
             default = parameters[name].default
             if name in _NUMBERED or part is None or (default is not Parameter.empty and part == default):
                 continue
-            form.append([name, self._plain(part)])
+            form.append([_ARGUMENTS.get((form[0], name), name), self._plain(part)])
         return form
 
     def _plain(self, part: Any) -> Any:
@@ -322,6 +322,8 @@ _MICROS = {"us": 1, "ms": 1_000, "s": 10**6, "m": 60 * 10**6, "h": 3_600 * 10**6
            "W": 7 * 86_400 * 10**6}  # fmt: skip
 _WORDS: dict[str, str] = {}
 """Our word for an operation that Ibis calls by another name than it did when version 1 of the form was made."""
+_ARGUMENTS = {("sort_key", "expr"): "arg"}  # before Ibis 12
+"""Our word for an argument, by our word for its operation and the name that another release of Ibis has for it."""
 
 
 def _word(node: ops.Node) -> str:

@@ -277,16 +277,6 @@ def computing_identity(view: FeatureView) -> str:
     return _identity(view, view.code_hash if view.meaning is None else view.meaning.to_plain())
 
 
-def computes_the_same(view: FeatureView, other: FeatureView) -> bool:
-    """Whether both have one computing identity; by their code's text where one of them was applied by an old release.
-
-    A release before meanings knew of a view what its own hash of the code was. Where that is unchanged, so is the view.
-    """
-    if view.meaning is not None and not view.meaning.comparable(other.meaning):
-        return _identity(view, view.code_hash) == _identity(other, other.code_hash)
-    return computing_identity(view) == computing_identity(other)
-
-
 def _identity(view: FeatureView, code: object) -> str:
     columns = [[c.name, c.type, c.nullable, sorted(map(str, c.rules))] for c in view.row_columns]
     sources: list[list[object]] = [

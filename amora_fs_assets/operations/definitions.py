@@ -11,8 +11,8 @@ from datetime import datetime
 from importlib import import_module
 from types import ModuleType
 
-from amora_fs_assets.domain.catalogue import Catalogue, computes_the_same, definition_hash, module_of
-from amora_fs_assets.domain.changes import KINDS, OTHER_LOADER, Change, Effect, Severity, compare, kind_of
+from amora_fs_assets.domain.catalogue import Catalogue, definition_hash, module_of
+from amora_fs_assets.domain.changes import KINDS, OTHER_LOADER, Change, Severity, compare, kind_of
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, DefinitionNotApplied, RegistryConflict, shown
 from amora_fs_assets.domain.feature_service import FeatureService
@@ -124,8 +124,8 @@ def apply_anew(
 def check_applied(definition: FeatureView | TrainingSet, catalogue: Catalogue) -> str:
     """The hash of the definition as it was applied, if what this one makes may be published under that.
 
-    It has to compute the same; other words, owners and tags do not matter, nor rules that were dropped since. Raises
-    DefinitionNotApplied.
+    What was applied may differ from it by compatible changes alone: other words, owners and tags, and rules that were
+    dropped since. Raises DefinitionNotApplied.
     """
     known = catalogue.feature_views if isinstance(definition, FeatureView) else catalogue.training_sets
     applied: FeatureView | TrainingSet | None = known.get(definition.name)
@@ -140,16 +140,13 @@ def check_applied(definition: FeatureView | TrainingSet, catalogue: Catalogue) -
 
 
 def _outdated(here: FeatureView | TrainingSet, applied: FeatureView | TrainingSet) -> tuple[str, ...]:
-    """Why what the code here makes is not what was applied."""
-    if isinstance(here, FeatureView) and isinstance(applied, FeatureView) and computes_the_same(here, applied):
-        return ()
+    """Why what the code here makes is not what was applied: all that is more than a compatible change."""
     about = {("source", source.name) for source in here.sources} | {(kind_of(here), here.name)}
-    differences = [
-        difference
+    return tuple(
+        difference.what
         for change in compare(Catalogue.of([here]), Catalogue.of([applied]))
         if isinstance(here, TrainingSet) or (change.kind, change.name) in about
         for difference in change.differences
-        if difference.what != OTHER_LOADER  # which fills the source, not the view
-    ]
-    least = Effect.READS if isinstance(here, TrainingSet) else Effect.ROWS
-    return tuple(d.what for d in differences if d.effect >= least or d.severity is Severity.BREAKING)
+        # A loader fills the source, not the view.
+        if difference.severity > Severity.COMPATIBLE and difference.what != OTHER_LOADER
+    )

@@ -31,7 +31,7 @@ def read(applied: FeatureView) -> Catalogue:
 
 
 def test_the_hash_is_that_of_what_was_applied() -> None:
-    applied = small.spending(small.orders(), owner="others@example.com", tags={}, ttl=None)
+    applied = small.spending(small.orders(), owner="others@example.com", tags={})
     assert check_applied(small.spending(small.orders()), read(applied)) == definition_hash(applied)
 
 
@@ -46,8 +46,9 @@ def test_code_runs_on_after_a_rule_was_dropped_from_what_is_applied() -> None:
         (view(), view(lambda orders: selected(orders).mutate(more=orders.amount), more=True), "new feature 'more'"),
         (view(lambda orders: selected(orders).mutate(more=orders.amount), more=True), view(), "feature 'more' is gone"),
         (view(), view(lambda orders: selected(orders.filter(orders.amount > 1))), "other rows"),
+        (small.spending(small.orders()), small.spending(small.orders(), ttl=None), "ttl"),
     ],
-    ids=["a rule that the code lacks", "a feature that it lacks", "a feature that is gone", "another filter"],
+    ids=["a rule that the code lacks", "a feature that it lacks", "a feature that is gone", "another filter", "a ttl"],
 )
 def test_code_that_makes_something_else_is_stopped(here: FeatureView, applied: FeatureView, said: str) -> None:
     with pytest.raises(DefinitionNotApplied, match=rf"Run `amora-fs apply` first\. Differences: .*{said}"):

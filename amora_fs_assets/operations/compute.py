@@ -26,6 +26,7 @@ from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.checks import Checked, check
+from amora_fs_assets.operations.emptiness import why_empty
 from amora_fs_assets.operations.inputs import Fingerprint, as_text, take
 from amora_fs_assets.operations.labels import check_label
 from amora_fs_assets.operations.lateness import Overdue, overdue_of
@@ -50,6 +51,7 @@ class Computed:
     inputs: tuple[Input, ...] = ()
     overdue: tuple[Overdue, ...] = ()  # rows later than their source says, which were read too
     fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)  # of what sources it read
+    warning: str = ""  # why it has no rows, where it has none
     lineage: ColumnLineage
     meter: Meter = field(default_factory=Meter, compare=False)  # of what it scans, publishing included
 
@@ -200,6 +202,9 @@ def _stage(
     staged = store.stage(query, name=view.name, run_id=run_id)
     try:
         checked = check(unbound(view.row_columns, staged), view, interval, store)
+        warning = why_empty(view, interval, checked, fingerprints, staged, store)
+        if warning:
+            _log.warning("%s, %s: %s", view, interval, warning)
     except BaseException:
         store.discard(staged)
         raise
@@ -214,6 +219,7 @@ def _stage(
         inputs=inputs,
         overdue=late,
         fingerprints=fingerprints,
+        warning=warning,
         lineage=lineage,
         meter=meter,
     )
@@ -316,10 +322,10 @@ def record_of(
 
 def _details(computed: Computed | None) -> dict[str, Any]:
     if computed is None or not computed.overdue:
-        return {}
+        return {"warning": computed.warning} if computed and computed.warning else {}
     said = {each.source: {"rows": each.rows, "since": each.since.isoformat(),
                           "lateness_seconds": each.lateness.total_seconds()} for each in computed.overdue}  # fmt: skip
-    return {"later_than_max_lateness": said}
+    return {"later_than_max_lateness": said} | ({"warning": computed.warning} if computed.warning else {})
 
 
 def _outputs(publication: Publication | None) -> tuple[Output, ...]:

@@ -15,6 +15,7 @@ from amora_fs_assets.domain.time import Period
 from amora_fs_assets.operations.checkout import commit_of
 from amora_fs_assets.operations.definitions import collect
 from amora_fs_assets.orchestration.assets import feature_view_asset, source_asset, training_set_asset
+from amora_fs_assets.orchestration.coverage import coverage_check
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
 from amora_fs_assets.orchestration.online import online_asset
 from amora_fs_assets.orchestration.parity import parity_check
@@ -50,7 +51,10 @@ def build_definitions(
     ]
     return dg.Definitions(
         assets=assets,
-        asset_checks=[parity_check(view) for view in code.in_order],
+        asset_checks=[
+            *(parity_check(view) for view in code.in_order),
+            *(coverage_check(view) for view in code.in_order if view.table is None),
+        ],
         jobs=_jobs(code),
         resources={
             **google,

@@ -19,6 +19,8 @@ from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute, runs, training_sets, versions
 from amora_fs_assets.operations.compute import Computed
+from amora_fs_assets.operations.coverage import coverages
+from amora_fs_assets.operations.coverage_report import lines, summary
 from amora_fs_assets.operations.frames import to_pandas
 from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_there, within
@@ -52,8 +54,20 @@ class FeatureStoreIOManager(dg.IOManager):
         record = self._built(work, obj.started_at) if isinstance(work, Built) else self._computed(work, obj.started_at)
         where = self._parts.registry.record(record)
         context.add_output_metadata(record_metadata(record, f"{self._parts.registry.url}/{where}", self._parts.code))
+        if "warning" in record.details:
+            context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
+        if record.kind == "compute":
+            context.add_output_metadata({"coverage": self._coverage(record.name)})
         done = "checked" if record.sequence is None else "published"
         context.log.info("%s: %s rows %s", context.asset_key.to_user_string(), f"{record.rows:,}", done)
+
+    def _coverage(self, name: str) -> str:
+        """What of the view is current, stale, missing or part-computed now, in words."""
+        store = self._parts.offline
+        found = coverages(
+            self._parts.code, store.publications(), clock=self._parts.settings.clock(), dataset=store.dataset
+        )
+        return "\n".join([summary(found[name]), *lines([found[name]])])
 
     def _built(self, work: Built, started_at: datetime) -> RunRecord:
         store, registry = self._parts.offline, self._parts.registry

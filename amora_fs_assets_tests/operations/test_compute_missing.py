@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pytest
 from ibis.expr.types import Table
 
@@ -226,3 +228,36 @@ def test_under_a_running_clock_each_call_goes_on_where_the_last_one_ended(tmp_pa
     assert second.computed is not None
     assert second.computed.start == first.computed.end
     assert second.computed.end - second.computed.start < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("transform", "rows", "said"),
+    [
+        (
+            lambda orders: orders.select("customer", "amount", event_timestamp=orders["at"] + ibis.interval(days=9)),
+            ROWS,
+            r"all 3 rows .* from 2020-01-10T00:00:00\+00:00 to .*lookback=0:00:00 is too short",
+        ),
+        (
+            lambda orders: orders.select("customer", "amount", event_timestamp=orders["at"] - ibis.interval(days=9)),
+            ROWS,
+            "all 3 rows .* outside the interval.*known_at",
+        ),
+        (small._spending, [(1, at(9), 1.0)], "source 'orders' has no rows that became known in"),
+        (
+            lambda orders: small._spending(orders.filter(orders.amount > 100)),
+            ROWS,
+            r"the transform returned none of the rows that it read \(3 of source 'orders'\).*lookback",
+        ),
+    ],
+)
+def test_a_run_that_publishes_no_row_says_why_in_the_log_and_the_record(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, transform: Callable[..., Any], rows: Any, said: str
+) -> None:
+    store = FeatureStore(Settings(home=tmp_path, now=at(4)))
+    store.__dict__["code"] = small.catalogue(rows, transform, partitions="day")
+    store.apply()
+    store.compute(feature_views=["spending"])
+    assert re.search(said, caplog.text)
+    record = next(iter(store.registry.records("spending")))
+    assert re.search(said, record.details["warning"])

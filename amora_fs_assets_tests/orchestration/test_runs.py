@@ -46,7 +46,14 @@ def test_one_run_computes_a_range_of_partitions_at_once(ran: tuple[Project, dg.E
 
 def test_every_check_passes_and_counts(ran: tuple[Project, dg.ExecuteInProcessResult]) -> None:
     checks = ran[1].get_asset_check_evaluations()
-    assert {check.check_name for check in checks} == {"customer", "event_timestamp", "amount", "unique_key", "parity"}
+    assert {check.check_name for check in checks} == {
+        "customer",
+        "event_timestamp",
+        "amount",
+        "unique_key",
+        "parity",
+        "coverage",
+    }
     assert all(check.passed for check in checks)
     amount = next(check for check in checks if check.check_name == "amount")
     assert {name: value.value for name, value in amount.metadata.items()} == {
@@ -198,3 +205,16 @@ def test_the_online_asset_follows_its_view_by_itself(project: Project) -> None:
     assert asked_for() == set()
     project.run(RAW, VIEW)
     assert asked_for() == {ONLINE}
+
+
+def test_what_is_not_current_is_shown_until_it_is(project: Project) -> None:
+    def shown(result: dg.ExecuteInProcessResult) -> tuple[bool, str]:
+        (check,) = [each for each in result.get_asset_check_evaluations() if each.check_name == "coverage"]
+        return check.passed, str(check.metadata["holds"].value)
+
+    first = project.run(RAW, VIEW, first=JANUARY, last=JANUARY)
+    assert shown(first) == (False, "29 d missing")
+    assert "missing [2020-02-01" in metadata_of(first, VIEW)["coverage"]
+    then = project.run(VIEW, first=FEBRUARY, last=FEBRUARY)
+    assert shown(then) == (True, "current")
+    assert metadata_of(then, VIEW)["coverage"] == "current"

@@ -60,7 +60,7 @@ def test_the_column_schema_says_types_words_and_rules(project: Project) -> None:
 def test_a_view_has_a_blocking_check_per_column_and_one_for_its_key(project: Project) -> None:
     graph = project.defs.resolve_asset_graph()
     keys = graph.get_check_keys_for_assets({VIEW})
-    assert {key.name for key in keys} == {"customer", "event_timestamp", "amount", "unique_key"}
+    assert {key.name for key in keys} == {"customer", "event_timestamp", "amount", "unique_key", "coverage"}
     assert all(graph.get_check_spec(key).blocking for key in keys)
 
 

@@ -236,6 +236,12 @@ class FeatureView:
         """Whether rows say when their values became known."""
         return any(column.name == CREATED_TIMESTAMP for column in self.columns)
 
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns by which a row is unique: join keys and times."""
+        created = (CREATED_TIMESTAMP,) if self.has_created_timestamp else ()
+        return (*self.join_keys, EVENT_TIMESTAMP, *created)
+
     @cached_property
     def gate(self) -> Gate | None:
         """Its rules as a query that a push runs; None for a view that an earlier release applied."""

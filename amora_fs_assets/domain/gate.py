@@ -16,7 +16,8 @@ VERSION = 1
 class Gate:
     """The rules of a view, in order, and the query that says for each row which of them it keeps.
 
-    The query reads a table `rows` with the view's `row_columns` and gives one column of truth values for each rule.
+    The query reads a table `rows` with the view's `row_columns` and gives one column of truth values for each rule. It
+    looks at each row by itself, so that the rows stay in their order. That keys are unique is not among the rules.
     """
 
     rules: tuple[tuple[str, str], ...]  # the check, which is a column's or not, and the rule in words

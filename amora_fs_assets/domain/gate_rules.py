@@ -10,7 +10,7 @@ import ibis
 from ibis.expr.types import BooleanValue, Table
 
 from amora_fs_assets.domain.gate import TABLE, Gate
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, unused
+from amora_fs_assets.domain.names import unused
 from amora_fs_assets.domain.rules import keeps
 from amora_fs_assets.domain.schema import IBIS_TYPES
 
@@ -37,12 +37,6 @@ def whole_rows(view: FeatureView) -> str:
     return unused("rows", (column.name for column in view.row_columns))
 
 
-def key_of(view: FeatureView) -> list[str]:
-    """The columns by which a row of the view is unique."""
-    created = [CREATED_TIMESTAMP] if view.has_created_timestamp else []
-    return [*view.join_keys, EVENT_TIMESTAMP, *created]
-
-
 def rules_of(view: FeatureView, rows: Table) -> Iterator[GateRule]:
     """All rules that judge a row by itself: nulls, the columns' checks, the checks of whole rows."""
     schema = view.schema.to_schema() if view.schema is not None else None
@@ -57,10 +51,9 @@ def rules_of(view: FeatureView, rows: Table) -> Iterator[GateRule]:
 
 
 def compiled(view: FeatureView) -> Gate:
-    """The rules as one query of DuckDB's, the uniqueness of keys included."""
+    """The rules as one query of DuckDB's."""
     rows = ibis.table({column.name: IBIS_TYPES[column.type] for column in view.row_columns}, name=TABLE)
-    once = rows.count().over(ibis.window(group_by=key_of(view))) == 1
-    rules = [*rules_of(view, rows), GateRule(unique_key(view), "unique", once)]
+    rules = list(rules_of(view, rows))
     # Positions as names: nothing that a column is called stands in their way.
     query = rows.select(**{f"keeps_{place}": rule.keeps for place, rule in enumerate(rules)})
     return Gate(tuple((rule.check, rule.name) for rule in rules), str(ibis.to_sql(query, dialect="duckdb")))

@@ -11,7 +11,7 @@ import ibis
 from ibis.expr.types import IntegerScalar, Table
 
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.gate_rules import key_of, rules_of, unique_key, whole_rows
+from amora_fs_assets.domain.gate_rules import rules_of, unique_key, whole_rows
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.records import CheckResult, RuleResult
@@ -43,7 +43,7 @@ def check_names(view: FeatureView) -> dict[str, str]:
         rules = [*([] if column.nullable else ["not null"]), *(str(rule) for rule in column.rules)]
         names[column.name] = f"{column.description} {' and '.join(rules) or 'any value'}".strip()
     if view.table is None:  # somebody else's rows may tie: the join decides, by the features
-        names[unique_key(view)] = f"One row per {', '.join(key_of(view))}."
+        names[unique_key(view)] = f"One row per {', '.join(view.row_key)}."
     if view.schema is not None and view.schema.to_schema().checks:
         names[whole_rows(view)] = f"Whole rows: {', '.join(str(c.name) for c in view.schema.to_schema().checks)}."
     return names
@@ -77,7 +77,7 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
         if any(rule.failed_rows for rule in found):
             if name == unique_key(view):
                 those = rows.filter(inside)
-                bad = those.semi_join(duplicates, [those[k].identical_to(duplicates[k]) for k in key_of(view)])
+                bad = those.semi_join(duplicates, [those[k].identical_to(duplicates[k]) for k in view.row_key])
             else:
                 failed = [
                     ~r.keeps
@@ -93,7 +93,7 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
 
 def _duplicates(view: FeatureView, rows: Table) -> Table:
     # No column of a view begins with an underscore.
-    counted = rows.group_by(key_of(view)).aggregate(_n=lambda t: t.count())
+    counted = rows.group_by(view.row_key).aggregate(_n=lambda t: t.count())
     return counted.filter(counted["_n"] > 1)
 
 

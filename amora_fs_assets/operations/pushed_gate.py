@@ -26,21 +26,28 @@ def check(view: FeatureView, table: pa.Table) -> None:
 
     Raises DefinitionNotApplied for a view whose rules an earlier release wrote to the registry.
     """
-    gate = _gate_of(view)
-    for (name, rule), kept in zip(gate.rules, judged(view, table).columns, strict=True):
+    for (name, rule), kept in zip(_gate_of(view).rules, judged(view, table).columns, strict=True):
         row = kept.index(False).as_py()
         if row >= 0:
             raise ChecksFailed(f"{view}: {_broken(name, rule, row, table)}. {NOTHING}")
+    seen: dict[tuple[Any, ...], int] = {}
+    for row, key in enumerate(zip(*(table.column(name).to_pylist() for name in view.row_key), strict=True)):
+        if (first := seen.setdefault(key, row)) != row:
+            said = dict(zip(view.row_key, key, strict=True))
+            raise ChecksFailed(f"{view}: rows {first} and {row} have the same key and time: {said}. {NOTHING}")
 
 
 def judged(view: FeatureView, table: pa.Table) -> pa.Table:
-    """For each row, in order, a truth value for each rule of the view's gate: whether the row keeps the rule."""
+    """For each row, in order, a truth value for each rule of the view's gate: whether the row keeps the rule.
+
+    Raises ChecksFailed where the engine cannot run a rule on some row.
+    """
     import duckdb
 
-    engine = _engine()
+    gate, engine = _gate_of(view), _engine()
     engine.register(TABLE, table)
     try:
-        return engine.execute(_gate_of(view).sql).to_arrow_table()
+        return engine.execute(gate.sql).to_arrow_table()
     except duckdb.Error as error:
         raise ChecksFailed(f"{view}: its rules cannot be run on these rows: {error}. {NOTHING}") from error
     finally:
@@ -58,8 +65,6 @@ def _gate_of(view: FeatureView) -> Gate:
 
 def _broken(check: str, rule: str, row: int, table: pa.Table) -> str:
     values: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
-    if check not in values and rule == "unique":
-        return f"row {row} has the key and the time of another row: {values}"
     if check not in values:
         return f"row {row} breaks rule {rule} of whole rows: {values}"
     if rule == "not null":

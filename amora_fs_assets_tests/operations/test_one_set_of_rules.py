@@ -21,9 +21,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Interval, Timestamp
-from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.errors import ChecksFailed, DefinitionError
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.operations.checks import check
+from amora_fs_assets.operations.pushed_gate import check as push_gate
 from amora_fs_assets.operations.pushed_gate import judged
 from amora_fs_assets.operations.pushed_rows import table_of
 from amora_fs_assets.operations.tables import unbound
@@ -113,18 +114,28 @@ def cases(draw: st.DrawFn, *, nulls_in_lists: bool) -> tuple[FeatureView, pa.Tab
     return view, table_of(view, rows)
 
 
-def by_push(view: FeatureView, table: pa.Table) -> dict[tuple[str, str], int]:
-    """How many rows break each rule, as a push sees them."""
+Verdict = dict[tuple[str, str], int]
+UNIQUE = ("unique_key", "unique")
+
+
+def by_push(view: FeatureView, table: pa.Table) -> tuple[Verdict, bool]:
+    """How many rows break each rule, as a push sees them; and whether the push is refused."""
     assert view.gate is not None
     kept = judged(view, table)
-    return {rule: column.to_pylist().count(False) for rule, column in zip(view.gate.rules, kept.columns, strict=True)}
+    broken = {rule: column.to_pylist().count(False) for rule, column in zip(view.gate.rules, kept.columns, strict=True)}
+    try:
+        push_gate(view, table)
+    except ChecksFailed:
+        return broken, True
+    return broken, False
 
 
-def by_gate(view: FeatureView, table: pa.Table, store: OfflineStore) -> dict[tuple[str, str], int]:
+def by_gate(view: FeatureView, table: pa.Table, store: OfflineStore) -> tuple[Verdict, bool]:
     """The same as a computation sees them."""
     staged = store.stage(table, name="rows", run_id=str(next(_numbers)))
     checked = check(unbound(view.row_columns, staged), view, YEARS, store)
-    return {(each.name, rule.rule): rule.failed_rows for each in checked.results for rule in each.rules}
+    broken = {(each.name, rule.rule): rule.failed_rows for each in checked.results for rule in each.rules}
+    return {rule: count for rule, count in broken.items() if rule != UNIQUE}, not checked.passed
 
 
 _SETTINGS: dict[str, Any] = {
@@ -214,6 +225,15 @@ def test_a_bound_that_is_no_number_is_refused_at_import() -> None:
         view_of(schema_of(float, ge=math.nan))
 
 
+class Keyed(FeatureSchema):
+    item: int
+    created_timestamp: Timestamp = Field(nullable=True)
+    x: int
+
+
+KEYED = view_of(Keyed)
+
+
 def average(data: Any) -> Any:
     return data.table["x"] <= data.table["x"].mean()
 
@@ -278,3 +298,23 @@ def test_a_check_of_ones_own_may_have_the_name_of_one_of_panderas() -> None:
             return data.table["x"] > 1
 
     assert (keeps(view_of(Rows), 2), keeps(view_of(Rows), 1)) == (True, False)
+
+
+@settings(max_examples=30, **_SETTINGS)
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {
+                "item": st.integers(0, 1),
+                "event_timestamp": st.sampled_from([at(1), at(2)]),
+                "created_timestamp": st.sampled_from([None, at(2), at(3)]),
+                "x": st.just(1),
+            }
+        ),
+        max_size=5,
+    )
+)
+def test_a_key_is_unique_for_both(rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
+    store = DuckDBOfflineStore(tmp_path_factory.getbasetemp() / "keys")
+    table = table_of(KEYED, rows)
+    assert by_push(KEYED, table)[1] == by_gate(KEYED, table, store)[1]

@@ -117,7 +117,7 @@ class TestPush:
             pushed(online, offline, {**ROW, **change})
 
     def test_a_key_twice_is_refused(self, offline: OfflineStore, online: OnlineStore) -> None:
-        with pytest.raises(ChecksFailed, match="row 0 has the key and the time of another row"):
+        with pytest.raises(ChecksFailed, match="rows 0 and 1 have the same key and time"):
             pushed(online, offline, ROW, ROW)
 
     def test_no_rows_are_no_publication(self, offline: OfflineStore, online: OnlineStore) -> None:
@@ -235,8 +235,8 @@ def test_a_row_that_breaks_a_check_of_whole_rows_is_refused(offline: OfflineStor
     view = FeatureView("span", Span, VIEW.entities, transform=lambda: None, start="2020-01-01")
     kept = plain_form.read_view(plain_form.feature_view(view), {"customer": VIEW.entities[0]}, {}, view.gate)
     assert kept.schema is None, "as a model server has it"
-    rows = [{"customer": each, "event_timestamp": at(5), "low": each, "high": 1} for each in (1, 2)]
-    with pytest.raises(ChecksFailed, match=r"row 1 breaks rule ordered of whole rows: .*Nothing was pushed"):
+    rows = [{"customer": each, "event_timestamp": at(5), "low": each, "high": 11} for each in range(20)]
+    with pytest.raises(ChecksFailed, match=r"row 12 breaks rule ordered of whole rows: .*Nothing was pushed"):
         push(kept, rows, online=online, offline=offline, run_id="push", clock=END)
 
 

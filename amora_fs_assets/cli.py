@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from amora_fs_assets import cli_online, cli_registry, cli_training_sets
+from amora_fs_assets.cli_progress import Reported
 from amora_fs_assets.cli_shared import examples, explained
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
@@ -87,13 +86,6 @@ def _names(views: Sequence[str], known: Mapping[str, FeatureView]) -> list[str]:
     return [name.strip() for part in views for name in part.split(",") if name.strip()] or list(known)
 
 
-def _working(what: str) -> AbstractContextManager[Any]:
-    """Says what is being done, on a terminal, until it is done."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(f"{what} ...")
-
-
 @main.command(
     epilog=examples(
         "compute",
@@ -119,26 +111,31 @@ def compute(
     if start is None or end is None or late:
         if start is not None:
             raise click.UsageError("Give both START and END, or neither: then what is missing, or --late, is computed.")
-        names = _names(views, store.code.feature_views)
-        _compute_missing(store.compute_late(names) if late else store.compute_missing(names))
+        _compute_missing(store, _names(views, store.code.feature_views), late=late)
         return
-    picked = {store.code.feature_view(name).name for name in _names(views, store.code.feature_views)}
-    for view in [each.name for each in store.code.in_order if each.name in picked]:
-        began = time.perf_counter()
-        with _working(f"Computing {view}"):
-            publication = store.compute(start, end, [view])[view]
-        what = "checked" if publication is None else f"{publication.rows:,} rows published"
-        click.echo(f"{view}: {what} ({time.perf_counter() - began:.1f} s)")
+    with Reported("Computing", _published, timed=True) as progress:
+        store.compute(start, end, _names(views, store.code.feature_views), progress=progress)
 
 
-def _compute_missing(publications: Iterator[Publication]) -> None:
-    computed = 0
-    with _working("Computing what is missing or stale"):
-        for publication in publications:
+def _published(publication: Publication | None) -> str:
+    return "checked" if publication is None else f"{publication.rows:,} rows published"
+
+
+def _compute_missing(store: FeatureStore, views: list[str], *, late: bool) -> None:
+    computed, compute_ = 0, store.compute_late if late else store.compute_missing
+    with Reported("Computing", _intervals, lines=False) as progress:
+        for publication in compute_(views, progress=progress):
             computed += 1
             click.echo(f"{publication.name} {publication.computed}: {publication.rows:,} rows published")
     if not computed:
         click.echo("Nothing to compute: all of it is current.")
+
+
+def _intervals(publications: tuple[Publication, ...] | None) -> str:
+    if not publications:
+        return "current"
+    rows = sum(publication.rows for publication in publications)
+    return f"{rows:,} rows published in {len(publications)} interval{'s' * (len(publications) != 1)}"
 
 
 @main.command(
@@ -151,7 +148,8 @@ def _compute_missing(publications: Iterator[Publication]) -> None:
 @explained
 def materialize(store: FeatureStore, start: datetime, end: datetime, views: Sequence[str]) -> None:
     """Bring the entities with rows in [START, END] up to date; the others stay as they are."""
-    _bring_online(store, views, lambda names: store.materialize(start, end, names))
+    with Reported("Loading", _written) as progress:
+        store.materialize(start, end, _online(store, views), progress=progress)
 
 
 @main.command(
@@ -165,17 +163,16 @@ def materialize(store: FeatureStore, start: datetime, end: datetime, views: Sequ
 @explained
 def materialize_incremental(store: FeatureStore, end: datetime | None, views: Sequence[str], *, full: bool) -> None:
     """Bring the online store up to END, now by default: what was published since, and rows whose time has come."""
-    _bring_online(store, views, lambda names: store.materialize_incremental(end, names, full=full))
+    with Reported("Loading", _written) as progress:
+        store.materialize_incremental(end, _online(store, views), full=full, progress=progress)
 
 
-def _bring_online(
-    store: FeatureStore, views: Sequence[str], load: Callable[[list[str]], dict[str, Materialized]]
-) -> None:
-    known = {view.name: view for view in store.list_feature_views()}
-    for name in [store.get_feature_view(name).name for name in _names(views, known)]:
-        with _working(f"Loading {name}"):
-            loaded = load([name])[name]
-        click.echo(f"{name}: {entities(loaded.rows)} written")
+def _online(store: FeatureStore, views: Sequence[str]) -> list[str]:
+    return _names(views, {view.name: view for view in store.list_feature_views()})
+
+
+def _written(loaded: Materialized) -> str:
+    return f"{entities(loaded.rows)} written"
 
 
 @main.command(epilog=examples("status", "status carrier_punctuality"))

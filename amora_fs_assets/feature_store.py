@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.parity import Parity
     from amora_fs_assets.operations.plan import Plan
     from amora_fs_assets.operations.pushed_rows import Rows
+    from amora_fs_assets.operations.several import Progress
 
 DEFINITIONS = "amora_fs_assets.features"
 LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
@@ -243,57 +244,69 @@ class FeatureStore:
 
     @overload
     def compute(
-        self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None
+        self,
+        start: Instant,
+        end: Instant,
+        feature_views: Sequence[str] | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> dict[str, Publication | None]: ...
 
     @overload
     def compute(
-        self, start: None = None, end: None = None, feature_views: Sequence[str] | None = None
+        self,
+        start: None = None,
+        end: None = None,
+        feature_views: Sequence[str] | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> dict[str, tuple[Publication, ...]]: ...
 
     def compute(
-        self, start: Instant | None = None, end: Instant | None = None, feature_views: Sequence[str] | None = None
+        self,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        feature_views: Sequence[str] | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> dict[str, Publication | None] | dict[str, tuple[Publication, ...]]:
         """Replace exactly [start, end) of the views, all by default, each after those that it reads.
 
         Without times: exactly what is missing, stale or part-computed up to the clock, and nothing else; then the
         publications of each view of which something was, in order of time.
 
-        A source that the project loads itself is loaded where its table is missing. Raises DefinitionNotApplied,
-        FeatureViewNotFound, ChecksFailed (nothing of that view was published), and what the stores raise.
+        A source that the project loads itself is loaded where its table is missing. Raises FeatureViewNotFound with
+        nothing computed. For one view raises DefinitionNotApplied, ChecksFailed (nothing of that view was published),
+        and what the stores raise. Of several views each is tried, but for those that read one that failed; the others
+        are published, and then ViewsFailed is raised, which holds results and errors by view. `progress` is called
+        when a view begins and when it ends.
         """
         from amora_fs_assets.operations import runs
+        from amora_fs_assets.operations.several import Several
 
         self._refuse_the_past("compute")
         if start is None or end is None:
             if start is not None or end is not None:
                 raise InvalidRequest("compute: give both start and end, or neither: then what is missing is computed.")
             found: dict[str, tuple[Publication, ...]] = {}
-            for publication in self.compute_missing(feature_views):
+            for publication in self.compute_missing(feature_views, progress=progress):
                 found[publication.name] = (*found.get(publication.name, ()), publication)
             return found
         asked = callers.interval(start, end)
-        names = [
-            self.code.feature_view(name).name
-            for name in callers.texts("feature_views", feature_views) or self.code.feature_views
-        ]
-        views = [view for view in self.code.in_order if view.name in names]
         run_id = f"compute-{uuid.uuid4()}"
-        runs.load_missing(views, self.code, store=self.offline, registry=self.registry, run_id=run_id)
-        return {
-            view.name: runs.compute(
-                view,
-                asked.start,
-                asked.end,
-                store=self.offline,
-                registry=self.registry,
-                run_id=run_id,
-                clock=self.settings.clock(),
-            )
-            for view in views
-        }
+        parts: dict[str, Any] = {"store": self.offline, "registry": self.registry, "run_id": run_id}
+        several = Several("compute", self._picked(feature_views), progress)
+        for view in several.each(after_sources=True):
+            with several.trying(view):
+                runs.load_missing([view], self.code, **parts)
+                several.results[view.name] = runs.compute(
+                    view, asked.start, asked.end, clock=self.settings.clock(), **parts
+                )
+        return several.results
 
-    def compute_missing(self, feature_views: Sequence[str] | None = None) -> Iterator[Publication]:
+    def compute_missing(
+        self, feature_views: Sequence[str] | None = None, *, progress: Progress | None = None
+    ) -> Iterator[Publication]:
         """As `compute` without times, one publication after the other, as each is done."""
         from amora_fs_assets.operations import runs
 
@@ -305,9 +318,12 @@ class FeatureStore:
             registry=self.registry,
             run_id=f"compute-{uuid.uuid4()}",
             clock=self.settings.clock(),
+            progress=progress,
         )
 
-    def compute_late(self, feature_views: Sequence[str] | None = None) -> Iterator[Publication]:
+    def compute_late(
+        self, feature_views: Sequence[str] | None = None, *, progress: Progress | None = None
+    ) -> Iterator[Publication]:
         """Compute again what `corrections` names, and what of the picked views reads that; nothing else.
 
         One publication after the other, as each is done. Raises as `compute`.
@@ -321,30 +337,43 @@ class FeatureStore:
             registry=self.registry,
             run_id=f"compute-{uuid.uuid4()}",
             clock=self.settings.clock(),
+            progress=progress,
         )
 
     def materialize(
-        self, start: Instant, end: Instant, feature_views: Sequence[str] | None = None
+        self,
+        start: Instant,
+        end: Instant,
+        feature_views: Sequence[str] | None = None,
+        *,
+        progress: Progress | None = None,
     ) -> dict[str, Materialized]:
         """Bring the entities with rows in [start, end] up to date; the others stay as they are.
 
         Each gets its newest row up to the later of `end` and of what was loaded before, so never an older one than is
         there. What `materialize_incremental` has still to load does not change. Of a view that was never loaded these
-        entities are all that is online until the next incremental load. Raises InvalidRequest.
+        entities are all that is online until the next incremental load. Raises InvalidRequest, and as
+        `materialize_incremental`.
         """
         asked = callers.interval(start, end)
-        return self._materialize(asked.end, feature_views, since=asked.start)
+        return self._materialize(asked.end, feature_views, since=asked.start, progress=progress)
 
     def materialize_incremental(
-        self, end: Instant | None = None, feature_views: Sequence[str] | None = None, *, full: bool = False
+        self,
+        end: Instant | None = None,
+        feature_views: Sequence[str] | None = None,
+        *,
+        full: bool = False,
+        progress: Progress | None = None,
     ) -> dict[str, Materialized]:
         """Bring the online store up to the newest rows with event_timestamp up to `end`, the clock by default.
 
-        `full` fills a new generation with all of them, whatever is online.
+        `full` fills a new generation with all of them, whatever is online. Of several views each is tried; at the end
+        ViewsFailed is raised where some failed, which holds results and errors by view. `progress` is called when a
+        view begins and when it ends.
         """
-        return self._materialize(
-            utc(end, "end") if end is not None else self.settings.clock(), feature_views, full=full
-        )
+        clock = self.settings.clock() if end is None else utc(end, "end")
+        return self._materialize(clock, feature_views, full=full, progress=progress)
 
     def _materialize(
         self,
@@ -353,30 +382,30 @@ class FeatureStore:
         since: datetime | None = None,
         *,
         full: bool = False,
+        progress: Progress | None = None,
     ) -> dict[str, Materialized]:
         from amora_fs_assets.operations import runs
+        from amora_fs_assets.operations.several import Several
 
         self._refuse_the_past("materialize")
         catalogue = self.registry.catalogue()
-        views = [
-            catalogue.feature_view(name)
-            for name in callers.texts("feature_views", feature_views) or catalogue.feature_views
-        ]
+        names = dict.fromkeys(callers.texts("feature_views", feature_views) or catalogue.feature_views)
+        several = Several("materialize", [catalogue.feature_view(name) for name in names], progress)
         run_id = f"materialize-{uuid.uuid4()}"
-        return {
-            view.name: runs.materialize(
-                view,
-                store=self.offline,
-                online=self.online,
-                registry=self.registry,
-                run_id=run_id,
-                clock=clock,
-                since=since,
-                full=full,
-                expire=self.settings.now is None,
-            )
-            for view in views
-        }
+        for view in several.each():
+            with several.trying(view):
+                several.results[view.name] = runs.materialize(
+                    view,
+                    store=self.offline,
+                    online=self.online,
+                    registry=self.registry,
+                    run_id=run_id,
+                    clock=clock,
+                    since=since,
+                    full=full,
+                    expire=self.settings.now is None,
+                )
+        return several.results
 
     def get_historical_features(
         self,

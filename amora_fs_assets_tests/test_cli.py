@@ -95,6 +95,22 @@ def test_from_sources_to_online(amora_fs: Shell) -> None:
     assert said(amora_fs("stop")) == "No embedded server was running.\n"
 
 
+def test_of_several_views_each_is_tried_and_a_table_says_which_failed(amora_fs: Shell, tmp_path: Path) -> None:
+    another = SHOP[SHOP.index("@feature_view") :].replace("def spending(", "def returns(")
+    (tmp_path / "shop.py").write_text(SHOP + another.replace('"amount", ', "amount=-orders.amount, "))
+    amora_fs("apply")
+    computed = said(amora_fs("compute", "2020-01-01", "2020-03-01"), code=1)
+    assert re.search(r"^spending: 5 rows published", computed, re.MULTILINE)
+    assert re.search(r"returns.*failed: Feature view 'returns'", computed)
+    assert re.search(r"spending.*5 rows published", computed[computed.index("outcome") :])
+    assert "Error: compute: 1 feature view failed. 'returns'" in computed
+    loaded = said(amora_fs("materialize-incremental"), code=1)
+    assert "spending: 3 entities written\n" in loaded
+    assert re.search(r"returns.*failed: Feature view 'returns': there is no table", loaded)
+    again = said(amora_fs("compute"), code=1)
+    assert re.search(r"spending.*current", again)
+
+
 def test_status_before_anything_happened_says_what_to_do(amora_fs: Shell) -> None:
     assert "nothing applied yet: amora-fs apply" in said(amora_fs("status"))
     amora_fs("apply")

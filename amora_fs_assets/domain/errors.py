@@ -18,6 +18,8 @@ FeatureStoreError
 ├── TransformError                a transform returned other columns or types than its schema declares
 ├── TrainingSetAltered            a version's table is gone, or holds other rows than were built
 ├── ChecksFailed                  the gate: rows broke the schema, nothing was published
+├── ViewsFailed                   of several views some failed: each was tried, its message names each and why
+├── ViewSkipped                   a view was not computed, since one that it reads failed
 ├── SettingsError                 a setting that is missing or malformed
 ├── RegistryError
 │   ├── RegistryConflict          somebody else moved the head first
@@ -31,10 +33,10 @@ FeatureStoreError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from reprlib import Repr
-from typing import Self
+from typing import Any, Self
 
 
 class FeatureStoreError(Exception):
@@ -146,6 +148,29 @@ class TrainingSetAltered(FeatureStoreError):
 
 class ChecksFailed(FeatureStoreError):
     """The gate held: rows broke the schema and nothing was published."""
+
+
+class ViewSkipped(FeatureStoreError):
+    """A view was not computed, since one that it reads failed."""
+
+
+class ViewsFailed(FeatureStoreError):
+    """Of several views some failed. Every view was tried; what the others did is done."""
+
+    def __init__(self, verb: str, results: Mapping[str, Any], errors: Mapping[str, Exception]) -> None:
+        """Say each view that failed and why; views that failed in the same words together."""
+        self.results = dict(results)
+        """By view what it gave; of a view that failed half way what it gave until then."""
+        self.errors = dict(errors)
+        """By view why it failed."""
+        by_message: dict[str, list[str]] = {}
+        for name, error in self.errors.items():
+            by_message.setdefault(message_of(error), []).append(f"'{name}'")
+        done = [f"'{name}'" for name in self.results if name not in self.errors]
+        reasons = " ".join(f"{', '.join(names)}: {message}" for message, names in by_message.items())
+        rest = f" Done: {', '.join(done)}." if done else ""
+        count = len(self.errors)
+        super().__init__(f"{verb}: {count} feature view{'s' * (count != 1)} failed. {reasons}{rest}")
 
 
 class SettingsError(FeatureStoreError, ValueError):

@@ -23,6 +23,7 @@ from amora_fs_assets.operations.materialize import Materialized
 from amora_fs_assets.operations.parity import Parity
 from amora_fs_assets.operations.recording import recorded
 from amora_fs_assets.operations.recovery import complete
+from amora_fs_assets.operations.several import Progress, Several
 from amora_fs_assets.operations.tables import table_name
 
 
@@ -44,32 +45,49 @@ def compute_missing(
     registry: Registry,
     run_id: str,
     clock: datetime,
+    progress: Progress | None = None,
 ) -> Iterator[Publication]:
     """Compute what is missing, stale or part-computed of the views up to the clock, each after those that it reads.
 
-    Views of somebody else's tables have nothing to compute.
+    Views of somebody else's tables have nothing to compute. Every view is tried, but for those that read one that
+    failed. Raises ViewsFailed at the end.
     """
-    load_missing(views, code, store=store, registry=registry, run_id=run_id)
     published = list(store.publications())
-    for view in views:
-        for interval in coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute:
-            published.append(_published(view, interval, store, registry, run_id, clock))
-            yield published[-1]
+    several = Several("compute", views, progress)
+    for view in several.each(after_sources=True):
+        with several.trying(view):
+            load_missing([view], code, store=store, registry=registry, run_id=run_id)
+            for interval in coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute:
+                published.append(_published(view, interval, store, registry, run_id, clock))
+                several.results[view.name] = (*several.results.get(view.name, ()), published[-1])
+                yield published[-1]
 
 
 def compute_late(
-    views: Sequence[FeatureView], *, store: OfflineStore, registry: Registry, run_id: str, clock: datetime
+    views: Sequence[FeatureView],
+    *,
+    store: OfflineStore,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+    progress: Progress | None = None,
 ) -> Iterator[Publication]:
-    """Compute again what was computed of rows of sources that changed since, and what reads that; nothing else."""
+    """Compute again what was computed of rows of sources that changed since, and what reads that; nothing else.
+
+    Every view is tried, but for those that read one that failed. Raises ViewsFailed at the end.
+    """
     published = list(store.publications())
     found = corrections(views, published, store=store, clock=clock)
     at_first = {v.name: coverage_now(v, published, clock=clock, dataset=store.dataset).to_compute for v in views}
-    for view in views:
-        stale = coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute
-        by_this = [left for each in stale for left in without(each, at_first[view.name])]
-        for interval in merged([*by_this, *(each.interval for each in found if each.view == view.name)]):
-            published.append(_published(view, interval, store, registry, run_id, clock))
-            yield published[-1]
+    several = Several("compute", views, progress)
+    for view in several.each(after_sources=True):
+        with several.trying(view):
+            stale = coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute
+            by_this = [left for each in stale for left in without(each, at_first[view.name])]
+            for interval in merged([*by_this, *(each.interval for each in found if each.view == view.name)]):
+                published.append(_published(view, interval, store, registry, run_id, clock))
+                several.results[view.name] = (*several.results.get(view.name, ()), published[-1])
+                yield published[-1]
 
 
 def _published(

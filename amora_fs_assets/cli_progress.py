@@ -1,0 +1,63 @@
+"""How a command that goes through several views reports: a line for each, and one table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import click
+
+from amora_fs_assets.domain.errors import ViewSkipped, message_of
+from amora_fs_assets.operations.several import Attempt
+
+
+class Reported:
+    """Called with each attempt. At the end of several views it prints the table, also where some of them failed."""
+
+    def __init__(self, doing: str, said: Callable[[Any], str], *, lines: bool = True, timed: bool = False) -> None:
+        """`doing` is what is done, as "Computing"; `said` puts a view's result into words.
+
+        `lines`: print a line for each view that has ended well; `timed`: with its seconds.
+        """
+        from rich.console import Console
+
+        self._doing, self._said, self._lines, self._timed = doing, said, lines, timed
+        self._status = Console(stderr=True).status(f"{doing} ...")
+        self._ended: list[Attempt] = []
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._status.stop()
+        if len(self._ended) > 1:
+            self._table()
+
+    def __call__(self, attempt: Attempt) -> None:
+        """Show on a terminal which view is at work; print how a view ended."""
+        if attempt.seconds is None:
+            self._status.update(f"{self._doing} {attempt.view} ({attempt.number} of {attempt.of}) ...")
+            return
+        self._ended.append(attempt)
+        if self._lines and attempt.error is None:
+            took = f" ({attempt.seconds:.1f} s)" if self._timed else ""
+            click.echo(f"{attempt.view}: {self._said(attempt.result)}{took}")
+
+    def _table(self) -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("feature view", "outcome", "seconds")
+        for each in self._ended:
+            table.add_row(each.view, self._outcome(each), f"{each.seconds:.1f}")
+        Console().print(table)
+
+    def _outcome(self, attempt: Attempt) -> str:
+        from rich.markup import escape
+
+        if attempt.error is None:
+            return escape(self._said(attempt.result))
+        word = "skipped" if isinstance(attempt.error, ViewSkipped) else "failed"
+        return f"[red]{word}[/red]: {escape(message_of(attempt.error))}"

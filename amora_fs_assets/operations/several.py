@@ -1,0 +1,77 @@
+"""One verb over several views: each view is tried, and one error at the end says which failed and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from amora_fs_assets.domain.errors import InvalidRequest, ViewsFailed, ViewSkipped
+from amora_fs_assets.domain.feature_view import FeatureView
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """How far the verb is with one of the views."""
+
+    view: str
+    number: int  # of the view among all, from 1 on
+    of: int
+    seconds: float | None = None  # None: it begins now
+    result: Any = None
+    error: Exception | None = None  # ViewSkipped where it was not tried
+
+
+Progress = Callable[[Attempt], None]
+"""Is told when a view begins, and how it ended."""
+
+
+class Several:
+    """The views of one call, tried one after the other. A view that is alone raises its own error at once."""
+
+    def __init__(self, verb: str, views: Sequence[FeatureView], progress: Progress | None = None) -> None:
+        """Raise InvalidRequest for a `progress` that cannot be called."""
+        if progress is not None and not callable(progress):
+            raise InvalidRequest(f"progress is {type(progress).__name__}; give a function of one argument, an Attempt.")
+        self.results: dict[str, Any] = {}
+        self._verb = verb
+        self._views = list(views)
+        self._errors: dict[str, Exception] = {}
+        self._progress = progress
+
+    def each(self, *, after_sources: bool = False) -> Iterator[FeatureView]:
+        """The views to be tried, in order; at the end raise ViewsFailed where some failed.
+
+        With `after_sources` a view that reads one that failed, or was skipped, is skipped.
+        """
+        for view in self._views:
+            failed = next((source.name for source in view.sources if source.name in self._errors), None)
+            if after_sources and failed is not None:
+                self._errors[view.name] = ViewSkipped(f"{view} was skipped, since it reads '{failed}', which failed.")
+                self._tell(view, seconds=0.0, error=self._errors[view.name])
+            else:
+                yield view
+        if self._errors:
+            raise ViewsFailed(self._verb, self.results, self._errors) from next(iter(self._errors.values()))
+
+    @contextmanager
+    def trying(self, view: FeatureView) -> Iterator[None]:
+        """Keep an error inside for the end."""
+        began = time.perf_counter()
+        self._tell(view)
+        try:
+            yield
+        except Exception as error:
+            self._tell(view, seconds=time.perf_counter() - began, error=error)
+            if len(self._views) == 1:
+                raise
+            self._errors[view.name] = error
+        else:
+            self._tell(view, seconds=time.perf_counter() - began, result=self.results.get(view.name))
+
+    def _tell(self, view: FeatureView, **what: Any) -> None:
+        if self._progress is not None:
+            number = self._views.index(view) + 1
+            self._progress(Attempt(view=view.name, number=number, of=len(self._views), **what))

@@ -142,7 +142,7 @@ def test_an_error_is_one_message(amora_fs: Shell, words: list[str], message: str
     ("words", "message"),
     [
         (["compute", "2021-01-01", "2021-02-01"], "there is nothing to compute in"),
-        (["compute", "2020-02-01", "2020-01-01"], "there is nothing to compute in"),
+        (["compute", "2020-02-01", "2020-01-01"], "is before the start, 2020-02-01T00:00:00+00:00. Swap them."),
         (["materialize", "2020-02-01", "2020-01-01"], "is before the start"),
         (["materialize-incremental"], "there is no table feature_store.spending; compute it first: `amora-fs compute"),
         (["materialize-incremental", "--models", "nosuch"], "Feature view 'nosuch' is not known. Known: spending."),

@@ -35,14 +35,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=240, help="how long the life takes at most [s]")
     parser.add_argument("--days", type=float, default=365, help="how many days it has at most")
     parser.add_argument("--histories", type=int, default=60, help="how many random histories come before it")
+    parser.add_argument("--unshrunk", action="store_true", help="show the first history that goes wrong as it is")
     parser.add_argument("--without", default="", help="of the life, comma-separated: kills, late, null_moments")
     parser.add_argument("--log", type=Path, help="where to write the life's operations")
     asked = parser.parse_args()
     wrong = 0
-    with tempfile.TemporaryDirectory(prefix="soak") as folder:
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk would be most of the time
+    with tempfile.TemporaryDirectory(prefix="soak", dir=memory) as folder:
         if asked.histories:
             wrong += _histories(Path(folder), asked)
-    with tempfile.TemporaryDirectory(prefix="soak") as folder:
+    with tempfile.TemporaryDirectory(prefix="soak", dir=memory) as folder:
         if asked.seconds:
             wrong += _life(Path(folder), asked)
     return 1 if wrong else 0
@@ -52,10 +54,10 @@ def _histories(home: Path, asked: argparse.Namespace) -> int:
     _tell(f"Seed {asked.seed}: {asked.histories} random histories.")
     began, total, stage, wrong = time.monotonic(), Counts(), Elsewhere(home), 0
     histories: list[History] = []
-    machine = type("Random", (Histories,), {"stage": stage, "ended": histories})
+    machine = type("Random", (Histories,), {"stage": stage, "ended": histories, "folder": home})
     many = settings(
         max_examples=asked.histories, stateful_step_count=20, deadline=None, database=None,
-        phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate] if asked.unshrunk else [Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     try:
         run_state_machine_as_test(seed(asked.seed)(machine), settings=many)

@@ -355,7 +355,7 @@ class Life:
             self.history.check_historical(worker, names, self._spine(), known_time=self.rng.random() < 0.3)
         name = self.rng.choice(COMPUTE_ORDER)
         if name in model.tables and self.rng.random() < 0.4:
-            start = max(START, self.history.now - DAY * self.rng.randint(1, 40))
+            start = max(START - 9 * DAY, self.history.now - DAY * self.rng.randint(1, 40))
             self.history.check_table(worker, name, start, self.history.now + DAY)
 
     def _known_everywhere(self) -> list[str]:

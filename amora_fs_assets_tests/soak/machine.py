@@ -53,12 +53,14 @@ class Histories(RuleBasedStateMachine):
     """Each rule is an operation, done to the store and to the model."""
 
     stage: ClassVar[Stage]
+    folder: ClassVar[Path | None] = None
+    """Where their homes are; the system's temporary folder by default."""
     ended: ClassVar[list[History]] = []
     """The histories that are over, for whoever counts."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory(prefix="history")
+        self._folder = tempfile.TemporaryDirectory(prefix="history", dir=self.folder)
         self._number = 0
 
     def teardown(self) -> None:
@@ -80,7 +82,8 @@ class Histories(RuleBasedStateMachine):
         self.history.model.collects = self.stage.collects
         self.moment = START
         self._set(START + DAY)
-        self.history.sources(self.party, {})
+        before = {name: {0: self._source_row(name, 1, START - HOUR, 0, 1)} for name in self.history.model.sources}
+        self.history.sources(self.party, before)  # before the views begin: no read may show them
         self.history.apply(self.party, self.history.model.views)
         self.history.compute(self.party, names, START, self.history.now)
         self.history.load(self.party, names)

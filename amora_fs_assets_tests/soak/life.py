@@ -27,7 +27,7 @@ from amora_fs_assets_tests.soak.world import CUSTOMERS, DEVICES, SHOPS, START, R
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FLIPPED = 0.6
 """For how long another process may go without looking which generation is live [s]."""
-REFRESHED = 6.5
+REFRESHED = 11.0
 """For how long another process may know an older catalogue [s]."""
 LONGEST_STEP = 25.0
 """Real seconds after which the clock is set again."""
@@ -174,7 +174,7 @@ class Life:
         shift = self.rng.randint(0, 90) if kind < 0.5 else self.rng.randint(-2_000, 6_000)
         at = self.history.now.replace(second=0) - timedelta(minutes=shift)
         values = {each: None if self.rng.random() < 0.2 else self._value(each) for each in view.all_features}
-        created = at + timedelta(minutes=self.rng.randint(0, 60)) if view.created and self.rng.random() < 0.7 else None
+        created = at + timedelta(minutes=self.rng.randint(1, 60)) if view.created and self.rng.random() < 0.7 else None
         return Row(self._key_of(name), max(at, START), values, created)
 
     def _value(self, feature: str) -> Any:

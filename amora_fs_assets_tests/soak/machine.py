@@ -176,7 +176,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: all(map(self.history.can_push, self.names)))
     @rule(
         entity=st.integers(1, 3), hours=st.integers(-30, 60), amount=AMOUNTS, to_offline=st.booleans(),
-        created=st.one_of(st.none(), st.integers(0, 30)),
+        created=st.one_of(st.none(), st.integers(1, 30)),
     )  # fmt: skip
     def push(self, entity: int, hours: int, amount: int | None, to_offline: bool, created: int | None) -> None:
         """A row of the past, of this moment, or of the future."""

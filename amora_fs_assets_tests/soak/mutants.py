@@ -75,9 +75,9 @@ MUTANTS = (
     ),
     Mutant(
         "a view without partitions is not clipped",
-        "",
-        "",
-        "",
+        "domain/ports.py",
+        "return Interval(self.computed_from, self.computed_until)",
+        "return None",
     ),
 )
 

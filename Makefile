@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow test-gcp soak check docs bench bench-online bench-bigquery bench-historical clean
+.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow test-gcp soak soak-mutants check docs bench bench-online bench-bigquery bench-historical clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions lint-docker
 
 BIN := .venv/bin
@@ -59,6 +59,9 @@ test-slow: .venv/.stamp emulators feast  ## the long proofs
 # More words for the soak: make soak ARGS="--seed 7 --seconds 900". Linux with a C compiler alone: its clock is in C.
 soak: .venv/.stamp  ## months in minutes on a fast clock, every read compared with a model
 	$(BIN)/python -m amora_fs_assets_tests.soak $(ARGS)
+
+soak-mutants: .venv/.stamp  ## put known faults back, one at a time: the soak finds each
+	$(BIN)/python -m amora_fs_assets_tests.soak.mutants $(ARGS)
 
 # Makes datasets and objects of its own there, and removes them.
 test-gcp: .venv/.stamp  ## the contracts and the sample in a Google Cloud project: PROJECT=... BUCKET=...

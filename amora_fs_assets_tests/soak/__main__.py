@@ -55,9 +55,10 @@ def _histories(home: Path, asked: argparse.Namespace) -> int:
     began, total, stage, wrong = time.monotonic(), Counts(), Elsewhere(home), 0
     histories: list[History] = []
     machine = type("Random", (Histories,), {"stage": stage, "ended": histories, "folder": home})
+    phases = [Phase.generate] if asked.unshrunk else [Phase.generate, Phase.shrink]
     many = settings(
         max_examples=asked.histories, stateful_step_count=20, deadline=None, database=None,
-        phases=[Phase.generate] if asked.unshrunk else [Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
+        phases=phases, suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     try:
         run_state_machine_as_test(seed(asked.seed)(machine), settings=many)

@@ -91,11 +91,11 @@ class Life:
 
     def step(self) -> None:
         """Some hours pass, what is due is computed and loaded, some things happen, everything is read."""
-        self._pass(timedelta(minutes=self.rng.choice([7, 61, 240, 600, 1440, 1500, 3001])))
+        self._pass(timedelta(minutes=self.rng.choice([7, 61, 600, 1440, 1500, 3001, 5770])))
         worker = self.rng.choice(self.workers)
         if self.rng.random() < 0.85:
             self._schedule(worker)
-        self._look(worker)
+        self._look(worker, others=self.rng.random() < 0.3)
         for _ in range(self.rng.randint(1, 3)):
             self._keep_the_minute()
             self._something(self.rng.choice(self.workers))

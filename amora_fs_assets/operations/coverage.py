@@ -246,7 +246,7 @@ def held(
 ) -> Iterator[tuple[Interval, Publication]]:
     """The stretches of time that each publication still holds: those that no later one replaced, in order."""
     whole, layer = view.interval(clock), _holders(publications)
-    for start, end, publication in zip(layer.starts, [*layer.starts[1:], _LAST], layer.tops, strict=True):
+    for start, end, publication in zip(layer.starts, [*layer.starts, _LAST][1:], layer.tops, strict=True):
         inside = Interval(max(start, whole.start), max(start, whole.start, min(end, whole.end)))
         if publication is not None and not inside.empty and _holds(publication, inside.start):
             yield inside, publication

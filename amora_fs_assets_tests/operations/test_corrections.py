@@ -150,6 +150,7 @@ def test_changes_are_found_with_the_intervals_that_read_them_and_computed_again(
 
 def test_another_value_in_as_many_rows_is_found(local: Shop) -> None:
     store = local.at(at(4))
+    assert store.corrections() == ()  # nothing was computed yet
     store.compute(feature_views=["spending"])
     local.change([*ROWS[:3], (1, at(3), 31.0), ROWS[4]])
     (correction,) = store.corrections(["spending"])

@@ -112,7 +112,7 @@ def test_a_row_may_be_collected_from_a_day_after_its_ttl_on_less_the_slack() -> 
     assert may_be_collected(VIEW, oldest - timedelta(microseconds=1), NOW)
     assert not may_be_collected(VIEW, at(1), None)
     assert not may_be_collected(spending(orders(), ttl=None), at(1), NOW)
-    assert not may_be_collected(spending(orders(), ttl=timedelta(days=365 * 2_500)), at(1), NOW)
+    assert not may_be_collected(spending(orders(), ttl=timedelta(days=365_250)), at(1), NOW)
 
 
 _AGES = st.timedeltas(timedelta(0), timedelta(days=20)).filter(

@@ -18,7 +18,7 @@ from pandera.api.ibis.types import IbisData
 from amora_fs_assets.domain.rule_arguments import arguments_of
 from amora_fs_assets.domain.time import utc
 
-_OTHER_ROWS = (ops.Reduction, ops.Analytic, ops.WindowFunction, ops.Subquery)
+_OTHER_ROWS = ops.Reduction | ops.Analytic | ops.WindowFunction | ops.Subquery
 
 
 def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
@@ -78,8 +78,9 @@ def _builtin(check: Check, table: ir.Table, column: str) -> Any:
 
 
 def _refuse_other_rows(kept: ir.BooleanValue, table: ir.Table) -> None:
-    for node in kept.op().find((ops.Value, ops.Relation)):
-        if isinstance(node, _OTHER_ROWS) or (isinstance(node, ops.Relation) and node != table.op()):
+    rows = table.op()  # what the rows are made of may look at other rows: the rule sees the rows alone
+    for node in kept.op().find((ops.Value, ops.Relation), filter=lambda node: node != rows):
+        if isinstance(node, ops.Relation | _OTHER_ROWS):
             raise TypeError("it looks at other rows, and a pushed row comes without them")
         if isinstance(node, ops.Impure):
             raise TypeError("it gives another answer each time")

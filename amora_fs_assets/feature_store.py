@@ -15,14 +15,21 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
 from amora_fs_assets.domain import callers
-from amora_fs_assets.domain.catalogue import Catalogue, Features
+from amora_fs_assets.domain.catalogue import Catalogue, Features, applied_of
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest
+from amora_fs_assets.domain.errors import (
+    DefinitionNotApplied,
+    FeatureStoreError,
+    InvalidRequest,
+    OfflineStoreError,
+    SettingsError,
+)
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
 from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
 from amora_fs_assets.domain.time import Instant, utc
+from amora_fs_assets.operations.lost import Loads
 from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
 from amora_fs_assets.operations.served import ServedCatalogue
 from amora_fs_assets.settings import Settings
@@ -234,6 +241,7 @@ class FeatureStore:
                 show=show,
             )
         self._served.refresh()
+        self._sync_applied()
         if sync(open_objects(self.settings), self.settings) == "behind":
             _log.warning(
                 "Feast's registry.db in %s is behind, since Feast is not installed here. "
@@ -241,6 +249,15 @@ class FeatureStore:
                 self.registry.url,
             )
         return snapshot
+
+    def _sync_applied(self) -> None:
+        """Tell the offline store which definitions may publish. Where that fails, the next publications tell it."""
+        from amora_fs_assets.operations import applied
+
+        try:
+            applied.sync(self.registry, self.offline)
+        except (OfflineStoreError, SettingsError) as error:
+            _log.warning("The registry was changed, and the offline store does not know of that yet: %s", error)
 
     @overload
     def compute(
@@ -453,12 +470,15 @@ class FeatureStore:
         """The newest values of each entity row: a list of dicts, or a dict of columns. Rows come as asked for.
 
         Costs one round trip; after `timeout` [s] Redis is given up, connecting included. Raises InvalidRequest,
-        NotFound errors, and OnlineStoreUnavailable where Redis is out of reach.
+        NotFound errors, OnlineStoreUnavailable where Redis is out of reach, and OnlineStateLost where it was emptied.
         """
         callers.seconds("timeout", timeout)
         plan = self._plan_of(features, full_feature_names=callers.flag("full_feature_names", full_feature_names))
         asked, requests = plan.requests(entity_rows)
-        return plan.response(asked, self.online.read(requests, timeout=timeout), self.settings.clock())
+        found = self.online.read(requests, timeout=timeout)
+        if missed := self._loads.missed_by(requests, found):
+            self._loads.refuse_lost(missed)
+        return plan.response(asked, found, self.settings.clock())
 
     async def get_online_features_async(
         self,
@@ -475,7 +495,10 @@ class FeatureStore:
         if plan is None:
             plan = await asyncio.to_thread(self._plan_of, features, full_feature_names=full_feature_names)
         asked, requests = plan.requests(entity_rows)
-        return plan.response(asked, await self.online.read_async(requests, timeout=timeout), self.settings.clock())
+        found = await self.online.read_async(requests, timeout=timeout)
+        if missed := self._loads.missed_by(requests, found):
+            await asyncio.to_thread(self._loads.refuse_lost, missed)
+        return plan.response(asked, found, self.settings.clock())
 
     def push(self, feature_view: str, rows: Rows, *, to_offline: bool = True) -> int:
         """Write rows that are newer than what is online, and append them to the offline table, as a publication.
@@ -486,17 +509,26 @@ class FeatureStore:
         Raises InvalidRequest and ChecksFailed, with nothing written, and OnlineStoreError where the view was never
         loaded.
         """
+        self._refuse_the_past("push")
+        try:
+            return self._push(feature_view, rows, to_offline=to_offline)
+        except DefinitionNotApplied:  # the catalogue in memory may be some seconds old
+            self._served.refresh()
+            return self._push(feature_view, rows, to_offline=to_offline)
+
+    def _push(self, feature_view: str, rows: Rows, *, to_offline: bool) -> int:
         from amora_fs_assets.operations.online_runs import push
 
-        self._refuse_the_past("push")
+        view = self._served.view(feature_view)
         return push(
-            self._served.view(feature_view),
+            view,
             rows,
             online=self.online,
             offline=self.offline if to_offline else None,
             registry=self.registry,
             run_id=f"push-{uuid.uuid4()}",
             clock=self.settings.clock(),
+            applied=applied_of(self._served.catalogue, view.name),
             expire=self.settings.now is None,
         )
 
@@ -560,6 +592,10 @@ class FeatureStore:
 
     def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
         return self._served.plan(features, full_feature_names=full_feature_names)
+
+    @cached_property
+    def _loads(self) -> Loads:
+        return Loads(self.registry)
 
     @cached_property
     def _served(self) -> ServedCatalogue:

@@ -147,7 +147,8 @@ class Gate(msgspec.Struct):
 class Catalogue(msgspec.Struct):
     """All definitions. `packages` says which package defines what: `{"feature_views": {"departure_delay": "..."}}`.
 
-    `gates` has the rules that a push runs, by view. Neither is in `catalogue_hash`.
+    `gates` has the rules that a push runs, by view. `view_ids` has the identity of each view's life in the registry, as
+    docs/protocol.md says; empty for a view that an earlier release applied. None of these is in `catalogue_hash`.
     """
 
     format: int
@@ -158,6 +159,7 @@ class Catalogue(msgspec.Struct):
     training_sets: list[TrainingSet]
     packages: dict[str, dict[str, str]] = {}
     gates: dict[str, Gate] = {}
+    view_ids: dict[str, str] = {}
 
 
 class Snapshot(msgspec.Struct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeVar, cast
@@ -27,6 +27,7 @@ from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
 from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType
@@ -47,8 +48,9 @@ _Definition = TypeVar("_Definition", Entity, Source, FeatureView, FeatureService
 class Catalogue:
     """Entities, sources, feature views, services and training sets by name.
 
-    `packages` says which package defines what: names by kind (`feature_views`), packages by name. It is no part of what
-    the definitions mean: not compared, not in the hash.
+    `packages` says which package defines what: names by kind (`feature_views`), packages by name. `view_ids` says which
+    life of its name each view is, `number` which snapshot of the registry this is (0: none). These three are no part of
+    what the definitions mean: not compared, not in the hash.
     """
 
     entities: Mapping[str, Entity] = field(default_factory=dict)
@@ -57,6 +59,8 @@ class Catalogue:
     feature_services: Mapping[str, FeatureService] = field(default_factory=dict)
     training_sets: Mapping[str, TrainingSet] = field(default_factory=dict)
     packages: Mapping[str, Mapping[str, str]] = field(default_factory=dict, compare=False)
+    view_ids: Mapping[str, str] = field(default_factory=dict, compare=False)
+    number: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Catalogue:
@@ -64,7 +68,8 @@ class Catalogue:
         catalogue = cls({}, {}, {}, {}, {})
         catalogue._include(*definitions)
         catalogue._check()
-        return cls(*(dict(sorted(kind.items())) for kind in catalogue._kinds))
+        entities, sources, views, services, sets = (dict(sorted(kind.items())) for kind in catalogue._kinds)
+        return cls(entities, sources, views, services, sets)
 
     @property
     def _kinds(self) -> tuple[dict[str, Any], ...]:
@@ -188,9 +193,9 @@ class Catalogue:
         Raises FeatureServiceNotFound, FeatureViewNotFound, FeatureNotFound, or InvalidRequest for anything else.
         """
         if isinstance(features, FeatureService):
-            return features
+            return self._of_registry(features)
         if isinstance(features, FeatureView | FeatureViewProjection):
-            return FeatureService(features.name, [features])
+            return self._of_registry(FeatureService(features.name, [features]))
         if isinstance(features, str):
             return self.feature_service(features)
         if isinstance(features, bytes | Mapping) or not isinstance(features, Iterable):
@@ -209,6 +214,15 @@ class Catalogue:
             raise InvalidRequest("No features are asked for. Name a service, or references such as ['view:feature'].")
         return FeatureService("references", [self.feature_view(view)[tuple(names)] for view, names in picked.items()])
 
+    def _of_registry(self, service: FeatureService) -> FeatureService:
+        """The service with the `view_id` of each view that comes from the code, which has none."""
+        parts = service.projections
+        ids = [part.view.view_id or self.view_ids.get(part.view.name, "") for part in parts]
+        if ids == [part.view.view_id for part in parts]:
+            return service
+        known = [replace(part, view=part.view.with_id(id_)) for part, id_ in zip(parts, ids, strict=True)]
+        return FeatureService.applied(service.name, known, service.description, service.owner, service.tags)
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 of its JSON form: equal definitions, equal hash."""
@@ -225,8 +239,9 @@ class Catalogue:
         return frozenset(view.name for view in self.feature_views.values() if view.gate is None)
 
     def to_json(self) -> str:
-        """Its JSON form, with sorted keys; the views' gates with it, which a push runs."""
-        return canonical_json({**self.to_plain(), "gates": plain_form.gates(self.feature_views)})
+        """Its JSON form, with sorted keys; the views' gates, which a push runs, and identities with it."""
+        gates = plain_form.gates(self.feature_views)
+        return canonical_json({**self.to_plain(), "gates": gates, "view_ids": dict(self.view_ids)})
 
     def to_plain(self) -> dict[str, Any]:
         """Its JSON form as dicts and lists."""
@@ -250,7 +265,8 @@ class Catalogue:
                     f"The registry's catalogue has format {plain['format']}; this release reads up to {FORMAT}. "
                     "Upgrade amora_fs_assets."
                 )
-            return cls(*plain_form.read(plain), plain.get("packages", {}))
+            view_ids = plain.get("view_ids", {})
+            return cls(*plain_form.read(plain, view_ids), plain.get("packages", {}), view_ids)
         except (KeyError, TypeError, ValueError) as error:
             raise RegistryCorrupt(f"The catalogue is not in its JSON form: {error!r}.") from error
 
@@ -275,6 +291,12 @@ _BEFORE_MEANINGS = ("format", "entities", "sources", "feature_views", "feature_s
 def computing_identity(view: FeatureView) -> str:
     """SHA-256 of what decides a view's rows: code, columns, rules, sources, lookback. Not owner, words or tags."""
     return _identity(view, view.code_hash if view.meaning is None else view.meaning.to_plain())
+
+
+def applied_of(catalogue: Catalogue, name: str) -> Applied:
+    """What the catalogue of the registry says of a view to those that publish for it."""
+    view_id, identity = catalogue.view_ids.get(name, ""), computing_identity(catalogue.feature_view(name))
+    return Applied(view=name, view_id=view_id, identity=identity, applied_number=catalogue.number)
 
 
 def _identity(view: FeatureView, code: object) -> str:

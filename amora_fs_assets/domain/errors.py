@@ -26,8 +26,10 @@ FeatureStoreError
 │   └── RegistryCorrupt           an object does not match its hash or format
 ├── OfflineStoreError
 │   ├── OfflineStoreBusy          another process holds the embedded database
+│   ├── PublicationRefused        another run published the same interval meanwhile: run it again
 │   └── BudgetExceeded            a query would scan more bytes than the settings allow
 └── OnlineStoreError
+    ├── OnlineStateLost           Redis was emptied: load the view again
     └── OnlineStoreUnavailable    Redis cannot be reached
 """
 
@@ -193,6 +195,10 @@ class OfflineStoreError(FeatureStoreError):
     """The offline store could not do what was asked."""
 
 
+class PublicationRefused(OfflineStoreError):
+    """Another run published the same interval after this one had begun to read."""
+
+
 class OfflineStoreBusy(OfflineStoreError):
     """Another process holds the embedded database."""
 
@@ -203,6 +209,10 @@ class BudgetExceeded(OfflineStoreError):
 
 class OnlineStoreError(FeatureStoreError):
     """The online store could not do what was asked."""
+
+
+class OnlineStateLost(OnlineStoreError):
+    """A view was loaded, and the online store has nothing of it any more."""
 
 
 class OnlineStoreUnavailable(OnlineStoreError):

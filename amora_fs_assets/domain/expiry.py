@@ -28,3 +28,11 @@ def may_be_collected(view: FeatureView, event_timestamp: datetime, now: datetime
     """Whether Redis may have dropped the row because of its age: then its absence is not a difference."""
     oldest = oldest_kept(view, now)
     return oldest is not None and event_timestamp < oldest
+
+
+def kept(view: FeatureView, *, expire: bool) -> float | None:
+    """The age from which on Redis may collect rows that are written now [s], but for what it keeps beyond it.
+
+    None: it collects none.
+    """
+    return view.ttl.total_seconds() if view.ttl is not None and expire else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -84,6 +85,7 @@ class FeatureView:
     schema: type[FeatureSchema] | None = field(default=None, compare=False, repr=False)
     transform: Transform | None = field(default=None, compare=False, repr=False)
     applied_meaning: Meaning | None = field(default=None, compare=False, repr=False)
+    view_id: str = field(default="", compare=False, repr=False)  # of a view that was read from the registry
 
     def __init__(
         self,
@@ -105,6 +107,7 @@ class FeatureView:
         tags: Mapping[str, str] | None = None,
         code_hash: str = "",
         gate: Gate | None = None,
+        view_id: str = "",
         applied_meaning: Meaning | None = None,
     ) -> None:
         """Check every part against the others."""
@@ -144,6 +147,7 @@ class FeatureView:
             schema=schema_class,
             transform=transform,
             applied_meaning=applied_meaning,
+            view_id=view_id,
         )
         self._check_columns(schema_class.__name__ if schema_class else "of the catalogue")
         self._check_time()
@@ -281,6 +285,12 @@ class FeatureView:
     def whole(self) -> FeatureViewProjection:
         """All of its features under its own name."""
         return FeatureViewProjection(self, tuple(feature.name for feature in self.features))
+
+    def with_id(self, view_id: str) -> FeatureView:
+        """The same view, as the life of its name in the registry that `view_id` says."""
+        view = copy(self)
+        vars(view)["view_id"] = view_id
+        return view
 
     def __getitem__(self, names: str | tuple[str, ...]) -> FeatureViewProjection:
         """Pick features: `view["a", "b"]`. Raises FeatureNotFound."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from amora_fs_assets.domain.column import Column, Rule
@@ -146,8 +148,11 @@ def _read_columns(plain: list[dict[str, Any]]) -> tuple[Column, ...]:
     )
 
 
-def read(plain: Mapping[str, Any]) -> Parts:
-    """The catalogue's parts again. Raises RegistryCorrupt, which names the definition that is malformed."""
+def read(plain: Mapping[str, Any], view_ids: Mapping[str, str] = MappingProxyType({})) -> Parts:
+    """The catalogue's parts again, the views with their `view_ids`.
+
+    Raises RegistryCorrupt, which names the definition that is malformed.
+    """
     entities = {e["name"]: _named("Entity", e, _entity) for e in plain["entities"]}
     sources = {s["name"]: _named("Source", s, _source) for s in plain["sources"]}
     views: dict[str, FeatureView] = {}
@@ -157,7 +162,11 @@ def read(plain: Mapping[str, Any]) -> Parts:
         if not ready:
             raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads what the catalogue does not hold.")
         for v in ready:
-            views[v["name"]] = _named("Feature view", v, lambda v: _view(v, entities, {**sources, **views}, plain))
+            view_id = view_ids.get(v["name"], "")
+            read_one = partial(
+                _view, entities=entities, readable={**sources, **views}, catalogue=plain, view_id=view_id
+            )
+            views[v["name"]] = _named("Feature view", v, read_one)
         pending = [v for v in pending if v["name"] not in views]
     views = {v["name"]: views[v["name"]] for v in plain["feature_views"]}
     services = {
@@ -203,8 +212,9 @@ def _view(
     entities: Mapping[str, Entity],
     readable: Mapping[str, Source | FeatureView],
     catalogue: Mapping[str, Any],
+    view_id: str,
 ) -> FeatureView:
-    return read_view(plain, entities, readable, Gate.read(catalogue.get("gates", {}).get(plain["name"])))
+    return read_view(plain, entities, readable, Gate.read(catalogue.get("gates", {}).get(plain["name"])), view_id)
 
 
 def _service(plain: Mapping[str, Any], views: Mapping[str, FeatureView]) -> FeatureService:
@@ -244,6 +254,7 @@ def read_view(
     entities: Mapping[str, Entity],
     readable: Mapping[str, Source | FeatureView],
     gate: Gate | None = None,
+    view_id: str = "",
 ) -> FeatureView:
     """The feature view again, over these entities, sources and views."""
     return FeatureView(
@@ -263,5 +274,6 @@ def read_view(
         tags=plain["tags"],
         code_hash=plain["code_hash"],
         gate=gate,
+        view_id=view_id,
         applied_meaning=Meaning.of_plain(plain.get("meaning")),
     )

@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+from uuid import uuid4
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import dropped_sequence
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, dropped_sequence
+from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
 from amora_fs_assets.domain.time import Interval, Period
 from amora_fs_assets.domain.types import DataType
@@ -50,6 +52,21 @@ class Draft:
     inputs: str | None = None
     computed_from: datetime | None = None
     computed_until: datetime | None = None
+    # As docs/protocol.md says.
+    publication_id: str = field(default_factory=lambda: uuid4().hex)
+    applied: Applied | None = None  # what `_applied` has to say of a feature view; None: nothing is compared
+    seen: int | None = None  # the newest publication when a computation began to read; None: nothing is compared
+    incarnation: str | None = None  # the store sets it
+
+    @property
+    def view_id(self) -> str | None:
+        """Of a feature view: which life of its name in the registry this is."""
+        return self.applied.view_id if self.applied else None
+
+    @property
+    def of_a_view(self) -> bool:
+        """Whether it is a feature view's, to which rows may be pushed."""
+        return self.appended or self.seen is not None
 
     @property
     def taken(self) -> Interval | None:
@@ -67,8 +84,26 @@ class Draft:
     @property
     def dropped_columns(self) -> tuple[Column, ...]:
         """The columns of `_dropped_<name>`: which publication dropped a key, and the key."""
-        keys = tuple(column for column in self.columns if column.name in self.keys)
-        return (Column(dropped_sequence(self.keys), DataType.INT64), *keys)
+        return (Column(dropped_sequence(self.keys), DataType.INT64), *self._key_columns)
+
+    @property
+    def pushed_columns(self) -> tuple[Column, ...]:
+        """The columns of `_pushed_<name>`: which publication pushed a row, and the row's keys and times."""
+        names = {self.time, CREATED_TIMESTAMP}
+        times = tuple(column for column in self.columns if column.name in names)
+        return (Column(dropped_sequence(self.keys), DataType.INT64), *self._key_columns, *times)
+
+    @property
+    def _key_columns(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.name in self.keys)
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """What a store says of a table."""
+
+    columns: Mapping[str, dt.DataType]
+    incarnation: str  # empty where the table has none
 
 
 class OfflineStore(Protocol):
@@ -95,6 +130,9 @@ class OfflineStore(Protocol):
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
         """The table's columns as it stands; None where there is no such table."""
+
+    def table(self, name: str) -> StoredTable | None:
+        """The table as it stands; None where there is no such table."""
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
@@ -136,6 +174,12 @@ class OfflineStore(Protocol):
     def discard(self, staged: str) -> None:
         """Drop a staged table, if it is there."""
 
+    def applied(self) -> tuple[Applied, ...]:
+        """The rows of `_applied`."""
+
+    def write_applied(self, rows: Sequence[Applied]) -> None:
+        """Replace the rows of `_applied` of these views."""
+
     def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
         """What was published, of a definition's name or of all, with sequences greater than `after`, in order.
 
@@ -154,6 +198,10 @@ class Generation:
     keys: tuple[tuple[str, str], ...]  # names and types of the join keys
     features: tuple[tuple[str, str], ...]  # and of the features, in the order in which rows hold them
     cursor: int  # the newest publication sequence that it has seen
+    cursor_id: str = ""  # and that publication's id
+    view_id: str = ""  # of the view's life in the registry
+    incarnation: str = ""  # of the table that the rows are of
+    kept: float | None = None  # Redis may collect rows that are older than this [s]; None: it collects none
     clock: datetime  # rows with event_timestamp up to here are in it
     reach: datetime | None = None  # rows that windows brought go up to here, where that is after the clock
     partial: bool = False  # it holds the keys of windows alone; the next incremental load brings the others
@@ -175,6 +223,9 @@ class Filling:
     number: int
     prefix: str
     until: datetime | None = None  # so long it counts as alive, although no process may be at work on it
+    cursor: int = 0  # the publications up to here are in the rows that its load reads
+    view_id: str = ""  # as of a Generation
+    schema_hash: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +239,16 @@ class Load:
     new_generation: bool
     before: Generation | None  # the newest when it began
     window: bool = False  # it brings some keys; what the generation knows of the others stays
+    origin: Origin = field(default_factory=lambda: Origin())
+    kept: float | None = None  # as of the Generation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a load's rows are of, beside the cursor: see docs/protocol.md."""
+
+    incarnation: str = ""
+    cursor_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +283,9 @@ class ViewState:
 
         Raises OnlineStoreError where it is not there.
         """
-        older = [each for each in self.generations if each.number < self.live]
+        seen = self.seen
+        before = self.generations[: self.generations.index(seen)] if seen else ()  # in the order of going live
+        older = [each for each in before if seen and each.view_id == seen.view_id]
         picked = older[-1:] if to is None else [each for each in self.generations if each.number == to]
         if not picked:
             there = ", ".join(str(each.number) for each in self.generations) or "none"
@@ -256,6 +319,7 @@ class OnlineRows:
     marks: list[int]  # of the store, opaque but for PUSHED
     complete: bool  # every row is there, and no value is null, but for those of added features
     added: frozenset[str] = frozenset()  # features that the view got since its load: they are null
+    loaded: bool = True  # whether the store has a generation of the view
 
     @property
     def pushed(self) -> list[bool]:
@@ -294,6 +358,7 @@ class OnlineStore(Protocol):
         clock: datetime,
         new_generation: bool,
         window: bool = False,
+        origin: Origin | None = None,
         expire: bool = True,
         check: Callable[[Callable[[Sequence[Key]], OnlineRows]], None] | None = None,
     ) -> int:
@@ -309,7 +374,15 @@ class OnlineStore(Protocol):
         """
 
     def begin(
-        self, view: FeatureView, *, cursor: int, clock: datetime, new_generation: bool, lasting: timedelta
+        self,
+        view: FeatureView,
+        *,
+        cursor: int,
+        clock: datetime,
+        new_generation: bool,
+        lasting: timedelta,
+        expire: bool = True,
+        origin: Origin | None = None,
     ) -> Load | None:
         """Begin a load whose parts are written by other processes; None where the store knows more already.
 
@@ -331,11 +404,15 @@ class OnlineStore(Protocol):
     ) -> int:
         """End a load whose parts were all written, as `load` does, and return how many rows were sent."""
 
-    def push(self, view: FeatureView, batch: pa.RecordBatch, *, sequence: int | None, expire: bool = True) -> int:
-        """Write rows that are newer than what is there, in every generation; how many were in the one readers see.
+    def check_push(self, view: FeatureView) -> None:
+        """Raise OnlineStoreError where rows of the view cannot be pushed: it was never loaded, or in other columns."""
 
-        `sequence` is the publication that holds them too; None where none does. Raises OnlineStoreError where the
-        view was never loaded or holds other columns.
+    def push(self, view: FeatureView, batch: pa.RecordBatch, *, sequence: int | None, expire: bool = True) -> int:
+        """Write rows that are newer than what is there, into every generation that can hold them, in its columns.
+
+        `sequence` is the publication that holds the rows too; None where none does. A generation that has seen that
+        publication is left out. Gives how many rows were newer in the generation that readers see. Raises
+        OnlineStoreError as `check_push`.
         """
 
     def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
@@ -343,6 +420,9 @@ class OnlineStore(Protocol):
 
     async def read_async(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
         """As `read`."""
+
+    def sample_keys(self, view: FeatureView, count: int | None) -> list[Key]:
+        """Up to `count` keys that have a row in the generation that readers see; all of them with None."""
 
     def rollback(self, name: str, to: int | None = None) -> Generation:
         """Let readers see generation `to`, the one before theirs by default, until unpinned.

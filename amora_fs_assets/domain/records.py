@@ -50,6 +50,10 @@ class Publication:
     inputs: str | None = None  # what the computation read, as JSON: see `operations/inputs.py`
     computed_from: datetime | None = None  # the rows are those of [computed_from, computed_until),
     computed_until: datetime | None = None  # the clock at most, also where the whole table was replaced
+    # The identities of docs/protocol.md; null where an earlier release published.
+    publication_id: str | None = None
+    view_id: str | None = None
+    incarnation: str | None = None  # of the table that holds the rows
 
     @property
     def pushed(self) -> bool:
@@ -80,6 +84,9 @@ PUBLICATION_COLUMNS: Mapping[str, DataType] = {
     "inputs": DataType.STRING,
     "computed_from": DataType.TIMESTAMP,
     "computed_until": DataType.TIMESTAMP,
+    "publication_id": DataType.STRING,
+    "view_id": DataType.STRING,
+    "incarnation": DataType.STRING,
 }
 """The columns of `<dataset>._publications`, on every engine: the fields of Publication, in its order.
 

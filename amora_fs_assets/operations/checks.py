@@ -8,11 +8,11 @@ from datetime import date, datetime
 from typing import Any
 
 import ibis
-from ibis.expr.types import IntegerScalar, Table
+from ibis.expr.types import IntegerScalar, Table, Value
 
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.gate_rules import rules_of, unique_key, whole_rows
-from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.records import CheckResult, RuleResult
 from amora_fs_assets.domain.time import Interval
@@ -77,7 +77,8 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
         if any(rule.failed_rows for rule in found):
             if name == unique_key(view):
                 those = rows.filter(inside)
-                bad = those.semi_join(duplicates, [those[k].identical_to(duplicates[k]) for k in view.row_key])
+                key = _key_values(view, those)
+                bad = those.semi_join(duplicates, [value.identical_to(duplicates[k]) for k, value in key.items()])
             else:
                 failed = [
                     ~r.keeps
@@ -91,9 +92,17 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
     return Checked(rows=row["m0"], clipped_rows=row["m1"], results=tuple(results))
 
 
+def _key_values(view: FeatureView, rows: Table) -> dict[str, Value]:
+    """The values by which a row is unique, by column. A null created_timestamp is event_timestamp."""
+    values: dict[str, Value] = {name: rows[name] for name in view.row_key}
+    if view.has_created_timestamp:
+        values[CREATED_TIMESTAMP] = ibis.coalesce(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP])
+    return values
+
+
 def _duplicates(view: FeatureView, rows: Table) -> Table:
     # No column of a view begins with an underscore.
-    counted = rows.group_by(view.row_key).aggregate(_n=lambda t: t.count())
+    counted = rows.group_by(**_key_values(view, rows)).aggregate(_n=lambda t: t.count())
     return counted.filter(counted["_n"] > 1)
 
 

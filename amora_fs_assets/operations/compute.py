@@ -14,13 +14,14 @@ from ibis.common.exceptions import IbisError
 from ibis.expr.operations import InMemoryTable
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.catalogue import code_version, computing_identity
+from amora_fs_assets.domain.catalogue import Catalogue, applied_of, code_version, computing_identity
 from amora_fs_assets.domain.errors import ChecksFailed, DefinitionError, InvalidRequest, TransformError, message_of
 from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
 from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore
+from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import ColumnLineage, Input, Output, Publication, RunRecord
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
@@ -53,6 +54,8 @@ class Computed:
     fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)  # of what sources it read
     warning: str = ""  # why it has no rows, where it has none
     lineage: ColumnLineage
+    seen: int = 0  # the newest publication of the store before anything was read
+    applied: Applied | None = None  # what the registry said of the view; None: nothing is compared
     meter: Meter = field(default_factory=Meter, compare=False)  # of what it scans, publishing included
 
     @property
@@ -165,21 +168,29 @@ def stage(
     store: OfflineStore,
     run_id: str,
     definition_hash: str,
+    applied: Catalogue | None = None,
     meter: Meter | None = None,
 ) -> Computed:
     """Compute, stage and check. Publishes nothing, whatever the checks say.
 
-    `meter` keeps what it costs, also where it fails.
+    `applied` is the registry's catalogue: publishing then compares what it says of the view. `meter` keeps what the
+    computation costs, also where it fails.
 
     Raises TableNotFound, SourceMismatch, TransformError, OfflineStoreError.
     """
     meter = meter or Meter(view.name, run_id)
     with meter:
-        return _stage(view, interval, store, run_id, definition_hash, meter)
+        return _stage(view, interval, store, run_id, definition_hash, applied, meter)
 
 
 def _stage(
-    view: FeatureView, interval: Interval | None, store: OfflineStore, run_id: str, definition_hash: str, meter: Meter
+    view: FeatureView,
+    interval: Interval | None,
+    store: OfflineStore,
+    run_id: str,
+    definition_hash: str,
+    applied: Catalogue | None,
+    meter: Meter,
 ) -> Computed:
     if view.table is not None:
         check_tables([view], store)
@@ -187,8 +198,10 @@ def _stage(
         return Computed(view=view, interval=None, run_id=run_id, definition_hash=definition_hash, staged="",
                         checked=checked, inputs=inputs_of([view], store), lineage={}, meter=meter)  # fmt: skip
     assert interval is not None, "a computed view has an interval"
-    check_tables(view.sources, store)
-    inputs = inputs_of(view.sources, store)
+    published = store.publications(newest=True)
+    seen = max((each.sequence for each in published), default=0)
+    check_tables(view.sources, store, applied)
+    inputs = inputs_of(view.sources, store, published)
     late = overdue_of(view, interval, store)
     for each in late:
         _log.warning("%s, %s: %s.", view, interval, each)
@@ -221,13 +234,18 @@ def _stage(
         fingerprints=fingerprints,
         warning=warning,
         lineage=lineage,
+        seen=seen,
+        applied=applied_of(applied, view.name) if applied is not None else None,
         meter=meter,
     )
 
 
-def inputs_of(sources: Sequence[Source | FeatureView], store: OfflineStore) -> tuple[Input, ...]:
-    """What will be read, each with the newest publication that is surely in it."""
-    newest = {publication.table: publication.sequence for publication in store.publications(newest=True)}
+def inputs_of(
+    sources: Sequence[Source | FeatureView], store: OfflineStore, published: Sequence[Publication] | None = None
+) -> tuple[Input, ...]:
+    """What will be read, each with the newest publication that is surely in it: of `published`, or those there are."""
+    published = store.publications(newest=True) if published is None else published
+    newest = {publication.table: publication.sequence for publication in published}
     tables = ((source.name, table_name(source, store.dataset)) for source in sources)
     return tuple(Input(name=name, table=table, sequence=newest.get(table)) for name, table in tables)
 
@@ -257,6 +275,8 @@ def publish(computed: Computed, *, store: OfflineStore, now: datetime) -> Public
         inputs=as_text(computed.inputs, computed.fingerprints),
         computed_from=computed.interval.start if computed.interval else None,
         computed_until=computed.interval.end if computed.interval else None,
+        applied=computed.applied,
+        seen=computed.seen,
     )
     with computed.meter:
         return store.publish(computed.staged, draft)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -11,9 +11,10 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
+from amora_fs_assets.domain.expiry import kept
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
-from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore
+from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Origin
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.newest import newest_by
@@ -28,6 +29,7 @@ class Materialized:
     rows: int  # sent to the online store, tombstones included
     new_generation: bool
     cursor: int  # the newest publication that is online now
+    because: str = field(default="", compare=False)  # why a new generation was filled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ class Wanted:
     new_generation: bool
     cursor: int  # the newest publication that the rows are of
     clock: datetime
+    origin: Origin
+    because: str = ""  # why a new generation is filled
     window: bool = False  # some keys alone, into the generation that is there where there is one
 
 
@@ -59,7 +63,7 @@ def materialize(
     generation's cursor and clock stay. Where there is no generation one starts; it is partial until the next load
     without `since`.
     """
-    asked = wanted(view, store=store, online=online, clock=clock, since=since, full=full)
+    asked = wanted(view, store=store, online=online, clock=clock, since=since, full=full, expire=expire)
     sent = 0
     if asked.query is not None:
         sent = online.load(
@@ -69,13 +73,14 @@ def materialize(
             clock=asked.clock,
             new_generation=asked.new_generation,
             window=asked.window,
+            origin=asked.origin,
             expire=expire,
             check=partial(check_sample, view, asked.rows, store=store, cursor=asked.cursor, expire=expire),
         )
     cursor = asked.cursor
     if asked.window and (newest := online.generation(view)) is not None:
         cursor = newest.cursor
-    return Materialized(rows=sent, new_generation=asked.new_generation, cursor=cursor)
+    return Materialized(rows=sent, new_generation=asked.new_generation, cursor=cursor, because=asked.because)
 
 
 def wanted(
@@ -86,39 +91,81 @@ def wanted(
     clock: datetime,
     since: datetime | None = None,
     full: bool = False,
+    expire: bool = True,
 ) -> Wanted:
     """What a load has to send: the keys published since the last load and the rows whose time has come.
 
-    Everything is sent, as a new generation that goes live at once, the first time, when the columns changed, where
-    the whole table was replaced, for somebody else's table, after a partial generation, where the clock goes back, and
-    when asked to (`full`). With `since` the keys with rows in [since, clock] are sent, unless the columns changed.
+    Everything is sent, as a new generation that goes live at once, for the reasons that docs/protocol.md lists under
+    "Loads", and when asked to (`full`). With `since` the keys with rows in [since, clock] are sent, unless one of the
+    reasons holds.
     """
     held = rows_there(view, store)
     live = online.generation(view)
     published = store.publications(view.name)
-    cursor = max((each.sequence for each in published), default=0)
+    newest = published[-1] if published else None
+    cursor = newest.sequence if newest else 0
+    origin = Origin(
+        incarnation=(newest.incarnation or "") if newest else "",
+        cursor_id=(newest.publication_id or "") if newest else "",
+    )
     columns = [column.name for column in view.row_columns]
-    if since is not None:
-        until, clock = clock, clock if live is None else max(clock, live.reached)
-        if live is None or live.schema_hash == view.schema_hash:
-            rows = _of_window(view, _until(held, clock), since, until)
-            query = newest_by(rows, view, list(view.join_keys)).select(columns)
-            return Wanted(
-                query=query, rows=rows, new_generation=live is None, cursor=cursor, clock=clock, window=True
-            )  # fmt: skip
+    other = "" if live is None else _another(view, live, published, origin, expire=expire)
+    until = clock
+    if since is not None and live is not None:
+        clock = max(clock, live.reached)
+    if since is not None and not other:
+        rows = _of_window(view, _until(held, clock), since, until)
+        query = newest_by(rows, view, list(view.join_keys)).select(columns)
+        return Wanted(
+            query=query, rows=rows, new_generation=live is None, cursor=cursor, clock=clock, origin=origin, window=True,
+            because="the view was never loaded" if live is None else "",
+        )  # fmt: skip
     new = [each for each in published if live is None or each.sequence > live.cursor]
     rows = _until(held, clock)
-    everything = (
-        full or live is None or live.partial or live.schema_hash != view.schema_hash or live.reached > clock
-        or view.table is not None or not view.join_keys or any(each.start is None for each in new)
-    )  # fmt: skip
-    if everything or live is None:
+    because = "it was asked for" if full else other or _whole(view, live, new, clock)
+    if because or live is None:
         query = newest_by(rows, view, list(view.join_keys))
     elif not new and live.clock == clock:
-        return Wanted(query=None, rows=rows, new_generation=False, cursor=live.cursor, clock=clock)
+        return Wanted(query=None, rows=rows, new_generation=False, cursor=live.cursor, clock=clock, origin=origin)
     else:
         query = _changed(view, held, live, new, clock, store)
-    return Wanted(query=query.select(columns), rows=rows, new_generation=everything, cursor=cursor, clock=clock)
+    return Wanted(
+        query=query.select(columns), rows=rows, new_generation=bool(because), cursor=cursor, clock=clock, origin=origin,
+        because=because,
+    )  # fmt: skip
+
+
+def _another(
+    view: FeatureView, live: Generation, published: Sequence[Publication], origin: Origin, *, expire: bool
+) -> str:
+    """Why the generation is of something else than the table holds now; "" where it is not."""
+    if live.view_id != view.view_id:
+        return "what is online is of an earlier view of this name"
+    if live.schema_hash != view.schema_hash:
+        return "the columns are others"
+    if view.table is None and live.incarnation != origin.incarnation:
+        return "the table was made anew"
+    if live.cursor and not any(
+        each.sequence == live.cursor and (each.publication_id or "") == live.cursor_id for each in published
+    ):
+        return "the offline store does not have the publication that was loaded last: it was restored or begun anew"
+    kept_for = kept(view, expire=expire)
+    if live.kept is not None and (kept_for is None or kept_for > live.kept):
+        return "the ttl is longer, and Redis may have collected rows that count again"
+    return ""
+
+
+def _whole(view: FeatureView, live: Generation | None, new: Sequence[Publication], clock: datetime) -> str:
+    """Why all rows have to be sent although the generation is of this table; "" where they have not."""
+    reasons = (
+        (live is None, "the view was never loaded"),
+        (live is not None and live.partial, "the generation holds the entities of some windows alone"),
+        (live is not None and live.reached > clock, "the clock went back"),
+        (view.table is not None, "somebody else fills its table"),
+        (not view.join_keys, "the view has no entity"),
+        (any(each.start is None for each in new), "the whole table was replaced"),
+    )
+    return next((because for holds, because in reasons if holds), "")
 
 
 def rows_until(view: FeatureView, clock: datetime, store: OfflineStore) -> Table:

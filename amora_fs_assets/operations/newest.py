@@ -18,8 +18,8 @@ def newest_first(view: FeatureView) -> list[Any]:
     A tie that is left, in somebody else's table, goes to the row greater by its features, null lowest, then NaN.
     """
     order = [ibis.desc(EVENT_TIMESTAMP)]
-    if view.has_created_timestamp:  # null: known at once, so before any correction
-        order.append(ibis.desc(CREATED_TIMESTAMP, nulls_first=False))
+    if view.has_created_timestamp:  # null: known at event_timestamp
+        order.append(ibis.desc(ibis.coalesce(ibis._[CREATED_TIMESTAMP], ibis._[EVENT_TIMESTAMP])))
     if view.table is not None:
         for feature in view.features:
             column = ibis._[feature.name]

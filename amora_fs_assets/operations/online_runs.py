@@ -8,6 +8,7 @@ from typing import Any
 from amora_fs_assets.domain.catalogue import definition_hash
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
+from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Output
 from amora_fs_assets.operations import push as verb
 from amora_fs_assets.operations.pushed_rows import Rows
@@ -23,6 +24,7 @@ def push(
     registry: Registry,
     run_id: str,
     clock: datetime,
+    applied: Applied | None = None,
     expire: bool = True,
 ) -> int:
     """Push rows and record it; how many were newer than what is served. See operations.push.
@@ -39,6 +41,7 @@ def push(
             offline=offline,
             run_id=run_id,
             clock=clock,
+            applied=applied,
             definition_hash=hash_,
             expire=expire,
             run=run,

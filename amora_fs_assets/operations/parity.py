@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import ibis
-from ibis.expr.types import Table
+import pyarrow as pa
+from ibis.expr.types import BooleanValue, Table
 
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.expiry import may_be_collected, oldest_kept
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import NEVER, Generation, Key, OfflineStore, OnlineRequest, OnlineRows, OnlineStore
 from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.operations.newest import newest_by
 from amora_fs_assets.operations.tables import dropped_keys, rows_there, table_name, unbound
 
 _EXAMPLES = 10
+_ASKED = "asked_keys"
 FAULTS = ("missing", "extra", "stale", "different")
 """What is wrong with what is served of a key, in the words of `Parity`."""
 SAMPLE = 200
@@ -54,24 +57,30 @@ class Parity:
 
 
 def parity(
-    view: FeatureView, store: OfflineStore, online: OnlineStore, *, sample: int = 1_000, expire: bool = True
+    view: FeatureView, store: OfflineStore, online: OnlineStore, *, sample: int | None = 1_000, expire: bool = True
 ) -> Parity:
     """Compare what readers get of a sample of keys with the newest rows of the offline store, as of the load's clock.
 
-    The sample is of keys with rows offline, whatever they are online, and of those that lost all of theirs. `expire`:
+    The sample is of keys with rows offline, of keys with rows online, and of keys that lost all of theirs offline; with
+    None all of them are compared. `expire`:
     Redis may have collected rows because of their age; not under a fixed clock. Raises OnlineStoreError where the view
     was never loaded.
     """
     live = online.state(view.name).seen
-    if live is None:
+    if live is None or live.view_id != view.view_id:
         raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
     names = list(view.join_keys)
     all_rows = rows_there(view, store)
+    # A null key is nobody's: nothing can be asked of it.
+    all_rows = all_rows.filter(*(all_rows[name].notnull() for name in names)) if names else all_rows
     rows = all_rows.filter(all_rows[EVENT_TIMESTAMP] <= ibis.literal(live.clock))
     later = [p for p in store.publications(view.name) if p.sequence > live.cursor]
     expected = _newest(view, rows, store, sample)
     keys: list[Key] = list(expected)
     keys += [key for key in _dropped(view, store, sample) if key not in expected]
+    others = [key for key in online.sample_keys(view, sample) if key not in set(keys)]
+    expected |= _of_keys(view, rows, others, store)
+    keys += others
     (read,) = online.read([OnlineRequest(view, _by_column(keys, len(names)), len(keys))])
     found = online_rows(view, read)
     now = _now(expire=expire)
@@ -79,9 +88,9 @@ def parity(
     windowed = _past_the_clock(view, all_rows, live, keys, found, store)
     counts = dict.fromkeys(("equal", "missing", "extra", "stale", "different", "ahead", "behind", "aged_out"), 0)
     examples: list[dict[str, Any]] = []
-    for key, served, pushed in zip(keys, found, read.pushed, strict=True):
+    for key, served, pushed, created in zip(keys, found, read.pushed, read.created_timestamps, strict=True):
         offline = expected.get(key)
-        verdict = _verdict(offline, served, pushed=pushed)
+        verdict = _verdict(offline, served, pushed=pushed, created=created)
         if verdict == "missing" and offline is not None and may_be_collected(view, offline[EVENT_TIMESTAMP], now):
             verdict = "aged_out"
         elif verdict != "equal" and (key in changed or (verdict == "missing" and live.partial)):
@@ -96,7 +105,9 @@ def parity(
     return Parity(view=view.name, cursor=live.cursor, sampled=len(keys), examples=tuple(examples), **counts)
 
 
-def _verdict(offline: Mapping[str, Any] | None, served: Mapping[str, Any] | None, *, pushed: bool) -> str:
+def _verdict(
+    offline: Mapping[str, Any] | None, served: Mapping[str, Any] | None, *, pushed: bool, created: int | None
+) -> str:
     if same(offline, served):
         return "equal"
     if served is None:
@@ -104,26 +115,47 @@ def _verdict(offline: Mapping[str, Any] | None, served: Mapping[str, Any] | None
     if offline is None:
         return "ahead" if pushed else "extra"
     then, now = offline[EVENT_TIMESTAMP], served[EVENT_TIMESTAMP]
-    if now > then:
+    known = offline.get(CREATED_TIMESTAMP) or then
+    if now > then or (now == then and created is not None and _EPOCH + timedelta(microseconds=created) > known):
         return "ahead" if pushed else "different"
     return "different" if then == now else "stale"
 
 
-def _newest(view: FeatureView, rows: Table, store: OfflineStore, sample: int) -> dict[Key, dict[str, Any]]:
+def _newest(view: FeatureView, rows: Table, store: OfflineStore, sample: int | None) -> dict[Key, dict[str, Any]]:
     names = list(view.join_keys)
-    query = newest_by(rows, view, names).order_by(ibis.random()).limit(sample)
+    query = newest_by(rows, view, names)
+    if sample is not None:
+        query = query.order_by(ibis.random()).limit(sample)
     with store.read(query.select([column.name for column in view.row_columns])) as batches:
         found = batches.read_all().to_pylist()
     return {tuple(row[name] for name in names): row for row in found}
 
 
-def _dropped(view: FeatureView, store: OfflineStore, sample: int) -> list[Key]:
+def _of_keys(view: FeatureView, rows: Table, keys: Sequence[Key], store: OfflineStore) -> dict[Key, dict[str, Any]]:
+    """The newest of the rows of these keys."""
+    names = list(view.join_keys)
+    if not keys or not names:
+        return {}
+    frame = pa.table(
+        {name: pa.array([key[place] for key in keys], type=IBIS_TYPES[view.key_columns[place].type].to_pyarrow())
+         for place, name in enumerate(names)}
+    )  # fmt: skip
+    asked = ibis.table(ibis.Schema.from_pyarrow(frame.schema), name=_ASKED)
+    query = newest_by(rows.semi_join(asked, names), view, names).select([c.name for c in view.row_columns])
+    with store.read(query, {_ASKED: frame}) as batches:
+        found = batches.read_all().to_pylist()
+    return {tuple(row[name] for name in names): row for row in found}
+
+
+def _dropped(view: FeatureView, store: OfflineStore, sample: int | None) -> list[Key]:
     gone = dropped_keys(view, store) if view.table is None else None
     if gone is None:
         return []
     names = list(view.join_keys)
     rest = unbound(view.key_columns, table_name(view, store.dataset))
-    query = gone.distinct().anti_join(rest, names).limit(sample)
+    query = gone.distinct().anti_join(rest, names)
+    if sample is not None:
+        query = query.limit(sample)
     with store.read(query) as batches:
         return [tuple(row[name] for name in names) for row in batches.read_all().to_pylist()]
 
@@ -189,23 +221,52 @@ def check_sample(
     oldest = oldest_kept(view, _now(expire=expire))
     if oldest is not None:
         rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(oldest))
+    if names:
+        rows = rows.filter(*(rows[name].notnull() for name in names))
     some = rows.semi_join(rows.select(names).limit(SAMPLE).distinct(), names) if names else rows
-    with store.read(newest_by(some, view, names).select([c.name for c in view.row_columns])) as batches:
-        expected = batches.read_all().to_pylist()
-    keys = [tuple(row[name] for name in names) for row in expected]
-    found = online_rows(view, read(keys))
-    now = _now(expire=expire)
-    wrong = [
-        key
-        for key, row, there in zip(keys, expected, found, strict=True)
-        if not same(row, there) and not (there is None and may_be_collected(view, row[EVENT_TIMESTAMP], now))
-    ]
+    wrong, compared = _wrong(view, some, read, store, expire=expire)
+    if wrong and view.table is not None:  # somebody else may have changed the table since its rows were read
+        again, _ = _wrong(view, some.filter(_among(some, names, wrong)) if names else some, read, store, expire=expire)
+        wrong = {key: row for key, row in again.items() if same(row, wrong.get(key))}
     if wrong and max((each.sequence for each in store.publications(view.name)), default=0) <= cursor:
         raise OnlineStoreError(
-            f"{view}: {len(wrong)} of {len(keys)} sampled keys of the new generation differ from the offline store, "
-            f"{dict(zip(names, wrong[0], strict=True))} for one. It does not go live; the old one goes on serving. "
-            "Run the load again."
+            f"{view}: {len(wrong)} of {compared} sampled keys of the new generation differ from the offline store, "
+            f"{dict(zip(names, next(iter(wrong)), strict=True))} for one. It does not go live; the old one goes on "
+            "serving. Run the load again."
         )
+
+
+def _wrong(
+    view: FeatureView,
+    rows: Table,
+    read: Callable[[Sequence[Key]], OnlineRows],
+    store: OfflineStore,
+    *,
+    expire: bool,
+) -> tuple[dict[Key, dict[str, Any]], int]:
+    """The newest rows that are not what `read` finds, by key, and how many keys were compared.
+
+    A row that was pushed while the generation was filled is no difference, and neither is one that may be collected.
+    """
+    names = list(view.join_keys)
+    with store.read(newest_by(rows, view, names).select([c.name for c in view.row_columns])) as batches:
+        expected = batches.read_all().to_pylist()
+    keys = [tuple(row[name] for name in names) for row in expected]
+    online = read(keys)
+    now = _now(expire=expire)
+    wrong = {
+        key: row
+        for key, row, there, pushed in zip(keys, expected, online_rows(view, online), online.pushed, strict=True)
+        if not same(row, there)
+        and not pushed
+        and not (there is None and may_be_collected(view, row[EVENT_TIMESTAMP], now))
+    }
+    return wrong, len(keys)
+
+
+def _among(rows: Table, names: Sequence[str], keys: Iterable[Key]) -> BooleanValue:
+    """Whether a row has one of the keys."""
+    return ibis.or_(*(ibis.and_(*(rows[n] == value for n, value in zip(names, key, strict=True))) for key in keys))
 
 
 def _now(*, expire: bool) -> datetime | None:

@@ -16,6 +16,7 @@ from amora_fs_assets.domain.plain_form import feature_view as plain_view
 from amora_fs_assets.domain.plain_form import read_view
 from amora_fs_assets.domain.ports import Registry
 from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.protocol import new_view_id
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
@@ -107,7 +108,9 @@ def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, 
         infrastructure=tuple(impact.infrastructure(changes, applied, merged, dataset)),
         kept=kept,
         pruned=prune,
-        catalogue=replace(merged, packages=_packages(code, applied, merged, changes)),
+        catalogue=replace(
+            merged, packages=_packages(code, applied, merged, changes), view_ids=_view_ids(applied, merged)
+        ),
         parent=head.hash if head else None,
     )
 
@@ -155,6 +158,16 @@ def _line(change: Change) -> str:
     sign = {"added": "+", "changed": "~", "removed": "-"}[change.action]
     said = "; ".join(each.what for each in change.differences)
     return f"{sign} {change} ({change.severity}){': ' * bool(said)}{said}"
+
+
+def _view_ids(applied: Catalogue, merged: Catalogue) -> dict[str, str]:
+    """Each view's identity: the one that it has, or a new one where it is added or turns computed or foreign."""
+    ids: dict[str, str] = {}
+    for name, view in merged.feature_views.items():
+        before = applied.feature_views.get(name)
+        same = before is not None and (before.table is None) == (view.table is None)
+        ids[name] = applied.view_ids.get(name, "") if same else new_view_id()
+    return ids
 
 
 def _worst(change: Change) -> str:

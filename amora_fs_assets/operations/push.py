@@ -13,6 +13,7 @@ from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore, OnlineStore
+from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Output
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.pushed_gate import check
@@ -32,6 +33,7 @@ def push(
     offline: OfflineStore | None,
     run_id: str,
     clock: datetime,
+    applied: Applied | None = None,
     definition_hash: str = "",
     expire: bool = True,
     run: MutableMapping[str, Any] | None = None,
@@ -49,11 +51,12 @@ def push(
     due = _due(view, table, clock, waits=offline is not None)
     run = {} if run is None else run
     run["rows"] = table.num_rows
+    if offline is not None and table.num_rows and view.table is not None:
+        raise InvalidRequest(f"{view}: somebody else fills its table. Push with to_offline=False. {NOTHING}")
+    online.check_push(view)  # before anything is written
     sequence = None
     if offline is not None and table.num_rows:
-        if view.table is not None:
-            raise InvalidRequest(f"{view}: somebody else fills its table. Push with to_offline=False. {NOTHING}")
-        sequence = _append(view, table, offline, run_id, definition_hash)
+        sequence = _append(view, table, offline, run_id, definition_hash, applied)
         output = Output(name=view.name, table=f"{offline.dataset}.{view.name}", sequence=sequence)
         run.update(sequence=sequence, outputs=(output,))
     return sum(online.push(view, batch, sequence=sequence, expire=expire) for batch in due.to_batches())
@@ -80,7 +83,14 @@ def _due(view: FeatureView, table: pa.Table, clock: datetime, *, waits: bool) ->
     return table.filter([time <= clock for time in times]) if any(time > clock for time in times) else table
 
 
-def _append(view: FeatureView, table: pa.Table, store: OfflineStore, run_id: str, definition_hash: str) -> int:
+def _append(
+    view: FeatureView,
+    table: pa.Table,
+    store: OfflineStore,
+    run_id: str,
+    definition_hash: str,
+    applied: Applied | None = None,
+) -> int:
     times = table.column(EVENT_TIMESTAMP).to_pylist()
     staged = store.stage(table, name=view.name, run_id=run_id)
     draft = Draft(
@@ -99,6 +109,7 @@ def _append(view: FeatureView, table: pa.Table, store: OfflineStore, run_id: str
         definition_hash=definition_hash,
         schema_hash=view.schema_hash,
         published_at=datetime.now(UTC),
+        applied=applied,
     )
     try:
         return store.publish(staged, draft).sequence

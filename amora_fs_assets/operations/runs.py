@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
+from amora_fs_assets.domain.errors import PublicationRefused
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
+from amora_fs_assets.domain.protocol import TRIES
 from amora_fs_assets.domain.records import CheckResult, Input, Output, Publication, RuleResult
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute as verb
@@ -25,6 +28,8 @@ from amora_fs_assets.operations.recording import recorded
 from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.operations.several import Progress, Several
 from amora_fs_assets.operations.tables import table_name
+
+_log = logging.getLogger(__name__)
 
 
 def load_missing(
@@ -110,14 +115,39 @@ def compute(
     run_id: str,
     clock: datetime,
 ) -> Publication | None:
-    """Compute [start, end) of a view, check it, publish it, and record what happened."""
-    hash_ = check_applied(view, registry.catalogue())
+    """Compute [start, end) of a view, check it, publish it, and record what happened.
+
+    A computation that another one of the interval came before is done again, TRIES times at most.
+    """
+    for tried in range(1, TRIES + 1):
+        try:
+            return _computed(view, start, end, store=store, registry=registry, run_id=run_id, clock=clock)
+        except PublicationRefused as error:
+            if tried == TRIES:
+                raise
+            _log.warning("%s Trying again (%s of %s).", error, tried + 1, TRIES)
+    raise AssertionError("the last try returns or raises")
+
+
+def _computed(
+    view: FeatureView,
+    start: datetime,
+    end: datetime,
+    *,
+    store: OfflineStore,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+) -> Publication | None:
+    applied = registry.catalogue()
+    hash_ = check_applied(view, applied)
     interval = verb.interval_of(view, start, end, clock)
     began = datetime.now(UTC)
     computed, meter = None, Meter(view.name, run_id)
     complete("compute", view.name, store=store, registry=registry)
     try:
-        computed = verb.stage(view, interval, store=store, run_id=run_id, definition_hash=hash_, meter=meter)
+        computed = verb.stage(view, interval, store=store, run_id=run_id, definition_hash=hash_, applied=applied,
+                              meter=meter)  # fmt: skip
         if not computed.checked.passed:
             raise verb.refusal(computed)
         publication = verb.publish(computed, store=store, now=datetime.now(UTC))
@@ -189,7 +219,7 @@ def recorded_load(
     began: datetime,
 ) -> Materialized:
     """Do what ends a load, and record the load."""
-    details = {"clock": clock.isoformat(), "new_generation": False}
+    details = {"clock": clock.isoformat(), "new_generation": False, "view_id": view.view_id}
     known: dict[str, Any] = {"code_version": code_version(view), "schema_hash": view.schema_hash, "details": details}
     with recorded("materialize", view.name, run_id=run_id, registry=registry, began=began, **known) as run:
         loaded = load()
@@ -200,7 +230,9 @@ def recorded_load(
             sequence=loaded.cursor,
             inputs=(Input(name=view.name, table=table, sequence=loaded.cursor or None),),
             outputs=(Output(name=view.name, sequence=loaded.cursor, generation=newest.number if newest else None),),
-            details=details | {"new_generation": loaded.new_generation},
+            details=details
+            | {"new_generation": loaded.new_generation}
+            | ({"because": loaded.because} if loaded.because else {}),
         )
     return loaded
 

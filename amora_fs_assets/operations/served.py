@@ -97,7 +97,7 @@ class ServedCatalogue:
         """Read the registry now."""
         catalogue = self._registry.catalogue()
         known = self._catalogue
-        if known is None or catalogue.hash != known.hash or catalogue.without_gate != known.without_gate:
+        if known is None or _told_apart(catalogue) != _told_apart(known):
             self._catalogue, self._plans = catalogue, {}
         self._read_at = self._asked_at = time.monotonic()
 
@@ -134,6 +134,11 @@ class ServedCatalogue:
         if key is not None and len(self._plans) < _MOST_PLANS:
             self._plans[key] = plan
         return plan
+
+
+def _told_apart(catalogue: Catalogue) -> tuple[object, ...]:
+    """What makes plans of an earlier catalogue useless."""
+    return catalogue.hash, catalogue.without_gate, catalogue.number
 
 
 def _key(features: Features, *, full_feature_names: bool) -> object:

@@ -36,6 +36,7 @@ class ShardedLoad:
     cursor: int
     new_generation: bool
     began: datetime
+    because: str = ""  # as of Materialized
 
 
 def begin(
@@ -48,9 +49,10 @@ def begin(
     run_id: str,
     now: datetime,
     full: bool = False,
+    expire: bool = True,
 ) -> ShardedLoad:
     """Stage what `materialize` would send, in that many shards of about the same size."""
-    asked = wanted(view, store=store, online=online, clock=clock, full=full)
+    asked = wanted(view, store=store, online=online, clock=clock, full=full, expire=expire)
     nothing = ShardedLoad(load=None, staged="", cursor=asked.cursor, new_generation=asked.new_generation, began=now)
     if asked.query is None:
         return nothing
@@ -58,12 +60,16 @@ def begin(
     query = asked.query.mutate(**{_SHARD.name: shard})
     staged = store.stage(query, name=view.name, run_id=f"online:{run_id}", clustered_by=_SHARD.name)
     load = online.begin(
-        view, cursor=asked.cursor, clock=clock, new_generation=asked.new_generation, lasting=LASTING
+        view, cursor=asked.cursor, clock=clock, new_generation=asked.new_generation, lasting=LASTING, expire=expire,
+        origin=asked.origin,
     )  # fmt: skip
     if load is None:
         store.discard(staged)
         return nothing
-    return ShardedLoad(load=load, staged=staged, cursor=asked.cursor, new_generation=load.new_generation, began=now)
+    return ShardedLoad(
+        load=load, staged=staged, cursor=asked.cursor, new_generation=load.new_generation, began=now,
+        because=asked.because,
+    )  # fmt: skip
 
 
 def write(
@@ -97,4 +103,6 @@ def finish(
         check = partial(check_sample, view, rows, store=store, cursor=sharded.cursor, expire=expire)
         sent = online.finish(view, sharded.load, written, check=check)
         store.discard(sharded.staged)
-    return Materialized(rows=sent, new_generation=sharded.new_generation, cursor=sharded.cursor)
+    return Materialized(
+        rows=sent, new_generation=sharded.new_generation, cursor=sharded.cursor, because=sharded.because
+    )

@@ -15,7 +15,8 @@ from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, Transfo
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dropped_sequence
-from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.ports import OfflineStore, StoredTable
+from amora_fs_assets.domain.protocol import belongs
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval, before
@@ -57,12 +58,12 @@ def rows_of(view: FeatureView, dataset: str, added: Collection[str] = ()) -> Tab
     return renamed.select([column.name for column in columns])
 
 
-def rows_there(view: FeatureView, store: OfflineStore) -> Table:
+def rows_there(view: FeatureView, store: OfflineStore, applied: Catalogue | None = None) -> Table:
     """A view's rows as its table holds them now: what was added and is not computed yet is null.
 
     Raises TableNotFound, SourceMismatch.
     """
-    return rows_of(view, store.dataset, check_tables([view], store, may_lack_added=True).get(view.name, ()))
+    return rows_of(view, store.dataset, check_tables([view], store, applied, may_lack_added=True).get(view.name, ()))
 
 
 def all_rows(source: Source | FeatureView, dataset: str, added: Collection[str] = ()) -> Table:
@@ -133,18 +134,25 @@ def within(time: Value, interval: Interval | None) -> BooleanValue:
 
 
 def check_tables(
-    definitions: Sequence[Source | FeatureView], store: OfflineStore, *, may_lack_added: bool = False
+    definitions: Sequence[Source | FeatureView],
+    store: OfflineStore,
+    applied: Catalogue | None = None,
+    *,
+    may_lack_added: bool = False,
 ) -> Added:
     """Refuse to read what is not there, or not as declared. Raises TableNotFound, SourceMismatch.
 
-    With `may_lack_added` the table of a view may lack features that were added since it was last computed: they are
-    given by view. A column that the table had and lost is refused all the same.
+    A table that an earlier view of the same name left is not there. Views of the code have no `view_id`: theirs are
+    those of `applied`, the registry's catalogue. With `may_lack_added` the table of a view may lack features that were
+    added since it was last computed: they are given by view. A column that the table had and lost is refused all the
+    same.
     """
     added: dict[str, frozenset[str]] = {}
     for definition in definitions:
         table = table_name(definition, store.dataset)
         kind = "Feature view" if isinstance(definition, FeatureView) else "Source"
-        there = store.columns(table)
+        stored = store.table(table)
+        there = None if stored is None or _of_another(definition, stored, applied) else stored.columns
         if there is None:
             fix = (
                 f"compute it first: `amora-fs compute --feature-views {definition.name}`"
@@ -185,6 +193,14 @@ def _added(view: FeatureView, there: Collection[str], store: OfflineStore) -> fr
     lacking = frozenset(c.name for c in view.row_columns if c.name in optional and c.name not in there)
     had = lacking and any(each.schema_hash == view.schema_hash for each in store.publications(view.name))
     return frozenset() if had else lacking
+
+
+def _of_another(definition: Source | FeatureView, stored: StoredTable, applied: Catalogue | None) -> bool:
+    """Whether the table holds rows of an earlier view of the name."""
+    if not isinstance(definition, FeatureView) or definition.table is not None:
+        return False
+    view_id = definition.view_id or (applied.view_ids.get(definition.name, "") if applied is not None else "")
+    return bool(view_id) and not belongs(stored.incarnation, view_id)
 
 
 def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:

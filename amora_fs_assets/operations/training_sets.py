@@ -72,21 +72,35 @@ def spine_of(training_set: TrainingSet, dataset: str, added: Added | None = None
     return spine
 
 
-def stage(training_set: TrainingSet, *, store: OfflineStore, run_id: str, now: datetime, definition_hash: str) -> Built:
-    """Join spine and features into a staged table.
+def stage(
+    training_set: TrainingSet,
+    *,
+    store: OfflineStore,
+    run_id: str,
+    now: datetime,
+    definition_hash: str,
+    applied: Catalogue | None = None,
+) -> Built:
+    """Join spine and features into a staged table. `applied` is the registry's catalogue.
 
     Raises TableNotFound, SourceMismatch, what `spine_of` raises, InvalidRequest where the spine lacks keys.
     """
     with Meter(training_set.name, run_id) as meter:
-        return _stage(training_set, store, run_id, now, definition_hash, meter)
+        return _stage(training_set, store, run_id, now, definition_hash, applied, meter)
 
 
 def _stage(
-    training_set: TrainingSet, store: OfflineStore, run_id: str, now: datetime, definition_hash: str, meter: Meter
+    training_set: TrainingSet,
+    store: OfflineStore,
+    run_id: str,
+    now: datetime,
+    definition_hash: str,
+    applied: Catalogue | None,
+    meter: Meter,
 ) -> Built:
     service = training_set.service
     read = {s.name: s for s in (*training_set.sources, *(p.view for p in service.projections))}
-    added = check_tables(list(read.values()), store, may_lack_added=True)
+    added = check_tables(list(read.values()), store, applied, may_lack_added=True)
     inputs = inputs_of(list(read.values()), store)
     spine = spine_of(training_set, store.dataset, added)
     join = partial(
@@ -206,11 +220,19 @@ def _publish(built: Built, store: OfflineStore, registry: Registry, now: datetim
 
 
 def _inputs(built: Built, store: OfflineStore) -> list[dict[str, Any]]:
-    """Each input with the newest publication that was in it, and the run that made that."""
-    runs = {publication.sequence: publication.run_id for publication in store.publications()}
+    """Each input with the newest publication that was in it, its identities, and the run that made it."""
+    published = {publication.sequence: publication for publication in store.publications()}
+    found = ((each, published.get(each.sequence or 0)) for each in built.inputs)
     return [
-        {"name": i.name, "table": i.table, "sequence": i.sequence, "run_id": runs.get(i.sequence or 0)}
-        for i in built.inputs
+        {
+            "name": each.name,
+            "table": each.table,
+            "sequence": each.sequence,
+            "run_id": of.run_id if of else None,
+            "publication_id": of.publication_id if of else None,
+            "incarnation": of.incarnation if of else None,
+        }
+        for each, of in found
     ]
 
 

@@ -105,7 +105,13 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
             start, end = (window.start, window.end) if window else (view.start or clock, clock)
             interval = compute.interval_of(view, start, end, clock)
             computed = compute.stage(
-                view, interval, store=parts.offline, run_id=context.run.run_id, definition_hash=hash_, meter=meter
+                view,
+                interval,
+                store=parts.offline,
+                run_id=context.run.run_id,
+                definition_hash=hash_,
+                applied=parts.applied,
+                meter=meter,
             )
             yield from (check_result(result, key) for result in computed.checked.results)
             if not computed.checked.passed:
@@ -159,7 +165,12 @@ def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
                 hash_ = check_applied(training_set, parts.applied)
                 complete("training_set", training_set.name, store=parts.offline, registry=parts.registry)
                 built = training_sets.stage(
-                    training_set, store=parts.offline, run_id=run_id, now=began, definition_hash=hash_
+                    training_set,
+                    store=parts.offline,
+                    run_id=run_id,
+                    now=began,
+                    definition_hash=hash_,
+                    applied=parts.applied,
                 )
         except FeatureStoreError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -12,9 +12,10 @@ import pandas as pd
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.errors import TableNotFound
+from amora_fs_assets.domain.errors import PublicationRefused, TableNotFound
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.protocol import TRIES
 from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute, runs, training_sets, versions
@@ -97,6 +98,8 @@ class FeatureStoreIOManager(dg.IOManager):
                 store=store,
                 registry=registry,
             )
+            if isinstance(error, PublicationRefused):
+                raise dg.RetryRequested(max_retries=TRIES - 1) from error
             raise
         return compute.record_of(
             work.view,
@@ -136,7 +139,7 @@ class FeatureStoreIOManager(dg.IOManager):
             check_tables([source], store)
             return all_rows(source, store.dataset)
         view = code.feature_view(name)
-        rows = rows_there(view, store)
+        rows = rows_there(view, store, self._parts.applied)
         if context.has_asset_partitions:
             window = context.asset_partitions_time_window
             interval = Interval(window.start, window.end)

@@ -39,9 +39,9 @@ def online_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
 def _of_one_step(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         parts = parts_of(context)
-        with _failing(view, parts, context.run.run_id):
+        with _failing(view, parts, context.run.run_id) as served:
             loaded = runs.materialize(
-                view,
+                served,
                 store=parts.offline,
                 online=parts.online,
                 registry=parts.registry,
@@ -76,9 +76,9 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
     )
     def begin(context: dg.OpExecutionContext) -> Iterator[Any]:
         parts = parts_of(context)
-        with _failing(view, parts, context.run.run_id, recorded=True):
+        with _failing(view, parts, context.run.run_id, recorded=True) as served:
             load = sharded.begin(
-                view,
+                served,
                 store=parts.offline,
                 online=parts.online,
                 clock=parts.settings.clock(),
@@ -86,6 +86,7 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
                 run_id=context.run.run_id,
                 now=datetime.now(UTC),
                 full=bool(context.op_config["full"]),
+                expire=parts.settings.now is None,
             )
         yield dg.Output(load, output_name="load")
         for shard in range(settings.online_shards if load.load else 0):
@@ -95,9 +96,9 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
     def write(context: dg.OpExecutionContext, load: Any, shard: int) -> Any:
         assert isinstance(load, ShardedLoad), "the first step gives it"
         parts = parts_of(context)
-        with _failing(view, parts, context.run.run_id, recorded=True):
+        with _failing(view, parts, context.run.run_id, recorded=True) as served:
             written = sharded.write(
-                view, load, shard, store=parts.offline, online=parts.online, expire=parts.settings.now is None
+                served, load, shard, store=parts.offline, online=parts.online, expire=parts.settings.now is None
             )
         context.log.info("online/%s: %s written by shard %s", view.name, entities(written.rows), shard)
         return written
@@ -107,11 +108,11 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         assert isinstance(load, ShardedLoad), "the first step gives it"
         assert all(isinstance(each, Written) for each in written), "the shards give them"
         parts = parts_of(context)
-        with _failing(view, parts, context.run.run_id):
+        with _failing(view, parts, context.run.run_id) as served:
             loaded = runs.recorded_load(
-                view,
+                served,
                 lambda: sharded.finish(
-                    view,
+                    served,
                     load,
                     written,
                     store=parts.offline,
@@ -160,16 +161,20 @@ def _said_of(view: FeatureView) -> dict[str, Any]:
 
 
 @contextmanager
-def _failing(view: FeatureView, parts: Parts, run_id: str, *, recorded: bool = False) -> Iterator[None]:
-    """Say what is wrong in Dagster's words. A failure inside is `recorded` where the step does not do it itself."""
+def _failing(view: FeatureView, parts: Parts, run_id: str, *, recorded: bool = False) -> Iterator[FeatureView]:
+    """Give the view as the registry has it, and say what is wrong in Dagster's words.
+
+    A failure inside is `recorded` where the step does not record it itself.
+    """
     try:
         with failure_recorded("materialize", view.name, run_id=run_id, registry=parts.registry):
             check_applied(view, parts.applied)
+        served = parts.applied.feature_view(view.name)
         if recorded:
             with failure_recorded("materialize", view.name, run_id=run_id, registry=parts.registry):
-                yield
+                yield served
         else:
-            yield
+            yield served
     except FeatureStoreError as error:
         raise dg.Failure(str(error)) from error
 

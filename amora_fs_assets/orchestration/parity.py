@@ -27,7 +27,7 @@ def parity_check(view: FeatureView) -> dg.AssetChecksDefinition:
         assert isinstance(parts, Parts), "the resource gives the parts"
         try:
             found = parity(
-                view,
+                parts.applied.feature_view(view.name),
                 store=parts.offline,
                 online=parts.online,
                 registry=parts.registry,

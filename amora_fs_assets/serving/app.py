@@ -18,6 +18,7 @@ from amora_fs_assets.domain.errors import (
     InvalidRequest,
     NotFound,
     OfflineStoreError,
+    OnlineStateLost,
     OnlineStoreUnavailable,
     RegistryError,
 )
@@ -203,7 +204,7 @@ def explained(error: Exception) -> Refused | None:
             status = 404
         case InvalidRequest() | ChecksFailed() | DefinitionError():
             status = 422
-        case OnlineStoreUnavailable() | RegistryError() | OfflineStoreError():
+        case OnlineStoreUnavailable() | OnlineStateLost() | RegistryError() | OfflineStoreError():
             status = 503
         case FeatureStoreError():  # not online yet as it is asked for
             status = 409

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +17,16 @@ import ibis.expr.datatypes as dt
 import pyarrow as pa
 import pyarrow.parquet
 import sqlglot
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.cloud import bigquery
 from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 from sqlglot import exp
 
-from amora_fs_assets.domain.errors import OfflineStoreError, SettingsError, TableNotFound
+from amora_fs_assets.domain.errors import DefinitionNotApplied, OfflineStoreError, SettingsError, TableNotFound
 from amora_fs_assets.domain.ownership import check_owner, of_definitions
-from amora_fs_assets.domain.ports import Draft, Engine
+from amora_fs_assets.domain.ports import Draft, Engine, StoredTable
+from amora_fs_assets.domain.protocol import APPLIED_COLUMNS, Applied, belongs, new_incarnation, not_applied, refused
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.time import Interval
@@ -31,17 +34,20 @@ from amora_fs_assets.stores.bigquery_errors import explained
 from amora_fs_assets.stores.bigquery_jobs import JobOptions, Jobs
 from amora_fs_assets.stores.bigquery_partitions import changed_late
 from amora_fs_assets.stores.bigquery_publication import (
-    dropped,
-    drops,
+    NOT_APPLIED,
+    REFUSED,
+    applied_written,
+    made_anew,
     parameters,
     preparation,
+    side_tables,
     taken_of,
     transaction,
     values,
     within,
 )
 from amora_fs_assets.stores.bigquery_reads import PatientReads
-from amora_fs_assets.stores.bigquery_tables import columns_of, create, describe, quoted, type_of
+from amora_fs_assets.stores.bigquery_tables import columns_of, create, describe, incarnation_of, quoted, type_of
 
 if TYPE_CHECKING:
     from google.cloud.bigquery_storage import BigQueryReadClient
@@ -90,8 +96,29 @@ class BigQueryOfflineStore:
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
         """The table's columns as it stands; None where there is no such table."""
-        there = self._table(table)
-        return None if there is None else columns_of(there)
+        there = self.table(table)
+        return None if there is None else there.columns
+
+    def table(self, name: str) -> StoredTable | None:
+        """The table as it stands; None where there is no such table."""
+        there = self._table(name)
+        return None if there is None else StoredTable(columns_of(there), incarnation_of(there))
+
+    def applied(self) -> tuple[Applied, ...]:
+        """The rows of `_applied`."""
+        if self._table(f"{self.dataset}._applied") is None:
+            return ()
+        with self._explained():
+            names = ", ".join(map(quoted, APPLIED_COLUMNS))
+            rows = self._jobs.query(f"SELECT {names} FROM {quoted(f'{self.dataset}._applied')}")
+            return tuple(Applied(**dict(row.items())) for row in rows)
+
+    def write_applied(self, rows: Sequence[Applied]) -> None:
+        """Replace the rows of `_applied` of these views."""
+        if rows:
+            self._make_dataset(self.dataset)
+            with self._explained():
+                self._jobs.query(applied_written(rows, self.dataset), step="apply")
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
@@ -165,13 +192,14 @@ class BigQueryOfflineStore:
             self._drop_other_keys(draft)
             self._jobs.query(preparation(draft, self.dataset, self._publication_columns()), step="prepare")
             self._log_columns = tuple(PUBLICATION_COLUMNS)
-            self._make_room(staged, draft)
-            self._jobs.query(
-                transaction(draft, staged, self.dataset),
-                step="publish",
-                parameters=parameters(draft),
-                identity=f"{staged} {made.isoformat()} {draft.table} {draft.interval}",
-            )
+            draft = replace(draft, incarnation=self._make_room(staged, draft))
+            with _law_explained(draft):
+                self._jobs.query(
+                    transaction(draft, staged, self.dataset),
+                    step="publish",
+                    parameters=parameters(draft),
+                    identity=f"{staged} {made.isoformat()} {draft.table} {draft.interval}",
+                )
             describe(self._client, draft, self._jobs.call)
             publication = self._publications_where(
                 "run_id = @run_id AND `table` = @table", run_id=draft.run_id, table=draft.table
@@ -251,26 +279,39 @@ class BigQueryOfflineStore:
         self._datasets.add(name)
 
     def _drop_other_keys(self, draft: Draft) -> None:
-        """Drop the view's `_dropped_` table where its keys were others: a load of the new ones is a full one."""
-        table = dropped(draft, self.dataset)
-        there = self._table(table) if drops(draft) else None
-        if there is not None and columns_of(there) != {c.name: IBIS_TYPES[c.type] for c in draft.dropped_columns}:
-            self.discard(table)
+        """Drop the tables beside the view's own where its keys were others: a load of the new ones is a full one."""
+        for table, columns in side_tables(draft, self.dataset).items():
+            there = self._table(table)
+            if there is not None and columns_of(there) != {c.name: IBIS_TYPES[c.type] for c in columns}:
+                self.discard(table)
 
-    def _make_room(self, staged: str, draft: Draft) -> None:
-        """Make the table what the draft needs. Raises OfflineStoreError where rows of other types would stay."""
-        table = self._table(draft.table)
+    def _make_room(self, staged: str, draft: Draft) -> str:
+        """Make the table what the draft needs; its incarnation.
+
+        Raises OfflineStoreError where rows of other types would stay.
+        """
+        table, new = self._table(draft.table), new_incarnation(draft.view_id or "")
         if table is None:
-            self._jobs.query(f"CREATE {create(draft)}", step="prepare")
-            return
+            # Another publication may make the table first: then that one's incarnation is the table's.
+            self._jobs.query(
+                f"CREATE {create(draft, new, anew=False)};{made_anew(draft, self.dataset)}", step="prepare"
+            )
+            made = self._table(draft.table)
+            return new if made is None else incarnation_of(made)
         there = columns_of(table)
         published = self._publications_where("`table` = @table", table=draft.table)
         last = published[-1] if published else None
         check_owner(draft, last, filled=not last and self._one(f"SELECT count(*) FROM {quoted(draft.table)}") != (0,))
+        another = draft.view_id is not None and not belongs(incarnation_of(table), draft.view_id)
+        if another and draft.appended:
+            raise OfflineStoreError(
+                f"Table {draft.table} holds rows of an earlier feature view '{draft.name}'. "
+                f"Compute the view first: `amora-fs compute --feature-views {draft.name}`."
+            )
         missing = [column for column in draft.columns if column.name not in there]
         others = [c for c in draft.columns if there.get(c.name, IBIS_TYPES[c.type]) != IBIS_TYPES[c.type]]
         by_hand = bool(missing and last and draft.schema_hash and last.schema_hash == draft.schema_hash)
-        if others or by_hand:
+        if (others or by_hand) and not another:
             (remaining,) = self._one(f"SELECT count(*) FROM {quoted(draft.table)} WHERE NOT ({within(draft)})")
             if remaining:
                 was = (
@@ -282,17 +323,18 @@ class BigQueryOfflineStore:
                     f"Table {draft.table} {was}, and they would stay: "
                     "compute all of it at once, from its start, or rename the view."
                 )
-        if others:
+        if others or another:
             # At once with its new rows: readers see the old table or the new. The publication follows.
             self._jobs.query(
-                f"CREATE OR REPLACE {create(draft)} AS "
-                f"SELECT {values(draft)} FROM {quoted(staged)} WHERE {taken_of(draft)}",
+                f"CREATE OR REPLACE {create(draft, new)} AS SELECT {values(draft)} FROM {quoted(staged)} "
+                f"WHERE {taken_of(draft)};{made_anew(draft, self.dataset)}",
                 step="prepare",
             )
-            return
+            return new
         for column in missing:
             added = f"ADD COLUMN IF NOT EXISTS {quoted(column.name)} {type_of(column)}"
             self._jobs.query(f"ALTER TABLE {quoted(draft.table)} {added}", step="prepare")
+        return incarnation_of(table)
 
     def _states(self, query: Table) -> Iterator[str]:
         """What tells the state of each table that the query reads from an earlier one."""
@@ -344,6 +386,20 @@ class BigQueryOfflineStore:
             raise TableNotFound(
                 f"A table is not there yet: {missing}. Fill it first: `amora-fs compute`, or its asset."
             ) from error
+
+
+@contextmanager
+def _law_explained(draft: Draft) -> Iterator[None]:
+    """Raise what the law stops as DefinitionNotApplied and PublicationRefused."""
+    try:
+        yield
+    except GoogleAPIError as error:
+        if NOT_APPLIED in str(error):
+            raise DefinitionNotApplied(not_applied(draft.name)) from error
+        found = re.search(rf"{REFUSED} (\d+) (\S+)", str(error))
+        if found is None:
+            raise
+        raise refused(draft.name, draft.table, run_id=found[2], sequence=int(found[1])) from error
 
 
 def _tables(query: Table) -> list[str]:

@@ -29,6 +29,7 @@ _TYPES = {
 }
 _OURS = "amora_fs_"
 """How the labels begin that this project sets, and drops again; other labels stay."""
+_INCARNATION = "amora-fs-incarnation"
 _CLUSTERED = 4  # columns at most
 _log = logging.getLogger(__name__)
 
@@ -58,13 +59,22 @@ def _as_declared(type_: dt.DataType) -> dt.DataType:
     return type_.copy(nullable=True)
 
 
-def create(draft: Draft) -> str:
-    """What follows CREATE or CREATE OR REPLACE: partitioned by its time, clustered by its first join keys."""
+def create(draft: Draft, incarnation: str, *, anew: bool = True) -> str:
+    """What follows CREATE or CREATE OR REPLACE: partitioned by its time, clustered by its first join keys.
+
+    The table's incarnation is a label. A table that is not made `anew` stays where there is one.
+    """
     columns = ", ".join(f"{quoted(column.name)} {type_of(column)}" for column in draft.columns)
     period = draft.table_partitions.upper()
     partitioned = f" PARTITION BY TIMESTAMP_TRUNC({quoted(draft.time)}, {period})" if draft.time else ""
     clustered = f" CLUSTER BY {', '.join(map(quoted, draft.keys[:_CLUSTERED]))}" if draft.keys else ""
-    return f"TABLE {quoted(draft.table)} ({columns}){partitioned}{clustered}"
+    table = f"TABLE {'' if anew else 'IF NOT EXISTS '}{quoted(draft.table)} ({columns}){partitioned}{clustered}"
+    return f"{table} OPTIONS (labels = [('{_INCARNATION}', '{incarnation}')])"
+
+
+def incarnation_of(table: bigquery.Table) -> str:
+    """The incarnation that the table's label says; empty where there is none."""
+    return str(table.labels.get(_INCARNATION, ""))
 
 
 def describe(client: bigquery.Client, draft: Draft, call: Mapping[str, Any]) -> None:

@@ -154,21 +154,21 @@ class _Reading:
         self._pointers = [known[request.view.name] for request in requests]
         self._columns: dict[int, list[Any]] = {}
         self.wanted: list[bytes | str] = []
-        self._places = [self._want(*pair) for pair in zip(requests, self._pointers, strict=True)]
+        self._served = [_serves(*pair) for pair in zip(requests, self._pointers, strict=True)]
+        self._places = [self._want(*each) for each in zip(requests, self._pointers, self._served, strict=True)]
         self._rows = len(self.wanted)
         self._stale: list[str] = []
         trusted = time.monotonic() - POINTER_TRUSTED
-        for request, pointer in zip(requests, self._pointers, strict=True):
-            if pointer.checked < trusted and request.view.name not in self._stale:
+        for request, pointer, served in zip(requests, self._pointers, self._served, strict=True):
+            # What is known is never a reason to refuse: then it is looked at again.
+            if (pointer.checked < trusted or not served) and request.view.name not in self._stale:
                 self._stale.append(request.view.name)
                 self.wanted.append(store._states.key(request.view.name))  # noqa: SLF001
 
-    def _want(self, request: OnlineRequest, pointer: _Pointer) -> list[int | None] | slice:
+    def _want(self, request: OnlineRequest, pointer: _Pointer, served: bool) -> list[int | None] | slice:  # noqa: FBT001
         start = len(self.wanted)
-        if pointer.generation is None:
+        if not served:
             return [None] * request.count
-        if pointer.generation.schema_hash != request.view.schema_hash:
-            _check_keys(request.view, pointer.generation)
         if not request.keys:
             self.wanted += pointer.named([b""])
             return [start] * request.count
@@ -212,7 +212,12 @@ class _Reading:
     def rows(self, found: list[bytes | None]) -> list[OnlineRows]:
         """Each request's rows."""
         answers = []
-        for request, pointer, places in zip(self._requests, self._pointers, self._places, strict=True):
+        for request, pointer, places, served in zip(
+            self._requests, self._pointers, self._places, self._served, strict=True
+        ):
+            if not served:
+                answers.append(_absent(request, pointer.generation))
+                continue
             decode = pointer.decode or _nothing(request.view)
             if isinstance(places, slice):
                 rows = decode(found[places])
@@ -245,9 +250,20 @@ def _of_the_views_types(rows: OnlineRows, view: FeatureView, generation: Generat
     return replace(rows, columns=columns, added=frozenset(added))
 
 
-def _check_keys(view: FeatureView, generation: Generation) -> None:
-    if generation.keys != shape(view.key_columns):
+def _serves(request: OnlineRequest, pointer: _Pointer) -> bool:
+    """Whether the generation that is known holds rows of the view, by its keys."""
+    generation, view = pointer.generation, request.view
+    if generation is None or generation.view_id != view.view_id:
+        return False
+    return generation.schema_hash == view.schema_hash or generation.keys == shape(view.key_columns)
+
+
+def _absent(request: OnlineRequest, generation: Generation | None) -> OnlineRows:
+    """No row for any key. Raises OnlineStoreError where the generation has the view's rows under other keys."""
+    view = request.view
+    if generation is not None and generation.view_id == view.view_id:
         raise OnlineStoreError(
             f"{view}: what is online has the join keys {dict(generation.keys)}, the registry says "
             f"{dict(shape(view.key_columns))}. Run `amora-fs materialize-incremental`."
         )
+    return replace(_nothing(view)([None] * request.count), loaded=False)

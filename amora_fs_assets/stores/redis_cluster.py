@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -134,6 +135,11 @@ class ClusterConnection(Connection):
                 for places in by_slot(names).values():
                     pipeline.unlink(*(names[place] for place in places))
                 pipeline.execute()
+
+    def names_under(self, client: Any, prefix: str, count: int | None) -> list[bytes]:
+        """Up to `count` of the names with the prefix, node by node; all of them with None."""
+        nodes = map(client.get_redis_connection, client.get_primaries())
+        return list(islice((name for node in nodes for name in node.scan_iter(match=f"{prefix}*", count=5_000)), count))
 
     def names(self) -> set[str]:
         """The names of all that are connected to any node."""

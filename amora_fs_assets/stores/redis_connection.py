@@ -97,6 +97,10 @@ class Connection:
         while some := list(islice(names, _REMOVED_AT_A_TIME)):
             client.unlink(*some)
 
+    def names_under(self, client: Any, prefix: str, count: int | None) -> list[bytes]:
+        """Up to `count` of the names with the prefix; all of them with None."""
+        return list(islice(client.scan_iter(match=f"{prefix}*", count=_REMOVED_AT_A_TIME), count))
+
     def names(self) -> set[str]:
         """The names of all that are connected."""
         return {str(each.get("name")) for each in self.run(lambda client: client.client_list())}

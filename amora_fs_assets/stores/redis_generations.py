@@ -15,12 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain.errors import FeatureStoreError, OnlineStoreError
+from amora_fs_assets.domain.expiry import kept
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.ports import Filling, Generation, Key, Load, OnlineRows, ViewState, Written
+from amora_fs_assets.domain.ports import Filling, Generation, Key, Load, OnlineRows, Origin, ViewState, Written
 from amora_fs_assets.stores import row_codec
 from amora_fs_assets.stores.redis_cleaning import Cleaning
 from amora_fs_assets.stores.redis_connection import Connection
-from amora_fs_assets.stores.redis_keys import PREFIXES, namer, prefix_of
+from amora_fs_assets.stores.redis_keys import PREFIXES, key_of, namer, prefix_of
 from amora_fs_assets.stores.redis_scripts import BATCH, PUSH, WRITE
 from amora_fs_assets.stores.redis_state import Change, States, going_live, numbers
 from amora_fs_assets.stores.redis_writing import Expiry, Rows, write
@@ -57,6 +58,7 @@ class RedisGenerations:
         clock: datetime,
         new_generation: bool,
         window: bool = False,
+        origin: Origin | None = None,
         expire: bool = True,
         check: Check | None = None,
     ) -> int:
@@ -64,6 +66,7 @@ class RedisGenerations:
         load = self._prepared(view, cursor, clock, new_generation=new_generation, window=window)
         if load is None:
             return 0
+        load = replace(load, origin=origin or Origin(), kept=kept(view, expire=expire))
         with self._connection.named(self._cleaning.sign(load.prefix)) as client:
             load = self._listed(view, load, until=None)
             try:
@@ -74,11 +77,22 @@ class RedisGenerations:
                 raise
 
     def begin(
-        self, view: FeatureView, *, cursor: int, clock: datetime, new_generation: bool, lasting: timedelta
+        self,
+        view: FeatureView,
+        *,
+        cursor: int,
+        clock: datetime,
+        new_generation: bool,
+        lasting: timedelta,
+        expire: bool = True,
+        origin: Origin | None = None,
     ) -> Load | None:
         """Begin a load whose parts are written by other processes; see OnlineStore."""
         load = self._prepared(view, cursor, clock, new_generation=new_generation)
-        return None if load is None else self._listed(view, load, until=datetime.now(UTC) + lasting)
+        if load is None:
+            return None
+        load = replace(load, origin=origin or Origin(), kept=kept(view, expire=expire))
+        return self._listed(view, load, until=datetime.now(UTC) + lasting)
 
     def write(
         self, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch], *, lasting: timedelta, expire: bool
@@ -98,30 +112,41 @@ class RedisGenerations:
             self._given_up(view, load)
             raise
 
+    def check_push(self, view: FeatureView) -> None:
+        """Raise OnlineStoreError where rows of the view cannot be pushed; see OnlineStore."""
+        _check_push(view, self.state(view.name))
+
     def push(self, view: FeatureView, batch: pa.RecordBatch, *, sequence: int | None, expire: bool = True) -> int:
-        """Write rows that are newer than what is there, in every generation; see OnlineStore."""
+        """Write rows that are newer than what is there, in every generation that can hold them; see OnlineStore."""
         done, won = set[str](), 0
         state = self.state(view.name)
-        if state.seen is None:
-            raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
-        if state.seen.schema_hash != view.schema_hash:
-            raise OnlineStoreError(
-                f"{view}: what is online has other columns than the registry. Run `amora-fs materialize-incremental`."
-            )
+        _check_push(view, state)
         published = row_codec.NEVER_PUBLISHED if sequence is None else sequence
-        # A generation that somebody begins to fill meanwhile gets the rows too.
-        while todo := {prefix: number for prefix, number in numbers(state).items() if prefix not in done}:
-            for prefix, which in todo.items():
+        # A generation that a load begins to fill meanwhile gets the rows too.
+        while todo := [each for each in _all(state) if each.prefix not in done]:
+            for generation in todo:
+                done.add(generation.prefix)
+                if not _holds(generation, view) or generation.cursor >= published:
+                    continue
                 rows = Rows(
-                    view=view, prefix=prefix, sequence=published, mode=PUSH, flags=row_codec.PUSHED,
+                    view=view, prefix=generation.prefix, sequence=published, mode=PUSH, flags=row_codec.PUSHED,
                     expiry=Expiry.of_view(view, expire=expire),
                 )  # fmt: skip
                 for part in rows.calls([batch]):
                     written = self._connection.run(partial(self._connection.run_script, script=WRITE, calls=part.calls))
-                    won += written if which == state.live else 0
-                done.add(prefix)
+                    won += written if generation.number == state.live else 0
             state = self.state(view.name)
         return won
+
+    def sample_keys(self, view: FeatureView, count: int | None) -> list[Key]:
+        """Up to `count` keys that have a row in the generation that readers see; see OnlineStore."""
+        seen = self.state(view.name).seen
+        if seen is None or not view.join_keys:
+            return []
+        names = self._connection.run(partial(self._connection.names_under, prefix=seen.prefix, count=count))
+        keys = [row_codec.decode_key(key_of(name, seen.prefix), len(view.join_keys)) for name in names]
+        rows = self._connection.mget(names) if names else []
+        return [key for key, row in zip(keys, rows, strict=True) if row is not None and not row_codec.is_gone(row)]
 
     def rollback(self, name: str, to: int | None = None) -> Generation:
         """Let readers see generation `to`, the one before theirs by default, until unpinned."""
@@ -160,8 +185,15 @@ class RedisGenerations:
             return load
 
         def listed(state: ViewState) -> ViewState:
-            number = max(numbers(state).values(), default=0) + 1
-            return replace(state, filling=(*state.filling, Filling(number=number, prefix=load.prefix, until=until)))
+            filling = Filling(
+                number=max(numbers(state).values(), default=0) + 1,
+                prefix=load.prefix,
+                until=until,
+                cursor=load.cursor,
+                view_id=view.view_id,
+                schema_hash=view.schema_hash,
+            )
+            return replace(state, filling=(*state.filling, filling))
 
         state = self._change(view.name, listed)
         return replace(load, number=numbers(state)[load.prefix])
@@ -207,8 +239,12 @@ class RedisGenerations:
                 return state
             cursor, clock = (now.cursor, now.clock) if load.window else (load.cursor, load.clock)
             reach = max(load.clock, now.reached)
+            # A window's rows are of publications that the generation has not seen as a whole.
+            cursor_id = now.cursor_id if load.window else load.origin.cursor_id
+            kept_for = min((each for each in (now.kept, load.kept) if each is not None), default=None)
             moved = replace(
-                now, cursor=cursor, clock=clock, reach=reach if reach > clock else None, loaded_at=datetime.now(UTC),
+                now, cursor=cursor, cursor_id=cursor_id, kept=kept_for, clock=clock,
+                reach=reach if reach > clock else None, loaded_at=datetime.now(UTC),
                 newest_event=max(filter(None, (now.newest_event, newest_event)), default=None),
             )  # fmt: skip
             return replace(state, generations=(*state.generations[:-1], moved))
@@ -227,6 +263,10 @@ class RedisGenerations:
             keys=tuple((c.name, c.type.value) for c in view.key_columns),
             features=tuple((c.name, c.type.value) for c in view.features),
             cursor=load.cursor,
+            cursor_id=load.origin.cursor_id,
+            view_id=view.view_id,
+            incarnation=load.origin.incarnation,
+            kept=load.kept,
             clock=load.clock,
             partial=load.window,
             loaded_at=datetime.now(UTC),
@@ -251,3 +291,22 @@ class RedisGenerations:
 
     def _change(self, name: str, change: Change) -> ViewState:
         return self._states.change(name, change)
+
+
+def _all(state: ViewState) -> list[Generation | Filling]:
+    """Every generation, complete or not."""
+    return [*state.generations, *state.filling]
+
+
+def _holds(generation: Generation | Filling, view: FeatureView) -> bool:
+    """Whether rows of the view can be written into the generation: it is of the view, and has its columns."""
+    return (generation.view_id, generation.schema_hash) == (view.view_id, view.schema_hash)
+
+
+def _check_push(view: FeatureView, state: ViewState) -> None:
+    if state.seen is None or state.seen.view_id != view.view_id:
+        raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
+    if not any(_holds(each, view) for each in state.generations):
+        raise OnlineStoreError(
+            f"{view}: what is online has other columns than the registry. Run `amora-fs materialize-incremental`."
+        )

@@ -45,6 +45,11 @@ def namer(prefix: str) -> Callable[[Iterable[bytes]], list[bytes]]:
     return lambda keys: [starts[crc32(key) % TAGS] + key for key in keys]
 
 
+def key_of(name: bytes, prefix: str) -> bytes:
+    """The packed join keys in a name under the prefix: what `namer` made the name of."""
+    return name[len(prefix.encode()) + (2 if prefix.endswith("{") else 0) :]
+
+
 def slot_of(name: bytes) -> int:
     """The slot that holds a name: that of what stands between the first braces, if there is such a thing."""
     begin = name.find(b"{") + 1

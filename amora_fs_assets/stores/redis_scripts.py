@@ -38,9 +38,7 @@ return 1
 # ARGV: BATCH or PUSH; then the keys' rows, then their expiries [ms since 1970; 0: none]. Returns how many were written.
 # Places are those of row_codec: sequence 2-5, flags 6, event_timestamp 11-18, created_timestamp 19-27.
 #
-# A batch row beats a batch row of a lower sequence, and of the same one if its times are equal or greater: the newer of
-# two loads that saw the same publications. It beats a pushed row that is in a publication it has seen, else if its
-# times are equal or greater. A pushed row beats what is there if its times are greater.
+# Which row stays is said in docs/protocol.md, "Which row stays in Redis". A null created_timestamp is event_timestamp.
 WRITE = """
 local pushing = ARGV[1] == 'push'
 local count = #KEYS
@@ -52,7 +50,7 @@ end
 
 local function times(row)
   if byte(row, 19) == 0xd3 then return ordered(row, 11) .. ordered(row, 20) end
-  return ordered(row, 11)
+  return ordered(row, 11) .. ordered(row, 11)
 end
 
 local written = 0
@@ -61,15 +59,13 @@ for i = 1, count do
   local stored = redis.call('GETRANGE', key, 0, 26)
   local wins = #stored < 19
   if not wins then
-    if pushing then
-      wins = times(row) > times(stored)
+    local new, old = sub(row, 2, 5), sub(stored, 2, 5)
+    local pushed = byte(stored, 6) % 2 == 1
+    local later, earlier = times(row), times(stored)
+    if not pushing then
+      wins = new > old or (new == old and (pushed or later >= earlier)) or (pushed and later >= earlier)
     else
-      local new, old = sub(row, 2, 5), sub(stored, 2, 5)
-      if byte(stored, 6) % 2 == 1 then
-        wins = new >= old or times(row) >= times(stored)
-      else
-        wins = new > old or (new == old and times(row) >= times(stored))
-      end
+      wins = later > earlier and (pushed or new > old)
     end
   end
   if wins then

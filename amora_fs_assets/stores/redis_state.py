@@ -75,6 +75,7 @@ def going_live(state: ViewState, *, generation: Generation, before: Generation |
         newest is not None
         and newest != before  # a load that went on beside this one
         and newest.schema_hash == generation.schema_hash
+        and (newest.view_id, newest.incarnation) == (generation.view_id, generation.incarnation)
         and (generation.cursor, generation.clock) < (newest.cursor, newest.clock)
     ):
         return replace(state, filling=left)

@@ -104,11 +104,11 @@ def read_snapshot(data: bytes, name: str) -> Snapshot:
 
 def read_catalogue(data: bytes, name: str) -> Catalogue:
     """The snapshot's catalogue. Raises RegistryCorrupt where `name` was not made of these bytes."""
-    read_snapshot(data, name)
+    snapshot = read_snapshot(data, name)
     try:
-        return Catalogue.from_json(bytes(_decode(data, _Snapshot).catalogue))
+        return replace(Catalogue.from_json(bytes(_decode(data, _Snapshot).catalogue)), number=snapshot.number)
     except RegistryCorrupt as error:
-        before = read_snapshot(data, name).parent
+        before = snapshot.parent
         hint = f'. To go back to the catalogue before, set "snapshot" in head.json to "{before}"' if before else ""
         raise RegistryCorrupt(f"{str(error).rstrip('.')}{hint}") from error
 

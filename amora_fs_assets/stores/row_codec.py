@@ -67,6 +67,16 @@ def encode_part(value: Any) -> bytes:
     return _encode(value)
 
 
+def decode_key(packed: bytes, parts: int) -> tuple[Any, ...]:
+    """The join keys' values again, of which there are so many."""
+    return tuple(_decode(_ARRAY.pack(_ARRAY32, parts) + packed))
+
+
+def is_gone(row: bytes) -> bool:
+    """Whether the row is a tombstone."""
+    return bool(row[5] & GONE)
+
+
 def encode(view: FeatureView, batch: pa.RecordBatch, sequence: int, flags: int = 0) -> Iterator[Encoded]:
     """Rows of the view's `row_columns`, some thousand at a time, so that memory does not grow with the batch."""
     mark = _mark(view.schema_hash, sequence, flags)

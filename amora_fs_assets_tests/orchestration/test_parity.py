@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets.domain.ports import Origin
 from amora_fs_assets.orchestration.build import JOB, build_definitions
 from amora_fs_assets_tests.small import CLOCK, at, catalogue
 from amora_fs_assets_tests.stores.online_rows import batch
@@ -46,7 +47,10 @@ def test_a_served_row_that_is_wrong_fails_the_check(store: FeatureStore) -> None
     live = store.online.generation(view)
     assert live is not None
     damaged = [batch(view, (1, at(9), -1.0))]
-    store.online.load(view, damaged, cursor=live.cursor, clock=live.clock, new_generation=True, expire=False)
+    origin = Origin(incarnation=live.incarnation, cursor_id=live.cursor_id)
+    store.online.load(
+        view, damaged, cursor=live.cursor, clock=live.clock, new_generation=True, origin=origin, expire=False
+    )
     (evaluation,) = run(store).get_asset_check_evaluations()
     assert not evaluation.passed
     assert evaluation.metadata["missing"].value == 2

@@ -19,6 +19,7 @@ from amora_fs_assets.domain.ports import Load, Written
 from amora_fs_assets.operations.parity import online_rows, parity
 from amora_fs_assets.orchestration.build import build_definitions
 from amora_fs_assets.stores.redis import RedisOnlineStore
+from amora_fs_assets.stores.registry import open_registry
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import ONLINE, QUIET, RAW, VIEW, Project, error_of, metadata_of
 from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, redis_server
@@ -84,7 +85,7 @@ def url(server: RedisServer) -> str:
 def served(project: Project, url: str) -> tuple[list[Any], Any]:
     """What readers get of every customer, and what the store says of the generation."""
     store = RedisOnlineStore(project=project.settings.project, url=url)
-    view = project.code.feature_view("spending")
+    view = open_registry(project.settings).catalogue().feature_view("spending")
     (found,) = store.read([request(view, CUSTOMERS)])
     live = store.state("spending").seen
     assert live is not None

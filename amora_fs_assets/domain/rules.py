@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
@@ -58,6 +59,15 @@ def keeps(check: Check, table: ir.Table, column: str | None) -> ir.BooleanValue:
 def is_builtin(check: Check) -> bool:
     """Whether it is one of Pandera's own; a check of the user's may have the same name."""
     return isinstance(check._check_fn, Dispatcher) and Check.is_builtin_check(str(check.name))
+
+
+def form_of(check: Check, type_: dt.DataType) -> bytes:
+    """Bytes that are equal for two of Pandera's own checks only where both ask the same of a column of the type.
+
+    Bytes rather than the arguments: 1, 1.0 and True are equal in Python.
+    """
+    arguments = arguments_of(str(check.name), check._check_kwargs, type_)
+    return pickle.dumps((check.name, check.ignore_na, arguments))
 
 
 def _builtin(check: Check, table: ir.Table, column: str) -> Any:

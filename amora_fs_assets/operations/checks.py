@@ -56,9 +56,10 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
     a few of its rows.
     """
     inside = within(rows[EVENT_TIMESTAMP], interval)
-    rules = list(rules_of(view, rows))
+    rules = list(rules_of(view))
+    kept = [rule.keeps(rows) for rule in rules]
     counts: list[IntegerScalar] = [inside.sum(), (~inside).sum()]
-    counts += [(inside & ~rule.keeps).sum() for rule in rules]
+    counts += [(inside & ~each).sum() for each in kept]
     named = {f"m{i}": count.fill_null(0).cast("int64") for i, count in enumerate(counts)}
     duplicates = _duplicates(view, rows.filter(inside))
     query = rows.aggregate(**named)
@@ -81,9 +82,9 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
                 bad = those.semi_join(duplicates, [value.identical_to(duplicates[k]) for k, value in key.items()])
             else:
                 failed = [
-                    ~r.keeps
-                    for r, c in zip(rules, range(2, len(counts)), strict=True)
-                    if r.check == name and row[f"m{c}"]
+                    ~each
+                    for rule, each, place in zip(rules, kept, range(2, len(counts)), strict=True)
+                    if rule.check == name and row[f"m{place}"]
                 ]
                 bad = rows.filter(inside & ibis.or_(*failed))
             with store.read(bad.limit(FAILING_ROWS)) as batches:

@@ -24,7 +24,10 @@ from amora_fs_assets_tests.soak.world import SHOPS, START, Row
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 GROUPS = [("last_reading",), ("daily_spend", "activity"), ("recent",), ("profile",)]
 NAMES = st.integers(0, len(GROUPS) - 1).map(lambda place: GROUPS[place])
-AMOUNTS = st.one_of(st.none(), st.integers(0, 9))
+AMOUNTS = st.one_of(st.integers(0, 9), st.none())
+Rows = Sequence[tuple[int, int, int, int | None]]
+"""Entity, how many hours ago the row became known, how late that was [h], amount."""
+ROWS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 240), st.integers(0, 40), AMOUNTS), min_size=1, max_size=4)
 ENTITIES: dict[str, list[Any]] = {
     "customer": [1, 2, 3, None],
     "shop": [SHOPS[0], SHOPS[1], SHOPS[0], SHOPS[0]],
@@ -73,20 +76,21 @@ class Histories(RuleBasedStateMachine):
 
     # The world
 
-    @initialize(names=NAMES)
-    def begin(self, names: Sequence[str]) -> None:
+    @initialize(names=NAMES, rows=ROWS)
+    def begin(self, names: Sequence[str], rows: Rows) -> None:
         """A team applies its first code."""
         self.names = names
         self.party = self.stage.begin(Path(self._folder.name))
         self.history = History(world.first_views(), START)
         self.history.model.collects = self.stage.collects
         self.moment = START
-        self._set(START + DAY)
+        self._set(START)
         before = {name: {0: self._source_row(name, 1, START - HOUR, 0, 1)} for name in self.history.model.sources}
         self.history.sources(self.party, before)  # before the views begin: no read may show them
         self.history.apply(self.party, self.history.model.views)
-        self.history.compute(self.party, names, START, self.history.now)
-        self.history.load(self.party, names)
+        self.computed_to = START
+        self._pass(24, rows)
+        self.catch_up()
 
     def _set(self, moment: datetime) -> None:
         self.moment = moment
@@ -98,36 +102,47 @@ class Histories(RuleBasedStateMachine):
         """Of the history."""
         return self.history.model
 
-    @rule(
-        hours=st.sampled_from([1, 6, 24, 36, 61, 240]),
-        source=st.sampled_from(["readings", "orders", "profiles"]),
-        rows=st.lists(st.tuples(st.integers(1, 3), st.integers(0, 30), st.integers(0, 40), AMOUNTS), max_size=4),
-    )
-    def time_passes(self, hours: int, source: str, rows: Sequence[tuple[int, int, int, int | None]]) -> None:
+    @rule(rows=ROWS)
+    def an_hour_passes(self, rows: Rows) -> None:
+        """And the schedule runs."""
+        self._pass(1, rows)
+        self.catch_up()
+
+    @rule(hours=st.sampled_from([24, 6, 36]), rows=ROWS)
+    def hours_pass(self, hours: int, rows: Rows) -> None:
+        """And the schedule runs."""
+        self._pass(hours, rows)
+        self.catch_up()
+
+    @rule(hours=st.sampled_from([61, 1, 240]), rows=ROWS)
+    def nobody_computes(self, hours: int, rows: Rows) -> None:
+        """Time passes, and the schedule does not run."""
+        self._pass(hours, rows)
+
+    def _pass(self, hours: int, rows: Rows) -> None:
         """Rows become known meanwhile; some happened long before."""
-        source = self.model.views[self.names[0]].reads if self.names else source
-        before, now = self.moment, self.moment + HOUR * hours
+        source, now = self.model.views[self.names[0]].reads, self.moment + HOUR * hours
         made: dict[int, dict[str, Any]] = {}
         for entity, back, late, amount in rows:
-            row = self._source_row(source, entity, now - HOUR * back, late, amount)
+            row = self._source_row(source, entity, now - HOUR * (1 + back % hours), late, amount)
             known = known_at(source, row)
-            taken = {
-                (r.get("device"), known_at(source, r)) for r in [*made.values(), *self.model.sources[source].values()]
-            }
-            if before <= known < now and (source != "readings" or (entity, known) not in taken):
+            there = [*made.values(), *self.model.sources[source].values()]
+            taken = {(each.get("device"), known_at(source, each)) for each in there}
+            if source != "readings" or (entity, known) not in taken:
                 self._number += 1
                 made[self._number] = row
         self.history.sources(self.party, {source: made})
         self._set(now)
 
-    def _source_row(self, source: str, entity: int, at: datetime, late: int, amount: int | None) -> dict[str, Any]:
+    def _source_row(self, source: str, entity: int, known: datetime, late: int, amount: int | None) -> dict[str, Any]:
         if source == "readings":
-            loaded = None if late > 30 else at + HOUR * (late - 2)
+            at = known if late > 30 else known - HOUR * late
+            loaded = None if late > 30 else known
             return {"device": entity, "at": at, "loaded_at": loaded, "value": None if amount is None else amount / 2}
         if source == "orders":
-            return {"customer": entity, "shop": SHOPS[late % 2], "at": at, "amount": amount}
+            return {"customer": entity, "shop": SHOPS[late % 2], "at": known, "amount": amount}
         self._number += 1
-        at += timedelta(microseconds=self._number)
+        at = known + timedelta(microseconds=self._number)
         written = None if late > 30 else at + HOUR * late
         return {"customer": entity, "at": at, "written_at": written, "score": amount, "name": str(amount)}
 
@@ -156,9 +171,13 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def catch_up(self) -> None:
-        """All there is, up to the clock, then online."""
-        self.history.compute(self.party, self.names, START, self.history.now + DAY)
+        """What a schedule does: the stretch since the last time, up to the clock, then online."""
+        if self.computed_to < self.history.now:
+            self.history.compute(self.party, self.names, self.computed_to, self.history.now + DAY)
+            self.computed_to = self.history.now
         self.history.load(self.party, self.names)
+        for name in self.names:
+            self.history.check_table(self.party, name, START - DAY, self.history.now + 40 * DAY)
 
     @rule(full=st.booleans())
     def load(self, full: bool) -> None:
@@ -268,5 +287,3 @@ class Histories(RuleBasedStateMachine):
             moment = None if back is None else self.moment - HOUR * back + timedelta(microseconds=micros)
             spine.append({name: values[place] for name, values in ENTITIES.items()} | {"event_timestamp": moment})
         self.history.check_historical(self.party, self.names, spine, known_time=known_time)
-        for name in self.names:
-            self.history.check_table(self.party, name, START - DAY, self.history.now + 40 * DAY)

@@ -33,7 +33,7 @@ class Mutant:
     right: str
     wrong: str
     seed: int = 1
-    words: str = "--histories 60 --unshrunk --seconds 0"
+    words: str = "--histories 40 --unshrunk --seconds 0"
 
 
 MUTANTS = (

@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow test-gcp soak soak-mutants check docs bench bench-online bench-bigquery bench-historical clean
+.PHONY: help venv emulators feast demo demo-gcp-emulated dev stop test test-slow test-gcp soak soak-mutants protocol protocol-faults check docs bench bench-online bench-bigquery bench-historical clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions lint-docker
 
 BIN := .venv/bin
@@ -62,6 +62,13 @@ soak: .venv/.stamp  ## months in minutes on a fast clock, every read compared wi
 
 soak-mutants: .venv/.stamp  ## put known faults back, one at a time: the soak finds each
 	$(BIN)/python -m amora_fs_assets_tests.soak.mutants $(ARGS)
+
+# More words: make protocol ARGS="--seed 7 --seconds 900". With --seconds 0 every schedule is run.
+protocol: .venv/.stamp  ## operations in every order, with kills, against docs/protocol.md (3 minutes)
+	$(BIN)/python -m amora_fs_assets_tests.protocol $(ARGS)
+
+protocol-faults: .venv/.stamp  ## put known faults back, one at a time: the interleavings find each
+	$(BIN)/python -m amora_fs_assets_tests.protocol.faults $(ARGS)
 
 # Makes datasets and objects of its own there, and removes them.
 test-gcp: .venv/.stamp  ## the contracts and the sample in a Google Cloud project: PROJECT=... BUCKET=...

@@ -1,0 +1,206 @@
+"""Faults of before docs/protocol.md, put back one at a time: the checker finds each.
+
+    python -m amora_fs_assets_tests.protocol.faults [WORD...]
+
+Each replaces one rule of the law by what the code did before. FAULTS.md says which schedule finds which.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from amora_fs_assets.domain.ports import ViewState
+from amora_fs_assets.operations import materialize, parity
+from amora_fs_assets.stores import duckdb_publication, redis, redis_generations, redis_scripts
+from amora_fs_assets_tests.protocol.pairs import Covered, explore
+from amora_fs_assets_tests.protocol.world import World, stepped
+from amora_fs_assets_tests.servers import bundled_valkey, redis_server
+
+_PUBLISHING = duckdb_publication.Publishing
+_GENERATIONS = redis_generations.RedisGenerations
+SECONDS = 60.0
+"""For how long a fault is looked for."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is replaced, and the pair of operations that finds the fault."""
+
+    name: str
+    first: str
+    second: str
+    patches: Callable[[], list[Any]]
+
+
+def _in_script(right: str, wrong: str) -> list[Any]:
+    assert right in redis_scripts.WRITE, f"{right!r} is not in the script any more"
+    return [mock.patch.object(redis_generations, "WRITE", redis_scripts.WRITE.replace(right, wrong))]
+
+
+def _in_text(owner: Any, name: str, *changes: str) -> list[Any]:
+    """The function with parts of its text replaced: what is right, what is wrong, and so on."""
+    function = getattr(owner, name)
+    text = textwrap.dedent(inspect.getsource(function))
+    for right, wrong in zip(changes[::2], changes[1::2], strict=True):
+        assert right in text, f"{right!r} is not in {name} any more"
+        text = text.replace(right, wrong)
+    module, scope = sys.modules[function.__module__], dict[str, Any]()
+    text = f"from __future__ import annotations\n{text}"
+    exec(compile(text, module.__file__ or "", "exec"), vars(module), scope)
+    return [mock.patch.object(owner, name, scope[name])]
+
+
+def _by_number(self: ViewState, view: str, to: int | None = None) -> Any:
+    return max((each for each in self.generations if each.number < self.live), key=lambda each: each.number)
+
+
+FAULTS = (
+    Fault(
+        "a computation is not compared with those that came between", "compute", "correct",
+        lambda: [mock.patch.object(_PUBLISHING, "_check_between", return_value=None)],
+    ),
+    Fault(
+        "the definition is not compared when it is published", "compute", "apply another transform and compute",
+        lambda: [mock.patch.object(duckdb_publication, "check_definition", lambda draft, there: there is None)],
+    ),
+    Fault(
+        "apply does not tell the offline store", "compute", "apply another transform",
+        lambda: [mock.patch("amora_fs_assets.operations.applied.sync", return_value=None)],
+    ),
+    Fault(
+        "a replacement removes rows that were pushed meanwhile", "compute", "push",
+        lambda: _in_text(_PUBLISHING, "_replace_rows", "if draft.seen is not None:", "if False:"),
+    ),
+    Fault(
+        "a table is kept for a later view of its name", "prune, add and fill", "push",
+        lambda: [mock.patch.object(duckdb_publication, "belongs", return_value=True)],
+    ),
+    Fault(
+        "a load does not look whose view a generation is of",
+        "prune, add and fill",
+        "read",
+        lambda: _in_text(
+            materialize,
+            "_another",
+            "if live.view_id != view.view_id:",
+            "if False:",
+            "if view.table is None and live.incarnation != origin.incarnation:",
+            "if False:",
+        ),
+    ),
+    Fault(
+        "a load does not look at the incarnation", "drop the table and correct", "read",
+        lambda: _in_text(materialize, "_another",
+                         "view.table is None and live.incarnation != origin.incarnation", "False"),
+    ),
+    Fault(
+        "a load does not look at the id of its cursor", "restore and correct", "read",
+        lambda: _in_text(materialize, "_another", "if live.cursor and not any(", "if False and not any("),
+    ),
+    Fault(
+        "readers do not look whose view a generation is of", "prune and add", "read",
+        lambda: _in_text(redis, "_serves", "generation is None or generation.view_id != view.view_id",
+                         "generation is None"),
+    ),
+    Fault(
+        "a push compares times alone", "push", "correct and load",
+        lambda: [
+            *_in_script("wins = new > old and later > earlier", "wins = later > earlier"),
+            *_in_text(_GENERATIONS, "push", " or generation.cursor >= published", ""),
+        ],
+    ),
+    Fault(
+        "a generation that knows the publication gets its rows again", "push", "correct and load",
+        lambda: _in_text(_GENERATIONS, "push", " or generation.cursor >= published", ""),
+    ),
+    Fault(
+        "a batch row never replaces a newer pushed row", "push", "correct and load",
+        lambda: _in_script("wins = new > old or (new == old and (pushed or later >= earlier)) or (pushed and",
+                           "wins = (new >= old and not pushed) or (pushed and"),
+    ),
+    Fault(
+        "a push writes into generations of other columns", "push", "apply a feature, compute and load",
+        lambda: [mock.patch.object(redis_generations, "_holds", return_value=True)],
+    ),
+    Fault(
+        "a push leaves out generations that are being filled", "load all", "push",
+        lambda: [mock.patch.object(redis_generations, "_all", lambda state: list(state.generations))],
+    ),
+    Fault(
+        "a key that was pushed stops a new generation", "load all", "push online",
+        lambda: _in_text(parity, "_wrong", "and not pushed\n", "\n"),
+    ),
+    Fault(
+        "a rollback goes to the number before", "load all", "load in shards",
+        lambda: [mock.patch.object(ViewState, "after_rollback", _by_number)],
+    ),
+    Fault(
+        "a slow load goes live over one that knew more", "load all", "correct and load",
+        lambda: _in_text(redis_generations, "going_live",
+                         "(generation.cursor, generation.clock) < (newest.cursor, newest.clock)", "False"),
+    ),
+    Fault(
+        "a slow load sets the cursor back", "load", "correct and load",
+        lambda: _in_text(_GENERATIONS, "_finished",
+                         "if not load.window and (load.cursor, load.clock) < (now.cursor, now.clock):", "if False:"),
+    ),
+    Fault(
+        "a load does not take away keys that were dropped", "correct and load", "read",
+        lambda: _in_text(_GENERATIONS, "_written", "tombstones=not load.new_generation", "tombstones=False"),
+    ),
+    Fault(
+        "a null created_timestamp is the least", "push at a known time", "load",
+        lambda: _in_script("return ordered(row, 11) .. ordered(row, 11)",
+                           "return ordered(row, 11) .. string.rep(char(0), 8)"),
+    ),
+)  # fmt: skip
+
+
+@contextmanager
+def put_back(fault: Fault) -> Iterator[None]:
+    """The package with the fault."""
+    with ExitStack() as stack:
+        for each in fault.patches():
+            stack.enter_context(each)
+        yield
+
+
+def found(world: World, fault: Fault, *, seconds: float = SECONDS) -> Covered:
+    """What a search among the fault's pair covers, up to the first thing that is wrong."""
+    covered = Covered()
+    with put_back(fault):
+        explore(world, covered, seed=1, seconds=seconds, pairs=[(fault.first, fault.second)], once=True)
+    return covered
+
+
+def main(words: list[str]) -> int:
+    """Look for each fault; how many were not found."""
+    missed = 0
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder, redis_server(bundled_valkey(), Path(folder)) as server, stepped():
+        world = World(Path(folder) / "home", server.url)
+        for fault in FAULTS:
+            if not all(word in fault.name for word in words):
+                continue
+            began, covered = time.monotonic(), found(world, fault)
+            missed += not covered.wrong
+            said = covered.wrong[0] if covered.wrong else "NOT FOUND"
+            print(f"| {fault.name} | {said[:260]} | {covered.interleavings} | {time.monotonic() - began:.0f} s |",
+                  flush=True)  # fmt: skip
+        world.close()
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

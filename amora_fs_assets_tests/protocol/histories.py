@@ -1,0 +1,116 @@
+"""Random histories of two processes with catalogues of their own age, restarts, restored backups, an emptied Redis."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from amora_fs_assets import FeatureStore
+from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets_tests.protocol import operations as op
+from amora_fs_assets_tests.protocol.definitions import KEYS, PROJECTS, START
+from amora_fs_assets_tests.protocol.pairs import Covered, begun, compared
+from amora_fs_assets_tests.protocol.world import World
+
+_WHO = st.integers(0, 1)
+_SHOPS, _HOURS = st.sampled_from(KEYS), st.sampled_from((30, 54, 57, 80, 120))  # some, of rows of the source
+_CALLS = {
+    "compute": op.compute,
+    "compute a day": op.compute_a_day,
+    "correct": op.correct_and_compute,
+    "load": op.load,
+    "load all": op.load_all,
+    "load in shards": op.load_in_shards,
+    "load a window": op.load_a_window,
+    "rollback": op.rollback,
+    "unpin": op.unpin,
+    "apply": op.apply,
+    "apply and prune": op.prune,
+    "read": op.read,
+}
+
+
+def histories(world: World, covered: Covered, *, number: int, steps: int, from_seed: int) -> None:  # noqa: C901
+    """Live through so many histories. Raises AssertionError, after the shortest that is wrong was printed."""
+    begin = begun(world)
+
+    class History(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            world.restore(begin)
+            world.backup = begin
+            covered.histories += 1
+            self.stores = [self._new("plain"), self._new("plain")]
+
+        def _new(self, project: str) -> FeatureStore:
+            store = world.process(project)
+            self._tried(op.warm, store)
+            return store
+
+        def _tried(self, call: Any, store: FeatureStore) -> None:
+            try:
+                call(store) if call is op.warm else call(world, store)
+            except FeatureStoreError:
+                covered.refused += 1
+            world.note_state()
+
+        @initialize()
+        def stands(self) -> None:
+            """The processes read the catalogue before anything happens."""
+
+        @rule(who=_WHO, what=st.sampled_from(sorted(_CALLS)))
+        def runs(self, who: int, what: str) -> None:
+            covered.steps += 1
+            self._tried(_CALLS[what], self.stores[who])
+
+        @rule(who=_WHO, shop=_SHOPS, hours=_HOURS, to_offline=st.booleans())
+        def pushes(self, who: int, shop: int, hours: int, to_offline: bool) -> None:
+            covered.steps += 1
+            moment = START + timedelta(hours=hours)
+            self._tried(op.pushes(shop, moment, to_offline=to_offline), self.stores[who])
+
+        @rule(who=_WHO, project=st.sampled_from(sorted(PROJECTS)))
+        def restarts(self, who: int, project: str) -> None:
+            covered.steps += 1
+            self.stores[who] = self._new(project)
+
+        @rule()
+        def is_backed_up(self) -> None:
+            world.backup = world.save()
+
+        @rule()
+        def is_restored(self) -> None:
+            covered.steps += 1
+            world.restore_backup()
+
+        @rule()
+        def redis_is_emptied(self) -> None:
+            covered.steps += 1
+            op.empty_redis(world, self.stores[0])
+
+        @rule()
+        def the_table_is_dropped(self) -> None:
+            covered.steps += 1
+            world.drop_table()
+
+        @rule()
+        def holds(self) -> None:
+            wrong = list(compared(world, [], covered))
+            store = world.process()
+            self._tried(op.unpin, store)
+            assert not wrong, wrong
+
+        def teardown(self) -> None:
+            self.holds()
+
+    run_state_machine_as_test(
+        seed(from_seed)(History),
+        settings=settings(
+            max_examples=number, stateful_step_count=steps, deadline=None, database=None,
+            suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink), print_blob=False,
+        ),
+    )  # fmt: skip

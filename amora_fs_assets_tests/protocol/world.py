@@ -1,0 +1,380 @@
+"""The shared parts, each call of which is a step: DuckDB, a real Redis, the registry's objects. Copied back cheaply."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+from unittest import mock
+
+import duckdb
+import pyarrow as pa
+import redis
+
+from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets.domain.catalogue import Catalogue, applied_of
+from amora_fs_assets.domain.ports import Draft, StoredObject
+from amora_fs_assets.domain.protocol import Applied
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.stores import duckdb as duckdb_store
+from amora_fs_assets.stores import duckdb_file, redis_connection, redis_writing
+from amora_fs_assets.stores.duckdb_publication import Publishing
+from amora_fs_assets.stores.duckdb_tables import quoted
+from amora_fs_assets.stores.redis_keys import state_name
+from amora_fs_assets.stores.redis_state import decoded
+from amora_fs_assets.stores.registry import ObjectRegistry
+from amora_fs_assets_tests.protocol.definitions import CLOCK, PROJECTS, VIEW, source_rows
+from amora_fs_assets_tests.protocol.scheduler import current, step
+
+PROJECT = "checked"
+DATASET = "feature_store"
+_worlds: dict[Path, World] = {}  # by home; one at a time
+_PLAIN = redis.Redis
+
+
+@dataclass(frozen=True)
+class Published:
+    """A publication of the view, as it was committed."""
+
+    sequence: int
+    rows: tuple[dict[str, Any], ...]  # that were staged
+    draft: Draft
+    by: str  # the operation's name
+
+
+@dataclass
+class Events:
+    """What happened, in order, as seen from outside."""
+
+    published: list[Published] = field(default_factory=list)
+    applied: dict[str, Applied] = field(default_factory=dict)  # what `_applied` has to say by now
+    unlawful: list[str] = field(default_factory=list)  # publications that the page refuses
+    online_only: list[dict[str, Any]] = field(default_factory=list)  # pushed with to_offline=False, or tried to
+    went_live: list[int] = field(default_factory=list)  # generations, by number
+    made_anew_at: int = 0  # so many publications came before the table was dropped
+
+    def copy(self) -> Events:
+        return Events(
+            list(self.published), dict(self.applied), list(self.unlawful), list(self.online_only),
+            list(self.went_live), self.made_anew_at,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that lasts, copied."""
+
+    tables: tuple[tuple[str, str, str | None, pa.Table], ...]
+    objects: dict[str, StoredObject]
+    strings: dict[bytes, tuple[Any, int]]
+    events: Events
+    version: int
+
+
+class Objects:
+    """The registry's objects, in memory."""
+
+    url = "memory://registry"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, StoredObject] = {}
+        self._count = 0
+
+    def read(self, name: str) -> StoredObject | None:
+        step(f"registry read {name}")
+        return self.objects.get(name)
+
+    def create(self, name: str, data: bytes) -> bool:
+        return self.replace(name, data, generation=None)
+
+    def replace(self, name: str, data: bytes, *, generation: str | None) -> bool:
+        step(f"registry write {name}")
+        there = self.objects.get(name)
+        if (there.generation if there else None) != generation:
+            return False
+        self._count += 1
+        self.objects[name] = StoredObject(data, str(self._count))
+        return True
+
+    def names(self, prefix: str) -> Iterator[str]:
+        step(f"registry list {prefix}")
+        return iter(sorted(name for name in self.objects if name.startswith(prefix)))
+
+
+class World:
+    """One dataset, one Redis, one registry."""
+
+    def __init__(self, home: Path, url: str, *, files: bool = False) -> None:
+        self.home, self.files = home, files
+        self.objects = Objects()
+        self.redis = _PLAIN.from_url(url)
+        self.events = Events()
+        self.version = 0  # of the source
+        self.backup: State | None = None
+        self._url = url
+        self._lock = threading.RLock()
+        self._memory = None if files else duckdb.connect(":memory:")
+        self._fresh: list[FeatureStore] = []
+        if self._memory is not None:
+            self._memory.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false; SET threads = 1")
+        _worlds[home] = self
+
+    def close(self) -> None:
+        self.close_processes()
+        self.redis.close()
+        del _worlds[self.home]
+
+    def process(self, project: str = "plain") -> FeatureStore:
+        """A process with that code, which knows nothing yet."""
+        settings = Settings(home=self.home, now=CLOCK, project=PROJECT, online_store_url=self._url)
+        store = FeatureStore(settings, definitions=PROJECTS[project])
+        vars(store)["registry"] = ObjectRegistry(self.objects)
+        self._fresh.append(store)
+        return store
+
+    def close_processes(self) -> None:
+        for each in self._fresh:
+            each.close()
+        self._fresh.clear()
+
+    @contextmanager
+    def cursor(self, *, write: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The offline store, without a step."""
+        if self._memory is None:
+            with duckdb_file.opened(self.home, write=write, timeout=20) as connection:
+                yield connection
+            return
+        with self._memory.cursor() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+
+    @contextmanager
+    def opened(self, *, write: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The offline store for a transaction of an operation."""
+        step(f"offline {'write' if write else 'read'}")
+        operation = current()
+        with self.cursor(write=write) as connection:
+            if operation is not None and self.files:
+                operation.hold(1)
+            try:
+                yield connection
+            finally:
+                if operation is not None and self.files:
+                    operation.hold(-1)
+
+    def put_source(self, version: int) -> None:
+        """The source is corrected by somebody."""
+        step("source write")
+        with self.cursor() as connection:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
+            connection.register("given", source_rows(version))
+            connection.execute("CREATE OR REPLACE TABLE raw.orders AS FROM given")
+        self.version = version
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The view's table, whatever it holds; none where there is no table."""
+        with self.cursor(write=False) as connection:
+            try:
+                found: list[dict[str, Any]] = connection.execute(f"FROM {DATASET}.{VIEW}").to_arrow_table().to_pylist()
+            except duckdb.CatalogException:
+                return []
+        return found
+
+    def save(self) -> State:
+        tables = []
+        with self.cursor() as connection:
+            for schema, name, comment in connection.execute(
+                "SELECT schema_name, table_name, comment FROM duckdb_tables()"
+            ).fetchall():
+                tables.append((schema, name, comment, connection.execute(f"FROM {quoted(f'{schema}.{name}')}")
+                               .to_arrow_table()))  # fmt: skip
+        strings: dict[bytes, tuple[Any, int]] = {}
+        for key in list(self.redis.scan_iter()):
+            strings[key] = (self.redis.get(key), self.redis.pexpiretime(key))
+        return State(tuple(tables), dict(self.objects.objects), strings, self.events.copy(), self.version)
+
+    def empty(self) -> None:
+        """Nothing is there."""
+        self.restore(State((), {}, {}, Events(), 0))
+
+    def restore(self, state: State) -> None:
+        self.close_processes()
+        self.restore_offline(state)
+        self.objects.objects = dict(state.objects)
+        pipeline = self.redis.pipeline(transaction=False)
+        pipeline.flushall()
+        for key, (value, expiry) in state.strings.items():
+            pipeline.set(key, value, pxat=expiry if expiry > 0 else None)
+        pipeline.execute()
+        self.events = state.events.copy()
+        self.version = state.version
+
+    def restore_offline(self, state: State) -> None:
+        """Put a backup of the offline store in its place."""
+        with self.cursor() as connection:
+            for schema, name in connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall():
+                connection.execute(f"DROP TABLE {quoted(f'{schema}.{name}')}")
+            for schema, name, comment, rows in state.tables:
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+                connection.register("given", rows)
+                connection.execute(f"CREATE TABLE {quoted(f'{schema}.{name}')} AS FROM given")
+                if comment is not None:
+                    connection.execute(f"COMMENT ON TABLE {quoted(f'{schema}.{name}')} IS '{comment}'")
+
+    def restore_backup(self) -> None:
+        """As it was at the time of `backup`; what was published since is unheard of."""
+        assert self.backup is not None, "it was made"
+        self.restore_offline(self.backup)
+        events = self.backup.events.copy()
+        self.events.published, self.events.applied = events.published, events.applied
+        self.events.made_anew_at = events.made_anew_at
+
+    def drop_table(self) -> None:
+        """Somebody drops the view's table."""
+        with self.cursor() as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {DATASET}.{VIEW}")
+        self.events.made_anew_at = len(self.events.published)
+
+    def note_published(self, publication: Publication, rows: list[dict[str, Any]], draft: Draft) -> None:
+        if draft.name != VIEW:
+            return
+        operation, events = current(), self.events
+        wanted, there = draft.applied, events.applied.get(VIEW)
+        if wanted is None:
+            events.unlawful.append(f"publication {publication.sequence} says no definition")
+        else:
+            if (
+                there is not None
+                and there.applied_number >= wanted.applied_number
+                and ((there.view_id, there.identity) != (wanted.view_id, wanted.identity))
+            ):
+                events.unlawful.append(f"publication {publication.sequence} is of a definition that does not count")
+            if there is None or there.applied_number < wanted.applied_number:
+                events.applied[VIEW] = wanted
+        events.published.append(
+            Published(publication.sequence, tuple(rows), draft, operation.name if operation else "")
+        )
+
+    def note_head(self, catalogue: Catalogue) -> None:
+        """An apply has succeeded: from now on nothing else may publish."""
+        there = self.events.applied.get(VIEW)
+        if there is not None and there.applied_number > catalogue.number:
+            return
+        if VIEW in catalogue.feature_views:
+            self.events.applied[VIEW] = applied_of(catalogue, VIEW)
+        elif there is not None:
+            self.events.applied[VIEW] = replace(there, identity="", applied_number=catalogue.number)
+
+    def note_applied(self, rows: Any) -> None:
+        self.events.applied |= {row.view: row for row in rows}
+
+    def note_state(self) -> None:
+        """Look which generation is live."""
+        state = decoded(self.redis.get(state_name(PROJECT, VIEW)))
+        newest = state.newest
+        if newest is not None and newest.number not in self.events.went_live:
+            self.events.went_live.append(newest.number)
+
+
+class _Watched(Publishing):
+    """Says what was published."""
+
+    world: World
+
+    def publish(self) -> Publication:
+        rows = self._connection.execute(f"FROM {self._staged}").to_arrow_table().to_pylist()
+        publication = super().publish()
+        self.world.note_published(publication, rows, self._draft)
+        return publication
+
+
+class _Redis(redis.Redis):
+    """Each command is a step."""
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        command = str(args[0])
+        if command in ("PING", "SCRIPT LOAD"):
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        step(f"redis {command}")
+        found = super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        if command == "EVALSHA" and current() is not None:
+            for world in _worlds.values():
+                world.note_state()
+        return found
+
+
+class _Inline:
+    """In the place of a thread that sends rows: the operation's own."""
+
+    def __init__(self, workers: int) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def submit(self, call: Callable[..., Any], *args: Any) -> Any:
+        value = call(*args)
+        return mock.Mock(result=lambda: value)
+
+
+@contextmanager
+def stepped() -> Iterator[None]:
+    """Let the product's parts be those of the worlds."""
+
+    @contextmanager
+    def opened(home: Path, *, write: bool, timeout: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        if home not in _worlds:
+            with duckdb_file.opened(home, write=write, timeout=timeout) as connection:
+                yield connection
+            return
+        with _worlds[home].opened(write=write) as connection:
+            yield connection
+
+    def publishing(connection: Any, staged: str, draft: Draft, dataset: str) -> Publishing:
+        watched = _Watched(connection, staged, draft, dataset)
+        watched.world = next(iter(_worlds.values()))
+        return watched
+
+    write_applied = duckdb_store.DuckDBOfflineStore.write_applied
+
+    def watched_write(self: Any, rows: Any) -> None:
+        write_applied(self, rows)
+        _worlds[self._home].note_applied(rows)
+
+    mget = redis_connection.Connection.mget
+
+    def watched_mget(self: Any, keys: Any, until: Any = None) -> Any:
+        step("redis MGET")
+        return mget(self, keys, until)
+
+    texts: dict[Any, str] = {}
+    to_sql = duckdb_store.DuckDBOfflineStore.sql
+
+    def remembered(self: Any, query: Any) -> str:
+        key = query.op()
+        if key not in texts:
+            texts[key] = to_sql(self, query)
+        return texts[key]
+
+    patches: list[Any] = [
+        mock.patch.object(duckdb_store.DuckDBOfflineStore, "sql", remembered),
+        mock.patch.object(duckdb_store, "opened", opened),
+        mock.patch.object(duckdb_store, "Publishing", publishing),
+        mock.patch.object(duckdb_store.DuckDBOfflineStore, "write_applied", watched_write),
+        mock.patch.object(redis_connection.Connection, "mget", watched_mget),
+        mock.patch.object(redis, "Redis", _Redis),
+        mock.patch.object(redis_writing, "ThreadPoolExecutor", _Inline),
+    ]
+    for each in patches:
+        each.start()
+    try:
+        yield
+    finally:
+        for each in patches:
+            each.stop()

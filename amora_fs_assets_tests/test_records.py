@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from amora_fs_assets import FeatureStore, FeatureView, Settings
 from amora_fs_assets.cli import main
-from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
 from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, OnlineStoreError, OnlineStoreUnavailable
 from amora_fs_assets.domain.records import Input, Output, RunRecord
 from amora_fs_assets.operations import push as push_verb
@@ -241,6 +241,7 @@ class TestWhatAKilledProcessLeft:
                 online=store.online,
                 offline=store.offline,
                 run_id="push-killed",
+                definition_hash=definition_hash(view),
                 clock=store.settings.clock(),
             )
             store.compute("2020-02-01", "2020-03-01", ["spending"])

@@ -129,13 +129,30 @@ def test_a_push_that_was_refused_is_recorded(store: FeatureStore, row: dict[str,
     assert (run.kind, run.status, run.error, run.sequence) == ("push", "failed", str(caught.value), None)
 
 
-def test_a_push_whose_server_is_away_says_what_was_published_all_the_same(store: FeatureStore, home: Path) -> None:
+def test_a_push_whose_server_is_away_publishes_nothing(store: FeatureStore, home: Path) -> None:
+    before = store.offline.publications("spending")
     away = opened(home, online_store_url="redis://127.0.0.1:1/0")
     with pytest.raises(OnlineStoreUnavailable):
         away.push("spending", [ROW])
     run = newest(store)
+    assert (run.kind, run.status, run.sequence) == ("push", "failed", None)
+    assert store.offline.publications("spending") == before
+
+
+def test_a_push_whose_server_goes_away_says_what_was_published_all_the_same(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = store.offline.publications("spending")[-1].sequence
+
+    def gone(*_: Any, **__: Any) -> int:
+        raise OnlineStoreUnavailable("The server went away.")
+
+    monkeypatch.setattr(store.online, "push", gone)
+    with pytest.raises(OnlineStoreUnavailable):
+        store.push("spending", [ROW])
+    run = newest(store)
     assert (run.kind, run.status) == ("push", "failed")
-    assert run.sequence == store.offline.publications("spending")[-1].sequence
+    assert run.sequence == store.offline.publications("spending")[-1].sequence != before
 
 
 def test_a_push_is_not_stopped_by_a_registry_that_takes_no_records(

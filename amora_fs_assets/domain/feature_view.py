@@ -275,11 +275,19 @@ class FeatureView:
 
         Raises DefinitionError for a transform that returns another expression each time.
         """
+        return self._meaning(None)
+
+    def remember(self, applied: FeatureView) -> None:
+        """Take the meaning that was applied, where one run of the transform gives the same: `meaning` needs two."""
+        if self.transform is not None and applied.meaning is not None and "meaning" not in vars(self):
+            vars(self)["meaning"] = self._meaning(applied.meaning)
+
+    def _meaning(self, applied: Meaning | None) -> Meaning | None:
         if self.transform is None:
             return self.applied_meaning
         from amora_fs_assets.domain.identity.compiled import meaning_of
 
-        return meaning_of(str(self), self.transform, self.sources, INTERVAL_PARAMETER)
+        return meaning_of(str(self), self.transform, self.sources, INTERVAL_PARAMETER, applied=applied)
 
     @property
     def whole(self) -> FeatureViewProjection:

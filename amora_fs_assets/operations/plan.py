@@ -94,6 +94,8 @@ def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, 
     _check_labels(code, clock, dataset)
     head = registry.head()
     applied = registry.catalogue()
+    for name in code.feature_views.keys() & applied.feature_views.keys():
+        code.feature_views[name].remember(applied.feature_views[name])
     merged, kept, dropped = _merged(code, applied, prune=prune)
     changes = tuple(
         removal(change.kind, change.name, f"it cannot stand beside the code: {dropped[change.kind, change.name]}")

@@ -30,22 +30,30 @@ _Made = tuple[str, Mapping[str, str], Forms]
 
 
 def meaning_of(
-    owner: str, transform: Callable[..., Any], sources: Sequence[Source | FeatureView], interval: str | None = None
+    owner: str,
+    transform: Callable[..., Any],
+    sources: Sequence[Source | FeatureView],
+    interval: str | None = None,
+    *,
+    applied: Meaning | None = None,
 ) -> Meaning:
     """The meaning of a transform over its sources; `interval` names the parameter that takes the interval.
 
-    The transform is run twice. One that branches on the interval means its code, too. So does one that fails, or that
-    returns no table or rows in memory: computing says why. Raises DefinitionError where two runs differ.
+    The transform is run twice, or once where that gives the meaning that was `applied`, by an earlier run. A transform
+    that branches on the interval means its code, too. So does one that fails, or that returns no table or rows in
+    memory: computing says why. Raises DefinitionError where two runs differ.
     """
-    first, second = (_made(transform, sources, interval) for _ in range(2))
-    if first[:2] != second[:2]:
+    rows, columns, _ = _made(transform, sources, interval)
+    meaning = Meaning(rows, columns)
+    if meaning == applied:
+        return meaning
+    if (rows, columns) != _made(transform, sources, interval)[:2]:
         raise DefinitionError(
             f"{owner}: its transform returned two different expressions when it was run twice, so that nobody can "
             "say what it computes. Take out what differs from run to run (the time of day, random numbers, the order "
             "of a set). The parameter `interval` says which time is computed."
         )
-    rows, columns, _ = first
-    return Meaning(rows, columns)
+    return meaning
 
 
 def _made(transform: Callable[..., Any], sources: Sequence[Source | FeatureView], interval: str | None) -> _Made:

@@ -90,6 +90,27 @@ def test_a_transform_that_returns_another_expression_each_time_is_refused() -> N
         _ = view(lambda orders: selected(orders, orders.amount + next(numbers))).meaning
 
 
+def test_a_transform_that_gives_what_was_applied_is_run_once() -> None:
+    runs = itertools.count()
+
+    def counted(orders: Table) -> Table:
+        next(runs)
+        return selected(orders, orders.amount + 1)
+
+    applied, again = view(counted), view(counted)
+    assert applied.meaning is not None
+    again.remember(applied)
+    assert again.meaning == applied.meaning
+    assert next(runs) == 3
+
+
+def test_a_transform_that_does_not_give_what_was_applied_is_run_twice() -> None:
+    numbers = itertools.count()
+    changed = view(lambda orders: selected(orders, orders.amount + next(numbers)))
+    with pytest.raises(DefinitionError, match="two different expressions"):
+        changed.remember(view(lambda orders: selected(orders, orders.amount + 9)))
+
+
 @pytest.mark.parametrize(
     "transform",
     [lambda orders: orders.nosuch, lambda _orders: None, lambda _orders: ibis.memtable({"customer": [1]})],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 from amora_fs_assets.domain.errors import DefinitionNotApplied, PublicationRefused
@@ -41,6 +42,22 @@ def new_view_id() -> str:
 def new_incarnation(view_id: str) -> str:
     """The identity of a table that is made for a view of that `view_id`: lower-case letters, digits and hyphens."""
     return f"{view_id or _NO_VIEW}-{uuid4().hex[:16]}"
+
+
+class Published(Protocol):
+    """What a publication says of the table."""
+
+    @property
+    def incarnation(self) -> str | None:
+        """Of the table that it filled; None where an earlier release published."""
+
+
+def incarnation_of(stated: str, last: Published | None) -> str:
+    """The incarnation of a table: what stands at the table, or what its last publication says.
+
+    A table that is made anew by hand loses what stands at it.
+    """
+    return stated or (last.incarnation if last is not None else None) or ""
 
 
 def belongs(incarnation: str, view_id: str) -> bool:

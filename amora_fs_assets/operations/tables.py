@@ -16,7 +16,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dropped_sequence
 from amora_fs_assets.domain.ports import OfflineStore, StoredTable
-from amora_fs_assets.domain.protocol import belongs
+from amora_fs_assets.domain.protocol import belongs, incarnation_of
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval, before
@@ -152,7 +152,7 @@ def check_tables(
         table = table_name(definition, store.dataset)
         kind = "Feature view" if isinstance(definition, FeatureView) else "Source"
         stored = store.table(table)
-        there = None if stored is None or _of_another(definition, stored, applied) else stored.columns
+        there = None if stored is None or _of_another(definition, stored, store, applied) else stored.columns
         if there is None:
             fix = (
                 f"compute it first: `amora-fs compute --feature-views {definition.name}`"
@@ -195,12 +195,19 @@ def _added(view: FeatureView, there: Collection[str], store: OfflineStore) -> fr
     return frozenset() if had else lacking
 
 
-def _of_another(definition: Source | FeatureView, stored: StoredTable, applied: Catalogue | None) -> bool:
+def _of_another(
+    definition: Source | FeatureView, stored: StoredTable, store: OfflineStore, applied: Catalogue | None
+) -> bool:
     """Whether the table holds rows of an earlier view of the name."""
     if not isinstance(definition, FeatureView) or definition.table is not None:
         return False
     view_id = definition.view_id or (applied.view_ids.get(definition.name, "") if applied is not None else "")
-    return bool(view_id) and not belongs(stored.incarnation, view_id)
+    if not view_id or belongs(stored.incarnation, view_id):
+        return False
+    if stored.incarnation:
+        return True
+    published = store.publications(definition.name)
+    return not belongs(incarnation_of("", published[-1] if published else None), view_id)
 
 
 def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:

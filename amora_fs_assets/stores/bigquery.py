@@ -23,6 +23,7 @@ from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 from sqlglot import exp
 
+from amora_fs_assets.domain import protocol
 from amora_fs_assets.domain.errors import DefinitionNotApplied, OfflineStoreError, SettingsError, TableNotFound
 from amora_fs_assets.domain.ownership import check_owner, of_definitions
 from amora_fs_assets.domain.ports import Draft, Engine, StoredTable
@@ -302,7 +303,8 @@ class BigQueryOfflineStore:
         published = self._publications_where("`table` = @table", table=draft.table)
         last = published[-1] if published else None
         check_owner(draft, last, filled=not last and self._one(f"SELECT count(*) FROM {quoted(draft.table)}") != (0,))
-        another = draft.view_id is not None and not belongs(incarnation_of(table), draft.view_id)
+        incarnation = protocol.incarnation_of(incarnation_of(table), last)
+        another = draft.view_id is not None and not belongs(incarnation, draft.view_id)
         if another and draft.appended:
             raise OfflineStoreError(
                 f"Table {draft.table} holds rows of an earlier feature view '{draft.name}'. "
@@ -334,7 +336,7 @@ class BigQueryOfflineStore:
         for column in missing:
             added = f"ADD COLUMN IF NOT EXISTS {quoted(column.name)} {type_of(column)}"
             self._jobs.query(f"ALTER TABLE {quoted(draft.table)} {added}", step="prepare")
-        return incarnation_of(table)
+        return incarnation
 
     def _states(self, query: Table) -> Iterator[str]:
         """What tells the state of each table that the query reads from an earlier one."""

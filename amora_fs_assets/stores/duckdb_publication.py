@@ -17,6 +17,7 @@ from amora_fs_assets.domain.protocol import (
     Applied,
     belongs,
     check_definition,
+    incarnation_of,
     new_incarnation,
     refused,
 )
@@ -46,6 +47,7 @@ class _Last(NamedTuple):
     run_id: str
     definition_hash: str
     schema_hash: str
+    incarnation: str | None
 
 
 class Publishing:
@@ -116,7 +118,8 @@ class Publishing:
         (filled,) = one_row(connection, f"SELECT EXISTS (FROM {quoted(draft.table)})")
         last = self._last()
         check_owner(draft, last, filled=filled)
-        if draft.view_id is not None and not belongs(there.incarnation, draft.view_id):
+        incarnation = incarnation_of(there.incarnation, last)
+        if draft.view_id is not None and not belongs(incarnation, draft.view_id):
             if draft.appended:
                 raise OfflineStoreError(
                     f"Table {draft.table} holds rows of an earlier feature view '{draft.name}'. "
@@ -135,7 +138,7 @@ class Publishing:
                 return new, False
             # The rows that are replaced say which keys are dropped, so the table stays until then.
             add_columns(connection, draft.table, draft.columns, there.columns)
-            return there.incarnation, True
+            return incarnation, True
         if not same:
             raise OfflineStoreError(
                 f"Table {draft.table} holds rows of other types than '{draft.name}' has now, and they would stay: "
@@ -148,12 +151,13 @@ class Publishing:
                 "would stay: compute all of it at once, from its start, or rename the view."
             )
         add_columns(connection, draft.table, draft.columns, there.columns)
-        return there.incarnation, True
+        return incarnation, True
 
     def _last(self) -> _Last | None:
         """The table's last publication. DuckDB does not tell the cases of letters apart."""
         found = self._connection.execute(
-            f'SELECT name, "table", run_id, definition_hash, schema_hash FROM {quoted(self._log)} '
+            'SELECT name, "table", run_id, definition_hash, schema_hash, incarnation '
+            f"FROM {quoted(self._log)} "
             'WHERE lower("table") = lower($table) ORDER BY sequence DESC LIMIT 1',
             {"table": self._draft.table},
         ).fetchone()

@@ -21,7 +21,7 @@ from typing import Any
 from unittest import mock
 
 from amora_fs_assets.domain.ports import ViewState
-from amora_fs_assets.operations import materialize, parity
+from amora_fs_assets.operations import materialize
 from amora_fs_assets.stores import duckdb_publication, redis, redis_generations, redis_scripts
 from amora_fs_assets_tests.protocol.pairs import Covered, explore
 from amora_fs_assets_tests.protocol.world import World, stepped
@@ -121,48 +121,17 @@ FAULTS = (
         ],
     ),
     Fault(
-        "a generation that knows the publication gets its rows again", "push", "correct and load",
-        lambda: _in_text(_GENERATIONS, "push", " or generation.cursor >= published", ""),
-    ),
-    Fault(
         "a batch row never replaces a newer pushed row", "push", "correct and load",
         lambda: _in_script("wins = new > old or (new == old and (pushed or later >= earlier)) or (pushed and",
                            "wins = (new >= old and not pushed) or (pushed and"),
-    ),
-    Fault(
-        "a push writes into generations of other columns", "push", "apply a feature, compute and load",
-        lambda: [mock.patch.object(redis_generations, "_holds", return_value=True)],
-    ),
-    Fault(
-        "a push leaves out generations that are being filled", "load all", "push",
-        lambda: [mock.patch.object(redis_generations, "_all", lambda state: list(state.generations))],
-    ),
-    Fault(
-        "a key that was pushed stops a new generation", "load all", "push online",
-        lambda: _in_text(parity, "_wrong", "and not pushed\n", "\n"),
     ),
     Fault(
         "a rollback goes to the number before", "load all", "load in shards",
         lambda: [mock.patch.object(ViewState, "after_rollback", _by_number)],
     ),
     Fault(
-        "a slow load goes live over one that knew more", "load all", "correct and load",
-        lambda: _in_text(redis_generations, "going_live",
-                         "(generation.cursor, generation.clock) < (newest.cursor, newest.clock)", "False"),
-    ),
-    Fault(
-        "a slow load sets the cursor back", "load", "correct and load",
-        lambda: _in_text(_GENERATIONS, "_finished",
-                         "if not load.window and (load.cursor, load.clock) < (now.cursor, now.clock):", "if False:"),
-    ),
-    Fault(
         "a load does not take away keys that were dropped", "correct and load", "read",
         lambda: _in_text(_GENERATIONS, "_written", "tombstones=not load.new_generation", "tombstones=False"),
-    ),
-    Fault(
-        "a null created_timestamp is the least", "push at a known time", "load",
-        lambda: _in_script("return ordered(row, 11) .. ordered(row, 11)",
-                           "return ordered(row, 11) .. string.rep(char(0), 8)"),
     ),
 )  # fmt: skip
 

@@ -116,7 +116,7 @@ FAULTS = (
     Fault(
         "a push compares times alone", "push", "correct and load",
         lambda: [
-            *_in_script("wins = new > old and later > earlier", "wins = later > earlier"),
+            *_in_script("wins = later > earlier and (pushed or new > old)", "wins = later > earlier"),
             *_in_text(_GENERATIONS, "push", " or generation.cursor >= published", ""),
         ],
     ),

@@ -75,7 +75,7 @@ def check_owner(draft: Written, last: Written | None, *, filled: bool) -> None:
         )
     if last is not None and writer_of(last) != writer:
         raise OfflineStoreError(
-            f"Table {draft.table} is {writer_of(last)}'s, which published it last (publication by run {last.run_id}): "
+            f"Table {draft.table} belongs to {writer_of(last)}, which published it last (run {last.run_id}): "
             f"{writer} does not write to it. {_fix(writer)}, or drop that table."
         )
 

@@ -103,7 +103,8 @@ def _key_values(view: FeatureView, rows: Table) -> dict[str, Value]:
 
 def _duplicates(view: FeatureView, rows: Table) -> Table:
     # No column of a view begins with an underscore.
-    counted = rows.group_by(**_key_values(view, rows)).aggregate(_n=lambda t: t.count())
+    key = [value.name(name) for name, value in _key_values(view, rows).items()]
+    counted = rows.group_by(key).aggregate(_n=lambda t: t.count())
     return counted.filter(counted["_n"] > 1)
 
 

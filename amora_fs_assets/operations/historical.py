@@ -136,7 +136,9 @@ class HistoricalFeatures:
             raise OfflineStoreError(f"Table {table} would be among the store's own. Name another table.")
         owner = {name.casefold(): owner for name, owner in self.owners.items()}.get(folded)
         if owner is not None:
-            raise OfflineStoreError(f"Table {table} is {owner}'s: to_table does not write to it. Name another table.")
+            raise OfflineStoreError(
+                f"Table {table} belongs to {owner}: to_table does not write to it. Name another table."
+            )
         last = [each for each in self.store.publications(newest=True) if each.table.casefold() == folded]
         wanted = Draft(name=table.rpartition(".")[2], table=table, columns=(), run_id=TO_TABLE, published_at=_NEVER)
         there = self.store.columns(table) is not None

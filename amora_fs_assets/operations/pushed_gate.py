@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from amora_fs_assets.domain.errors import ChecksFailed, DefinitionNotApplied
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.gate import TABLE, Gate
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.operations.pushed_rows import NOTHING
 
 if TYPE_CHECKING:
@@ -31,10 +32,19 @@ def check(view: FeatureView, table: pa.Table) -> None:
         if row >= 0:
             raise ChecksFailed(f"{view}: {_broken(name, rule, row, table)}. {NOTHING}")
     seen: dict[tuple[Any, ...], int] = {}
-    for row, key in enumerate(zip(*(table.column(name).to_pylist() for name in view.row_key), strict=True)):
+    for row, key in enumerate(_keys(view, table)):
         if (first := seen.setdefault(key, row)) != row:
             said = dict(zip(view.row_key, key, strict=True))
             raise ChecksFailed(f"{view}: rows {first} and {row} have the same key and time: {said}. {NOTHING}")
+
+
+def _keys(view: FeatureView, table: pa.Table) -> list[tuple[Any, ...]]:
+    """By what each row is unique. A null created_timestamp is event_timestamp."""
+    columns = {name: table.column(name).to_pylist() for name in view.row_key}
+    if view.has_created_timestamp:
+        times = zip(columns[CREATED_TIMESTAMP], columns[EVENT_TIMESTAMP], strict=True)
+        columns[CREATED_TIMESTAMP] = [event if created is None else created for created, event in times]
+    return list(zip(*columns.values(), strict=True))
 
 
 def judged(view: FeatureView, table: pa.Table) -> pa.Table:

@@ -39,9 +39,9 @@ def tables(store: FeatureStore) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("feature_store.spending", "feature_store.spending is Feature view 'spending''s"),
+        ("feature_store.spending", "feature_store.spending belongs to Feature view 'spending'"),
         ("feature_store.SPENDING", "Feature view 'spending'"),
-        ("raw.orders", "raw.orders is Source 'orders''s"),
+        ("raw.orders", "raw.orders belongs to Source 'orders'"),
         ("feature_store._publications", "feature_store._publications would be among the store's own"),
         ("feature_store._dropped_spending", "the store's own"),
         ("lab.by_hand", "lab.by_hand was there before to_table"),
@@ -74,7 +74,7 @@ def test_a_definition_does_not_take_a_table_that_to_table_wrote(store: FeatureSt
     source = orders()
     store.__dict__["code"] = Catalogue.of([spending(source), spending(source, name="bought_often")])
     store.apply()
-    with pytest.raises(OfflineStoreError, match="feature_store.bought_often is to_table's.*Rename the feature view"):
+    with pytest.raises(OfflineStoreError, match=r"bought_often belongs to to_table.*Rename the feature view"):
         store.compute("2020-01-01", CLOCK, ["bought_often"])
     assert not [name for name in tables(store) if "_staged_" in name]
 

@@ -185,7 +185,8 @@ class OfflineStoreContract:
                 if other == owner:
                     self.write(store, table, **with_ | {"run_id": f"{with_['run_id']}2"})
                     continue
-                with pytest.raises(OfflineStoreError, match=f"report_{number} is {owner}'s.*{other} does not write"):
+                said = f"report_{number} belongs to {owner}.*{other} does not write"
+                with pytest.raises(OfflineStoreError, match=said):
                     self.write(store, table, **with_)
             assert len(self.read(store, name=f"report_{number}")) == 1
 

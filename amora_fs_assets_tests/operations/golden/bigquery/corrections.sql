@@ -7,7 +7,7 @@ WITH `t6` AS (
     `t4`.`_visible`,
     ROW_NUMBER() OVER (
       PARTITION BY `t4`.`carrier`, `t4`.`_visible`
-      ORDER BY `t4`.`event_timestamp` DESC, `t4`.`created_timestamp` DESC
+      ORDER BY `t4`.`event_timestamp` DESC, COALESCE(`t4`.`created_timestamp`, `t4`.`event_timestamp`) DESC
     ) - 1 AS `_rank`
   FROM (
     SELECT

@@ -20,7 +20,7 @@ WITH `t9` AS (
       `t7`.`_visible`,
       ROW_NUMBER() OVER (
         PARTITION BY `t7`.`carrier`
-        ORDER BY `t7`.`event_timestamp` DESC, `t7`.`created_timestamp` DESC
+        ORDER BY `t7`.`event_timestamp` DESC, COALESCE(`t7`.`created_timestamp`, `t7`.`event_timestamp`) DESC
       ) - 1 AS `_rank`
     FROM (
       SELECT
@@ -38,7 +38,7 @@ WITH `t9` AS (
           `t5`.`_visible`,
           ROW_NUMBER() OVER (
             PARTITION BY `t5`.`carrier`, `t5`.`_visible`
-            ORDER BY `t5`.`event_timestamp` DESC, `t5`.`created_timestamp` DESC
+            ORDER BY `t5`.`event_timestamp` DESC, COALESCE(`t5`.`created_timestamp`, `t5`.`event_timestamp`) DESC
           ) - 1 AS `_rank`
         FROM (
           SELECT

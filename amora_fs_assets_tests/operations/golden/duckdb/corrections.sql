@@ -25,7 +25,7 @@ ASOF LEFT JOIN (
       "t6"."_visible",
       ROW_NUMBER() OVER (
         PARTITION BY "t6"."carrier", "t6"."_visible"
-        ORDER BY "t6"."event_timestamp" DESC, "t6"."created_timestamp" DESC
+        ORDER BY "t6"."event_timestamp" DESC, COALESCE("t6"."created_timestamp", "t6"."event_timestamp") DESC
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
       ) - 1 AS "_rank"
     FROM (

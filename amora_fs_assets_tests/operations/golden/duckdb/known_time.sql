@@ -38,7 +38,7 @@ ASOF LEFT JOIN (
         "t9"."_visible",
         ROW_NUMBER() OVER (
           PARTITION BY "t9"."carrier"
-          ORDER BY "t9"."event_timestamp" DESC, "t9"."created_timestamp" DESC
+          ORDER BY "t9"."event_timestamp" DESC, COALESCE("t9"."created_timestamp", "t9"."event_timestamp") DESC
           ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
         ) - 1 AS "_rank"
       FROM (
@@ -57,7 +57,7 @@ ASOF LEFT JOIN (
             "t7"."_visible",
             ROW_NUMBER() OVER (
               PARTITION BY "t7"."carrier", "t7"."_visible"
-              ORDER BY "t7"."event_timestamp" DESC, "t7"."created_timestamp" DESC
+              ORDER BY "t7"."event_timestamp" DESC, COALESCE("t7"."created_timestamp", "t7"."event_timestamp") DESC
               ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
             ) - 1 AS "_rank"
           FROM (

@@ -194,7 +194,7 @@ class OfflineStoreContract:
         table = f"{store.dataset}.report"
         self.write(store, table, name="report", run_id="0123456789abcdef" * 2)
         self.write(store, table, name="report", run_id=f"{TO_TABLE}1")
-        with pytest.raises(OfflineStoreError, match="to_table's"):
+        with pytest.raises(OfflineStoreError, match="belongs to to_table"):
             self.write(store, table, name="report", run_id="load")
 
     def test_a_name_finds_a_definitions_publications_and_not_those_of_to_table(self, store: OfflineStore) -> None:

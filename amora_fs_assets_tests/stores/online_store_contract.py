@@ -252,7 +252,8 @@ class OnlineStoreContract:
     def test_columns_that_are_not_online_yet_are_not_given_out(self, store: OnlineStore) -> None:
         self.load(store, view_of(AMOUNT), (1, hour(0), 1.0))
         (found,) = store.read([request(view_of(AMOUNT, NOTE), [1])])
-        assert found.columns == {"amount": [1.0]}
+        assert found.columns == {"amount": [1.0], "note": [None]}
+        assert found.added == {"note"}
 
     def test_join_keys_of_other_types_than_those_online_are_refused(self, store: OnlineStore) -> None:
         self.load(store, view_of(AMOUNT), (1, hour(0), 1.0))

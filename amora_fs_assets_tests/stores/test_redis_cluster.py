@@ -83,7 +83,7 @@ def test_rows_of_one_entity_are_together_whatever_the_view() -> None:
 
 def test_rows_lie_on_all_nodes_in_equal_shares(cluster: RedisCluster, store: RedisOnlineStore) -> None:
     load(store, 1.0)
-    counts = [sum(name.startswith(b"f") for name in names) for names in cluster.names()]
+    counts = [sum(name.startswith(b"%") for name in names) for names in cluster.names()]
     assert sum(counts) == len(MANY)
     assert max(counts) < 1.2 * min(counts)
 
@@ -95,7 +95,7 @@ def test_old_generations_are_removed_from_every_node(
     for number in range(4):
         load(store, float(number), cursor=number)
     assert [each.number for each in store.state(VIEW.name).generations] == [3, 4]
-    assert sum(name.startswith(b"f") for names in cluster.names() for name in names) == 2 * len(MANY)
+    assert sum(name.startswith(b"%") for names in cluster.names() for name in names) == 2 * len(MANY)
 
 
 def test_what_a_killed_load_left_is_removed_and_what_a_living_one_writes_is_not(
@@ -131,7 +131,7 @@ def test_what_a_killed_load_left_is_removed_and_what_a_living_one_writes_is_not(
     load(store, 3.0, cursor=2)
     assert store.state(VIEW.name).filling == ()
     assert served(store) == {3.0}
-    assert sum(name.startswith(b"f") for names in cluster.names() for name in names) == 2 * len(MANY)
+    assert sum(name.startswith(b"%") for names in cluster.names() for name in names) == 2 * len(MANY)
 
 
 def test_threads_and_forked_children_read_over_connections_of_their_own(store: RedisOnlineStore) -> None:
@@ -160,7 +160,7 @@ def test_a_slot_that_moves_is_read_and_written_while_it_does_and_afterwards(
     """Half of its keys are here and half are there: no MGET of them, and no script over them, is answered."""
     load(store, 1.0)
     assert served(store) == {1.0}
-    name = next(name for name in cluster.names()[0] if name.startswith(b"f"))
+    name = next(name for name in cluster.names()[0] if name.startswith(b"%"))
     slot = slot_of(name)
     source, target = cluster.client(0), cluster.client(1)
     here, there = (client.execute_command("CLUSTER MYID").decode() for client in (source, target))

@@ -50,7 +50,7 @@ def served(store: RedisOnlineStore) -> list[float | None]:
 
 
 def keys_of(server: RedisServer) -> set[bytes]:
-    return {key for key in redis.Redis.from_url(server.url).scan_iter() if key.startswith(b"f")}
+    return {key for key in redis.Redis.from_url(server.url).scan_iter() if key.startswith(b"%")}
 
 
 def work_of(server: RedisServer, amount: float, cursor: int, *, new_generation: bool) -> None:

@@ -114,6 +114,14 @@ class Histories(RuleBasedStateMachine):
         self._pass(hours, rows)
         self.catch_up()
 
+    @rule(rows=ROWS, full=st.booleans())
+    def a_silence(self, rows: Rows, full: bool) -> None:
+        """Days in which all but one entity are quiet, longer than every ttl; then the schedule runs, or more."""
+        self._pass(240, rows[:1])
+        self.catch_up()
+        if full:
+            self.history.load(self.party, self.names, full=True)
+
     @rule(hours=st.sampled_from([61, 1, 240]), rows=ROWS)
     def nobody_computes(self, hours: int, rows: Rows) -> None:
         """Time passes, and the schedule does not run."""

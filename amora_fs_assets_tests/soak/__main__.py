@@ -1,6 +1,6 @@
 """`make soak`: live through months in minutes, and compare every read with the model.
 
-    python -m amora_fs_assets_tests.soak --seed 7 --seconds 300 --days 365 --histories 60
+    python -m amora_fs_assets_tests.soak --seed 7 --seconds 210 --days 365 --histories 20
 
 First random histories (Hypothesis, shrunk where one goes wrong), then one long life with several processes, an HTTP
 server and kills. Both on a running clock that is set forward, both from the seed.
@@ -32,9 +32,9 @@ def main() -> int:
     """Exit code 1 where anything was wrong."""
     parser = argparse.ArgumentParser(prog="python -m amora_fs_assets_tests.soak")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="a new one by default")
-    parser.add_argument("--seconds", type=float, default=240, help="how long the life takes at most [s]")
+    parser.add_argument("--seconds", type=float, default=210, help="how long the life takes at most [s]")
     parser.add_argument("--days", type=float, default=365, help="how many days it has at most")
-    parser.add_argument("--histories", type=int, default=60, help="how many random histories come before it")
+    parser.add_argument("--histories", type=int, default=20, help="how many random histories come before it")
     parser.add_argument("--unshrunk", action="store_true", help="show the first history that goes wrong as it is")
     parser.add_argument("--without", default="", help="of the life, comma-separated: kills, late, null_moments")
     parser.add_argument("--log", type=Path, help="where to write the life's operations")

@@ -25,6 +25,6 @@ def test_every_read_of_random_histories_is_that_of_the_model(redis: RedisServer)
         stage = Here(redis.url)
 
     few = settings(
-        max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+        max_examples=6, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
     )
     run_state_machine_as_test(Small, settings=few)

@@ -290,7 +290,7 @@ class Histories(RuleBasedStateMachine):
     )  # fmt: skip
     def history_is_right(self, moments: Sequence[tuple[int, int | None, int]], known_time: bool) -> None:
         """A point-in-time join, at whole hours and a microsecond beside them."""
-        spine = []
+        spine = [{name: values[0] for name, values in ENTITIES.items()} | {"event_timestamp": None}]
         for place, back, micros in moments:
             moment = None if back is None else self.moment - HOUR * back + timedelta(microseconds=micros)
             spine.append({name: values[place] for name, values in ENTITIES.items()} | {"event_timestamp": moment})

@@ -40,7 +40,7 @@ class Acknowledged:
 
 
 def catalogue(number: int) -> Catalogue:
-    return small.catalogue(ttl=timedelta(days=1 + number))
+    return small.catalogue(ttl=timedelta(minutes=1 + number))
 
 
 def apply(registry: ObjectRegistry, number: int) -> str:

@@ -66,6 +66,7 @@ MUTANTS = (
         "operations/point_in_time.py",
         "held = joined[moment].notnull()",
         "held = joined[moment].notnull() | joined[moment].isnull()",
+        words="--histories 0 --seconds 180",
     ),
     Mutant(
         "an added feature has the status of the others",
@@ -78,6 +79,7 @@ MUTANTS = (
         "domain/ports.py",
         "return Interval(self.computed_from, self.computed_until)",
         "return None",
+        words="--histories 0 --seconds 180",
     ),
 )
 

@@ -83,7 +83,10 @@ def first_views() -> dict[str, View]:
                 3 * day, "day", lookback=day,
             ),
             View("recent", {"customer": "int64"}, "orders", ("amount_48h",), None, "day", lookback=2 * day),
-            View("profile", {"customer": "int64"}, "profiles", ("score", "name"), None, None, lookback=9 * day, created=True),
+            View(
+                "profile", {"customer": "int64"}, "profiles", ("score", "name"), None, None,
+                lookback=9 * day, created=True,
+            ),
             View("activity", {}, "daily_spend", ("spenders", "spent"), 2 * day, "day"),
         )
     }  # fmt: skip

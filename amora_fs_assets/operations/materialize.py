@@ -99,9 +99,10 @@ def wanted(
     "Loads", and when asked to (`full`). With `since` the keys with rows in [since, clock] are sent, unless one of the
     reasons holds.
     """
-    held = rows_there(view, store)
     live = online.generation(view)
     published = store.publications(view.name)
+    # The table's columns are read after its publications: a publication that adds a column is one that the cursor lacks.
+    held = rows_there(view, store)
     newest = published[-1] if published else None
     cursor = newest.sequence if newest else 0
     origin = Origin(

@@ -217,3 +217,18 @@ class OnlineStateLost(OnlineStoreError):
 
 class OnlineStoreUnavailable(OnlineStoreError):
     """Redis cannot be reached."""
+
+
+FINAL: tuple[type[FeatureStoreError], ...] = (
+    DefinitionError,
+    DefinitionNotApplied,
+    BreakingChanges,
+    InvalidRequest,
+    SourceMismatch,
+    TransformError,
+    ChecksFailed,
+    SettingsError,
+    BudgetExceeded,
+)
+"""Errors of what was written or of the rows, which the same work meets again until a person mends something. All others
+may pass by themselves: a busy file, a network, a quota, a table that somebody else fills."""

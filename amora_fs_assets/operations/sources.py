@@ -20,8 +20,8 @@ def load(source: Source, *, run_id: str, store: OfflineStore, registry: Registry
 
     Raises SourceMismatch for other columns, and what the loader raises.
     """
-    complete("load_source", source.name, store=store, registry=registry)
     with recorded("load_source", source.name, run_id=run_id, registry=registry) as run:
+        complete("load_source", source.name, store=store, registry=registry)
         publication = _publish(source, run_id=run_id, store=store)
         output = Output(name=source.name, table=source.table, sequence=publication.sequence)
         run.update(rows=publication.rows, sequence=publication.sequence, outputs=(output,))

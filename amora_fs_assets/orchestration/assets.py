@@ -20,6 +20,7 @@ from amora_fs_assets.operations.checks import check_names
 from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.recovery import complete
+from amora_fs_assets.orchestration.failures import failure, said_in_dagster
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
 from amora_fs_assets.orchestration.metadata import check_result, column_schema, owners_of, tags_of
 from amora_fs_assets.orchestration.partitions import dependency, partitions_of
@@ -27,7 +28,7 @@ from amora_fs_assets.orchestration.parts import PARTS, parts_of
 from amora_fs_assets.settings import Settings
 
 
-def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
+def source_asset(source: Source, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetsDefinition | dg.AssetSpec:
     """`raw/<source>`: loaded by the project, or external where somebody else fills it."""
     spec: dict[str, Any] = {
         "key": ["raw", source.name],
@@ -41,21 +42,21 @@ def source_asset(source: Source) -> dg.AssetsDefinition | dg.AssetSpec:
 
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         parts = parts_of(context)
-        try:
+        with said_in_dagster():
             publication = sources.load(source, run_id=context.run.run_id, store=parts.offline, registry=parts.registry)
-        except FeatureStoreError as error:
-            raise dg.Failure(str(error)) from error
         context.log.info("raw/%s: %s rows loaded", source.name, f"{publication.rows:,}")
         return dg.MaterializeResult(
             metadata={"dagster/row_count": publication.rows, "publication": publication.sequence}
         )
 
     spec |= {"kinds": {"table", "python"}, "io_manager_key": IO_MANAGER, "required_resource_keys": {PARTS}}
-    asset: dg.AssetsDefinition = dg.asset(**spec)(load)
+    asset: dg.AssetsDefinition = dg.asset(**spec, retry_policy=retry_policy)(load)
     return asset
 
 
-def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -> dg.AssetsDefinition:
+def feature_view_asset(
+    view: FeatureView, code: Catalogue, settings: Settings, retry_policy: dg.RetryPolicy | None = None
+) -> dg.AssetsDefinition:
     """`feature_view/<view>`: computed and staged, gated by a check per column and one for the key, then published."""
     key = dg.AssetKey(["feature_view", view.name])
     table = view.table or f"{settings.bigquery_dataset}.{view.name}"
@@ -89,6 +90,7 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
         ],
         partitions_def=partitions_of(view, settings.now),
         backfill_policy=dg.BackfillPolicy.single_run() if view.partitions else None,
+        retry_policy=retry_policy,
         required_resource_keys={PARTS},
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
@@ -131,15 +133,13 @@ def feature_view_asset(view: FeatureView, code: Catalogue, settings: Settings) -
             )
             if not isinstance(error, FeatureStoreError):
                 raise
-            raise dg.Failure(
-                str(error), metadata={"registry record": f"{parts.registry.url}/{where}"}, allow_retries=False
-            ) from error
+            raise failure(error, **{"registry record": f"{parts.registry.url}/{where}"}) from error
         yield dg.Output(Staged(work=computed, started_at=began), output_name="rows")
 
     return asset
 
 
-def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
+def training_set_asset(training_set: TrainingSet, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetsDefinition:
     """`training_set/<name>`: spine and features, joined point in time; each materialization is a version."""
     views = {p.view.name: p.view for p in training_set.service.projections}
     read = {source.name: source for source in (*training_set.sources, *views.values())}
@@ -155,25 +155,26 @@ def training_set_asset(training_set: TrainingSet) -> dg.AssetsDefinition:
         owners=owners_of(training_set.owner),
         tags=tags_of(training_set.tags),
         code_version=code_version(training_set) or None,
+        retry_policy=retry_policy,
         required_resource_keys={PARTS},
     )
     def build(context: dg.AssetExecutionContext) -> Any:
         parts = parts_of(context)
         began, run_id = datetime.now(UTC), context.run.run_id
-        try:
-            with failure_recorded("training_set", training_set.name, run_id=run_id, registry=parts.registry):
-                hash_ = check_applied(training_set, parts.applied)
-                complete("training_set", training_set.name, store=parts.offline, registry=parts.registry)
-                built = training_sets.stage(
-                    training_set,
-                    store=parts.offline,
-                    run_id=run_id,
-                    now=began,
-                    definition_hash=hash_,
-                    applied=parts.applied,
-                )
-        except FeatureStoreError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        with (
+            said_in_dagster(),
+            failure_recorded("training_set", training_set.name, run_id=run_id, registry=parts.registry),
+        ):
+            hash_ = check_applied(training_set, parts.applied)
+            complete("training_set", training_set.name, store=parts.offline, registry=parts.registry)
+            built = training_sets.stage(
+                training_set,
+                store=parts.offline,
+                run_id=run_id,
+                now=began,
+                definition_hash=hash_,
+                applied=parts.applied,
+            )
         return Staged(work=built, started_at=began)
 
     return build

@@ -32,28 +32,30 @@ def build_definitions(
     *,
     definitions: str | ModuleType | Catalogue = "amora_fs_assets.features",
     overrides: Mapping[str, Any] | None = None,
+    retry_policy: dg.RetryPolicy | None = None,
 ) -> dg.Definitions:
     """Assets, checks, jobs (`feature_store`, over everything, where all views have the same periods), and resources.
 
     `definitions` is the package (or its catalogue) that holds the views. `overrides` replace parts:
     the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
-    Dagster's `executor` and `loggers`. Raises DefinitionError.
+    Dagster's `executor` and `loggers`. `retry_policy` is that of every step: it tries again what may pass by itself (a
+    busy file, a network, a quota), never failed checks or wrong definitions. Raises DefinitionError.
     """
     code = definitions if isinstance(definitions, Catalogue) else collect(definitions)
     package = _package(code) if isinstance(definitions, Catalogue) else definitions
     overrides = overrides or {}
     google = google_resources(settings, overrides)
     assets = [
-        *(source_asset(source) for source in code.sources.values()),
-        *(feature_view_asset(view, code, settings) for view in code.in_order),
-        *(online_asset(view, settings) for view in code.in_order),
-        *(training_set_asset(each) for each in code.training_sets.values()),
+        *(source_asset(source, retry_policy) for source in code.sources.values()),
+        *(feature_view_asset(view, code, settings, retry_policy) for view in code.in_order),
+        *(online_asset(view, settings, retry_policy) for view in code.in_order),
+        *(training_set_asset(each, retry_policy) for each in code.training_sets.values()),
     ]
     return dg.Definitions(
         assets=assets,
         asset_checks=[
-            *(parity_check(view) for view in code.in_order),
-            *(coverage_check(view) for view in code.in_order if view.table is None),
+            *(parity_check(view, retry_policy) for view in code.in_order),
+            *(coverage_check(view, retry_policy) for view in code.in_order if view.table is None),
         ],
         jobs=_jobs(code),
         resources={

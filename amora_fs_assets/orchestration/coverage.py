@@ -2,32 +2,31 @@
 
 import dagster as dg
 
-from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.operations.coverage import coverages
 from amora_fs_assets.operations.coverage_report import lines, summary
+from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.parts import PARTS, Parts
 
 
-def coverage_check(view: FeatureView) -> dg.AssetChecksDefinition:
+def coverage_check(view: FeatureView, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetChecksDefinition:
     """`coverage` of `feature_view/<view>`: a warning that names what is stale, missing or part-computed."""
 
     @dg.asset_check(
         name="coverage",
         asset=dg.AssetKey(["feature_view", view.name]),
         description="Every interval up to the clock holds what the definition says, of inputs as they are.",
+        retry_policy=retry_policy,
         required_resource_keys={PARTS},
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         parts = getattr(context.resources, PARTS)
         assert isinstance(parts, Parts), "the resource gives the parts"
         store = parts.offline
-        try:
+        with said_in_dagster():
             found = coverages(parts.code, store.publications(), clock=parts.settings.clock(), dataset=store.dataset)[
                 view.name
             ]
-        except FeatureStoreError as error:
-            raise dg.Failure(str(error)) from error
         gaps = "\n".join(f"- {line}" for line in lines([found]))
         return dg.AssetCheckResult(
             passed=found.complete,

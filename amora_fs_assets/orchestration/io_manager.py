@@ -26,6 +26,7 @@ from amora_fs_assets.operations.frames import to_pandas
 from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_there, within
 from amora_fs_assets.operations.training_sets import Built
+from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.metadata import record_metadata
 from amora_fs_assets.orchestration.parts import PARTS, Parts
 
@@ -51,6 +52,10 @@ class FeatureStoreIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Staged) -> None:
         """Publish in one transaction, and keep the run's record and lineage in the registry."""
+        with said_in_dagster():
+            self._publish(context, obj)
+
+    def _publish(self, context: dg.OutputContext, obj: Staged) -> None:
         work = obj.work
         record = self._built(work, obj.started_at) if isinstance(work, Built) else self._computed(work, obj.started_at)
         where = self._parts.registry.record(record)

@@ -12,7 +12,6 @@ from typing import Any
 
 import dagster as dg
 
-from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import entities
 from amora_fs_assets.domain.ports import Written
@@ -21,6 +20,7 @@ from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.operations.materialize import Materialized
 from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.sharded import ShardedLoad
+from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.metadata import owners_of, tags_of
 from amora_fs_assets.orchestration.parts import PARTS, Parts, parts_of
 from amora_fs_assets.settings import Settings
@@ -31,12 +31,15 @@ _FULL = {"full": dg.Field(bool, default_value=False, description="Fill a new gen
 _TRIED_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
 
 
-def online_asset(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+def online_asset(
+    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None = None
+) -> dg.AssetsDefinition:
     """The asset, of as many shards as the settings say."""
-    return _sharded(view, settings) if settings.online_shards > 1 else _of_one_step(view, settings)
+    of_shards = settings.online_shards > 1
+    return _sharded(view, settings, retry_policy) if of_shards else _of_one_step(view, settings, retry_policy)
 
 
-def _of_one_step(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+def _of_one_step(view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         parts = parts_of(context)
         with _failing(view, parts, context.run.run_id) as served:
@@ -57,13 +60,14 @@ def _of_one_step(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         **_said_of(view),
         deps=[dg.AssetDep(["feature_view", view.name])],
         freshness_policy=_freshness(view, settings),
+        retry_policy=retry_policy,
         required_resource_keys={PARTS},
         config_schema=_FULL,
     )(load)
     return asset
 
 
-def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
+def _sharded(view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None) -> dg.AssetsDefinition:
     # No step has the name of another view's asset, which begins with `online__`.
     parts_needed: dict[str, Any] = {"required_resource_keys": {PARTS}}
 
@@ -72,6 +76,7 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         ins={"published": dg.In(dg.Nothing)},
         out={"load": dg.Out(dg.Any), "shards": dg.DynamicOut(int)},
         config_schema=_FULL,
+        retry_policy=retry_policy,
         **parts_needed,
     )
     def begin(context: dg.OpExecutionContext) -> Iterator[Any]:
@@ -92,7 +97,9 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         for shard in range(settings.online_shards if load.load else 0):
             yield dg.DynamicOutput(shard, output_name="shards", mapping_key=f"shard_{shard}")
 
-    @dg.op(name=f"online_shard__{view.name}", out=dg.Out(dg.Any), retry_policy=_TRIED_AGAIN, **parts_needed)
+    @dg.op(
+        name=f"online_shard__{view.name}", out=dg.Out(dg.Any), retry_policy=retry_policy or _TRIED_AGAIN, **parts_needed
+    )
     def write(context: dg.OpExecutionContext, load: Any, shard: int) -> Any:
         assert isinstance(load, ShardedLoad), "the first step gives it"
         parts = parts_of(context)
@@ -103,7 +110,7 @@ def _sharded(view: FeatureView, settings: Settings) -> dg.AssetsDefinition:
         context.log.info("online/%s: %s written by shard %s", view.name, entities(written.rows), shard)
         return written
 
-    @dg.op(name=f"online_finish__{view.name}", out=dg.Out(dg.Nothing), **parts_needed)
+    @dg.op(name=f"online_finish__{view.name}", out=dg.Out(dg.Nothing), retry_policy=retry_policy, **parts_needed)
     def finish(context: dg.OpExecutionContext, load: Any, written: list[Any]) -> Iterator[Any]:
         assert isinstance(load, ShardedLoad), "the first step gives it"
         assert all(isinstance(each, Written) for each in written), "the shards give them"
@@ -166,7 +173,7 @@ def _failing(view: FeatureView, parts: Parts, run_id: str, *, recorded: bool = F
 
     A failure inside is `recorded` where the step does not record it itself.
     """
-    try:
+    with said_in_dagster():
         with failure_recorded("materialize", view.name, run_id=run_id, registry=parts.registry):
             check_applied(view, parts.applied)
         served = parts.applied.feature_view(view.name)
@@ -175,8 +182,6 @@ def _failing(view: FeatureView, parts: Parts, run_id: str, *, recorded: bool = F
                 yield served
         else:
             yield served
-    except FeatureStoreError as error:
-        raise dg.Failure(str(error)) from error
 
 
 def _metadata(loaded: Materialized) -> dict[str, Any]:

@@ -4,28 +4,29 @@ from typing import Any
 
 import dagster as dg
 
-from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.operations.runs import parity
+from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.parts import PARTS, Parts
 
 SAMPLE = 1_000
 """Keys that are compared."""
 
 
-def parity_check(view: FeatureView) -> dg.AssetChecksDefinition:
+def parity_check(view: FeatureView, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetChecksDefinition:
     """`parity` of `online/<view>`, on a sample of keys. A failure is shown; it takes nothing offline."""
 
     @dg.asset_check(
         name="parity",
         asset=dg.AssetKey(["online", view.name]),
         description="What is served of a sample of keys equals the newest rows of the offline store.",
+        retry_policy=retry_policy,
         required_resource_keys={PARTS},
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         parts = getattr(context.resources, PARTS)
         assert isinstance(parts, Parts), "the resource gives the parts"
-        try:
+        with said_in_dagster():
             found = parity(
                 parts.applied.feature_view(view.name),
                 store=parts.offline,
@@ -35,8 +36,6 @@ def parity_check(view: FeatureView) -> dg.AssetChecksDefinition:
                 sample=SAMPLE,
                 expire=parts.settings.now is None,
             )
-        except FeatureStoreError as error:
-            raise dg.Failure(str(error)) from error
         counts: dict[str, Any] = {
             name: getattr(found, name)
             for name in ("sampled", "equal", "missing", "extra", "stale", "different", "ahead", "behind", "aged_out")

@@ -14,7 +14,7 @@ from google.api_core.exceptions import (
     ServiceUnavailable,
     TooManyRequests,
 )
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from requests.exceptions import RequestException
 
 from amora_fs_assets.domain.errors import OfflineStoreError, SettingsError, TableNotFound
@@ -49,6 +49,8 @@ def explained(project: str) -> Iterator[None]:
             f"A table is not there yet: {error.message}. Fill it first: `amora-fs compute`, or its asset."
         ) from error
     except GoogleAuthError as error:
+        if error.retryable or isinstance(error, TransportError):  # the token's server, not the token
+            raise OfflineStoreError(_UNREACHED.format(error)) from error
         raise SettingsError(
             f"Google Cloud does not take the credentials: {error}. Run `gcloud auth application-default login`; where "
             "AMORA_FS_BIGQUERY_IMPERSONATE is set, grant roles/iam.serviceAccountTokenCreator on it."

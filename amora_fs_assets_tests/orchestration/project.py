@@ -66,12 +66,14 @@ class Project:
         if "instance" in vars(self):
             self.instance.dispose()
 
-    def use(self, code: Catalogue, *, applied: bool = True, **overrides: Any) -> None:
+    def use(
+        self, code: Catalogue, *, applied: bool = True, retry_policy: dg.RetryPolicy | None = None, **overrides: Any
+    ) -> None:
         """Go on with other definitions, or with other parts."""
         if applied:
             apply(code, self.registry, clock=datetime.now(UTC))
         self.code = code
-        self.defs = build_definitions(self.settings, definitions=code, overrides=overrides)
+        self.defs = build_definitions(self.settings, definitions=code, overrides=overrides, retry_policy=retry_policy)
 
     def run(
         self, *keys: dg.AssetKey, first: str = JANUARY, last: str = MARCH, config: Mapping[str, Any] = QUIET

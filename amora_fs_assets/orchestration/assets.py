@@ -23,7 +23,7 @@ from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.orchestration.failures import failure, said_in_dagster
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
 from amora_fs_assets.orchestration.metadata import check_result, column_schema, owners_of, tags_of
-from amora_fs_assets.orchestration.partitions import dependency, partitions_of
+from amora_fs_assets.orchestration.partitions import STRETCH, dependency, partitions_of, stretch
 from amora_fs_assets.orchestration.parts import PARTS, parts_of
 from amora_fs_assets.settings import Settings
 
@@ -92,6 +92,7 @@ def feature_view_asset(
         backfill_policy=dg.BackfillPolicy.single_run() if view.partitions else None,
         retry_policy=retry_policy,
         required_resource_keys={PARTS},
+        config_schema=STRETCH if view.partitions else None,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
         parts = parts_of(context)
@@ -105,6 +106,7 @@ def feature_view_asset(
             complete("compute", view.name, store=parts.offline, registry=parts.registry)
             clock = parts.settings.clock()
             start, end = (window.start, window.end) if window else (view.start or clock, clock)
+            start, end = stretch(context.op_execution_context.op_config, start, end)
             interval = compute.interval_of(view, start, end, clock)
             computed = compute.stage(
                 view,

@@ -15,6 +15,7 @@ from amora_fs_assets.domain.time import Period
 from amora_fs_assets.operations.checkout import commit_of
 from amora_fs_assets.operations.definitions import collect
 from amora_fs_assets.orchestration.assets import feature_view_asset, source_asset, training_set_asset
+from amora_fs_assets.orchestration.automation import Automation, automation_sensor
 from amora_fs_assets.orchestration.coverage import coverage_check
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
 from amora_fs_assets.orchestration.online import online_asset
@@ -33,17 +34,20 @@ def build_definitions(
     definitions: str | ModuleType | Catalogue = "amora_fs_assets.features",
     overrides: Mapping[str, Any] | None = None,
     retry_policy: dg.RetryPolicy | None = None,
+    automation: bool | Automation = False,
 ) -> dg.Definitions:
     """Assets, checks, jobs (`feature_store`, over everything, where all views have the same periods), and resources.
 
     `definitions` is the package (or its catalogue) that holds the views. `overrides` replace parts:
     the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
     Dagster's `executor` and `loggers`. `retry_policy` is that of every step: it tries again what may pass by itself (a
-    busy file, a network, a quota), never failed checks or wrong definitions. Raises DefinitionError.
+    busy file, a network, a quota), never failed checks or wrong definitions. `automation` brings the sensor that keeps
+    everything up to date: see docs/running-daily.md. Raises DefinitionError.
     """
     code = definitions if isinstance(definitions, Catalogue) else collect(definitions)
     package = _package(code) if isinstance(definitions, Catalogue) else definitions
     overrides = overrides or {}
+    running = Automation() if automation is True else automation or None
     google = google_resources(settings, overrides)
     assets = [
         *(source_asset(source, retry_policy) for source in code.sources.values()),
@@ -58,6 +62,7 @@ def build_definitions(
             *(coverage_check(view, retry_policy) for view in code.in_order if view.table is None),
         ],
         jobs=_jobs(code),
+        sensors=[automation_sensor(running, code)] if running else [],
         resources={
             **google,
             PARTS: parts_resource(settings, code, overrides, google, partial(commit_of, package)),

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import dagster as dg
 
+from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.time import Period
+from amora_fs_assets.domain.time import Period, utc
 
 _CRON = {Period.HOUR: "0 * * * *", Period.DAY: "0 0 * * *", Period.WEEK: "0 0 * * 0", Period.MONTH: "0 0 1 * *"}
+
+STRETCH = {
+    "start": dg.Field(str, default_value="", description="Compute from here on; empty: from the first partition on."),
+    "end": dg.Field(str, default_value="", description="Compute up to here; empty: up to the last partition's end."),
+}
+"""Config of a run of a view: a part of its partitions."""
 
 
 def partitions_of(view: FeatureView, now: datetime | None) -> dg.TimeWindowPartitionsDefinition | None:
@@ -56,3 +64,15 @@ def _lateness(view: FeatureView) -> timedelta:
         return timedelta(0)
     bounds = (s.max_lateness if isinstance(s, Source) else _lateness(s) for s in view.sources)
     return max((each for each in bounds if each is not None), default=timedelta(0))
+
+
+def stretch(config: Mapping[str, str] | None, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """What the run's config says of [start, end), the time of its partitions. Raises InvalidRequest."""
+    asked = {name: utc(value, name) for name, value in (config or {}).items() if value}
+    first, last = asked.get("start", start), asked.get("end", end)
+    if not start <= first < last <= end:
+        raise InvalidRequest(
+            f"The run's config asks for [{first.isoformat()}, {last.isoformat()}), which does not lie in its "
+            f"partitions, [{start.isoformat()}, {end.isoformat()}). Give start and end inside, or none."
+        )
+    return first, last

@@ -249,6 +249,7 @@ class Origin:
 
     incarnation: str = ""
     cursor_id: str = ""
+    written: tuple[str, ...] = ()  # ids of `OnlineStore.written` that the load compared with the publications
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +306,9 @@ class ViewState:
 PUSHED = 1 << 24
 """Set in the mark of a row that was pushed."""
 
+UNPUBLISHED = 2**32 - 1
+"""The sequence, in the upper half of a mark, of a row that was pushed to readers alone."""
+
 NEVER = -(2**63)
 """The event_timestamp of a row that is not there."""
 
@@ -316,7 +320,7 @@ class OnlineRows:
     event_timestamps: list[int]  # NEVER where there is no row
     created_timestamps: list[int | None]
     columns: Mapping[str, list[Any]]  # of the features that are online
-    marks: list[int]  # of the store, opaque but for PUSHED
+    marks: list[int]  # of the store, opaque but for PUSHED and UNPUBLISHED
     complete: bool  # every row is there, and no value is null, but for those of added features
     added: frozenset[str] = frozenset()  # features that the view got since its load: they are null
     loaded: bool = True  # whether the store has a generation of the view
@@ -325,6 +329,11 @@ class OnlineRows:
     def pushed(self) -> list[bool]:
         """Whether each row came by a push."""
         return [bool(mark & PUSHED) for mark in self.marks]
+
+    @property
+    def unpublished(self) -> list[bool]:
+        """Whether each row was pushed to readers alone: no publication holds it."""
+        return [bool(mark & PUSHED) and mark >> 32 == UNPUBLISHED for mark in self.marks]
 
 
 Key = tuple[Any, ...]
@@ -407,12 +416,26 @@ class OnlineStore(Protocol):
     def check_push(self, view: FeatureView) -> None:
         """Raise OnlineStoreError where rows of the view cannot be pushed: it was never loaded, or in other columns."""
 
-    def push(self, view: FeatureView, batch: pa.RecordBatch, *, sequence: int | None, expire: bool = True) -> int:
+    def written(self, name: str) -> frozenset[str]:
+        """Ids of publications whose rows loads and pushes may have written since a load ended that compared them.
+
+        One that the offline store does not have was lost there, and its rows are online.
+        """
+
+    def push(
+        self,
+        view: FeatureView,
+        batch: pa.RecordBatch,
+        *,
+        sequence: int | None,
+        publication_id: str = "",
+        expire: bool = True,
+    ) -> int:
         """Write rows that are newer than what is there, into every generation that can hold them, in its columns.
 
-        `sequence` is the publication that holds the rows too; None where none does. A generation that has seen that
-        publication is left out. Gives how many rows were newer in the generation that readers see. Raises
-        OnlineStoreError as `check_push`.
+        `sequence` and `publication_id` are of the publication that holds the rows too; None and "" where none does. A
+        generation that has seen that publication is left out. Gives how many rows were newer in the generation that
+        readers see. Raises OnlineStoreError as `check_push`.
         """
 
     def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:

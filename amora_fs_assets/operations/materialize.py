@@ -100,14 +100,16 @@ def wanted(
     reasons holds.
     """
     live = online.generation(view)
+    written = online.written(view.name)
     published = store.publications(view.name)
-    # The table's columns are read after its publications: a publication that adds a column is one that the cursor lacks.
+    # The columns are read after the publications: one that adds a column is then in the cursor only if it was seen.
     held = rows_there(view, store)
     newest = published[-1] if published else None
     cursor = newest.sequence if newest else 0
     origin = Origin(
         incarnation=(newest.incarnation or "") if newest else "",
         cursor_id=(newest.publication_id or "") if newest else "",
+        written=tuple(sorted(written)),
     )
     columns = [column.name for column in view.row_columns]
     other = "" if live is None else _another(view, live, published, origin, expire=expire)
@@ -150,6 +152,8 @@ def _another(
         each.sequence == live.cursor and (each.publication_id or "") == live.cursor_id for each in published
     ):
         return "the offline store does not have the publication that was loaded last: it was restored or begun anew"
+    if set(origin.written).difference(each.publication_id or "" for each in published):
+        return "the offline store does not have a publication of which rows are online: it was restored or begun anew"
     kept_for = kept(view, expire=expire)
     if live.kept is not None and (kept_for is None or kept_for > live.kept):
         return "the ttl is longer, and Redis may have collected rows that count again"

@@ -42,8 +42,8 @@ class Parity:
     missing: int  # offline has a row, online has none
     extra: int  # online has a row of a key that offline has none of
     stale: int  # online's row is older
-    different: int  # of the same time with other values, or newer without a push
-    ahead: int  # online's row is newer since it was pushed, or since its window ends after the load's clock: no fault
+    different: int  # of the same time with other values, or newer and neither pushed nor offline
+    ahead: int  # online's row is newer: pushed to readers alone, or offline too but after the load's clock: no fault
     behind: (
         int  # published after the cursor, or outside the windows of a partial generation, so not online yet: no fault
     )
@@ -89,17 +89,17 @@ def parity(
     later = [p for p in store.publications(view.name) if p.sequence > live.cursor]
     now = _now(expire=expire)
     changed = _changed_since(view, all_rows, later, keys, store) if later else set()
-    windowed = _past_the_clock(view, all_rows, live, keys, found, store)
+    past = _past_the_clock(view, all_rows, live, keys, found, read.pushed, store)
     counts = dict.fromkeys(("equal", "missing", "extra", "stale", "different", "ahead", "behind", "aged_out"), 0)
     examples: list[dict[str, Any]] = []
-    for key, served, pushed, created in zip(keys, found, read.pushed, read.created_timestamps, strict=True):
+    for key, served, unpublished, created in zip(keys, found, read.unpublished, read.created_timestamps, strict=True):
         offline = expected.get(key)
-        verdict = _verdict(offline, served, pushed=pushed, created=created)
+        verdict = _verdict(offline, served, unpublished=unpublished, created=created)
         if verdict == "missing" and offline is not None and may_be_collected(view, offline[EVENT_TIMESTAMP], now):
             verdict = "aged_out"
         elif verdict != "equal" and (key in changed or (verdict == "missing" and live.partial)):
             verdict = "behind"
-        elif verdict in ("different", "extra") and same(windowed.get(key), served):
+        elif verdict in ("different", "extra") and same(past.get(key), served):
             verdict = "ahead"
         counts[verdict] += 1
         if verdict in FAULTS and len(examples) < _EXAMPLES:
@@ -110,18 +110,18 @@ def parity(
 
 
 def _verdict(
-    offline: Mapping[str, Any] | None, served: Mapping[str, Any] | None, *, pushed: bool, created: int | None
+    offline: Mapping[str, Any] | None, served: Mapping[str, Any] | None, *, unpublished: bool, created: int | None
 ) -> str:
     if same(offline, served):
         return "equal"
     if served is None:
         return "missing"
     if offline is None:
-        return "ahead" if pushed else "extra"
+        return "ahead" if unpublished else "extra"
     then, now = offline[EVENT_TIMESTAMP], served[EVENT_TIMESTAMP]
     known = offline.get(CREATED_TIMESTAMP) or then
     if now > then or (now == then and created is not None and _EPOCH + timedelta(microseconds=created) > known):
-        return "ahead" if pushed else "different"
+        return "ahead" if unpublished else "different"
     return "different" if then == now else "stale"
 
 
@@ -187,14 +187,19 @@ def _past_the_clock(
     live: Generation,
     keys: Sequence[Key],
     found: Sequence[Mapping[str, Any] | None],
+    pushed: Sequence[bool],
     store: OfflineStore,
 ) -> dict[Key, dict[str, Any]]:
-    """The offline rows of the times that are served of the keys, where these lie between the clock and the reach."""
-    if live.reach is None:
-        return {}
+    """The offline rows of the times that are served of the keys, where these lie after the load's clock.
+
+    Windows bring rows up to the reach, and pushes up to their own clock.
+    """
     names, time = list(view.join_keys), rows[EVENT_TIMESTAMP]
-    times = {key: row[EVENT_TIMESTAMP] for key, row in zip(keys, found, strict=True) if row is not None}
-    past = {key: moment for key, moment in times.items() if live.clock < moment <= live.reach}
+    past = {
+        key: row[EVENT_TIMESTAMP]
+        for key, row, by_push in zip(keys, found, pushed, strict=True)
+        if row is not None and row[EVENT_TIMESTAMP] > live.clock and (by_push or row[EVENT_TIMESTAMP] <= live.reached)
+    }
     if not past:
         return {}
     of_the_keys = rows.filter(time.isin(sorted(set(past.values()))))

@@ -14,7 +14,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import Draft, OfflineStore, OnlineStore
 from amora_fs_assets.domain.protocol import Applied
-from amora_fs_assets.domain.records import Output
+from amora_fs_assets.domain.records import Output, Publication
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.pushed_gate import check
 from amora_fs_assets.operations.pushed_rows import NOTHING, Rows, table_of
@@ -54,12 +54,16 @@ def push(
     if offline is not None and table.num_rows and view.table is not None:
         raise InvalidRequest(f"{view}: somebody else fills its table. Push with to_offline=False. {NOTHING}")
     online.check_push(view)  # before anything is written
-    sequence = None
+    sequence, publication_id = None, ""
     if offline is not None and table.num_rows:
-        sequence = _append(view, table, offline, run_id, definition_hash, applied)
+        publication = _append(view, table, offline, run_id, definition_hash, applied)
+        sequence, publication_id = publication.sequence, publication.publication_id or ""
         output = Output(name=view.name, table=f"{offline.dataset}.{view.name}", sequence=sequence)
         run.update(sequence=sequence, outputs=(output,))
-    return sum(online.push(view, batch, sequence=sequence, expire=expire) for batch in due.to_batches())
+    return sum(
+        online.push(view, batch, sequence=sequence, publication_id=publication_id, expire=expire)
+        for batch in due.to_batches()
+    )
 
 
 def _due(view: FeatureView, table: pa.Table, clock: datetime, *, waits: bool) -> pa.Table:
@@ -90,7 +94,7 @@ def _append(
     run_id: str,
     definition_hash: str,
     applied: Applied | None = None,
-) -> int:
+) -> Publication:
     times = table.column(EVENT_TIMESTAMP).to_pylist()
     staged = store.stage(table, name=view.name, run_id=run_id)
     draft = Draft(
@@ -112,7 +116,7 @@ def _append(
         applied=applied,
     )
     try:
-        return store.publish(staged, draft).sequence
+        return store.publish(staged, draft)
     except BaseException:
         store.discard(staged)
         raise

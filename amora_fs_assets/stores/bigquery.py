@@ -39,6 +39,7 @@ from amora_fs_assets.stores.bigquery_publication import (
     REFUSED,
     applied_written,
     made_anew,
+    needed,
     parameters,
     preparation,
     side_tables,
@@ -81,7 +82,6 @@ class BigQueryOfflineStore:
         self._reads: Any = storage_client and PatientReads(storage_client, self._options.timeout)
         self._jobs = Jobs(client, self._options)
         self._datasets: set[str] = set()  # those that are known to be there
-        self._log_columns: tuple[str, ...] = ()  # of `_publications`, once all are known to be there
 
     @property
     def hashing(self) -> str:
@@ -190,9 +190,7 @@ class BigQueryOfflineStore:
         self._make_dataset(draft.table.rpartition(".")[0])
         with self._explained():
             made = self._client.get_table(staged, **self._jobs.call).created
-            self._drop_other_keys(draft)
-            self._jobs.query(preparation(draft, self.dataset, self._publication_columns()), step="prepare")
-            self._log_columns = tuple(PUBLICATION_COLUMNS)
+            self._prepare(draft)
             draft = replace(draft, incarnation=self._make_room(staged, draft))
             with _law_explained(draft):
                 self._jobs.query(
@@ -230,13 +228,6 @@ class BigQueryOfflineStore:
     @property
     def _publications(self) -> str:
         return f"{self.dataset}._publications"
-
-    def _publication_columns(self) -> Iterable[str] | None:
-        """The columns of `_publications` as they stand; None where there is no such table."""
-        if self._log_columns:
-            return self._log_columns
-        there = self._table(self._publications)
-        return None if there is None else [field.name for field in there.schema]
 
     def _publications_where(
         self, condition: str, known: Iterable[str] = PUBLICATION_COLUMNS, **given: int | str | None
@@ -279,12 +270,18 @@ class BigQueryOfflineStore:
             )
         self._datasets.add(name)
 
-    def _drop_other_keys(self, draft: Draft) -> None:
-        """Drop the tables beside the view's own where its keys were others: a load of the new ones is a full one."""
-        for table, columns in side_tables(draft, self.dataset).items():
-            there = self._table(table)
-            if there is not None and columns_of(there) != {c.name: IBIS_TYPES[c.type] for c in columns}:
-                self.discard(table)
+    def _prepare(self, draft: Draft) -> None:
+        """Make what a publication needs beside its own table, as far as it is missing.
+
+        A table of the view's keys is made anew where the keys were others: a load of the new ones is a full one.
+        """
+        there = {name: columns_of(found) for name in needed(draft, self.dataset) if (found := self._table(name))}
+        for name, columns in side_tables(draft, self.dataset).items():
+            if name in there and there[name] != {column.name: IBIS_TYPES[column.type] for column in columns}:
+                self.discard(name)
+                del there[name]
+        if script := preparation(draft, self.dataset, there):
+            self._jobs.query(script, step="prepare")
 
     def _make_room(self, staged: str, draft: Draft) -> str:
         """Make the table what the draft needs; its incarnation.

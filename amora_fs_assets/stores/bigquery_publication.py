@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,29 +19,38 @@ NOT_APPLIED, REFUSED = "amora_fs: not applied", "amora_fs: refused by"
 """What a transaction says that the law stops: the second with the sequence and the run that came between."""
 
 
-def preparation(draft: Draft, dataset: str, there: Iterable[str] | None) -> str:
-    """The tables that a publication needs beside its own: BigQuery takes no DDL on them in a transaction.
-
-    `there` are the columns of `_publications`, None where there is no such table: an earlier release made fewer.
+def needed(draft: Draft, dataset: str) -> dict[str, tuple[Column, ...]]:
+    """The tables that a publication needs beside its own, with their columns, in the order of being made.
 
     Transactions that only insert do not get in each other's way, so that two would take one sequence. `_sequence`
     has one row, which every publication changes: of two at once BigQuery cancels the later one, which tries again.
     """
-    log, counter = quoted(f"{dataset}._publications"), quoted(f"{dataset}._sequence")
-    columns = {name: f"{quoted(name)} {type_of(Column(name, type_))}" for name, type_ in PUBLICATION_COLUMNS.items()}
-    known = columns if there is None else set(there)
-    new = [f"ADD COLUMN IF NOT EXISTS {column}" for name, column in columns.items() if name not in known]
-    statements = [
-        f"CREATE TABLE IF NOT EXISTS {log} ({', '.join(columns.values())})",
-        *([f"ALTER TABLE {log} {', '.join(new)}"] if new else []),
-        f"CREATE TABLE IF NOT EXISTS {counter} AS SELECT coalesce(max(sequence), 0) AS newest FROM {log}",
-    ]
+    tables = {
+        f"{dataset}._publications": _columns(PUBLICATION_COLUMNS),
+        f"{dataset}._sequence": (Column("newest", DataType.INT64),),
+    }
     if draft.applied is not None:
-        applied = [Column(name, type_) for name, type_ in APPLIED_COLUMNS.items()]
-        statements.append(f"CREATE TABLE IF NOT EXISTS {quoted(f'{dataset}._applied')} ({_declared(applied)})")
-    for table, of_table in side_tables(draft, dataset).items():
-        statements.append(f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({_declared(of_table)})")
-    return ";\n".join(statements) + ";"
+        tables[f"{dataset}._applied"] = _columns(APPLIED_COLUMNS)
+    return tables | side_tables(draft, dataset)
+
+
+def preparation(draft: Draft, dataset: str, there: Mapping[str, Collection[str]]) -> str:
+    """The script that makes the tables of `needed` which are missing; "" where none is.
+
+    `there` has the columns of those that exist: of `_publications` an earlier release made fewer. BigQuery takes no
+    such statement on them in a transaction.
+    """
+    log, statements = f"{dataset}._publications", ""
+    for table, columns in needed(draft, dataset).items():
+        if table not in there and table == f"{dataset}._sequence":
+            filled = f"SELECT coalesce(max(sequence), 0) AS newest FROM {quoted(log)}"
+            statements += f"CREATE TABLE IF NOT EXISTS {quoted(table)} AS {filled};\n"
+        elif table not in there:
+            statements += f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({_declared(columns)});\n"
+        elif new := [column for column in columns if column.name not in there[table]]:
+            added = ", ".join(f"ADD COLUMN IF NOT EXISTS {_declared([column])}" for column in new)
+            statements += f"ALTER TABLE {quoted(table)} {added};\n"
+    return statements
 
 
 def side_tables(draft: Draft, dataset: str) -> dict[str, tuple[Column, ...]]:
@@ -199,6 +208,10 @@ def _pushed(draft: Draft, dataset: str) -> str:
     return f"{dataset}._pushed_{draft.name}"
 
 
+def _columns(types: Mapping[str, DataType]) -> tuple[Column, ...]:
+    return tuple(Column(name, type_) for name, type_ in types.items())
+
+
 def _declared(columns: Iterable[Column]) -> str:
     return ", ".join(f"{quoted(column.name)} {type_of(column)}" for column in columns)
 
@@ -210,7 +223,7 @@ def _ends(draft: Draft) -> tuple[datetime | None, datetime | None]:
 def applied_written(rows: Sequence[Applied], dataset: str) -> str:
     """The script that replaces the rows of `_applied` of these views. Names and identities are letters and digits."""
     table = quoted(f"{dataset}._applied")
-    columns = [Column(name, type_) for name, type_ in APPLIED_COLUMNS.items()]
+    columns = _columns(APPLIED_COLUMNS)
     views = ", ".join(f"'{row.view}'" for row in rows)
     written = ", ".join(f"('{r.view}', '{r.view_id}', '{r.identity}', {r.applied_number})" for r in rows)
     return f"""

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 from amora_fs_assets.domain.errors import FeatureStoreError, OnlineStoreError
 from amora_fs_assets.domain.expiry import kept
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.ports import Filling, Generation, Key, Load, OnlineRows, Origin, ViewState, Written
+from amora_fs_assets.domain.ports import (
+    UNPUBLISHED,
+    Filling,
+    Generation,
+    Key,
+    Load,
+    OnlineRows,
+    Origin,
+    ViewState,
+    Written,
+)
 from amora_fs_assets.stores import row_codec
 from amora_fs_assets.stores.redis_cleaning import Cleaning
 from amora_fs_assets.stores.redis_connection import Connection
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Check = Callable[[Callable[[Sequence[Key]], OnlineRows]], None]
+_COUNTED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class RedisGenerations:
@@ -66,7 +77,7 @@ class RedisGenerations:
         load = self._prepared(view, cursor, clock, new_generation=new_generation, window=window)
         if load is None:
             return 0
-        load = replace(load, origin=origin or Origin(), kept=kept(view, expire=expire))
+        load = self._noted(view, replace(load, origin=origin or Origin(), kept=kept(view, expire=expire)))
         with self._connection.named(self._cleaning.sign(load.prefix)) as client:
             load = self._listed(view, load, until=None)
             try:
@@ -91,7 +102,7 @@ class RedisGenerations:
         load = self._prepared(view, cursor, clock, new_generation=new_generation)
         if load is None:
             return None
-        load = replace(load, origin=origin or Origin(), kept=kept(view, expire=expire))
+        load = self._noted(view, replace(load, origin=origin or Origin(), kept=kept(view, expire=expire)))
         return self._listed(view, load, until=datetime.now(UTC) + lasting)
 
     def write(
@@ -116,12 +127,25 @@ class RedisGenerations:
         """Raise OnlineStoreError where rows of the view cannot be pushed; see OnlineStore."""
         _check_push(view, self.state(view.name))
 
-    def push(self, view: FeatureView, batch: pa.RecordBatch, *, sequence: int | None, expire: bool = True) -> int:
+    def written(self, name: str) -> frozenset[str]:
+        """Ids of publications of which rows may be online, since the last load that compared them; see OnlineStore."""
+        return self._states.written(name)
+
+    def push(
+        self,
+        view: FeatureView,
+        batch: pa.RecordBatch,
+        *,
+        sequence: int | None,
+        publication_id: str = "",
+        expire: bool = True,
+    ) -> int:
         """Write rows that are newer than what is there, in every generation that can hold them; see OnlineStore."""
         done, won = set[str](), 0
+        self._states.note_written(view.name, publication_id)
         state = self.state(view.name)
         _check_push(view, state)
-        published = row_codec.NEVER_PUBLISHED if sequence is None else sequence
+        published = UNPUBLISHED if sequence is None else sequence
         # A generation that a load begins to fill meanwhile gets the rows too.
         while todo := [each for each in _all(state) if each.prefix not in done]:
             for generation in todo:
@@ -167,8 +191,7 @@ class RedisGenerations:
         newest = self.state(view.name).newest
         if new_generation or newest is None:
             self._cleaning.clean(view.name, make_room=True)
-            number = self._connection.run(lambda client: int(client.incr(PREFIXES)))
-            prefix = prefix_of(number, tagged=self._connection.tagged)
+            prefix = prefix_of(self._connection.run(_next_prefix), tagged=self._connection.tagged)
             return Load(
                 number=0, prefix=prefix, cursor=cursor, clock=clock, new_generation=True, before=newest, window=window
             )
@@ -197,6 +220,12 @@ class RedisGenerations:
 
         state = self._change(view.name, listed)
         return replace(load, number=numbers(state)[load.prefix])
+
+    def _noted(self, view: FeatureView, load: Load) -> Load:
+        """The load, whose publication is noted before its rows go where rows of other publications are."""
+        if not load.new_generation:
+            self._states.note_written(view.name, load.origin.cursor_id)
+        return load
 
     def _renewed(self, view: FeatureView, load: Load, lasting: timedelta) -> None:
         """Say that somebody is at work. Raises OnlineStoreError where the generation was taken for dead."""
@@ -229,7 +258,10 @@ class RedisGenerations:
         sent = sum(each.rows for each in written)
         newest_event = max((each.newest_event for each in written if each.newest_event), default=None)
         if load.new_generation:
-            return sent if self._live(view, load, newest_event, check) else 0
+            if not self._live(view, load, newest_event, check):
+                return 0
+            self._states.forget_written(view.name, load.origin.written)
+            return sent
 
         def advance(state: ViewState) -> ViewState:
             now = state.newest
@@ -250,6 +282,8 @@ class RedisGenerations:
             return replace(state, generations=(*state.generations[:-1], moved))
 
         self._change(view.name, advance)
+        if not load.window:
+            self._states.forget_written(view.name, load.origin.written)
         self._cleaning.clean(view.name)
         return sent
 
@@ -291,6 +325,12 @@ class RedisGenerations:
 
     def _change(self, name: str, change: Change) -> ViewState:
         return self._states.change(name, change)
+
+
+def _next_prefix(client: Any) -> int:
+    """A number that no prefix ever had, not even before Redis was emptied: the count begins at the clock [ms]."""
+    client.set(PREFIXES, (datetime.now(UTC) - _COUNTED_FROM) // timedelta(milliseconds=1), nx=True)
+    return int(client.incr(PREFIXES))
 
 
 def _all(state: ViewState) -> list[Generation | Filling]:

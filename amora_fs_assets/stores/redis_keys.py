@@ -35,6 +35,11 @@ def state_name(project: str, view: str) -> str:
     return f"{project}:_{view}" if name == PREFIXES else name
 
 
+def written_name(project: str, view: str) -> str:
+    """The name of the ids of publications that were written for the view. No view's name begins with an underscore."""
+    return f"{project}:{view}:_written"
+
+
 @lru_cache(maxsize=10_000)
 def namer(prefix: str) -> Callable[[Iterable[bytes]], list[bytes]]:
     """What makes names of packed join keys, for rows under the prefix."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ import msgspec
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.ports import Generation, ViewState
 from amora_fs_assets.stores.redis_connection import Connection
-from amora_fs_assets.stores.redis_keys import state_name
+from amora_fs_assets.stores.redis_keys import state_name, written_name
 from amora_fs_assets.stores.redis_scripts import SWAP
 
 Change = Callable[[ViewState], ViewState]
@@ -32,6 +32,24 @@ class States:
     def read(self, name: str) -> ViewState:
         """As it is."""
         return decoded(self._connection.run(lambda client: client.get(self.key(name))))
+
+    def written(self, name: str) -> frozenset[str]:
+        """Ids of the publications that `note_written` noted, and nobody forgot."""
+        key = written_name(self.project, name)
+        found: Any = self._connection.run(lambda client: client.smembers(key))
+        return frozenset(each.decode() for each in found)
+
+    def note_written(self, name: str, publication_id: str) -> None:
+        """Rows of the publication are about to be written. One of an earlier release has no id, and is not noted."""
+        key = written_name(self.project, name)
+        if publication_id:
+            self._connection.run(lambda client: client.sadd(key, publication_id))
+
+    def forget_written(self, name: str, ids: Collection[str]) -> None:
+        """A load has compared these publications with the offline store's."""
+        key = written_name(self.project, name)
+        if ids:
+            self._connection.run(lambda client: client.srem(key, *ids))
 
     def change(self, name: str, change: Change) -> ViewState:
         """The state after `change`, which nobody else changed meanwhile; `change` may run more than once."""

@@ -1,6 +1,6 @@
 """A row of the online store as bytes: MessagePack values behind each other, of which the first are of fixed width.
 
-mark               uint64: the publication that the writer had seen (of a pushed row its own, or NEVER_PUBLISHED) in
+mark               uint64: the publication that the writer had seen (of a pushed row its own, or UNPUBLISHED) in
                    four bytes, flags (PUSHED + HAS_NULL + GONE) in one, two of the columns' hash, one to spare
 event_timestamp    int64 [us since 1970]; NEVER marks a tombstone
 created_timestamp  int64 [us since 1970], or nil
@@ -31,7 +31,6 @@ from amora_fs_assets.domain.types import DataType
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NEVER_PUBLISHED = 2**32 - 1
 PUSHED, HAS_NULL, GONE = 1, 2, 4
 _NULL, _GONE = HAS_NULL << 24, (HAS_NULL | GONE) << 24
 _FINGERPRINT = 0xFFFF00

@@ -27,8 +27,8 @@ def brute_force(
 
 
 def _rank(row: Row, features: Sequence[str]) -> list[Any]:
-    created = row.get("created_timestamp")
-    return [row["event_timestamp"], (created is not None, created), *(_order(row[feature]) for feature in features)]
+    time = row["event_timestamp"]  # a null created_timestamp is event_timestamp
+    return [time, row.get("created_timestamp") or time, *(_order(row[feature]) for feature in features)]
 
 
 def _order(value: Any) -> tuple[Any, ...]:

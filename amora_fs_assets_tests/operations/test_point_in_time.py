@@ -68,7 +68,11 @@ def compare(case: Case, store: OfflineStore) -> int:
     assert got.column_names == [*case.spine.column_names, *truth]
     assert got.select(case.spine.column_names).equals(case.spine)
     for name, values in truth.items():
-        assert _comparable(got[name].to_pylist()) == _comparable(values), name
+        found, right = _comparable(got[name].to_pylist()), _comparable(values)
+        assert len(found) == len(right)
+        # Not the columns themselves: pytest would draw the difference of thousands of cells, which takes minutes.
+        wrong = [place for place, cell in enumerate(found) if cell != right[place]]
+        assert not wrong, f"{name}: {len(wrong)} cells; first, row {wrong[0]}: {found[wrong[0]]}, not {right[wrong[0]]}"
     return sum(map(len, truth.values()))
 
 

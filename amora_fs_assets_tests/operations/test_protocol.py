@@ -257,6 +257,40 @@ def test_a_store_that_does_not_have_the_publication_of_the_cursor_is_loaded_whol
     assert served(store, 1) == [100.0]
 
 
+@pytest.mark.parametrize("later_pushes", [0, 3])
+def test_a_store_that_lost_a_push_of_which_the_row_is_online_is_loaded_whole(
+    opened: Opened, tmp_path: Path, later_pushes: int
+) -> None:
+    """The publication of the cursor is in the backup; the one of the push is not, and others may have its sequence."""
+    store = opened(view_of([(1, at(2), 1.0), (2, at(2), 2.0)]))
+    store.compute(*ALL)
+    store.materialize_incremental()
+    file = tmp_path / "offline.duckdb"
+    shutil.copy(file, tmp_path / "backup.duckdb")
+    store.push("spending", [{"customer": 1, "event_timestamp": at(3), "amount": 10.0}])
+    shutil.copy(tmp_path / "backup.duckdb", file)
+    store = opened()
+    assert served(store, 1, 2) == [10.0, 2.0]
+    assert not store.parity("spending").passed
+    for day in range(later_pushes):
+        store.push("spending", [{"customer": 2, "event_timestamp": at(3 + day), "amount": 20.0 + day}])
+    assert "does not have a publication of which rows are online" in store.materialize_incremental()["spending"].because
+    assert served(store, 1, 2) == [1.0, 19.0 + later_pushes if later_pushes else 2.0]
+    assert store.parity("spending").passed
+    assert not store.materialize_incremental()["spending"].new_generation
+
+
+def test_no_prefix_is_used_again_after_redis_was_emptied(opened: Opened) -> None:
+    store = opened(view_of([(1, at(2), 1.0)]))
+    store.compute(*ALL)
+    store.materialize_incremental()
+    assert isinstance(online := store.online, RedisOnlineStore)
+    before = online.state("spending").generations[-1].prefix
+    online._connection.run(lambda client: client.flushall())
+    store.materialize_incremental()
+    assert online.state("spending").generations[-1].prefix != before
+
+
 def test_a_longer_ttl_brings_back_what_redis_collected(opened: Opened) -> None:
     now = datetime.now(UTC)
     span = (now - timedelta(days=20), now)

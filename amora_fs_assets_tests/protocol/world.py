@@ -55,11 +55,12 @@ class Events:
     online_only: list[dict[str, Any]] = field(default_factory=list)  # pushed with to_offline=False, or tried to
     went_live: list[int] = field(default_factory=list)  # generations, by number
     made_anew_at: int = 0  # so many publications came before the table was dropped
+    lost: set[str] = field(default_factory=set)  # names of operations whose publications a restored backup lacks
 
     def copy(self) -> Events:
         return Events(
             list(self.published), dict(self.applied), list(self.unlawful), list(self.online_only),
-            list(self.went_live), self.made_anew_at,
+            list(self.went_live), self.made_anew_at, set(self.lost),
         )  # fmt: skip
 
 
@@ -69,7 +70,7 @@ class State:
 
     tables: tuple[tuple[str, str, str | None, pa.Table], ...]
     objects: dict[str, StoredObject]
-    strings: dict[bytes, tuple[Any, int]]
+    dumps: dict[bytes, tuple[Any, int]]  # of Redis: each key's value and expiry [ms since 1970; negative: none]
     events: Events
     version: int
 
@@ -191,10 +192,10 @@ class World:
             ).fetchall():
                 tables.append((schema, name, comment, connection.execute(f"FROM {quoted(f'{schema}.{name}')}")
                                .to_arrow_table()))  # fmt: skip
-        strings: dict[bytes, tuple[Any, int]] = {}
+        dumps: dict[bytes, tuple[Any, int]] = {}
         for key in list(self.redis.scan_iter()):
-            strings[key] = (self.redis.get(key), self.redis.pexpiretime(key))
-        return State(tuple(tables), dict(self.objects.objects), strings, self.events.copy(), self.version)
+            dumps[key] = (self.redis.dump(key), self.redis.pexpiretime(key))
+        return State(tuple(tables), dict(self.objects.objects), dumps, self.events.copy(), self.version)
 
     def empty(self) -> None:
         """Nothing is there."""
@@ -206,8 +207,8 @@ class World:
         self.objects.objects = dict(state.objects)
         pipeline = self.redis.pipeline(transaction=False)
         pipeline.flushall()
-        for key, (value, expiry) in state.strings.items():
-            pipeline.set(key, value, pxat=expiry if expiry > 0 else None)
+        for key, (value, expiry) in state.dumps.items():
+            pipeline.restore(key, max(expiry, 0), value, absttl=True)
         pipeline.execute()
         self.events = state.events.copy()
         self.version = state.version
@@ -229,6 +230,7 @@ class World:
         assert self.backup is not None, "it was made"
         self.restore_offline(self.backup)
         events = self.backup.events.copy()
+        self.events.lost |= {each.by for each in self.events.published[len(events.published) :]}
         self.events.published, self.events.applied = events.published, events.applied
         self.events.made_anew_at = events.made_anew_at
 

@@ -12,6 +12,9 @@ REQUIRE_ALL := $(if $(AMORA_FS_REQUIRE_ALL),--require-all)
 unexport AMORA_FS_REQUIRE_ALL
 # More words for pytest: make test ARGS="-k gate -x"
 ARGS :=
+# A process for each core; a module's tests stay together, since they share servers. make test WORKERS=0: in one process.
+WORKERS := auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:[^=]*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,10 +54,10 @@ stop: .venv/.stamp  ## stop the embedded server of this project's home
 	@$(BIN)/amora-fs stop
 
 test: .venv/.stamp emulators  ## all tests but the slow ones
-	$(BIN)/python -m pytest $(REQUIRE_ALL) $(ARGS)
+	$(PYTEST) $(REQUIRE_ALL) $(ARGS)
 
 test-slow: .venv/.stamp emulators feast  ## the long proofs
-	$(BIN)/python -m pytest -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
+	$(PYTEST) -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 
 # More words for the soak: make soak ARGS="--seed 7 --seconds 900". Linux with a C compiler alone: its clock is in C.
 soak: .venv/.stamp  ## months in minutes on a fast clock, every read compared with a model

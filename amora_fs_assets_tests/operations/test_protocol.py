@@ -284,7 +284,8 @@ def test_no_prefix_is_used_again_after_redis_was_emptied(opened: Opened) -> None
     store = opened(view_of([(1, at(2), 1.0)]))
     store.compute(*ALL)
     store.materialize_incremental()
-    assert isinstance(online := store.online, RedisOnlineStore)
+    online = store.online
+    assert isinstance(online, RedisOnlineStore)
     before = online.state("spending").generations[-1].prefix
     online._connection.run(lambda client: client.flushall())
     store.materialize_incremental()

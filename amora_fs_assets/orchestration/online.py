@@ -16,7 +16,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import entities
 from amora_fs_assets.domain.ports import Written
 from amora_fs_assets.operations import runs, sharded
-from amora_fs_assets.operations.definitions import check_applied
+from amora_fs_assets.operations.definitions import applied_definition
 from amora_fs_assets.operations.materialize import Materialized
 from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.sharded import ShardedLoad
@@ -171,12 +171,12 @@ def _said_of(view: FeatureView) -> dict[str, Any]:
 def _failing(view: FeatureView, parts: Parts, run_id: str, *, recorded: bool = False) -> Iterator[FeatureView]:
     """Give the view as the registry has it, and say what is wrong in Dagster's words.
 
-    A failure inside is `recorded` where the step does not record it itself.
+    What is loaded is what the registry says, whatever the code here says. A failure inside is `recorded` where the step
+    does not record it itself.
     """
     with said_in_dagster():
         with failure_recorded("materialize", view.name, run_id=run_id, registry=parts.registry):
-            check_applied(view, parts.applied)
-        served = parts.applied.feature_view(view.name)
+            served = applied_definition(view, parts.applied)
         if recorded:
             with failure_recorded("materialize", view.name, run_id=run_id, registry=parts.registry):
                 yield served

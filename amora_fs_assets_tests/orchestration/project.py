@@ -50,11 +50,13 @@ def _empty() -> Path:
 class Project:
     """What `definitions.py` makes of the environment, made of arguments."""
 
-    def __init__(self, home: Path, code: Catalogue | None = None, *, now: str | None = small.CLOCK) -> None:
+    def __init__(
+        self, home: Path, code: Catalogue | None = None, *, now: str | None = small.CLOCK, applied: bool = True
+    ) -> None:
         self.settings = Settings(home=home, now=datetime.fromisoformat(now) if now else None, lock_timeout=20.0)
         self.offline = open_offline_store(self.settings)
         self.registry = open_registry(self.settings)
-        self.use(code or small.catalogue())
+        self.use(code or small.catalogue(), applied=applied)
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:

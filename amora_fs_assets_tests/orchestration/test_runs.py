@@ -151,7 +151,7 @@ def test_rows_outside_the_interval_are_clipped_and_counted(project: Project) -> 
 
 def test_a_definition_that_is_not_applied_stops_and_is_recorded(project: Project) -> None:
     assert project.run(RAW, VIEW).success
-    project.use(small.catalogue(ttl=None), applied=False)
+    project.use(small.catalogue(lookback=timedelta(days=1)), applied=False)
     result = project.run(VIEW)
     assert not result.success
     assert "'spending': its definition differs from the one in the registry. Run `amora-fs apply` first." in error_of(

@@ -108,7 +108,7 @@ def test_a_list_of_dicts_is_the_same_as_a_dict_of_columns(online: OnlineStore) -
         {"customer": [np.int32(1), np.uint64(2)]},
         {"customer": [1.0, np.float64(2)]},
     ],
-    ids=repr,
+    ids=["frame", "arrow table", "numpy array", "series", "arrow array", "tuple", "numpy scalars", "whole floats"],
 )
 def test_frames_arrays_and_numpy_scalars_are_taken(online: OnlineStore, rows: Any) -> None:
     view = view_of(AMOUNT)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from amora_fs_assets_tests.protocol.histories import histories
-from amora_fs_assets_tests.protocol.pairs import Covered, explore, lengths_of
+from amora_fs_assets_tests.protocol.pairs import TRIPLES, Covered, explore, lengths_of
 from amora_fs_assets_tests.protocol.world import World, stepped
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 
@@ -42,7 +42,9 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory() as folder, redis_server(bundled_valkey(), Path(folder)) as server, stepped():
             world = World(Path(folder) / "home", server.url, files=files)
             lengths = lengths or lengths_of(world)
-            explore(world, covered, seed=given.seed + files, seconds=share * seconds, lengths=lengths)
+            explore(
+                world, covered, seed=given.seed + files, seconds=share * seconds, triples=TRIPLES, lengths=lengths
+            )  # fmt: skip
             if not files:
                 lived_through(world, covered, from_seed=given.seed, seconds=min(HISTORIES * seconds, 3_600))
             world.close()

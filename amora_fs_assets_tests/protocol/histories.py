@@ -1,8 +1,12 @@
-"""Random histories of two processes with catalogues of their own age, restarts, restored backups, an emptied Redis."""
+"""Random histories of two processes with catalogues of their own age: interleaved, killed, restarted.
+
+Backups of the offline store are restored, tables dropped, Redis is emptied on the way.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -14,6 +18,7 @@ from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets_tests.protocol import operations as op
 from amora_fs_assets_tests.protocol.definitions import KEYS, PROJECTS, START
 from amora_fs_assets_tests.protocol.pairs import Covered, begun, compared
+from amora_fs_assets_tests.protocol.scheduler import Killed, Operation
 from amora_fs_assets_tests.protocol.world import World
 
 _WHO = st.integers(0, 1)
@@ -31,7 +36,12 @@ _CALLS = {
     "apply": op.apply,
     "apply and prune": op.prune,
     "read": op.read,
+    "push": op.pushes(1, op.LATE),
+    "push over a row": op.pushes(2, op.EARLY),
+    "prune and add": op.prune_and_add,
+    "correct and load": op.correct_and_load,
 }
+_WHAT = st.sampled_from(sorted(_CALLS))
 
 
 def histories(world: World, covered: Covered, *, number: int, steps: int, from_seed: int) -> None:  # noqa: C901
@@ -67,7 +77,7 @@ def histories(world: World, covered: Covered, *, number: int, steps: int, from_s
         def stands(self) -> None:
             """The processes read the catalogue before anything happens."""
 
-        @rule(who=_WHO, what=st.sampled_from(sorted(_CALLS)))
+        @rule(who=_WHO, what=_WHAT)
         def runs(self, who: int, what: str) -> None:
             self._lives(f"{who} {what}")
             self._tried(_CALLS[what], self.stores[who])
@@ -77,6 +87,27 @@ def histories(world: World, covered: Covered, *, number: int, steps: int, from_s
             self._lives(f"{who} pushes shop {shop} at {hours} h{'' if to_offline else ', online alone'}")
             moment = START + timedelta(hours=hours)
             self._tried(op.pushes(shop, moment, to_offline=to_offline), self.stores[who])
+
+        @rule(who=_WHO, first=_WHAT, second=_WHAT, at=st.integers(1, 40), killed=st.booleans())
+        def runs_beside(self, who: int, first: str, second: str, at: int, *, killed: bool) -> None:
+            """One process stops before a step, the other one does something, the first goes on or is dead."""
+            self._lives(f"{who} {first} {'is killed' if killed else 'stops'} before step {at}, {second} by the other")
+            one = Operation(first, partial(_CALLS[first], world, self.stores[who]))
+            other = Operation(second, partial(_CALLS[second], world, self.stores[1 - who]))
+            stopped = one.run(until=at)
+            if stopped and killed:
+                one.kill()
+            other.run()
+            if not one.ended:
+                one.run()
+            for each in (one, other):
+                if isinstance(each.error, FeatureStoreError):
+                    covered.refused += 1
+                elif each.error is not None and not isinstance(each.error, Killed):
+                    raise each.error
+            world.note_state()
+            if stopped and killed:
+                self.stores[who] = self._new("plain")
 
         @rule(who=_WHO, project=st.sampled_from(sorted(PROJECTS)))
         def restarts(self, who: int, project: str) -> None:

@@ -1,4 +1,7 @@
-"""Every pair of operations in every order: one preemption of the first by the second, or a kill; two for some pairs."""
+"""Every pair of operations in every order: one preemption of the first by the second, or a kill; or two preemptions.
+
+Of chosen triples the first two stop on their way, the third one runs, and the others go on.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,7 @@ class Covered:
 
     interleavings: int = 0
     kills: int = 0
+    triples: int = 0
     histories: int = 0
     steps: int = 0
     values: int = 0
@@ -45,7 +49,8 @@ class Covered:
 
     def __str__(self) -> str:
         return (
-            f"interleavings explored {self.interleavings} (kills {self.kills}), histories {self.histories}, "
+            f"interleavings explored {self.interleavings} (kills {self.kills}, "
+            f"of three operations {self.triples}), histories {self.histories}, "
             f"steps {self.steps}, refused {self.refused}, values compared {self.values}, wrong {len(self.wrong)}"
         )
 
@@ -59,11 +64,40 @@ class Schedule:
     at: int
     kill: bool = False
     second_at: int | None = None  # the second stops here, the first ends, the second goes on
+    third: str = ""  # runs as a whole once both have stopped
 
     def __str__(self) -> str:
         cut = "is killed" if self.kill else "stops"
-        more = f" up to step {self.second_at}, the first one's end" if self.second_at else ""
-        return f"'{self.first}' {cut} before step {self.at}, '{self.second}'{more}"
+        more = f" up to step {self.second_at}" if self.second_at else ""
+        third = f", '{self.third}'" if self.third else ""
+        end = ", the first one's end" if self.second_at else ""
+        return f"'{self.first}' {cut} before step {self.at}, '{self.second}'{more}{third}{end}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The operations, in order."""
+        return (self.first, self.second, *filter(None, [self.third]))
+
+
+TRIPLES = (
+    ("compute", "push", "correct and load"),
+    ("compute a day", "apply another transform and compute", "push over a row"),
+    ("compute", "correct", "compute a day"),
+    ("push", "load", "correct and load"),
+    ("push over a row", "load all", "apply a feature, compute and load"),
+    ("push a new key", "prune, add and fill", "load"),
+    ("push at a known time", "restore and correct", "load"),
+    ("load all", "push", "rollback"),
+    ("load all", "load in shards", "unpin"),
+    ("load in shards", "apply a feature, compute and load", "push"),
+    ("load", "drop the table and correct", "read"),
+    ("load a window", "correct and load", "push online"),
+    ("load", "empty Redis", "load in shards"),
+    ("read", "load all", "load all"),
+    ("train", "apply a feature and compute", "correct"),
+    ("rollback", "correct and load", "load all"),
+)
+"""First, second and third operation: those of which the law has to decide between three writers."""
 
 
 def begun(world: World) -> State:
@@ -85,27 +119,26 @@ def run(world: World, state: State, schedule: Schedule, covered: Covered) -> int
     """Run it and compare; the number of steps that the first operation had, where it ended before `at`."""
     world.restore(state)
     operations = []
-    for name in (schedule.first, schedule.second):
+    for name in schedule.names:
         project, call = OPERATIONS[name]
         store = world.process(project)
         warm(store)
         operations.append(Operation(name, partial(call, world, store)))
-    first, second = operations
+    first, second, *others = operations
     covered.interleavings += 1
-    if not first.run(until=schedule.at):
-        second.run()
-    elif schedule.kill:
+    if first.run(until=schedule.at) and schedule.kill:
         covered.kills += 1
         first.kill()
-        second.run()
-    else:
-        second.run(until=schedule.second_at)
-        first.run()
-        if not second.ended:
-            second.run()
-    covered.steps += len(first.steps) + len(second.steps)
-    for each in compared(world, operations, covered):
-        covered.wrong.append(f"{schedule}: {each}")
+    second.run(until=schedule.second_at)
+    for each in others:
+        each.run()
+    for each in (first, second):
+        if not each.ended:
+            each.run()
+    covered.triples += len(others)
+    covered.steps += sum(len(each.steps) for each in operations)
+    for wrong in compared(world, operations, covered):
+        covered.wrong.append(f"{schedule}: {wrong}")
     return len(first.steps) if first.ended and len(first.steps) < schedule.at else None
 
 
@@ -220,18 +253,19 @@ def explore(
     seconds: float,
     most: float = float("inf"),
     pairs: Sequence[tuple[str, str]] | None = None,
+    triples: Sequence[tuple[str, str, str]] = (),
     once: bool = False,
     lengths: Mapping[str, int] | None = None,
 ) -> None:
     """Run schedules in an order of the seed's until the time is over, or `most` or all of them were run.
 
-    With `once` up to the first that is wrong. `lengths`: how many steps each operation has by itself. Of three
-    schedules two have one preemption, or a kill.
+    With `once` up to the first that is wrong. `lengths`: how many steps each operation has by itself. Of four
+    schedules two have one preemption, or a kill, and one has three operations where `triples` are given.
     """
     state, rng = begun(world), random.Random(seed)
     pairs = pairs or list(product(OPERATIONS, OPERATIONS))
     lengths = lengths or {
-        name: _length(world, state, name) for name in sorted({name for pair in pairs for name in pair})
+        name: _length(world, state, name) for name in sorted({name for some in (*pairs, *triples) for name in some})
     }
     one = [
         Schedule(first, second, at, kill=kill)
@@ -245,11 +279,22 @@ def explore(
         for at in range(1, lengths[first] + 1)
         for second_at in range(2, lengths[second] + 1)
     ]
-    rng.shuffle(one)
-    rng.shuffle(two)
+    three = [
+        Schedule(first, second, at, second_at=second_at, third=third)
+        for first, second, third in triples
+        for at in range(1, lengths[first] + 1)
+        for second_at in range(2, lengths[second] + 1)
+    ]
+    for each in (one, two, three):
+        rng.shuffle(each)
     until, most = time.monotonic() + seconds, covered.interleavings + most
-    while (one or two) and covered.interleavings < most and time.monotonic() < until and not (once and covered.wrong):
-        for some in (one, one, two):
+    while (
+        (one or two or three)
+        and covered.interleavings < most
+        and time.monotonic() < until
+        and not (once and covered.wrong)
+    ):
+        for some in (one, one, two, three):
             if some and covered.interleavings < most:
                 run(world, state, some.pop(), covered)
 

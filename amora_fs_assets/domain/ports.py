@@ -249,6 +249,7 @@ class Origin:
 
     incarnation: str = ""
     cursor_id: str = ""
+    generation: int | None = None  # the number of the generation that the rows are an addition to; None: of any
     written: tuple[str, ...] = ()  # ids of `OnlineStore.written` that the load compared with the publications
 
 
@@ -377,9 +378,10 @@ class OnlineStore(Protocol):
         are all there is, and readers see them only once all are written and `check`, which gets a function to read
         them with, has raised nothing; otherwise they go into the newest generation. A row of a lower publication
         sequence than the stored one's, or of the same one and older, changes nothing; neither does a load that
-        knows less than the generation. A `window` brings some keys alone: the generation's cursor and clock stay, and
-        a new generation is partial. `expire` lets the server collect rows a day after event_timestamp + ttl; not under
-        a fixed clock.
+        knows less than the generation. Raises OnlineStoreError where the generation of `origin` is not the newest any
+        more, and the newest does not know as much. A `window` brings some keys alone: the generation's cursor and clock
+        stay, and a new generation is partial. `expire` lets the server collect rows a day after event_timestamp + ttl;
+        not under a fixed clock.
         """
 
     def begin(

@@ -109,6 +109,7 @@ def wanted(
     origin = Origin(
         incarnation=(newest.incarnation or "") if newest else "",
         cursor_id=(newest.publication_id or "") if newest else "",
+        generation=live.number if live else None,
         written=tuple(sorted(written)),
     )
     columns = [column.name for column in view.row_columns]

@@ -74,10 +74,11 @@ class RedisGenerations:
         check: Check | None = None,
     ) -> int:
         """Write rows and return how many were sent; see OnlineStore."""
-        load = self._prepared(view, cursor, clock, new_generation=new_generation, window=window)
+        load = self._prepared(
+            view, cursor, clock, new_generation=new_generation, window=window, origin=origin or Origin(), expire=expire
+        )
         if load is None:
             return 0
-        load = self._noted(view, replace(load, origin=origin or Origin(), kept=kept(view, expire=expire)))
         with self._connection.named(self._cleaning.sign(load.prefix)) as client:
             load = self._listed(view, load, until=None)
             try:
@@ -99,10 +100,11 @@ class RedisGenerations:
         origin: Origin | None = None,
     ) -> Load | None:
         """Begin a load whose parts are written by other processes; see OnlineStore."""
-        load = self._prepared(view, cursor, clock, new_generation=new_generation)
+        load = self._prepared(
+            view, cursor, clock, new_generation=new_generation, window=False, origin=origin or Origin(), expire=expire
+        )
         if load is None:
             return None
-        load = self._noted(view, replace(load, origin=origin or Origin(), kept=kept(view, expire=expire)))
         return self._listed(view, load, until=datetime.now(UTC) + lasting)
 
     def write(
@@ -185,22 +187,32 @@ class RedisGenerations:
         return state.newest
 
     def _prepared(
-        self, view: FeatureView, cursor: int, clock: datetime, *, new_generation: bool, window: bool = False
+        self,
+        view: FeatureView,
+        cursor: int,
+        clock: datetime,
+        *,
+        new_generation: bool,
+        window: bool,
+        origin: Origin,
+        expire: bool,
     ) -> Load | None:
-        """What is to be loaded where; None where the newest generation knows more."""
+        """What is to be loaded where; None where the newest generation knows more. Raises OnlineStoreError."""
         newest = self.state(view.name).newest
-        if new_generation or newest is None:
-            self._cleaning.clean(view.name, make_room=True)
-            prefix = prefix_of(self._connection.run(_next_prefix), tagged=self._connection.tagged)
-            return Load(
-                number=0, prefix=prefix, cursor=cursor, clock=clock, new_generation=True, before=newest, window=window
-            )
-        if not window and (cursor, clock) < (newest.cursor, newest.clock):
-            return None
-        return Load(
-            number=newest.number, prefix=newest.prefix, cursor=cursor, clock=clock, new_generation=False,
-            before=newest, window=window,
+        load = Load(
+            number=0, prefix="", cursor=cursor, clock=clock, new_generation=True, before=newest, window=window,
+            origin=origin, kept=kept(view, expire=expire),
         )  # fmt: skip
+        if new_generation or (newest is None and origin.generation is None):
+            self._cleaning.clean(view.name, make_room=True)
+            return replace(load, prefix=prefix_of(self._connection.run(_next_prefix), tagged=self._connection.tagged))
+        if newest is not None and not window and (cursor, clock) < (newest.cursor, newest.clock):
+            return None
+        if newest is None or origin.generation not in (None, newest.number):
+            raise OnlineStoreError(f"{view}: another load went live during this one. Run this one again.")
+        # Noted before its rows go where rows of other publications are.
+        self._states.note_written(view.name, origin.cursor_id)
+        return replace(load, number=newest.number, prefix=newest.prefix, new_generation=False)
 
     def _listed(self, view: FeatureView, load: Load, until: datetime | None) -> Load:
         """The load with its number; what it fills is known from now on, and removed should it not come to an end."""
@@ -220,12 +232,6 @@ class RedisGenerations:
 
         state = self._change(view.name, listed)
         return replace(load, number=numbers(state)[load.prefix])
-
-    def _noted(self, view: FeatureView, load: Load) -> Load:
-        """The load, whose publication is noted before its rows go where rows of other publications are."""
-        if not load.new_generation:
-            self._states.note_written(view.name, load.origin.cursor_id)
-        return load
 
     def _renewed(self, view: FeatureView, load: Load, lasting: timedelta) -> None:
         """Say that somebody is at work. Raises OnlineStoreError where the generation was taken for dead."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -11,17 +11,24 @@ from typing import Any
 import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.time import Period
 from amora_fs_assets.operations.checkout import commit_of
 from amora_fs_assets.operations.definitions import collect
+from amora_fs_assets.orchestration.alerts import Alert, alert_sensors
 from amora_fs_assets.orchestration.assets import feature_view_asset, source_asset, training_set_asset
-from amora_fs_assets.orchestration.automation import Automation, automation_sensor
+from amora_fs_assets.orchestration.automation import automation_sensor
+from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.coverage import coverage_check
+from amora_fs_assets.orchestration.freshness import freshness_check
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
+from amora_fs_assets.orchestration.late import late_job, late_schedule
 from amora_fs_assets.orchestration.online import online_asset
 from amora_fs_assets.orchestration.parity import parity_check
 from amora_fs_assets.orchestration.parts import PARTS, google_resources, parts_resource
 from amora_fs_assets.settings import Settings
+
+__all__ = ["FORKED", "JOB", "Alert", "Automation", "build_definitions"]
 
 FORKED = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})
 """Steps side by side, in processes forked off one that has imported Dagster and the definitions."""
@@ -59,10 +66,16 @@ def build_definitions(
         assets=assets,
         asset_checks=[
             *(parity_check(view, retry_policy) for view in code.in_order),
-            *(coverage_check(view, retry_policy) for view in code.in_order if view.table is None),
+            *(
+                coverage_check(view, retry_policy, _behind(running, view))
+                for view in code.in_order
+                if view.table is None
+            ),
+            *(freshness_check(view, limit, retry_policy) for view, limit in _limits(running, code)),
         ],
-        jobs=_jobs(code),
-        sensors=[automation_sensor(running, code)] if running else [],
+        jobs=[*_jobs(code), *([late_job(retry_policy)] if running and running.late else [])],
+        schedules=[late_schedule(running.late)] if running and running.late else [],
+        sensors=_sensors(running, code) if running else [],
         resources={
             **google,
             PARTS: parts_resource(settings, code, overrides, google, partial(commit_of, package)),
@@ -71,6 +84,21 @@ def build_definitions(
         executor=overrides.get("executor") or _executor(settings),
         loggers=overrides.get("loggers"),
     )
+
+
+def _sensors(automation: Automation, code: Catalogue) -> list[dg.SensorDefinition]:
+    return [automation_sensor(automation, code), *(alert_sensors(automation.notify) if automation.notify else [])]
+
+
+def _behind(automation: Automation | None, view: FeatureView) -> timedelta:
+    """How far a view may be behind the clock until that is a fault: the slot that is running, and one more."""
+    return 2 * automation.cadence(view) if automation is not None else timedelta(0)
+
+
+def _limits(automation: Automation | None, code: Catalogue) -> Iterator[tuple[FeatureView, timedelta]]:
+    for view in code.in_order:
+        if automation is not None and (limit := automation.oldest(view)) is not None:
+            yield view, limit
 
 
 def _executor(settings: Settings) -> dg.ExecutorDefinition:

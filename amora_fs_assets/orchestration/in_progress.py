@@ -24,7 +24,7 @@ def assets_in_progress(
     A run that began more than `longest` ago counts no more: its process may be gone without a word. If it is not, its
     computation and another one of the same interval are safe beside each other. A run that waits in the queue counts.
     """
-    oldest = datetime.now(UTC) - longest
+    oldest = _now() - longest
     found: set[dg.AssetKey] = set()
     for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
         run, changed = record.dagster_run, record.update_timestamp.replace(tzinfo=UTC)
@@ -33,6 +33,10 @@ def assets_in_progress(
     for backfill in instance.get_backfills(BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
         found |= set(backfill.asset_selection or ())
     return frozenset(found)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _assets_of(run: dg.DagsterRun, repository: dg.RepositoryDefinition) -> frozenset[dg.AssetKey]:

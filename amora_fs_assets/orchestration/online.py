@@ -26,7 +26,8 @@ from amora_fs_assets.orchestration.parts import PARTS, Parts, parts_of
 from amora_fs_assets.settings import Settings
 
 _IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
-WHEN_ITS_VIEW_CHANGED = (dg.AutomationCondition.any_deps_updated() & _IDLE).with_label("after_its_view")
+_CHANGED = dg.AutomationCondition.any_deps_updated().since_last_handled()
+WHEN_ITS_VIEW_CHANGED = (_CHANGED & _IDLE).with_label("after_its_view")
 _FULL = {"full": dg.Field(bool, default_value=False, description="Fill a new generation.")}
 _TRIED_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
 

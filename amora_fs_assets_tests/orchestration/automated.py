@@ -14,8 +14,9 @@ from ibis.expr.types import Table
 from amora_fs_assets import FeatureStore, FeatureView, Source
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.operations import sources
-from amora_fs_assets.orchestration.automation import SENSOR, Automation
+from amora_fs_assets.orchestration.automation import SENSOR
 from amora_fs_assets.orchestration.build import build_definitions
+from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import QUIET, Project
 
@@ -50,6 +51,7 @@ class Shop:
         self.orders: list[Order] = []
         self.cursor: str | None = None
         self.said = ""
+        self.events: list[Any] = []
         self.use(code)
 
     def use(self, code: Catalogue, *, applied: bool = True) -> None:
@@ -92,6 +94,7 @@ class Shop:
         ) as context:
             tick = sensor.evaluate_tick(context)
         self.cursor, self.said = tick.cursor, tick.skip_message or ""
+        self.events += tick.asset_events
         return tick.run_requests or []
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
@@ -116,7 +119,9 @@ class Shop:
         raise AssertionError(f"it goes on asking for runs: {requests}")
 
     def store(self) -> FeatureStore:
-        return FeatureStore(self.project.settings)
+        store = FeatureStore(self.project.settings)
+        vars(store)["code"] = self.project.code  # it is in no package
+        return store
 
     def check_online(self) -> None:
         """What is served of each view is the newest order of each customer up to the clock."""

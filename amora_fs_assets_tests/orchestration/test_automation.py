@@ -2,51 +2,235 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from ibis.expr.types import Table
 
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.orchestration.build import Automation, build_definitions
+from amora_fs_assets.orchestration.late import LATE
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.automated import Shop, after_midnight, shop, view
+from amora_fs_assets_tests.orchestration.project import QUIET, error_of
 
 MINUTE = timedelta(minutes=1)
+DAILY, ONLINE = dg.AssetKey(["feature_view", "daily"]), dg.AssetKey(["online", "daily"])
 
 
-def test_a_day_that_was_computed_just_after_midnight_is_completed(tmp_path: Path) -> None:
-    shop_ = Shop(tmp_path, Catalogue.of([view()]), after_midnight(1, seconds=5))
-    shop_.sell((1, small.at(31), 1.0), (2, after_midnight(1, seconds=1), 2.0))
-    shop_.go_on()
-    shop_.check_online()
-    shop_.sell((1, small.at(1, hour=20, month=2), 10.0), (3, small.at(2, month=2), 20.0))
-    shop_.at(after_midnight(2))
-    (request,) = shop_.look()
+@pytest.fixture
+def daily(tmp_path: Path) -> Iterator[Shop]:
+    """One view by the day, kept up to date until five seconds after a midnight."""
+    made = Shop(tmp_path, Catalogue.of([view()]), after_midnight(1, seconds=5))
+    made.sell((1, small.at(31), 1.0), (2, after_midnight(1, seconds=1), 2.0))
+    assert made.go_on() == 1
+    yield made
+    made.project.close()
+
+
+def gaps(made: Shop, name: str = "daily") -> list[str]:
+    return [str(each) for each in made.store().coverage()[name].gaps]
+
+
+@contextmanager
+def in_progress(made: Shop, *keys: dg.AssetKey) -> Iterator[None]:
+    """A run of somebody else that is at work on the assets."""
+    run = made.project.instance.create_run_for_job(
+        made.project.defs.resolve_implicit_global_asset_job_def(),
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=frozenset(keys),
+    )
+    yield
+    made.project.instance.report_run_canceled(run)
+
+
+def test_a_day_that_was_computed_just_after_midnight_is_completed(daily: Shop) -> None:
+    daily.check_online()
+    daily.sell((1, small.at(1, hour=20, month=2), 10.0), (3, small.at(2, month=2), 20.0))
+    daily.at(after_midnight(2))
+    (request,) = daily.look()
     assert request.tags["dagster/asset_partition_range_start"] == "2020-02-01"
     assert request.tags["dagster/asset_partition_range_end"] == "2020-02-02"
-    assert shop_.run(request).success
-    shop_.check_online()
-    assert shop_.look() == []
-    assert shop_.said == "Everything is up to date."
-    shop_.at(after_midnight(2, seconds=60))
-    assert shop_.look() == []
+    assert daily.run(request).success
+    daily.check_online()
+    assert gaps(daily) == []
+    assert daily.look() == []
+    assert daily.said == "Everything is up to date."
+    daily.at(after_midnight(2, seconds=60))
+    assert daily.look() == []
+
+
+def test_a_check_that_fails_in_between_holds_its_day_alone(daily: Shop) -> None:
+    bad = (1, small.at(1, hour=20, month=2), -1.0)
+    daily.sell(bad, (2, small.at(2, hour=1, month=2), 5.0))
+    daily.at(small.at(3, month=2) + MINUTE)
+    assert daily.go_on() <= 5
+    (left,) = gaps(daily)
+    assert left.startswith("part-computed [2020-02-01T00:00:05+00:00, 2020-02-02T00:00:00+00:00)")
+    daily.orders.remove(bad)
+    daily.check_online()
+    daily.sell((1, bad[1], 1.5))
+    daily.at(small.at(3, month=2) + timedelta(hours=2))
+    daily.go_on()
+    assert gaps(daily) == []
+    daily.check_online()
+
+
+def test_what_another_run_is_at_work_on_is_not_asked_for_until_it_has_ended(daily: Shop) -> None:
+    daily.sell((1, small.at(1, hour=20, month=2), 10.0))
+    daily.at(after_midnight(2))
+    with in_progress(daily, DAILY):
+        assert daily.look() == []
+    assert daily.go_on() == 1
+    daily.check_online()
+
+
+def test_a_run_that_is_orphaned_holds_nothing_for_ever(daily: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    daily.automation = Automation(longest=timedelta(seconds=1))
+    daily.at(after_midnight(2))
+    with in_progress(daily, DAILY):
+        records = daily.project.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        began = records[0].update_timestamp
+        monkeypatch.setattr("amora_fs_assets.orchestration.in_progress._now", lambda: began + timedelta(seconds=2))
+        assert len(daily.look()) == 1
+
+
+def test_what_was_computed_by_hand_is_loaded_and_twelve_such_runs_cost_one_load(daily: Shop) -> None:
+    daily.automation = Automation(every=timedelta(days=1))
+    daily.at(after_midnight(2))
+    daily.go_on()
+    daily.at(after_midnight(2, seconds=600))
+    daily.sell((1, after_midnight(2, seconds=400), 10.0))
+    with in_progress(daily, DAILY), daily.store() as store:
+        for _ in range(12):
+            store.compute("2020-02-02", "2020-02-03", ["daily"])
+            assert daily.look() == []
+    (request,) = daily.look()
+    assert request.asset_selection == [ONLINE]
+    assert daily.run(request).success
+    daily.check_online()
+    assert daily.look() == []
+
+
+def test_late_rows_are_computed_again_and_go_online(daily: Shop) -> None:
+    daily.at(after_midnight(3))
+    daily.go_on()
+    daily.sell((1, small.at(2, hour=3, month=2), 33.0))
+    assert daily.look() == []
+    result = daily.project.defs.resolve_job_def(LATE).execute_in_process(
+        instance=daily.project.instance, run_config=QUIET, raise_on_error=False
+    )
+    assert result.success, error_of(result)
+    assert daily.go_on() == 1
+    daily.check_online()
+
+
+def negated(orders: Table) -> Table:
+    return orders.select("customer", amount=0 - orders.amount, event_timestamp=orders["at"])
+
+
+def test_a_changed_definition_beyond_the_budget_waits_for_a_person(daily: Shop) -> None:
+    daily.automation = Automation(budget=1)
+    daily.orders = [(customer, when, 0 - (amount or 0)) for customer, when, amount in daily.orders]
+    daily.fill()
+    daily.use(Catalogue.of([view(transform=negated)]))
+    assert daily.look() == []
+    assert "[2020-01-30T00:00:00+00:00, 2020-02-01T00:00:05+00:00) is not computed by automation" in daily.said
+    assert "it reads 2 rows, and the budget is 1" in daily.said
+    daily.at(after_midnight(2))
+    assert daily.go_on() == 1
+    assert gaps(daily) == ["stale [2020-01-30T00:00:00+00:00, 2020-02-01T00:00:05+00:00): another definition"]
+    with daily.store() as store:
+        store.compute()
+    assert daily.go_on() == 1
+    assert gaps(daily) == []
+
+
+def test_a_view_that_was_never_applied_says_so(daily: Shop) -> None:
+    daily.use(Catalogue.of([view(), view("other")]), applied=False)
+    daily.at(after_midnight(2))
+    assert [each.asset_selection for each in daily.look()] == [[DAILY, ONLINE]]
+    daily.at(after_midnight(2))
+    daily.go_on()
+    assert "Feature view 'other': its definition is not in the registry. Run `amora-fs apply` first." in daily.said
+
+
+def test_a_source_that_cannot_be_read_is_named_and_tried_again_later(tmp_path: Path) -> None:
+    made = Shop(tmp_path, Catalogue.of([view()]), after_midnight(1))
+    assert made.look() == []
+    assert "raw.orders is not there yet" in made.said
+    made.sell((1, small.at(31), 1.0))
+    assert made.go_on() == 1
+    made.check_online()
+
+
+def test_sources_training_sets_and_parity_come_once_a_day(tmp_path: Path) -> None:
+    made = Shop(tmp_path, small.catalogue(start="2020-01-01"), after_midnight(10))
+
+    def asked() -> list[str]:
+        found = []
+        for _ in range(6):
+            for each in made.look():
+                checks = [key.name for key in each.asset_check_keys or ()]
+                found += [key.to_user_string() for key in each.asset_selection or ()] + ["parity"] * (
+                    "parity" in checks
+                )
+                assert made.run(each).success
+        return sorted(found)
+
+    everything = ["feature_view/spending", "online/spending", "parity", "raw/orders", "training_set/bought"]
+    assert asked() == everything
+    made.at(after_midnight(10, seconds=3600))
+    assert asked() == ["feature_view/spending", "online/spending"]
+    made.at(after_midnight(11))
+    assert asked() == everything
+    assert len(made.project.registry.manifests("bought")) == 2
+
+
+def test_a_run_takes_a_part_of_its_partitions_and_refuses_any_other(daily: Shop) -> None:
+    daily.at(small.at(3, month=2))
+    request = daily.look()[0]
+    part = {"start": "2020-02-01T06:00Z", "end": "2020-02-01T07:00Z"}
+    assert daily.run(request._replace(run_config={"ops": {"feature_view__daily": {"config": part}}})).success
+    assert daily.project.offline.publications("daily")[-1].computed == Interval(part["start"], part["end"])
+    wrong = {"ops": {"feature_view__daily": {"config": {"start": "2019-01-01"}}}}
+    assert "does not lie in its partitions" in error_of(daily.run(request._replace(run_config=wrong)))
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"every": 15}, "Automation: every is 15. Give a timedelta of one second or more."),
+    ({"views": {"daily": timedelta(0)}}, "views['daily'] is datetime.timedelta(0)"),
+    ({"budget": -1}, "budget is -1. Give a whole number of bytes"),
+    ({"notify": "mail"}, "notify is 'mail'. Give a function"),
+    ({"fresh": {"dayly": MINUTE}}, "fresh names 'dayly', and there is no such feature view"),
+])  # fmt: skip
+def test_what_is_no_automation_is_refused(tmp_path: Path, wrong: dict[str, object], said: str) -> None:
+    made = Shop(tmp_path, Catalogue.of([view()]), after_midnight(1))
+    with pytest.raises(DefinitionError, match=said.replace("(", r"\(").replace(")", r"\)").replace("[", r"\[")):
+        build_definitions(made.project.settings, definitions=made.project.code, automation=Automation(**wrong))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
 def test_three_midnights_end_the_day_that_is_over_and_begin_the_next(tmp_path: Path) -> None:
-    shop_ = Shop(tmp_path, shop(), after_midnight(1))
-    shop_.sell((1, small.at(31), 1.0))
-    shop_.go_on()
-    shop_.check_online()
+    made = Shop(tmp_path, shop(), after_midnight(1))
+    made.sell((1, small.at(31), 1.0))
+    made.go_on()
+    made.check_online()
     for day in (2, 3, 4):
         midnight = small.at(day, month=2)
-        shop_.at(midnight - 10 * MINUTE)
-        shop_.sell((1, midnight - 15 * MINUTE, day * 10.0), (2, midnight - 11 * MINUTE, day * 10.0))
-        shop_.go_on()
-        shop_.check_online()
-        shop_.sell((1, midnight - MINUTE, day * 10.0 + 1), (3, midnight, day * 10.0 + 2))
-        shop_.at(midnight + timedelta(seconds=5))
-        assert shop_.go_on() <= 3
-        shop_.check_online()
-        for found in shop_.store().coverage().values():
+        made.at(midnight - 10 * MINUTE)
+        made.sell((1, midnight - 15 * MINUTE, day * 10.0), (2, midnight - 11 * MINUTE, day * 10.0))
+        made.go_on()
+        made.check_online()
+        made.sell((1, midnight - MINUTE, day * 10.0 + 1), (3, midnight, day * 10.0 + 2))
+        made.at(midnight + timedelta(seconds=5))
+        assert made.go_on() <= 3
+        made.check_online()
+        for found in made.store().coverage().values():
             assert found.complete

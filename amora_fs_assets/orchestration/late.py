@@ -1,0 +1,73 @@
+"""The job that computes again what was computed of rows of sources that changed since: `amora-fs compute --late`.
+
+Dagster reads the annotations of contexts, so that they are no strings here.
+"""
+
+import dagster as dg
+
+from amora_fs_assets.domain.errors import DefinitionNotApplied
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.operations import runs
+from amora_fs_assets.operations.definitions import check_applied
+from amora_fs_assets.orchestration.failures import said_in_dagster
+from amora_fs_assets.orchestration.outside import events
+from amora_fs_assets.orchestration.parts import PARTS, Parts, parts_of
+
+LATE = "feature_store_late"
+
+
+def late_job(retry_policy: dg.RetryPolicy | None = None) -> dg.JobDefinition:
+    """`feature_store_late`: one step over all views, each after those that it reads."""
+
+    @dg.op(name="compute_late", retry_policy=retry_policy, required_resource_keys={PARTS})
+    def compute_late(context: dg.OpExecutionContext) -> None:
+        parts = parts_of(context)
+        with said_in_dagster():
+            for publication in runs.compute_late(
+                _applied(context, parts),
+                store=parts.offline,
+                registry=parts.registry,
+                run_id=context.run_id,
+                clock=parts.settings.clock(),
+            ):
+                context.log.info(
+                    "%s [%s, %s): %s rows",
+                    publication.name,
+                    publication.start,
+                    publication.end,
+                    f"{publication.rows:,}",
+                )
+                record = next(r for r in parts.registry.records(publication.name) if r.sequence == publication.sequence)
+                settings = parts.settings
+                for event in events(record, parts.registry.url, parts.applied, settings.now, settings.clock()):
+                    if not isinstance(event, dg.AssetCheckEvaluation):
+                        context.log_event(event)
+
+    @dg.job(name=LATE, description="Computes again what was computed of rows of sources that changed since.")
+    def job() -> None:
+        compute_late()
+
+    return job
+
+
+def late_schedule(cron: str) -> dg.ScheduleDefinition:
+    """`feature_store_late`, at the times of `cron`, in UTC."""
+    return dg.ScheduleDefinition(
+        name=LATE,
+        job_name=LATE,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+
+
+def _applied(context: dg.OpExecutionContext, parts: Parts) -> list[FeatureView]:
+    found = []
+    for view in parts.code.in_order:
+        try:
+            check_applied(view, parts.applied)
+        except DefinitionNotApplied as error:
+            context.log.warning(str(error))
+        else:
+            found.append(view)
+    return found

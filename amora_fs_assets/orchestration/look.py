@@ -1,0 +1,282 @@
+"""One look of the automation: what is missing in the store, and which runs bring it up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports import Generation
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.operations.coverage import Coverage, coverages, merged, without
+from amora_fs_assets.operations.definitions import check_applied
+from amora_fs_assets.operations.impact import Recompute
+from amora_fs_assets.operations.scan import scans
+from amora_fs_assets.operations.tables import table_name
+from amora_fs_assets.operations.upkeep import LONGEST_WAIT, Piece, Upkeep, awaiting, costly, is_due, slot
+from amora_fs_assets.orchestration.cadence import Automation
+from amora_fs_assets.orchestration.freshness import FRESHNESS, aged
+from amora_fs_assets.orchestration.partitions import partitions_of
+from amora_fs_assets.orchestration.parts import Parts
+
+MAX_RUNTIME = "dagster/max_runtime"
+_SELDOM = {"parity", FRESHNESS}
+
+
+@dataclass
+class Look:
+    """One look at the store: what is to be run now, and what the next look has to know."""
+
+    automation: Automation
+    parts: Parts
+    busy: frozenset[dg.AssetKey]
+    repository: dg.RepositoryDefinition
+    state: dict[str, Any]
+    said: list[str] = field(default_factory=list)
+    unreachable: bool = False  # the online store does not answer
+    generations: dict[str, Generation | None] = field(default_factory=dict)  # as far as they were asked for
+
+    def requests(self) -> Iterator[dg.RunRequest]:
+        """The runs that are due, of what no other run is at work on."""
+        loading = set(self.busy)
+        for source in self.parts.code.sources.values():
+            if source.loader is not None and not self.busy & {_key("raw", source)} and self._source_is_due(source):
+                loading.add(_key("raw", source))
+                yield self._request([_key("raw", source)])
+        for view in self.parts.code.in_order:
+            reads = {_key("raw", source) for source in self._loaded_for(view)}
+            if not loading & {_key("feature_view", view), _key("online", view), *reads} and self._applied(view):
+                request = self._computation(view) if view.table is None else self._reload(view)
+                yield from filter(None, [request or self._load(view)])
+        for training_set in self.parts.code.training_sets.values():
+            if not self.busy & {_key("training_set", training_set)} and self._applied(training_set):
+                yield from filter(None, [self._training_set(training_set)])
+
+    def freshness(self) -> Iterator[dg.AssetCheckEvaluation]:
+        """What changed of the age of what is served, and each hour what did not change."""
+        told = self.state.setdefault("freshness", {})
+        for view in self.parts.code.in_order:
+            limit = self.automation.oldest(view)
+            if limit is None or not self._applied(view, say=False):
+                continue
+            there = self._generation(view)
+            if self.unreachable:
+                return
+            result = aged(view, there, clock=self.clock, limit=limit)
+            passed, last = told.get(view.name, (None, None))
+            if passed != result.passed or is_due(datetime.fromisoformat(last), self.clock, LONGEST_WAIT):
+                told[view.name] = (result.passed, self.clock.isoformat())
+                yield result
+
+    def _applied(self, definition: FeatureView | TrainingSet, *, say: bool = True) -> bool:
+        """Whether its runs would not be refused; otherwise the reason is said."""
+        try:
+            check_applied(definition, self.parts.applied)
+        except FeatureStoreError as error:
+            self.said += [str(error)] * say
+            return False
+        return True
+
+    def _loaded_for(self, view: FeatureView) -> Iterator[Source]:
+        for source in self.parts.code.sources.values():
+            if source.loader is not None and (source in view.sources or source.table == view.table):
+                yield source
+
+    def _source_is_due(self, source: Source) -> bool:
+        every = self.automation.sources
+        if every is not None and self._due(f"raw/{source.name}", every):
+            return True
+        return self._due(f"missing/{source.name}", self.automation.every) and (
+            self.parts.offline.columns(source.table) is None
+        )
+
+    def _computation(self, view: FeatureView) -> dg.RunRequest | None:
+        """The piece of the view that is due, computed and loaded online."""
+        every, found = self.automation.cadence(view), self._coverages[view.name]
+        published = self._published.get(table_name(view, self.parts.offline.dataset), [])
+        views = self.state.setdefault("views", {})
+        upkeep = Upkeep.of(views[view.name]) if view.name in views else Upkeep()
+        upkeep = upkeep.settled(view, found.to_compute, published, self.clock, every)
+        piece = upkeep.next(self._free(view, found, published=bool(published)), self.clock, every)
+        if piece is not None:
+            upkeep = upkeep.asking(piece, self.clock, self._newest)
+        views[view.name] = upkeep.plain()
+        return self._run(view, piece) if piece is not None else None
+
+    def _free(self, view: FeatureView, found: Coverage, *, published: bool) -> tuple[Interval, ...]:
+        """What of the gaps can be computed now: no view that is read is to be computed first, and it is in budget."""
+        waiting = awaiting(view, self._coverages, self.clock)
+        if view.partitions is None:
+            begun = slot(self.clock, self.automation.cadence(view))
+            if any(each.start < begun for each in waiting):
+                return ()
+            return () if self._over(view, costly(found, published=published)) else found.to_compute
+        free = [left for gap in found.to_compute for left in without(gap, waiting)]
+        dear = merged(left for each in costly(found, published=published) for left in without(each, waiting))
+        over = self._over(view, dear)
+        return merged(left for gap in free for left in without(gap, over))
+
+    def _over(self, view: FeatureView, intervals: Iterable[Interval]) -> list[Interval]:
+        """Those that read more than the budget, or nobody knows how much; both are said."""
+        asked = [Recompute(view.name, each, "automation") for each in intervals]
+        over = []
+        for each, scan in scans(asked, self.parts.code, self.parts.offline).items():
+            if scan.amount is None:
+                self.said.append(f"{view} {each.interval} waits: {scan.reason}.")
+            elif scan.amount > self.automation.budget:
+                self.said.append(
+                    f"{view} {each.interval} is not computed by automation: it reads {scan.amount:,} {scan.unit}, and "
+                    f"the budget is {self.automation.budget:,}. Where you mean it, `amora-fs compute --views "
+                    f"{view.name}`, or materialize these partitions."
+                )
+            else:
+                continue
+            over.append(each.interval)
+        return over
+
+    def _reload(self, view: FeatureView) -> dg.RunRequest | None:
+        """A table that somebody else fills: checked and loaded as often as `whole` says."""
+        due = self._due(f"online/{view.name}", self.automation.cadence(view))
+        return self._request([_key("feature_view", view), _key("online", view)]) if due else None
+
+    def _load(self, view: FeatureView) -> dg.RunRequest | None:
+        """A load alone, where publications are not online: made by hand, or with a load that failed."""
+        published = self._published.get(table_name(view, self.parts.offline.dataset), [])
+        newest = max((each.sequence for each in published), default=0)
+        if not newest or self._online(view, newest):
+            return None
+        loads = self.state.setdefault("loads", {})
+        sequence, last = loads.get(view.name, (0, None))
+        if sequence == newest and not is_due(datetime.fromisoformat(last), self.clock, self.automation.cadence(view)):
+            return None
+        loads[view.name] = (newest, self.clock.isoformat())
+        return self._request([_key("online", view)])
+
+    def _online(self, view: FeatureView, newest: int) -> bool:
+        """Whether the publication, and so each before it, is online; true, too, where nobody can say."""
+        there = self._generation(view)
+        served = self.parts.applied.feature_view(view.name)
+        return self.unreachable or (
+            there is not None
+            and (there.view_id, there.schema_hash) == (served.view_id, served.schema_hash)
+            and there.cursor >= newest
+            and not there.partial
+        )
+
+    def _generation(self, view: FeatureView) -> Generation | None:
+        """What is online of the view; where the online store does not answer, that is said once."""
+        if view.name not in self.generations and not self.unreachable:
+            try:
+                self.generations[view.name] = self.parts.online.generation(view)
+            except FeatureStoreError as error:
+                self.unreachable = True
+                self.said.append(f"What is online cannot be asked: {error}")
+        return self.generations.get(view.name)
+
+    def _training_set(self, training_set: TrainingSet) -> dg.RunRequest | None:
+        """A build, once in each slot, when all that it reads is current up to the slot's start; a failed one again."""
+        every, name = self.automation.training_sets, training_set.name
+        if every is None:
+            return None
+        asked = self.state.setdefault("training_sets", {})
+        before, last = asked.get(name, (None, None))
+        at = datetime.fromisoformat(last) if last else None
+        if not is_due(at, self.clock, every) and not (
+            is_due(at, self.clock, LONGEST_WAIT) and self._version(name) == before
+        ):
+            return None
+        read = {each.view.name: each.view for each in training_set.service.projections}
+        read |= {each.name: each for each in training_set.sources if isinstance(each, FeatureView)}
+        begun = slot(self.clock, every)
+        for view in read.values():
+            gap = next((each for each in self._gaps(view) if each.start < begun), None)
+            if gap is not None or self.busy & {_key("feature_view", view)}:
+                why = f"{gap} is not current" if gap is not None else "it is being computed"
+                self.said.append(f"{training_set} waits for {view}: {why}.")
+                return None
+        asked[name] = (self._version(name), self.clock.isoformat())
+        return self._request([_key("training_set", training_set)])
+
+    def _version(self, training_set: str) -> str | None:
+        return next(reversed(self.parts.registry.manifests(training_set)), None)
+
+    def _gaps(self, view: FeatureView) -> tuple[Interval, ...]:
+        return self._coverages[view.name].to_compute if view.name in self._coverages else ()
+
+    def _due(self, what: str, every: timedelta) -> bool:
+        """Whether a slot has begun since `what` was asked for; then it counts as asked for."""
+        last = self.state.setdefault("asked", {}).get(what)
+        if not is_due(datetime.fromisoformat(last) if last else None, self.clock, every):
+            return False
+        self.state["asked"][what] = self.clock.isoformat()
+        return True
+
+    def _run(self, view: FeatureView, piece: Piece) -> dg.RunRequest:
+        keys = [_key("feature_view", view), _key("online", view)]
+        definition = partitions_of(view, self.parts.settings.now)
+        if definition is None or view.partitions is None:
+            return self._request(keys)
+        start, end = piece.interval.start, piece.interval.end
+        first, last = (
+            view.partitions.floor(each).strftime(definition.fmt) for each in (start, end - timedelta.resolution)
+        )
+        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+        config = {"start": start.isoformat(), "end": end.isoformat()}
+        return self._request(keys, tags, {"ops": {f"feature_view__{view.name}": {"config": config}}})
+
+    def _request(
+        self, keys: list[dg.AssetKey], tags: Mapping[str, str] | None = None, config: Mapping[str, Any] | None = None
+    ) -> dg.RunRequest:
+        """A run of the assets with their checks, parity as often as it is wanted; freshness is told by the sensor."""
+        longest = str(int(self.automation.longest.total_seconds()))
+        checks = sorted(self.repository.asset_graph.get_check_keys_for_assets(set(keys)), key=str)
+        return dg.RunRequest(
+            asset_selection=keys,
+            asset_check_keys=[each for each in checks if each.name not in _SELDOM or self._is_wanted(each)],
+            tags={MAX_RUNTIME: longest, **(tags or {})},
+            run_config=config or {},
+        )
+
+    def _is_wanted(self, check: dg.AssetCheckKey) -> bool:
+        every = self.automation.parity
+        if check.name == FRESHNESS or every is None:
+            return False
+        return self._due(f"parity/{check.asset_key.path[-1]}", every)
+
+    @cached_property
+    def clock(self) -> datetime:
+        """The instant of the look."""
+        return self.parts.settings.clock()
+
+    @cached_property
+    def _publications(self) -> tuple[Publication, ...]:
+        return tuple(self.parts.offline.publications())
+
+    @cached_property
+    def _newest(self) -> int:
+        return max((each.sequence for each in self._publications), default=0)
+
+    @cached_property
+    def _published(self) -> dict[str, list[Publication]]:
+        found: dict[str, list[Publication]] = {}
+        for each in self._publications:
+            found.setdefault(each.table, []).append(each)
+        return found
+
+    @cached_property
+    def _coverages(self) -> dict[str, Coverage]:
+        dataset = self.parts.offline.dataset
+        return coverages(self.parts.code, self._publications, clock=self.clock, dataset=dataset)
+
+
+def _key(kind: str, definition: Source | FeatureView | TrainingSet) -> dg.AssetKey:
+    return dg.AssetKey([kind, definition.name])

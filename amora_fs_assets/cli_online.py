@@ -33,18 +33,20 @@ def rollback(store: FeatureStore, view: str, to: int | None, unpin: bool, dry_ru
     click.echo(f"{view}: readers go from generation {before.live} to {now.number}, {_of(now)}; {pinned}.")
 
 
-@click.command(epilog=examples("parity carrier_punctuality", "parity carrier_punctuality --sample 5000"))
+@click.command(epilog=examples("parity carrier_punctuality", "parity carrier_punctuality --all"))
 @click.argument("view")
 @click.option("--sample", type=click.IntRange(1), default=1_000, show_default=True, help="How many keys to compare.")
+@click.option("--all", "every", is_flag=True, help="Compare all keys; the newest rows of the view are held in memory.")
 @click.pass_obj
 @explained
-def parity(store: FeatureStore, view: str, sample: int) -> None:
+def parity(store: FeatureStore, view: str, sample: int, every: bool) -> None:  # noqa: FBT001
     """Compare what is served of VIEW with the newest rows of the offline store; exit code 1 where they differ."""
-    found = store.parity(view, sample=sample)
+    found = store.parity(view, sample=None if every else sample)
     click.echo(
         f"{view}: {found.sampled:,} keys compared as of publication {found.cursor}: {found.equal:,} equal, "
         f"{found.missing} missing, {found.extra} extra, {found.stale} stale, {found.different} different; "
-        f"{found.ahead} ahead by push, {found.behind} published since, {found.aged_out} aged out."
+        f"{found.ahead} ahead by push, {found.behind} published since, {found.outside} outside the loaded windows, "
+        f"{found.aged_out} aged out."
     )
     for example in found.examples:
         click.echo(f"  {example}")

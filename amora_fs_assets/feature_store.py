@@ -554,15 +554,18 @@ class FeatureStore:
         callers.text("feature_view", feature_view)
         return unpin(feature_view, online=self.online, registry=self.registry, run_id=f"unpin-{uuid.uuid4()}")
 
-    def parity(self, feature_view: str, *, sample: int = 1_000) -> Parity:
-        """What is served of a sample of keys, against the newest rows of the offline store.
+    def parity(self, feature_view: str, *, sample: int | None = 1_000) -> Parity:
+        """What is served of a sample of keys, or of all with None, against the newest rows of the offline store.
 
-        A row that Redis may have collected because of its age is counted apart, as `aged_out`.
+        What may differ is counted apart: rows that were published after the load (`behind`) or pushed to readers alone
+        (`ahead`), keys that a load of windows did not bring (`outside`), and rows that Redis may have collected because
+        of their age (`aged_out`). With None the newest rows of the view are held in memory.
         """
         from amora_fs_assets.operations.runs import parity
 
         self._refuse_the_past("parity")
-        callers.whole("sample", sample, least=1)
+        if sample is not None:
+            callers.whole("sample", sample, least=1)
         callers.text("feature_view", feature_view)
         view, run_id = self.registry.catalogue().feature_view(feature_view), f"parity-{uuid.uuid4()}"
         return parity(

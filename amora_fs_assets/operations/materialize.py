@@ -18,7 +18,7 @@ from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, 
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.newest import newest_by
-from amora_fs_assets.operations.parity import check_sample
+from amora_fs_assets.operations.sample_check import check_sample
 from amora_fs_assets.operations.tables import dropped_keys, rows_there
 
 

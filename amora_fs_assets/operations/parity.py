@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import ibis
 import pyarrow as pa
-from ibis.expr.types import BooleanValue, Table
+from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import OnlineStoreError
-from amora_fs_assets.domain.expiry import may_be_collected, oldest_kept
+from amora_fs_assets.domain.expiry import may_be_collected
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports import NEVER, Generation, Key, OfflineStore, OnlineRequest, OnlineRows, OnlineStore
@@ -25,8 +25,9 @@ _EXAMPLES = 10
 _ASKED = "asked_keys"
 FAULTS = ("missing", "extra", "stale", "different")
 """What is wrong with what is served of a key, in the words of `Parity`."""
-SAMPLE = 200
-"""Keys that are looked at before a generation goes live."""
+NO_FAULTS = ("ahead", "behind", "outside", "aged_out")
+"""Why what is served of a key may differ from the newest row offline, and is right."""
+_AT_A_TIME = 20_000  # keys that are read online at once
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -44,9 +45,8 @@ class Parity:
     stale: int  # online's row is older
     different: int  # of the same time with other values, or newer and neither pushed nor offline
     ahead: int  # online's row is newer: pushed to readers alone, or offline too but after the load's clock: no fault
-    behind: (
-        int  # published after the cursor, or outside the windows of a partial generation, so not online yet: no fault
-    )
+    behind: int  # published after the cursor, so not online yet: no fault
+    outside: int  # online has none, since the generation is partial and its windows do not hold the key: no fault
     aged_out: int  # online has none since Redis may collect rows as old as offline's: no fault
     examples: tuple[dict[str, Any], ...]  # of faults: keys, what is wrong, both rows
 
@@ -61,10 +61,10 @@ def parity(
 ) -> Parity:
     """Compare what readers get of a sample of keys with the newest rows of the offline store, as of the load's clock.
 
-    The sample is of keys with rows offline, of keys with rows online, and of keys that lost all of theirs offline; with
-    None all of them are compared. `expire`:
-    Redis may have collected rows because of their age; not under a fixed clock. Raises OnlineStoreError where the view
-    was never loaded.
+    The sample is of keys with rows offline, of keys with rows online, and of keys that lost all of theirs offline. With
+    None all of them are compared, and the newest rows of the view are held in memory. `expire`: Redis may have
+    collected rows because of their age; not under a fixed clock. Raises OnlineStoreError where the view was never
+    loaded.
     """
     live = online.state(view.name).seen
     if live is None or live.view_id != view.view_id:
@@ -74,39 +74,78 @@ def parity(
     # A null key is nobody's: nothing can be asked of it.
     all_rows = all_rows.filter(*(all_rows[name].notnull() for name in names)) if names else all_rows
     rows = all_rows.filter(all_rows[EVENT_TIMESTAMP] <= ibis.literal(live.clock))
-    expected = _newest(view, rows, store, sample)
-    keys: list[Key] = list(expected)
-    keys += [key for key in _dropped(view, store, sample) if key not in expected]
-    known = set(keys)
-    others = [key for key in online.sample_keys(view, sample) if key not in known]
+    compared = _Comparison(view, all_rows, store, online, live, expire=expire)
+    newest = _newest(view, rows, store, sample)
+    for start in range(0, newest.num_rows, _AT_A_TIME):
+        compared.add(_by_key(view, newest.slice(start, _AT_A_TIME)))
+    others = dict.fromkeys(key for key in _dropped(view, store, sample) if key not in compared.keys)
+    there = [key for key in online.sample_keys(view, sample) if key not in compared.keys and key not in others]
     if sample is not None:
-        others = others[: sample // 10]  # of a view that the sample covers, these are the keys that offline has not
-    expected |= _of_keys(view, rows, others, store)
-    keys += others
-    (read,) = online.read([OnlineRequest(view, _by_column(keys, len(names)), len(keys))])
-    found = online_rows(view, read)
-    # Listed after both sides were read: a write during the comparison is in the list, and is not a fault.
-    later = [p for p in store.publications(view.name) if p.sequence > live.cursor]
-    now = _now(expire=expire)
-    changed = _changed_since(view, all_rows, later, keys, store) if later else set()
-    past = _past_the_clock(view, all_rows, live, keys, found, read.pushed, store)
-    counts = dict.fromkeys(("equal", "missing", "extra", "stale", "different", "ahead", "behind", "aged_out"), 0)
-    examples: list[dict[str, Any]] = []
-    for key, served, unpublished, created in zip(keys, found, read.unpublished, read.created_timestamps, strict=True):
-        offline = expected.get(key)
-        verdict = _verdict(offline, served, unpublished=unpublished, created=created)
-        if verdict == "missing" and offline is not None and may_be_collected(view, offline[EVENT_TIMESTAMP], now):
-            verdict = "aged_out"
-        elif verdict != "equal" and (key in changed or (verdict == "missing" and live.partial)):
-            verdict = "behind"
-        elif verdict in ("different", "extra") and same(past.get(key), served):
-            verdict = "ahead"
-        counts[verdict] += 1
-        if verdict in FAULTS and len(examples) < _EXAMPLES:
-            examples.append(
-                {**dict(zip(names, key, strict=True)), "wrong": verdict, "offline": offline, "online": served}
-            )
-    return Parity(view=view.name, cursor=live.cursor, sampled=len(keys), examples=tuple(examples), **counts)
+        there = there[: sample // 10]  # of a view that the sample covers, these are the keys that offline has not
+    without = [*others, *there]
+    for start in range(0, len(without), _AT_A_TIME):
+        some = without[start : start + _AT_A_TIME]
+        compared.add(dict.fromkeys(some) | _of_keys(view, rows, some, store))
+    return compared.result()
+
+
+class _Comparison:
+    """What was found so far, with the reasons counted apart."""
+
+    def __init__(
+        self,
+        view: FeatureView,
+        rows: Table,
+        store: OfflineStore,
+        online: OnlineStore,
+        live: Generation,
+        *,
+        expire: bool,
+    ) -> None:
+        self.keys: set[Key] = set()  # that were compared
+        self._view, self._rows, self._store, self._online, self._live = view, rows, store, online, live
+        self._expire = expire
+        self._counts = dict.fromkeys(("equal", *FAULTS, *NO_FAULTS), 0)
+        self._examples: list[dict[str, Any]] = []
+        self._later: list[Publication] = []
+        self._changed: set[Key] | None = set()  # by the later publications; None: all keys
+
+    def add(self, expected: Mapping[Key, Mapping[str, Any] | None]) -> None:
+        """Compare these keys, each with its newest row offline."""
+        view, live, keys, now = self._view, self._live, list(expected), collecting_clock(expire=self._expire)
+        (read,) = self._online.read([OnlineRequest(view, _by_column(keys, len(view.join_keys)), len(keys))])
+        found = online_rows(view, read)
+        # Asked for after both sides were read: a write during the comparison is among them, and is not a fault.
+        self._look_for_later_publications()
+        past = _past_the_clock(view, self._rows, live, keys, found, read.pushed, self._store)
+        for key, served, alone, created in zip(keys, found, read.unpublished, read.created_timestamps, strict=True):
+            offline = expected[key]
+            verdict = _verdict(offline, served, unpublished=alone, created=created)
+            if verdict == "missing" and offline is not None and may_be_collected(view, offline[EVENT_TIMESTAMP], now):
+                verdict = "aged_out"
+            elif verdict != "equal" and (self._changed is None or key in self._changed):
+                verdict = "behind"
+            elif verdict == "missing" and live.partial:
+                verdict = "outside"
+            elif verdict in ("different", "extra") and same(past.get(key), served):
+                verdict = "ahead"
+            self._counts[verdict] += 1
+            if verdict in FAULTS and len(self._examples) < _EXAMPLES:
+                named = dict(zip(view.join_keys, key, strict=True))
+                self._examples.append({**named, "wrong": verdict, "offline": offline, "online": served})
+        self.keys.update(keys)
+
+    def result(self) -> Parity:
+        """What was found."""
+        return Parity(
+            view=self._view.name, cursor=self._live.cursor, sampled=len(self.keys), examples=tuple(self._examples),
+            **self._counts,
+        )  # fmt: skip
+
+    def _look_for_later_publications(self) -> None:
+        later = [p for p in self._store.publications(self._view.name) if p.sequence > self._live.cursor]
+        if later != self._later:
+            self._later, self._changed = later, _changed_since(self._view, self._rows, later, self._store)
 
 
 def _verdict(
@@ -125,14 +164,17 @@ def _verdict(
     return "different" if then == now else "stale"
 
 
-def _newest(view: FeatureView, rows: Table, store: OfflineStore, sample: int | None) -> dict[Key, dict[str, Any]]:
-    names = list(view.join_keys)
-    query = newest_by(rows, view, names)
+def _newest(view: FeatureView, rows: Table, store: OfflineStore, sample: int | None) -> pa.Table:
+    """The newest row of each key, or of a sample of them."""
+    query = newest_by(rows, view, list(view.join_keys))
     if sample is not None:
         query = query.order_by(ibis.random()).limit(sample)
     with store.read(query.select([column.name for column in view.row_columns])) as batches:
-        found = batches.read_all().to_pylist()
-    return {tuple(row[name] for name in names): row for row in found}
+        return batches.read_all()
+
+
+def _by_key(view: FeatureView, rows: pa.Table) -> dict[Key, dict[str, Any]]:
+    return {tuple(row[name] for name in view.join_keys): row for row in rows.to_pylist()}
 
 
 def _of_keys(view: FeatureView, rows: Table, keys: Sequence[Key], store: OfflineStore) -> dict[Key, dict[str, Any]]:
@@ -147,8 +189,7 @@ def _of_keys(view: FeatureView, rows: Table, keys: Sequence[Key], store: Offline
     asked = ibis.table(ibis.Schema.from_pyarrow(frame.schema), name=_ASKED)
     query = newest_by(rows.semi_join(asked, names), view, names).select([c.name for c in view.row_columns])
     with store.read(query, {_ASKED: frame}) as batches:
-        found = batches.read_all().to_pylist()
-    return {tuple(row[name] for name in names): row for row in found}
+        return _by_key(view, batches.read_all())
 
 
 def _dropped(view: FeatureView, store: OfflineStore, sample: int | None) -> list[Key]:
@@ -165,11 +206,11 @@ def _dropped(view: FeatureView, store: OfflineStore, sample: int | None) -> list
 
 
 def _changed_since(
-    view: FeatureView, rows: Table, later: Sequence[Publication], keys: Sequence[Key], store: OfflineStore
-) -> set[Key]:
-    """Which of the keys the publications may have touched."""
+    view: FeatureView, rows: Table, later: Sequence[Publication], store: OfflineStore
+) -> set[Key] | None:
+    """The keys that the publications may have touched; None for all."""
     if not view.join_keys or any(each.start is None for each in later):
-        return set(keys)
+        return None if later else set()
     names, time = list(view.join_keys), rows[EVENT_TIMESTAMP]
     touched = [(time >= ibis.literal(each.start)) & (time < ibis.literal(each.end)) for each in later]
     with store.read(rows.filter(ibis.or_(*touched)).select(names).distinct()) as batches:
@@ -212,73 +253,7 @@ def _by_column(keys: Sequence[Key], width: int) -> list[list[Any]]:
     return [[key[place] for key in keys] for place in range(width)]
 
 
-def check_sample(
-    view: FeatureView,
-    rows: Table,
-    read: Callable[[Sequence[Key]], OnlineRows],
-    *,
-    store: OfflineStore,
-    cursor: int,
-    expire: bool,
-) -> None:
-    """Compare the newest of `rows`, of some keys, with what `read` finds of them in a new generation.
-
-    `expire`: Redis may have collected rows because of their age, so keys without a younger row are not compared.
-    Raises OnlineStoreError where they differ, unless the offline store has moved on since.
-    """
-    names = list(view.join_keys)
-    oldest = oldest_kept(view, _now(expire=expire))
-    if oldest is not None:
-        rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(oldest))
-    if names:
-        rows = rows.filter(*(rows[name].notnull() for name in names))
-    some = rows.semi_join(rows.select(names).limit(SAMPLE).distinct(), names) if names else rows
-    wrong, compared = _wrong(view, some, read, store, expire=expire)
-    if wrong and view.table is not None:  # somebody else may have changed the table since its rows were read
-        again, _ = _wrong(view, some.filter(_among(some, names, wrong)) if names else some, read, store, expire=expire)
-        wrong = {key: row for key, row in again.items() if same(row, wrong.get(key))}
-    if wrong and max((each.sequence for each in store.publications(view.name)), default=0) <= cursor:
-        raise OnlineStoreError(
-            f"{view}: {len(wrong)} of {compared} sampled keys of the new generation differ from the offline store, "
-            f"{dict(zip(names, next(iter(wrong)), strict=True))} for one. It does not go live; the old one goes on "
-            "serving. Run the load again."
-        )
-
-
-def _wrong(
-    view: FeatureView,
-    rows: Table,
-    read: Callable[[Sequence[Key]], OnlineRows],
-    store: OfflineStore,
-    *,
-    expire: bool,
-) -> tuple[dict[Key, dict[str, Any]], int]:
-    """The newest rows that are not what `read` finds, by key, and how many keys were compared.
-
-    A row that was pushed while the generation was filled is no difference, and neither is one that may be collected.
-    """
-    names = list(view.join_keys)
-    with store.read(newest_by(rows, view, names).select([c.name for c in view.row_columns])) as batches:
-        expected = batches.read_all().to_pylist()
-    keys = [tuple(row[name] for name in names) for row in expected]
-    online = read(keys)
-    now = _now(expire=expire)
-    wrong = {
-        key: row
-        for key, row, there, pushed in zip(keys, expected, online_rows(view, online), online.pushed, strict=True)
-        if not same(row, there)
-        and not pushed
-        and not (there is None and may_be_collected(view, row[EVENT_TIMESTAMP], now))
-    }
-    return wrong, len(keys)
-
-
-def _among(rows: Table, names: Sequence[str], keys: Iterable[Key]) -> BooleanValue:
-    """Whether a row has one of the keys."""
-    return ibis.or_(*(ibis.and_(*(rows[n] == value for n, value in zip(names, key, strict=True))) for key in keys))
-
-
-def _now(*, expire: bool) -> datetime | None:
+def collecting_clock(*, expire: bool) -> datetime | None:
     """The real clock, by which Redis collects rows; None where it collects none."""
     return datetime.now(UTC) if expire else None
 

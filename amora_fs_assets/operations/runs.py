@@ -244,7 +244,7 @@ def parity(
     online: OnlineStore,
     registry: Registry,
     run_id: str,
-    sample: int,
+    sample: int | None,
     expire: bool = True,
 ) -> Parity:
     """Compare what is served with the offline store, and record what was found; faults make it a failed run."""
@@ -258,7 +258,7 @@ def parity(
             sequence=found.cursor,
             inputs=(Input(name=view.name, table=table_name(view, store.dataset), sequence=found.cursor or None),),
             checks=(CheckResult(name="parity", rules=tuple(rules), failing_rows=found.examples),),
-            details={"equal": found.equal, "ahead": found.ahead, "behind": found.behind, "aged_out": found.aged_out},
+            details={name: getattr(found, name) for name in ("equal", *parity_verb.NO_FAULTS)},
             error=f"Of {found.sampled} keys {faults}." if faults else "",
         )
     return found

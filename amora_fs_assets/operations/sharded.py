@@ -19,7 +19,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Load, OfflineStore, OnlineStore, Written
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.materialize import Materialized, rows_until, streamed, wanted
-from amora_fs_assets.operations.parity import check_sample
+from amora_fs_assets.operations.sample_check import check_sample
 from amora_fs_assets.operations.tables import unbound
 
 LASTING = timedelta(hours=1)

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.operations.parity import FAULTS, NO_FAULTS
 from amora_fs_assets.operations.runs import parity
 from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.parts import PARTS, Parts
@@ -36,10 +37,7 @@ def parity_check(view: FeatureView, retry_policy: dg.RetryPolicy | None = None) 
                 sample=SAMPLE,
                 expire=parts.settings.now is None,
             )
-        counts: dict[str, Any] = {
-            name: getattr(found, name)
-            for name in ("sampled", "equal", "missing", "extra", "stale", "different", "ahead", "behind", "aged_out")
-        }
+        counts: dict[str, Any] = {name: getattr(found, name) for name in ("sampled", "equal", *FAULTS, *NO_FAULTS)}
         examples = "\n".join(f"- `{example}`" for example in found.examples)
         return dg.AssetCheckResult(
             passed=found.passed,

@@ -6,6 +6,7 @@ import pytest
 
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore
+from amora_fs_assets.operations import parity as verb
 from amora_fs_assets.operations.parity import Parity, parity
 from amora_fs_assets_tests.operations.test_materialize import VIEW, load, publish
 from amora_fs_assets_tests.operations.test_push import ROW, pushed
@@ -74,6 +75,26 @@ class TestParity:
         publish(offline, (1, at(1), 5.0), (3, at(1), 3.0))
         found = parity(VIEW, offline, online)
         assert (counts(found), found.passed) == ({"behind": 3}, True)
+
+    def test_all_keys_are_compared_some_at_a_time(
+        self, offline: OfflineStore, online: OnlineStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = [(customer, at(1), float(customer)) for customer in range(50)]
+        publish(offline, *rows)
+        load(offline, online)
+        wrong = {7: (7, at(1), -1.0), 31: (31, at(1), None)}
+        strange = [(customer, at(1), 0.0) for customer in range(50, 60)]
+        damage(online, *(wrong.get(row[0], row) for row in rows if row[0] != 40), *strange)
+        monkeypatch.setattr(verb, "_AT_A_TIME", 7)
+        found = parity(VIEW, offline, online, sample=None)
+        assert (found.sampled, counts(found)) == (60, {"equal": 47, "different": 2, "missing": 1, "extra": 10})
+
+    def test_a_pushed_row_that_the_offline_store_does_not_have_is_a_fault(
+        self, offline: OfflineStore, online: OnlineStore
+    ) -> None:
+        online.push(VIEW, batch(VIEW, (1, at(2), 5.0), (3, at(2), 5.0)), sequence=99, publication_id="lost")
+        found = parity(VIEW, offline, online)
+        assert (counts(found), found.passed) == ({"equal": 1, "different": 1, "extra": 1}, False)
 
     def test_rows_whose_time_had_not_come_at_the_load_do_not_count(
         self, offline: OfflineStore, online: OnlineStore

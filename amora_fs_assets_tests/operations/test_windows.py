@@ -20,7 +20,8 @@ from amora_fs_assets.domain.ports import Draft, Generation, OfflineStore, Online
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations import materialize as verb
 from amora_fs_assets.operations.materialize import Materialized
-from amora_fs_assets.operations.parity import check_sample, parity
+from amora_fs_assets.operations.parity import parity
+from amora_fs_assets.operations.sample_check import check_sample
 from amora_fs_assets.stores.redis import RedisOnlineStore
 from amora_fs_assets_tests.operations.test_materialize import END, VIEW, load, publish, served
 from amora_fs_assets_tests.small import at
@@ -97,7 +98,7 @@ def test_without_a_generation_one_starts_and_the_next_incremental_load_completes
     window(offline, online, at(15), at(21))
     assert (newest(online).partial, served(online, 1, 2)) == (True, [None, (at(20), 2.0)])
     found = parity(VIEW, offline, online)
-    assert (found.equal, found.behind, found.passed) == (1, 1, True)
+    assert (found.equal, found.outside, found.passed) == (1, 1, True)
     assert load(offline, online, clock=at(21)) == Materialized(rows=2, new_generation=True, cursor=1)
     assert (newest(online).partial, served(online, 1, 2)) == (False, [(at(1), 1.0), (at(20), 2.0)])
 
@@ -106,7 +107,7 @@ def test_parity_finds_what_is_wrong_in_a_partial_generation(offline: OfflineStor
     publish(offline, (1, at(1), 1.0), (2, at(20), 2.0))
     online.load(VIEW, [batch(VIEW, (2, at(20), 7.0))], cursor=1, clock=at(21), new_generation=True, window=True)
     found = parity(VIEW, offline, online, expire=False)
-    assert (found.different, found.behind, found.passed) == (1, 1, False)
+    assert (found.different, found.outside, found.passed) == (1, 1, False)
 
 
 def test_parity_takes_a_row_past_the_clock_for_what_a_window_brought_or_for_a_fault(

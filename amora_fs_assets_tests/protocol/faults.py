@@ -1,8 +1,9 @@
 """Faults of before docs/protocol.md, put back one at a time: the checker finds each.
 
-    python -m amora_fs_assets_tests.protocol.faults [WORD...]
+    python -m amora_fs_assets_tests.protocol.faults [--histories] [WORD...]
 
-Each replaces one rule of the law by what the code did before. FAULTS.md says which schedule finds which.
+With --histories they are looked for in random histories, and among interleavings otherwise. Each fault replaces one
+rule of the law by what the code did before. FAULTS.md says which schedule finds which.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from unittest import mock
 from amora_fs_assets.domain.ports import ViewState
 from amora_fs_assets.operations import materialize
 from amora_fs_assets.stores import duckdb_publication, redis, redis_generations, redis_scripts
+from amora_fs_assets_tests.protocol.histories import histories
 from amora_fs_assets_tests.protocol.pairs import Covered, explore
 from amora_fs_assets_tests.protocol.world import World, stepped
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
@@ -109,6 +111,24 @@ FAULTS = (
         lambda: _in_text(materialize, "_another", "if live.cursor and not any(", "if False and not any("),
     ),
     Fault(
+        "a load does not look for publications that the offline store lost", "push", "restore and load",
+        lambda: _in_text(materialize, "_another", "if set(origin.written)", "if set()"),
+    ),
+    Fault(
+        "an incremental load writes into whatever generation is the newest", "correct and load",
+        "apply a feature, compute and load",
+        lambda: _in_text(_GENERATIONS, "_prepared", "origin.generation not in (None, newest.number)", "False"),
+    ),
+    Fault(
+        "a load reads the columns before the publications", "apply a feature, compute and load", "load all",
+        lambda: _in_text(
+            materialize, "wanted",
+            "    held = rows_there(view, store)\n", "",
+            "    live = online.generation(view)\n",
+            "    held = rows_there(view, store)\n    live = online.generation(view)\n",
+        ),
+    ),
+    Fault(
         "readers do not look whose view a generation is of", "prune and add", "read",
         lambda: _in_text(redis, "_serves", "generation is None or generation.view_id != view.view_id",
                          "generation is None"),
@@ -153,20 +173,34 @@ def found(world: World, fault: Fault, *, seconds: float = SECONDS) -> Covered:
     return covered
 
 
-def main(words: list[str]) -> int:
+def lived(world: World, fault: Fault, *, seconds: float = SECONDS) -> Covered:
+    """What random histories cover, up to the first that is wrong."""
+    covered, until, seed = Covered(), time.monotonic() + seconds, 1
+    with put_back(fault):
+        while not covered.wrong and time.monotonic() < until:
+            try:
+                histories(world, covered, number=3, steps=12, from_seed=seed)
+            except AssertionError as error:
+                covered.wrong.append(f"seed {seed}: {error}")
+            seed += 1
+    return covered
+
+
+def main(arguments: list[str]) -> int:
     """Look for each fault; how many were not found."""
-    missed = 0
+    missed, search = 0, lived if "--histories" in arguments else found
+    words = [each for each in arguments if each != "--histories"]
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder, redis_server(bundled_valkey(), Path(folder)) as server, stepped():
         world = World(Path(folder) / "home", server.url)
         for fault in FAULTS:
             if not all(word in fault.name for word in words):
                 continue
-            began, covered = time.monotonic(), found(world, fault)
+            began, covered = time.monotonic(), search(world, fault)
             missed += not covered.wrong
             said = covered.wrong[0] if covered.wrong else "NOT FOUND"
-            print(f"| {fault.name} | {said[:260]} | {covered.interleavings} | {time.monotonic() - began:.0f} s |",
-                  flush=True)  # fmt: skip
+            lives, seconds = covered.interleavings or covered.histories, time.monotonic() - began
+            print(f"| {fault.name} | {said[:260]} | {lives} | {seconds:.0f} s |", flush=True)
         world.close()
     return missed
 

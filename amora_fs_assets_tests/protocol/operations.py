@@ -150,6 +150,13 @@ def restore_and_correct(world: World, store: FeatureStore) -> Any:
     return correct_and_compute(world, store)
 
 
+def restore_and_load(world: World, store: FeatureStore) -> Any:
+    """The offline store is restored from a backup that has the publication which was loaded last."""
+    step("offline restore")
+    world.restore_backup(world.latest)
+    return store.materialize_incremental(feature_views=[VIEW])
+
+
 def drop_and_correct(world: World, store: FeatureStore) -> Any:
     """The table is dropped by hand, and computed again: it does not say which keys are gone."""
     step("offline drop")
@@ -213,6 +220,7 @@ OPERATIONS: dict[str, tuple[str, Call]] = {
     "prune, add and fill": ("plain", prune_add_and_fill),
     "empty Redis": ("plain", empty_redis),
     "restore and correct": ("plain", restore_and_correct),
+    "restore and load": ("plain", restore_and_load),
     "drop the table and correct": ("plain", drop_and_correct),
     "read": ("plain", read),
     "train": ("plain", train),

@@ -112,7 +112,8 @@ def begun(world: World) -> State:
     pushes(2, EARLY)(world, store)
     load_all(world, store)
     world.note_state()
-    return world.save()
+    world.latest = world.save()
+    return world.latest
 
 
 def run(world: World, state: State, schedule: Schedule, covered: Covered) -> int | None:

@@ -115,6 +115,7 @@ class World:
         self.events = Events()
         self.version = 0  # of the source
         self.backup: State | None = None
+        self.latest: State | None = None  # a backup in which the publication is that was loaded last
         self._url = url
         self._lock = threading.RLock()
         self._memory = None if files else duckdb.connect(":memory:")
@@ -225,11 +226,12 @@ class World:
                 if comment is not None:
                     connection.execute(f"COMMENT ON TABLE {quoted(f'{schema}.{name}')} IS '{comment}'")
 
-    def restore_backup(self) -> None:
-        """As it was at the time of `backup`; what was published since is unheard of."""
-        assert self.backup is not None, "it was made"
-        self.restore_offline(self.backup)
-        events = self.backup.events.copy()
+    def restore_backup(self, backup: State | None = None) -> None:
+        """The offline store as it was at the time of the backup; what was published since is unheard of."""
+        backup = backup or self.backup
+        assert backup is not None, "it was made"
+        self.restore_offline(backup)
+        events = backup.events.copy()
         self.events.lost |= {each.by for each in self.events.published[len(events.published) :]}
         self.events.published, self.events.applied = events.published, events.applied
         self.events.made_anew_at = events.made_anew_at

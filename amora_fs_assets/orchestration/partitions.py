@@ -69,6 +69,8 @@ def _lateness(view: FeatureView) -> timedelta:
 def stretch(config: Mapping[str, str] | None, start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """What the run's config says of [start, end), the time of its partitions. Raises InvalidRequest."""
     asked = {name: utc(value, name) for name, value in (config or {}).items() if value}
+    if not asked:
+        return start, end
     first, last = asked.get("start", start), asked.get("end", end)
     if not start <= first < last <= end:
         raise InvalidRequest(

@@ -46,7 +46,7 @@ HELPERS = """
 
 @contextmanager
 def imported(folder: Path, modules: Mapping[str, str]) -> Iterator[None]:
-    """Modules of these texts, by dotted name, can be imported; afterwards they are forgotten."""
+    """Modules of these texts, by dotted name, can be imported; others of these names are forgotten, before and after."""
     tops = {name.partition(".")[0] for name in modules}
     for name, text in modules.items():
         path = folder.joinpath(*name.split("."))
@@ -57,13 +57,18 @@ def imported(folder: Path, modules: Mapping[str, str]) -> Iterator[None]:
     sys.path.insert(0, str(folder))
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     importlib.invalidate_caches()
+    _forget(tops)
     try:
         yield
     finally:
         sys.dont_write_bytecode = writes
         sys.path.remove(str(folder))
-        for name in [each for each in sys.modules if each.partition(".")[0] in tops]:
-            del sys.modules[name]
+        _forget(tops)
+
+
+def _forget(packages: set[str]) -> None:
+    for name in [each for each in sys.modules if each.partition(".")[0] in packages]:
+        del sys.modules[name]
 
 
 def code(folder: Path, modules: Mapping[str, str], package: str = "shop") -> Catalogue:

@@ -26,7 +26,7 @@ from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.emulators.googlesql import faults, statements
 from amora_fs_assets_tests.small import at
 
-pytestmark = [pytest.mark.google, pytest.mark.e2e]
+pytestmark = [pytest.mark.google, pytest.mark.e2e, pytest.mark.slow]
 _numbers = itertools.count()
 DEADLINE = 60.0
 

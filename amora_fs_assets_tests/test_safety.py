@@ -80,7 +80,7 @@ def catalogue(values: list[str]) -> Catalogue:
     return Catalogue.of([view, FeatureService("reading", [view])])
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.google)])
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureStore]:
     settings: dict[str, Any] = {"home": tmp_path, "now": CLOCK}
     if request.param == "bigquery":

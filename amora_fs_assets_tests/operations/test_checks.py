@@ -103,7 +103,7 @@ def pandera_says(schema: type[FeatureSchema], view: FeatureView, rows: list[dict
 
 
 # An example takes a third of a second, so that shrinking one would take minutes.
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink})
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink})
 @given(rows=st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=12))
 def test_it_says_what_pandera_says(rows: list[dict[str, Any]], store: CountingStore) -> None:
     rows = [row | {"event_timestamp": at(1, 0).replace(microsecond=i)} for i, row in enumerate(rows)]

@@ -93,7 +93,7 @@ class Shop:
                              registry=FeatureStore(Settings(home=self.home)).registry)  # fmt: skip
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.google)])
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     if request.param == "duckdb":
         yield Shop(DuckDBOfflineStore(tmp_path), tmp_path)
@@ -178,6 +178,7 @@ def test_a_source_without_time_is_compared_as_a_whole(local: Shop) -> None:
     assert found(store) == []
 
 
+@pytest.mark.slow
 @pytest.mark.google
 def test_a_table_that_bigquery_says_is_not_modified_is_not_asked(
     bigquery_emulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

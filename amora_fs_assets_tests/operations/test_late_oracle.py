@@ -134,6 +134,7 @@ def test_many_histories_of_late_rows_are_where_plain_python_has_them(
     compute(oracle.some_rows(rng, latest), rng, of_theirs(source), embedded, oracle.some_cuts)
 
 
+@pytest.mark.slow
 @pytest.mark.google
 @pytest.mark.parametrize("source", SOURCES)
 def test_late_rows_are_where_plain_python_has_them_through_the_real_client(source: str, emulated: Filled) -> None:

@@ -69,7 +69,7 @@ BROKEN = {
 }
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.google)])
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OfflineStore]:
     if request.param == "duckdb":
         yield DuckDBOfflineStore(tmp_path)

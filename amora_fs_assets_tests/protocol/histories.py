@@ -41,7 +41,7 @@ _CALLS = {
     "prune and add": op.prune_and_add,
     "correct and load": op.correct_and_load,
 }
-_WHAT = st.sampled_from(sorted(_CALLS))
+_WHAT = st.integers(0, 11)
 
 
 def histories(world: World, covered: Covered, *, number: int, steps: int, from_seed: int) -> None:  # noqa: C901
@@ -62,6 +62,9 @@ def histories(world: World, covered: Covered, *, number: int, steps: int, from_s
             self._tried(op.warm, store)
             return store
 
+        def _named(self, number: int) -> str:
+            return self.some[number % len(self.some)]
+
         def _lives(self, step: str) -> None:
             covered.steps += 1
             self.lived.append(step)
@@ -73,14 +76,15 @@ def histories(world: World, covered: Covered, *, number: int, steps: int, from_s
                 covered.refused += 1
             world.note_state()
 
-        @initialize()
-        def stands(self) -> None:
-            """The processes read the catalogue before anything happens."""
+        @initialize(some=st.lists(st.sampled_from(sorted(_CALLS)), min_size=2, max_size=4, unique=True))
+        def stands(self, some: list[str]) -> None:
+            """A history is of a few operations, again and again: so these meet in more ways than many would."""
+            self.some = some
 
         @rule(who=_WHO, what=_WHAT)
-        def runs(self, who: int, what: str) -> None:
-            self._lives(f"{who} {what}")
-            self._tried(_CALLS[what], self.stores[who])
+        def runs(self, who: int, what: int) -> None:
+            self._lives(f"{who} {self._named(what)}")
+            self._tried(_CALLS[self._named(what)], self.stores[who])
 
         @rule(who=_WHO, shop=_SHOPS, hours=_HOURS, to_offline=st.booleans())
         def pushes(self, who: int, shop: int, hours: int, to_offline: bool) -> None:
@@ -88,9 +92,10 @@ def histories(world: World, covered: Covered, *, number: int, steps: int, from_s
             moment = START + timedelta(hours=hours)
             self._tried(op.pushes(shop, moment, to_offline=to_offline), self.stores[who])
 
-        @rule(who=_WHO, first=_WHAT, second=_WHAT, at=st.integers(1, 40), killed=st.booleans())
-        def runs_beside(self, who: int, first: str, second: str, at: int, *, killed: bool) -> None:
+        @rule(who=_WHO, what=_WHAT, beside=_WHAT, at=st.integers(1, 20), killed=st.booleans())
+        def runs_beside(self, who: int, what: int, beside: int, at: int, *, killed: bool) -> None:
             """One process stops before a step, the other one does something, the first goes on or is dead."""
+            first, second = self._named(what), self._named(beside)
             self._lives(f"{who} {first} {'is killed' if killed else 'stops'} before step {at}, {second} by the other")
             one = Operation(first, partial(_CALLS[first], world, self.stores[who]))
             other = Operation(second, partial(_CALLS[second], world, self.stores[1 - who]))

@@ -46,7 +46,7 @@ HELPERS = """
 
 @contextmanager
 def imported(folder: Path, modules: Mapping[str, str]) -> Iterator[None]:
-    """Modules of these texts, by dotted name, can be imported; others of these names are forgotten, before and after."""
+    """Modules of these texts, by dotted name, can be imported; others of these names are forgotten."""
     tops = {name.partition(".")[0] for name in modules}
     for name, text in modules.items():
         path = folder.joinpath(*name.split("."))

@@ -18,12 +18,21 @@ from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import compute, runs, sources, training_sets
 from amora_fs_assets.operations.checks import check_names
 from amora_fs_assets.operations.definitions import check_applied
+from amora_fs_assets.operations.period_rows import rows_by_period
 from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.orchestration.failures import failure, said_in_dagster
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
 from amora_fs_assets.orchestration.metadata import check_result, column_schema, owners_of, tags_of
-from amora_fs_assets.orchestration.partitions import STRETCH, dependency, partitions_of, stretch
+from amora_fs_assets.orchestration.partitions import (
+    STRETCH,
+    asked_for,
+    dependency,
+    missing,
+    partitions_of,
+    periods_of,
+    stretch,
+)
 from amora_fs_assets.orchestration.parts import PARTS, parts_of
 from amora_fs_assets.settings import Settings
 
@@ -89,7 +98,6 @@ def feature_view_asset(
             for name, text in check_names(view).items()
         ],
         partitions_def=partitions_of(view, settings.now),
-        backfill_policy=dg.BackfillPolicy.single_run() if view.partitions else None,
         retry_policy=retry_policy,
         required_resource_keys={PARTS},
         config_schema=STRETCH if view.partitions else None,
@@ -97,16 +105,16 @@ def feature_view_asset(
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
         parts = parts_of(context)
         began = datetime.now(UTC)
-        window = (
-            context.partition_time_window if (context.has_partition_key or context.has_partition_key_range) else None
-        )
-        computed, interval, meter = None, None, Meter(view.name, context.run.run_id)
+        computed, interval, meter, asked = None, None, Meter(view.name, context.run.run_id), None
         try:
             hash_ = check_applied(view, parts.applied)
             complete("compute", view.name, store=parts.offline, registry=parts.registry)
             clock = parts.settings.clock()
-            start, end = (window.start, window.end) if window else (view.start or clock, clock)
-            start, end = stretch(context.op_execution_context.op_config, start, end)
+            asked, config = asked_for(context, view), context.op_execution_context.op_config or {}
+            if asked or any(config.values()):
+                start, end = stretch(config, *(asked or (view.start or clock, clock)))
+            else:
+                start, end = missing(view, parts.offline.publications(), clock, parts.offline.dataset)
             interval = compute.interval_of(view, start, end, clock)
             computed = compute.stage(
                 view,
@@ -120,6 +128,7 @@ def feature_view_asset(
             yield from (check_result(result, key) for result in computed.checked.results)
             if not computed.checked.passed:
                 raise compute.refusal(computed)
+            rows = rows_by_period(computed, parts.offline)
         except BaseException as error:
             # Dagster does not call handle_output then.
             where = runs.give_up(
@@ -136,7 +145,15 @@ def feature_view_asset(
             if not isinstance(error, FeatureStoreError):
                 raise
             raise failure(error, **{"registry record": f"{parts.registry.url}/{where}"}) from error
-        yield dg.Output(Staged(work=computed, started_at=began), output_name="rows")
+        by_partition: dict[str, int] = {}
+        if interval is not None:
+            periods = periods_of(view, interval, parts.settings.now, clock)
+            by_partition = {partition: rows[begin] for partition, begin, whole in periods if asked or whole}
+        if asked:
+            for partition in context.partition_keys:
+                context.add_asset_metadata({"dagster/row_count": by_partition.get(partition, 0)}, key, partition)
+        staged = Staged(work=computed, started_at=began, done={} if asked else by_partition)
+        yield dg.Output(staged, output_name="rows")
 
     return asset
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,6 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.time import Period
 from amora_fs_assets.operations.checkout import commit_of
 from amora_fs_assets.operations.definitions import collect
 from amora_fs_assets.orchestration.alerts import Alert, alert_sensors
@@ -20,6 +19,7 @@ from amora_fs_assets.orchestration.assets import feature_view_asset, source_asse
 from amora_fs_assets.orchestration.automation import automation_sensor
 from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.coverage import coverage_check
+from amora_fs_assets.orchestration.everything import JOB, everything
 from amora_fs_assets.orchestration.freshness import freshness_check
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
 from amora_fs_assets.orchestration.late import late_job, late_schedule
@@ -32,7 +32,6 @@ __all__ = ["FORKED", "JOB", "Alert", "Automation", "build_definitions"]
 
 FORKED = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})
 """Steps side by side, in processes forked off one that has imported Dagster and the definitions."""
-JOB = "feature_store"
 
 
 def build_definitions(
@@ -43,7 +42,7 @@ def build_definitions(
     retry_policy: dg.RetryPolicy | None = None,
     automation: bool | Automation = False,
 ) -> dg.Definitions:
-    """Assets, checks, jobs (`feature_store`, over everything, where all views have the same periods), and resources.
+    """Assets, checks, the job `feature_store` over everything, and resources.
 
     `definitions` is the package (or its catalogue) that holds the views. `overrides` replace parts:
     the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
@@ -62,8 +61,12 @@ def build_definitions(
         *(online_asset(view, settings, retry_policy) for view in code.in_order),
         *(training_set_asset(each, retry_policy) for each in code.training_sets.values()),
     ]
+    single = dg.BackfillPolicy.single_run()
     return dg.Definitions(
-        assets=assets,
+        assets=[
+            each.with_attributes(backfill_policy=single) if isinstance(each, dg.AssetsDefinition) else each
+            for each in assets
+        ],
         asset_checks=[
             *(parity_check(view, retry_policy) for view in code.in_order),
             *(
@@ -73,7 +76,7 @@ def build_definitions(
             ),
             *(freshness_check(view, limit, retry_policy) for view, limit in _limits(running, code)),
         ],
-        jobs=[*_jobs(code), *([late_job(retry_policy)] if running and running.late else [])],
+        jobs=[everything(), *([late_job(retry_policy)] if running and running.late else [])],
         schedules=[late_schedule(running.late)] if running and running.late else [],
         sensors=_sensors(running, code) if running else [],
         resources={
@@ -110,26 +113,3 @@ def _package(code: Catalogue) -> str:
     """Where the code of a catalogue is, as its transforms say."""
     transforms = (view.transform for view in code.feature_views.values())
     return next((transform.__module__ for transform in transforms if transform is not None), "")
-
-
-def _jobs(code: Catalogue) -> list[Any]:
-    """One job over everything, or, where views have different partitions, which one Dagster job cannot have, one for
-    the views of each, such as `feature_store_day_from_2013_01_01`, and what loads them online.
-    """
-    views: dict[tuple[Period, datetime], list[str]] = {}
-    for view in code.feature_views.values():
-        if view.partitions is not None and view.start is not None:
-            views.setdefault((view.partitions, view.start), []).append(view.name)
-    if len(views) < 2:
-        everything = "Everything: sources to online and training sets."
-        return [dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description=everything)]
-    return [
-        dg.define_asset_job(
-            f"{JOB}_{period}_from_{start:{'%Y_%m_%d_%H' if period is Period.HOUR else '%Y_%m_%d'}}",
-            selection=dg.AssetSelection.assets(
-                *([kind, name] for name in names for kind in ("feature_view", "online"))
-            ),
-            description=f"The views computed by the {period} from {start:%Y-%m-%d} on, then online.",
-        )
-        for (period, start), names in views.items()
-    ]

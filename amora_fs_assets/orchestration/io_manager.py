@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +28,7 @@ from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_there, within
 from amora_fs_assets.operations.training_sets import Built
 from amora_fs_assets.orchestration.failures import said_in_dagster
-from amora_fs_assets.orchestration.metadata import record_metadata
+from amora_fs_assets.orchestration.metadata import DATA_VERSION, record_metadata
 from amora_fs_assets.orchestration.parts import PARTS, Parts
 
 IO_MANAGER = "feature_store_io_manager"
@@ -39,6 +40,8 @@ class Staged:
 
     work: Computed | Built
     started_at: datetime
+    done: Mapping[str, int] = field(default_factory=dict)
+    """The rows of each partition that a run without partitions computes: Dagster is told of them one by one."""
 
 
 class FeatureStoreIOManager(dg.IOManager):
@@ -64,6 +67,10 @@ class FeatureStoreIOManager(dg.IOManager):
             context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
         if record.kind == "compute":
             context.add_output_metadata({"coverage": self._coverage(record.name)})
+        for partition, rows in obj.done.items():
+            said = {"dagster/row_count": rows, "publication": record.sequence, "interval": str(record.interval)}
+            tags = {DATA_VERSION: str(record.sequence)}
+            context.log_event(dg.AssetMaterialization(context.asset_key, partition=partition, metadata=said, tags=tags))
         done = "checked" if record.sequence is None else "published"
         context.log.info("%s: %s rows %s", context.asset_key.to_user_string(), f"{record.rows:,}", done)
 

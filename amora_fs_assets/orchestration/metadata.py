@@ -12,6 +12,9 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.meter import costs
 from amora_fs_assets.domain.records import CheckResult, ColumnLineage, RunRecord
 
+DATA_VERSION = "dagster/data_version"
+"""The tag of a materialization that says its version."""
+
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
     """A table's columns with their types, words and rules."""

@@ -14,12 +14,10 @@ from typing import Any
 import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import RunRecord
-from amora_fs_assets.orchestration.metadata import check_result, record_metadata
-from amora_fs_assets.orchestration.partitions import partitions_of
+from amora_fs_assets.orchestration.metadata import DATA_VERSION, check_result, record_metadata
+from amora_fs_assets.orchestration.partitions import periods_of
 
-DATA_VERSION = "dagster/data_version"
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 _ASSETS = {
     "load_source": "raw",
@@ -81,21 +79,10 @@ def _assets(
                     dg.AssetKey(["feature_view", run.name]), metadata={"what": run.kind, **metadata}
                 )
         case "compute" if view is not None and view.partitions is not None:
-            for partition, whole in _periods(view, run, now, clock):
+            for partition, _, whole in periods_of(view, run.interval, now, clock) if run.interval else ():
                 if whole:
                     yield dg.AssetMaterialization(key, metadata=metadata, partition=partition, tags=version)
                 else:
                     yield dg.AssetObservation(key, metadata=metadata, partition=partition)
         case _:
             yield dg.AssetMaterialization(key, metadata=metadata, tags=version)
-
-
-def _periods(view: FeatureView, run: RunRecord, now: datetime | None, clock: datetime) -> Iterator[tuple[str, bool]]:
-    """The partitions that the run's interval lies in, and whether all of each is computed, up to the clock."""
-    definition = partitions_of(view, now)
-    if definition is None or view.partitions is None or run.interval is None:
-        return
-    for part in view.partitions.parts(run.interval):
-        start = view.partitions.floor(part.start)
-        end = view.partitions.next(start)
-        yield start.strftime(definition.fmt), part.start == start and part.end >= min(end, clock)

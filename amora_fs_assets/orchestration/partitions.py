@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 import dagster as dg
 
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.time import Period, utc
+from amora_fs_assets.domain.time import Interval, Period, utc
+from amora_fs_assets.operations.coverage import coverage_now
 
 _CRON = {Period.HOUR: "0 * * * *", Period.DAY: "0 0 * * *", Period.WEEK: "0 0 * * 0", Period.MONTH: "0 0 1 * *"}
 
@@ -35,6 +37,56 @@ def partitions_of(view: FeatureView, now: datetime | None) -> dg.TimeWindowParti
         cron_schedule=_CRON[view.partitions],
         timezone="UTC",
     )
+
+
+def asked_for(context: dg.AssetExecutionContext, view: FeatureView) -> tuple[datetime, datetime] | None:
+    """The time of the partitions of the view that the run is for; None where it names none.
+
+    Raises InvalidRequest for partitions that the view does not have.
+    """
+    definition = context.assets_def.partitions_def
+    if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return None
+    if not (context.has_partition_key or context.has_partition_key_range):
+        return None
+    asked = context.partition_key_range
+    for key in (asked.start, asked.end):
+        if not definition.has_partition_key(key):
+            first, last = definition.get_first_partition_key(), definition.get_last_partition_key()
+            raise InvalidRequest(
+                f"{view} has no partition '{key}'. Its partitions are by the {view.partitions}, from '{first}' to "
+                f"'{last}': choose among these, or change `start` of the view."
+            )
+    begin, end = (definition.time_window_for_partition_key(key) for key in (asked.start, asked.end))
+    return begin.start, end.end
+
+
+def missing(
+    view: FeatureView, publications: Iterable[Publication], clock: datetime, dataset: str
+) -> tuple[datetime, datetime]:
+    """What a run without a partition computes: from the first instant that is not current to the last one.
+
+    Where all of a view is current it is the running period; of a view without partitions, always everything.
+    """
+    if view.partitions is None or view.start is None:
+        return view.start or clock, clock
+    gaps = coverage_now(view, publications, clock=clock, dataset=dataset).to_compute
+    if not gaps:
+        return view.partitions.floor(clock - timedelta.resolution), clock
+    return gaps[0].start, gaps[-1].end
+
+
+def periods_of(
+    view: FeatureView, interval: Interval, now: datetime | None, clock: datetime
+) -> Iterator[tuple[str, datetime, bool]]:
+    """The partitions that the interval lies in, by key and start, and whether it holds all of each, up to the clock."""
+    definition = partitions_of(view, now)
+    if definition is None or view.partitions is None:
+        return
+    for part in view.partitions.parts(interval):
+        start = view.partitions.floor(part.start)
+        end = view.partitions.next(start)
+        yield start.strftime(definition.fmt), start, part.start == start and part.end >= min(end, clock)
 
 
 def dependency(view: FeatureView, source: Source | FeatureView) -> dg.AssetDep:

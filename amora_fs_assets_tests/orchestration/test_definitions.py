@@ -12,10 +12,9 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureView, Settings, Source, Timestamp, known_at
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
-from amora_fs_assets.operations import sources
 from amora_fs_assets.orchestration.build import build_definitions
 from amora_fs_assets_tests import small
-from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, QUIET, RAW, VIEW, Project
+from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, RAW, VIEW, Project
 
 
 def test_every_definition_is_an_asset_in_its_group(project: Project) -> None:
@@ -120,10 +119,6 @@ def test_without_a_fixed_clock_the_running_period_is_a_partition_too(tmp_path: P
 def test_a_view_without_partitions_is_an_asset_without_partitions(tmp_path: Path) -> None:
     project = Project(tmp_path, small.catalogue(partitions=None))
     assert project.defs.resolve_asset_graph().get(VIEW).partitions_def is None
-
-
-def test_a_backfill_is_a_single_run(project: Project) -> None:
-    assert project.defs.resolve_asset_graph().get(VIEW).backfill_policy == dg.BackfillPolicy.single_run()
 
 
 @pytest.mark.parametrize(
@@ -242,35 +237,34 @@ def test_a_view_over_a_loaded_table_depends_on_its_source(tmp_path: Path) -> Non
     assert graph.get(dg.AssetKey(["feature_view", "listed"])).parent_keys == {RAW}
 
 
-def test_views_of_different_periods_or_starts_have_a_job_each(tmp_path: Path) -> None:
+def mixed() -> Catalogue:
+    """Views of all periods, and of two starts."""
     source = small.orders()
-    monthly = small.spending(source)
 
     def other(name: str, **changes: Any) -> FeatureView:
         return FeatureView(name, small.Spending, [small.customer], [source], transform=small._spending, **changes)
 
-    daily, hourly = other("daily", start="2020-01-01"), other("hourly", partitions="hour", start="2020-01-01T06:00Z")
-    later = other("later", start="2020-02-01")
-    project = Project(tmp_path, Catalogue.of([monthly, daily, hourly, later]))
+    views = [
+        small.spending(source),
+        other("daily", start="2020-01-01"),
+        other("later", start="2020-02-01"),
+        other("hourly", partitions="hour", start="2020-02-28T06:00Z"),
+        other("whole", partitions=None, start="2020-01-01"),
+    ]
+    return Catalogue.of([*small.catalogue().training_sets.values(), *views])
+
+
+def test_one_job_covers_views_of_all_periods_raw_and_training_sets(tmp_path: Path) -> None:
+    project = Project(tmp_path, mixed())
     dg.Definitions.validate_loadable(project.defs)
-    jobs = {job.name for job in project.defs.resolve_all_job_defs()} - {"__ASSET_JOB"}
-    assert jobs == {
-        "feature_store_month_from_2020_01_01",
-        "feature_store_day_from_2020_01_01",
-        "feature_store_hour_from_2020_01_01_06",
-        "feature_store_day_from_2020_02_01",
-    }
+    assert {job.name for job in project.defs.resolve_all_job_defs()} - {"__ASSET_JOB"} == {"feature_store"}
+    graph = project.defs.resolve_asset_graph()
+    job = project.defs.resolve_job_def("feature_store")
+    assert job.asset_layer.executable_asset_keys == graph.executable_asset_keys
+    assert job.asset_layer.asset_graph.asset_check_keys == graph.asset_check_keys
 
 
-def test_such_a_job_computes_its_views_and_loads_them(tmp_path: Path) -> None:
-    source = small.orders()
-    later = FeatureView(
-        "later", small.Spending, [small.customer], [source], transform=small._spending, start="2020-02-01"
-    )
-    project = Project(tmp_path, Catalogue.of([small.spending(source), later]))
-    sources.load(source, run_id="a", store=project.offline, registry=project.registry)
-    result = project.defs.resolve_job_def("feature_store_day_from_2020_02_01").execute_in_process(
-        instance=project.instance, partition_key="2020-02-02", run_config=QUIET
-    )
-    keys = [event.asset_key for event in result.get_asset_materialization_events()]
-    assert keys == [dg.AssetKey(["feature_view", "later"]), dg.AssetKey(["online", "later"])]
+def test_every_asset_is_computed_in_a_single_run(tmp_path: Path) -> None:
+    graph = Project(tmp_path, mixed()).defs.resolve_asset_graph()
+    policies = {graph.get(key).backfill_policy for key in graph.executable_asset_keys}
+    assert policies == {dg.BackfillPolicy.single_run()}

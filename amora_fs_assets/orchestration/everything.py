@@ -1,0 +1,46 @@
+"""The job over everything, whatever the partitions of its assets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.assets.job.asset_job import build_asset_job, get_asset_graph_for_job
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+JOB = "feature_store"
+
+
+def everything() -> UnresolvedAssetJobDefinition:
+    """The job `feature_store`: all assets that can run, and their checks."""
+    return _Everything(
+        name=JOB,
+        selection=dg.AssetSelection.all(),
+        description="Everything: sources, views of all periods, online, training sets. Without a partition each view "
+        "computes what is not current up to the clock.",
+    )
+
+
+class _Everything(UnresolvedAssetJobDefinition):
+    """A job over assets of different partitions, as Dagster's own job of all assets is.
+
+    A job of `define_asset_job` must have one partitions definition.
+    """
+
+    def resolve(
+        self,
+        asset_graph: AssetGraph,
+        default_executor_def: dg.ExecutorDefinition | None = None,
+        resource_defs: Mapping[str, dg.ResourceDefinition] | None = None,
+    ) -> dg.JobDefinition:
+        """The job over the assets of the graph."""
+        executable = get_asset_graph_for_job(asset_graph, self.selection, allow_different_partitions_defs=True)
+        return build_asset_job(
+            self.name,
+            asset_graph=executable,
+            description=self.description,
+            executor_def=default_executor_def,
+            resource_defs=resource_defs,
+            allow_different_partitions_defs=True,
+        )

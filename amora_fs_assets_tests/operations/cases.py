@@ -148,7 +148,8 @@ def _rows(rng: Random, view: FeatureView, times: list[datetime], count: int) -> 
             row["created_timestamp"] = rng.choice(
                 (None, time, rng.choice(times), time + rng.randint(0, 3) * MICROSECOND)
             )
-        identity = (*row.values(), tie if foreign else None)
+        known = row.get("created_timestamp") or time
+        identity = (*(row[key] for key in view.join_keys), time, known, tie if foreign else None)
         rows[identity] = row | {f.name: None if rng.random() < 0.2 else VALUES[f.type](rng) for f in view.features}
     return list(rows.values())
 

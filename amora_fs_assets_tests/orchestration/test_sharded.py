@@ -169,7 +169,7 @@ def run_deadly(project: Project, kills: int, **more: Any) -> tuple[str, dict[str
     with dg.execute_job(dg.reconstructable(deadly_job), project.instance, run_config=QUIET, **more) as result:
         for event in result.all_events:
             if event.is_step_success or event.is_step_failure or event.is_step_up_for_retry:
-                step = str(event.step_key).rpartition("__")[2]
+                step = str(event.step_key).rpartition(".online_")[2].replace("__spending", "")
                 became.setdefault(step, []).append(event.event_type_value)
     return result.run_id, became
 

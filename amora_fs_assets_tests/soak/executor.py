@@ -108,6 +108,10 @@ class Executor:
         self.store.materialize(start, end, list(views))
         return self.states(views)
 
+    def empty_redis(self) -> None:
+        """Somebody empties the online store."""
+        self.store.online._connection.run(lambda client: client.flushall())  # type: ignore[attr-defined]
+
     def states(self, views: Sequence[str]) -> dict[str, Any]:
         """What is known of the views online."""
         found = {}

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from amora_fs_assets_tests.soak.model import GateHeldError, Generation, Model, Online
 from amora_fs_assets_tests.soak.worker import WorkerDiedError
 from amora_fs_assets_tests.soak.world import START, Row, View
 
+_OFFLINE = ("offline.duckdb", "offline.duckdb.wal")
 COMPUTE_ORDER = ("last_reading", "daily_spend", "recent", "profile", "activity")
 
 
@@ -46,6 +48,15 @@ class Counts:
         self.faults += other.faults
         for name, count in other.by_operation.items():
             self.by_operation[name] = self.by_operation.get(name, 0) + count
+
+
+@dataclass(frozen=True)
+class Backup:
+    """The offline store as it was."""
+
+    files: Mapping[str, bytes]
+    model: Any  # tables, sources and training sets
+    views: Mapping[str, View]
 
 
 class History:
@@ -266,6 +277,38 @@ class History:
         online.live, online.pinned = max(online.generations), False
         if (got := self._done(party.ask("unpin", view=name))) != online.live:
             raise self.wrong(f"{name}: unpinned to generation {got}, right: {online.live}.")
+
+    def empty_redis(self, party: Party) -> list[str]:
+        """Everything online is gone; the views that had been loaded."""
+        self.note("empty_redis")
+        self.counts.faults += 1
+        self._done(party.ask("empty_redis"))
+        lost = list(self.model.online)
+        self.model.online.clear()
+        return lost
+
+    def check_lost(self, party: Party, name: str, entities: Mapping[str, Sequence[Any]]) -> None:
+        """A read of a view that was loaded, and is not there any more, says so."""
+        features = [f"{name}:{each}" for each in self.model.views[name].all_features]
+        asked = {key: list(entities[key]) for key in self.model.views[name].keys}
+        self._refused(party.ask("online", features=features, entities=asked, full=True), "OnlineStateLost", name)
+
+    def back_up(self, home: Path) -> Backup:
+        """A copy of the offline store, the sources included."""
+        self.note("back_up")
+        files = {name: (home / name).read_bytes() for name in _OFFLINE if (home / name).exists()}
+        model = self.model
+        return Backup(files, copy.deepcopy((model.tables, model.sources, model.training_sets)), dict(model.views))
+
+    def restore(self, home: Path, backup: Backup) -> None:
+        """The offline store is what it was; nobody tells the online store."""
+        self.note("restore")
+        self.counts.faults += 1
+        for name in _OFFLINE:
+            (home / name).unlink(missing_ok=True)
+        for name, data in backup.files.items():
+            (home / name).write_bytes(data)
+        self.model.tables, self.model.sources, self.model.training_sets = copy.deepcopy(backup.model)
 
     def build_training_set(self, party: Party, kill_after: float | None = None) -> None:
         """Build a version of the training set."""

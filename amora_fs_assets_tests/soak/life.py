@@ -19,7 +19,7 @@ from typing import Any
 from amora_fs_assets_tests.soak import world
 from amora_fs_assets_tests.soak.arrivals import Arrivals
 from amora_fs_assets_tests.soak.clock import RunningClock
-from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, History, features_of
+from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, Backup, History, features_of
 from amora_fs_assets_tests.soak.server import HttpServer
 from amora_fs_assets_tests.soak.worker import Worker
 from amora_fs_assets_tests.soak.world import CUSTOMERS, DEVICES, SHOPS, START, Row
@@ -57,7 +57,7 @@ class Life:
         self._set_at = self._flipped_at = self._applied_at = time.monotonic()
         self._applied_by: Worker | None = None
         self._added = 0
-        self._pushed: dict[str, datetime] = {}
+        self._backup: tuple[Backup, dict[str, datetime]] | None = None
 
     def close(self) -> None:
         """End every process of it."""
@@ -152,6 +152,7 @@ class Life:
             (6, self.push), (4, self.correct), (2, self.take_out), (3, self.backfill), (2, self.window),
             (2, self.full), (2, self.rollback), (3, self.unpin), (2, self.change), (2, self.train),
             (2, self.kill_a_process), (1, self.hold_the_gate), (1, self.parity), (1, self.restart_all),
+            (1, self.empty_redis), (2, self.back_up), (2, self.restore),
         ]  # fmt: skip
         weights, actions = zip(*happens, strict=True)
         self.rng.choices(actions, weights)[0](worker)
@@ -314,6 +315,34 @@ class Life:
         for each in self.workers:
             self._again(each)
         self.server.start()
+
+    def empty_redis(self, worker: Worker) -> None:
+        """Readers are told that what was loaded is gone; the next load of a view brings all of it back."""
+        lost = self.history.empty_redis(worker)
+        time.sleep(FLIPPED)
+        for name in lost:
+            self.history.check_lost(self.rng.choice(self.workers), name, self._entities())
+        for name in lost:
+            self.history.load(worker, [name])
+        self._flipped_at = time.monotonic()
+
+    def back_up(self, worker: Worker) -> None:
+        """A copy of the offline store is kept."""
+        self._backup = (self.history.back_up(self.home), dict(self.computed_to))
+
+    def restore(self, worker: Worker) -> None:
+        """The offline store is that of some days ago; what was computed since is computed again, and loaded."""
+        if self._backup is None or self._backup[0].views != self.history.model.views:
+            self.back_up(worker)
+            return
+        backup, self.computed_to = self._backup[0], dict(self._backup[1])
+        self.history.restore(self.home, backup)
+        self._look(worker, others=False)
+        if self.rng.random() < 0.5:  # what was published since then takes sequences that were given already
+            self._schedule(worker)
+        for name in list(self.history.model.online):
+            self.history.load(worker, [name])
+        self._flipped_at = time.monotonic()
 
     def _again(self, worker: Worker) -> None:
         worker.restart()

@@ -9,7 +9,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
@@ -111,6 +112,19 @@ def in_a_process(work: Callable[[], bool]) -> multiprocessing.process.BaseProces
     process = multiprocessing.get_context("fork").Process(target=lambda: sys.exit(not work()))
     process.start()
     return process
+
+
+@contextmanager
+def in_progress(project: Project, *keys: dg.AssetKey, partition: str = "") -> Iterator[None]:
+    """A run of somebody else that is at work on the assets, or on a partition of them."""
+    run = project.instance.create_run_for_job(
+        project.defs.resolve_implicit_global_asset_job_def(),
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=frozenset(keys),
+        tags={"dagster/partition": partition} if partition else {},
+    )
+    yield
+    project.instance.report_run_canceled(run)
 
 
 def error_of(result: dg.ExecuteInProcessResult) -> str:

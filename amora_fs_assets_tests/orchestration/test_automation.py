@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from amora_fs_assets.orchestration.build import Automation, build_definitions
 from amora_fs_assets.orchestration.late import LATE
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.automated import Shop, after_midnight, shop, view
-from amora_fs_assets_tests.orchestration.project import QUIET, error_of
+from amora_fs_assets_tests.orchestration.project import QUIET, error_of, in_progress
 
 MINUTE = timedelta(minutes=1)
 DAILY, ONLINE = dg.AssetKey(["feature_view", "daily"]), dg.AssetKey(["online", "daily"])
@@ -36,18 +35,6 @@ def daily(tmp_path: Path) -> Iterator[Shop]:
 
 def gaps(made: Shop, name: str = "daily") -> list[str]:
     return [str(each) for each in made.store().coverage()[name].gaps]
-
-
-@contextmanager
-def in_progress(made: Shop, *keys: dg.AssetKey) -> Iterator[None]:
-    """A run of somebody else that is at work on the assets."""
-    run = made.project.instance.create_run_for_job(
-        made.project.defs.resolve_implicit_global_asset_job_def(),
-        status=dg.DagsterRunStatus.STARTED,
-        asset_selection=frozenset(keys),
-    )
-    yield
-    made.project.instance.report_run_canceled(run)
 
 
 def test_a_day_that_was_computed_just_after_midnight_is_completed(daily: Shop) -> None:
@@ -85,7 +72,7 @@ def test_a_check_that_fails_in_between_holds_its_day_alone(daily: Shop) -> None:
 def test_what_another_run_is_at_work_on_is_not_asked_for_until_it_has_ended(daily: Shop) -> None:
     daily.sell((1, small.at(1, hour=20, month=2), 10.0))
     daily.at(after_midnight(2))
-    with in_progress(daily, DAILY):
+    with in_progress(daily.project, DAILY):
         assert daily.look() == []
     assert daily.go_on() == 1
     daily.check_online()
@@ -94,7 +81,7 @@ def test_what_another_run_is_at_work_on_is_not_asked_for_until_it_has_ended(dail
 def test_a_run_that_is_orphaned_holds_nothing_for_ever(daily: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     daily.automation = Automation(longest=timedelta(seconds=1))
     daily.at(after_midnight(2))
-    with in_progress(daily, DAILY):
+    with in_progress(daily.project, DAILY):
         records = daily.project.instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         began = records[0].update_timestamp
         monkeypatch.setattr("amora_fs_assets.orchestration.in_progress._now", lambda: began + timedelta(seconds=2))
@@ -107,7 +94,7 @@ def test_what_was_computed_by_hand_is_loaded_and_twelve_such_runs_cost_one_load(
     daily.go_on()
     daily.at(after_midnight(2, seconds=600))
     daily.sell((1, after_midnight(2, seconds=400), 10.0))
-    with in_progress(daily, DAILY), daily.store() as store:
+    with in_progress(daily.project, DAILY), daily.store() as store:
         for _ in range(12):
             store.compute("2020-02-02", "2020-02-03", ["daily"])
             assert daily.look() == []

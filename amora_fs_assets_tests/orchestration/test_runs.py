@@ -25,6 +25,7 @@ from amora_fs_assets_tests.orchestration.project import (
     Project,
     error_of,
     in_a_process,
+    in_progress,
     metadata_of,
 )
 
@@ -196,15 +197,46 @@ def test_two_runs_at_once_wait_for_each_other(project: Project) -> None:
     assert len(recorded) == 2
 
 
-def test_the_online_asset_follows_its_view_by_itself(project: Project) -> None:
-    def asked_for() -> set[dg.AssetKey]:
-        evaluated = dg.evaluate_automation_conditions(project.defs, project.instance, cursor=cursor)
+class Conditions:
+    """What the automation conditions ask for, tick by tick."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.cursor = dg.evaluate_automation_conditions(project.defs, project.instance).cursor
+
+    def asked_for(self) -> set[dg.AssetKey]:
+        evaluated = dg.evaluate_automation_conditions(self.project.defs, self.project.instance, cursor=self.cursor)
+        self.cursor = evaluated.cursor
         return {key for key in (VIEW, ONLINE) if evaluated.get_num_requested(key)}
 
-    cursor = dg.evaluate_automation_conditions(project.defs, project.instance).cursor
-    assert asked_for() == set()
+
+def test_the_online_asset_follows_its_view_by_itself(project: Project) -> None:
+    conditions = Conditions(project)
+    assert conditions.asked_for() == set()
     project.run(RAW, VIEW)
-    assert asked_for() == {ONLINE}
+    assert conditions.asked_for() == {ONLINE}
+    assert conditions.asked_for() == set()
+
+
+def test_a_load_is_not_lost_while_another_run_of_the_view_goes_on(project: Project) -> None:
+    conditions = Conditions(project)
+    with in_progress(project, VIEW, partition=MARCH):
+        project.run(RAW, VIEW, first=JANUARY, last=JANUARY)
+        assert conditions.asked_for() == set()
+        assert conditions.asked_for() == set()
+    assert conditions.asked_for() == {ONLINE}
+
+
+def test_twelve_runs_of_a_backfill_ask_for_one_load(project: Project) -> None:
+    conditions = Conditions(project)
+    with in_progress(project, VIEW, partition=MARCH):
+        project.run(RAW)
+        for month in (JANUARY, FEBRUARY) * 6:
+            project.run(VIEW, first=month, last=month)
+            assert conditions.asked_for() == set()
+    assert conditions.asked_for() == {ONLINE}
+    project.run(ONLINE)
+    assert conditions.asked_for() == set()
 
 
 def test_what_is_not_current_is_shown_until_it_is(project: Project) -> None:

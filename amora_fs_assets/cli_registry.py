@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,24 @@ BREAKING = 3
 """Exit code of what is, or would be, breaking."""
 
 
-@click.command(epilog=examples("plan", "plan --late", "plan --format markdown", "--definitions shop.features plan"))
+@click.command(
+    epilog=examples(
+        "plan", "plan --late", "plan --every 15", "plan --format markdown", "--definitions shop.features plan"
+    )
+)
 @_prune
 @_format
 @click.option("--scan/--no-scan", default=True, help="Ask the offline store how much computing would read.")
 @click.option("--late", is_flag=True, help="Also compare the sources with what was read of them: what changed since?")
+@click.option(
+    "--every",
+    type=click.IntRange(1, 24 * 60),
+    metavar="MINUTES",
+    help="Also say what a day reads in which automation computes newest rows so often.",
+)
 @click.pass_obj
 @explained
-def plan(store: FeatureStore, prune: bool, form: str, scan: bool, late: bool) -> None:  # noqa: FBT001
+def plan(store: FeatureStore, prune: bool, form: str, scan: bool, late: bool, every: int | None) -> None:  # noqa: FBT001
     """Show what `apply` would change and whom that hits, and what is to be computed; change nothing.
 
     Each change is compatible, needs recompute, or is breaking. To be computed is, too, what is missing, stale or
@@ -45,7 +56,8 @@ def plan(store: FeatureStore, prune: bool, form: str, scan: bool, late: bool) ->
 
     Exit code 0: no changes, whatever is to be computed; 2: changes; 3: breaking ones.
     """
-    planned = store.plan(prune=prune, scan=scan, late=late)
+    often = timedelta(minutes=every) if every is not None else None
+    planned = store.plan(prune=prune, scan=scan, late=late, every=often)
     _show(planned, form)
     sys.exit(planned.exit_code)
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from amora_fs_assets.operations.corrections import Correction
     from amora_fs_assets.operations.coverage import Coverage
+    from amora_fs_assets.operations.day import Daily
     from amora_fs_assets.operations.historical import HistoricalFeatures
     from amora_fs_assets.operations.history import AsOf
     from amora_fs_assets.operations.materialize import Materialized
@@ -140,25 +141,36 @@ class FeatureStore:
 
         return collect(self._definitions)
 
-    def plan(self, *, prune: bool = False, scan: bool = False, late: bool = False) -> Plan:
+    def plan(
+        self, *, prune: bool = False, scan: bool = False, late: bool = False, every: timedelta | None = None
+    ) -> Plan:
         """What `apply` would change, whom that hits and what is to be computed; changes nothing.
 
         To be computed is what changes, and what is missing, stale or half done in any case, until it is not.
         With `scan` the offline store is asked how much computing would read: bytes of BigQuery, rows of DuckDB. With
-        `late`, which intervals were computed of rows of sources that changed since: see `corrections`.
+        `late`, which intervals were computed of rows of sources that changed since: see `corrections`. With `every`,
+        what a day reads in which automation computes the newest rows so often.
         """
         from amora_fs_assets.operations.plan import with_coverage, with_scans
         from amora_fs_assets.operations.scan import scans
 
+        if every is not None:
+            callers.cadence("every", every)
         planned = self._planned(prune=prune)
         try:
             planned = with_coverage(planned, self._coverage(self.code))
             planned = replace(planned, late=self.corrections() if late else ())
+            planned = replace(planned, day=self._day(every) if every is not None else ())
         except FeatureStoreError as error:  # the changes are worth knowing without it
             planned = replace(planned, unread=str(error))
         if not scan or not planned.recompute:
             return planned
         return with_scans(planned, scans(planned.recompute, self.code, self.offline))
+
+    def _day(self, every: timedelta) -> tuple[Daily, ...]:
+        from amora_fs_assets.operations.day import day
+
+        return day(self.code, self.offline, clock=self.settings.clock(), every=every)
 
     def _planned(self, *, prune: bool) -> Plan:
         """The plan as code and registry say it."""

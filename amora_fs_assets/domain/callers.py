@@ -6,6 +6,7 @@ The message names the argument, says what was given, and what is taken.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from amora_fs_assets.domain.errors import InvalidRequest, shown
@@ -68,4 +69,11 @@ def seconds(argument: str, value: Any) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
         raise refused(argument, value, f"a number of seconds greater than 0, up to {_LONGEST:,}, or None")
+    return value
+
+
+def cadence(argument: str, value: Any) -> timedelta:
+    """How often something is done."""
+    if not isinstance(value, timedelta) or not timedelta(seconds=1) <= value <= timedelta(days=1):
+        raise refused(argument, value, "a timedelta from one second to one day")
     return value

@@ -24,6 +24,7 @@ from amora_fs_assets.operations import impact
 from amora_fs_assets.operations.compute import query_of
 from amora_fs_assets.operations.corrections import Correction
 from amora_fs_assets.operations.coverage import Coverage, without
+from amora_fs_assets.operations.day import Daily
 from amora_fs_assets.operations.impact import Hit, Infrastructure, Recompute, Scan
 
 
@@ -40,6 +41,7 @@ class Plan:
     catalogue: Catalogue  # what the registry would hold
     parent: str | None  # the head that all this is about
     late: tuple[Correction, ...] = ()  # computed of rows of sources that changed since, where that was asked
+    day: tuple[Daily, ...] = ()  # what a day of automation reads, where that was asked
     unread: str = ""  # why the offline store did not say what is computed; empty where it did, or was not asked
 
     @property

@@ -12,6 +12,7 @@ from rich.tree import Tree
 from amora_fs_assets.domain.changes import Change, Severity
 from amora_fs_assets.domain.time import Interval, Period
 from amora_fs_assets.operations.corrections import Correction
+from amora_fs_assets.operations.day import total
 from amora_fs_assets.operations.impact import Infrastructure, Recompute, Scan
 from amora_fs_assets.operations.plan import Plan
 
@@ -54,6 +55,12 @@ def _add_work(root: Tree, plan: Plan) -> None:
         branch = root.add("[bold]Sources that changed since they were read[/bold]: amora-fs compute --late")
         for late in plan.late:
             branch.add(escape(f"{late.view}, {_interval(late.interval)}: {_changed(late)}"))
+    if plan.day:
+        branch = root.add("[bold]A day of automation[/bold], computations alone")
+        for daily in (*plan.day, total(plan.day)):
+            branch.add(
+                escape(f"{daily.view}: {daily.runs:,} run{'s' * (daily.runs != 1)}{_scanned(daily.scan, ', read ')}")
+            )
     if plan.unread:
         root.add(escape(f"What is missing or stale is not known: {plan.unread}"))
     if plan.infrastructure:
@@ -95,6 +102,9 @@ def markdown(plan: Plan) -> str:
     if plan.late:
         late = [[f"`{each.view}`", _interval(each.interval), _changed(each)] for each in plan.late]
         parts += ["## Sources that changed since they were read", _table(["view", "interval", "what"], late)]
+    if plan.day:
+        days = [[f"`{each.view}`", f"{each.runs:,}", _scanned(each.scan)] for each in (*plan.day, total(plan.day))]
+        parts += ["## A day of automation, computations alone", _table(["view", "runs", "read"], days)]
     if plan.unread:
         parts += ["## What is missing or stale is not known", plan.unread]
     if plan.kept:
@@ -124,6 +134,7 @@ def plain(plan: Plan) -> dict[str, Any]:
             }
             for each in plan.late
         ],
+        "day": [{"feature_view": each.view, "runs": each.runs, "scan": _plain_scan(each.scan)} for each in plan.day],
         "unread": plan.unread or None,
         "kept": list(plan.kept),
     }
@@ -142,21 +153,18 @@ def plain_change(change: Change, hits: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _plain_recompute(each: Recompute) -> dict[str, Any]:
-    scan = each.scan
     return {
         "feature_view": each.view,
         "start": each.interval.start.isoformat(),
         "end": each.interval.end.isoformat(),
         "because": each.because,
-        "scan": None
-        if scan is None
-        else {
-            "unit": scan.unit,
-            "amount": scan.amount,
-            "unknown": scan.reason or None,
-            **({"note": scan.note} if scan.note else {}),
-        },
+        "scan": None if each.scan is None else _plain_scan(each.scan),
     }
+
+
+def _plain_scan(scan: Scan) -> dict[str, Any]:
+    note = {"note": scan.note} if scan.note else {}
+    return {"unit": scan.unit, "amount": scan.amount, "unknown": scan.reason or None, **note}
 
 
 def _scanned(scan: Scan | None, before: str = "") -> str:

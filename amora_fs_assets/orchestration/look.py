@@ -48,6 +48,8 @@ class Look:
     def requests(self) -> Iterator[dg.RunRequest]:
         """The runs that are due, of what no other run is at work on."""
         loading = set(self.busy)
+        if self.busy:
+            self.said.append(f"Runs are at work on {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
         for source in self.parts.code.sources.values():
             if source.loader is not None and not self.busy & {_key("raw", source)} and self._source_is_due(source):
                 loading.add(_key("raw", source))
@@ -135,7 +137,7 @@ class Look:
             elif scan.amount > self.automation.budget:
                 self.said.append(
                     f"{view} {each.interval} is not computed by automation: it reads {scan.amount:,} {scan.unit}, and "
-                    f"the budget is {self.automation.budget:,}. Where you mean it, `amora-fs compute --views "
+                    f"the budget is {self.automation.budget:,}. Where you mean it, `amora-fs compute --feature-views "
                     f"{view.name}`, or materialize these partitions."
                 )
             else:

@@ -33,13 +33,13 @@ def view(name: str = "daily", **changes: Any) -> FeatureView:
     return small.spending(ORDERS, name=name, **{"partitions": "day", "start": START, "ttl": None, **changes})
 
 
-def shop(**changes: Any) -> Catalogue:
-    """A view by the day, one by the hour, and one by the day that reads the one by the hour."""
+def shop() -> Catalogue:
+    """A view by the hour, and one by the day that reads it."""
     hourly = view("hourly", partitions="hour")
     copied = FeatureView(
         "copied", small.Spending, [small.customer], [hourly], transform=_copied, partitions="day", start=START
     )
-    return Catalogue.of([view(**changes), hourly, copied])
+    return Catalogue.of([hourly, copied])
 
 
 class Shop:

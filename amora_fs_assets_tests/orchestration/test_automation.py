@@ -129,7 +129,10 @@ def test_a_changed_definition_beyond_the_budget_waits_for_a_person(daily: Shop) 
     daily.use(Catalogue.of([view(transform=negated)]))
     assert daily.look() == []
     assert "[2020-01-30T00:00:00+00:00, 2020-02-01T00:00:05+00:00) is not computed by automation" in daily.said
-    assert "it reads 2 rows, and the budget is 1" in daily.said
+    assert (
+        "it reads 2 rows, and the budget is 1. Where you mean it, `amora-fs compute --feature-views daily`"
+        in daily.said
+    )
     daily.at(after_midnight(2))
     assert daily.go_on() == 1
     assert gaps(daily) == ["stale [2020-01-30T00:00:00+00:00, 2020-02-01T00:00:05+00:00): another definition"]

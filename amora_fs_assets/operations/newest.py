@@ -9,7 +9,6 @@ from ibis.expr.types import Table, Value
 
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
-from amora_fs_assets.domain.types import DataType
 
 
 def newest_first(view: FeatureView) -> list[Any]:
@@ -27,21 +26,30 @@ def newest_first(view: FeatureView) -> list[Any]:
                 order.append(ibis.desc(column.isnan().ifelse(None, column), nulls_first=False))
                 order.append(ibis.desc(column.isnan(), nulls_first=False))
             elif feature.type.is_list:  # BigQuery does not sort arrays
-                text = to_hex if feature.type is DataType.LIST_BYTES else _text
                 order.append(ibis.desc(column.length(), nulls_first=False))
-                order.append(ibis.desc(column.map(text).join("\x1f"), nulls_first=False))
+                order.append(ibis.desc(column.map(_text).join(_BETWEEN), nulls_first=False))
             else:
                 order.append(ibis.desc(column, nulls_first=False))
     return order
 
 
+_BETWEEN, _ESCAPE = "\x1f", "\x1e"
+
+
 def _text(item: Value) -> Value:
-    return item.cast("string")
+    """The item of a list as text. No two lists of one length that differ give one text, nulls included."""
+    if item.type().is_binary():
+        text = to_hex(item)
+    elif item.type().is_string():
+        text = item.replace(_ESCAPE, f"{_ESCAPE}0").replace(_BETWEEN, f"{_ESCAPE}1")
+    else:
+        text = item.cast("string")
+    return text.fill_null(f"{_ESCAPE}2")
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
 def to_hex(item: bytes) -> str:  # type: ignore[empty-body]
-    """Bytes as text: they need not be any, and BigQuery refuses to cast those that are not. Both engines call it so."""
+    """Bytes in hex, since they may be no UTF-8 text, which BigQuery refuses to cast. Both engines have `to_hex`."""
 
 
 def newest_by(rows: Table, view: FeatureView, columns: list[str]) -> Table:

@@ -23,6 +23,7 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.stores.duckdb_file import opened
 from amora_fs_assets.stores.duckdb_publication import Publishing, read_applied, write_applied
 from amora_fs_assets.stores.duckdb_tables import quoted, stored_table
+from amora_fs_assets.stores.duckdb_times import check_times
 
 STAGED_FOR = timedelta(days=7)
 """How long a staged table waits to be published; then its process counts as dead."""
@@ -74,7 +75,7 @@ class DuckDBOfflineStore:
                 connection.register(name, frame)
             batches = connection.execute(self.sql(query)).to_arrow_reader(100_000)
             yield pa.RecordBatchReader.from_batches(
-                schema, (batch.select(schema.names).cast(schema) for batch in batches)
+                schema, (check_times(batch.select(schema.names).cast(schema)) for batch in batches)
             )
 
     def stage(

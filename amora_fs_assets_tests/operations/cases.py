@@ -30,7 +30,9 @@ NUMBERS, TEXTS = (1, 11, 1, 11, 1, 11, 111, -1), ("12", "2", "12", "2", "12", "2
 
 
 def _list(item: Callable[[Random], Any], rng: Random) -> list[Any]:
-    return [item(rng) for _ in range(rng.randint(0, 3))]
+    """Up to three items, nulls among them, and texts with the signs that ties of lists are told by."""
+    some = [None if rng.random() < 0.1 else item(rng) for _ in range(rng.randint(0, 3))]
+    return [rng.choice(("\x1f", "a\x1f", "\x1e1", each)) if isinstance(each, str) else each for each in some]
 
 
 VALUES: dict[DataType, Callable[[Random], Any]] = {

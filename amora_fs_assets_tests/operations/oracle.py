@@ -32,7 +32,7 @@ def _rank(row: Row, features: Sequence[str]) -> list[Any]:
 
 
 def _order(value: Any) -> tuple[Any, ...]:
-    """Null lowest, then NaN; lists by their length, then by their items as text, of bytes in hex."""
+    """Null lowest, then NaN; lists by their length, then by their items as text, with separators escaped."""
     if value is None:
         return (0,)
     if value != value:
@@ -41,4 +41,6 @@ def _order(value: Any) -> tuple[Any, ...]:
 
 
 def _text(item: Any) -> str:
-    return item.hex() if isinstance(item, bytes) else str(item)
+    if item is None:
+        return "\x1e2"
+    return item.hex() if isinstance(item, bytes) else str(item).replace("\x1e", "\x1e0").replace("\x1f", "\x1e1")

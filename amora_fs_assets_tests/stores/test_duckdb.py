@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.errors import OfflineStoreBusy
+from amora_fs_assets.domain.errors import OfflineStoreBusy, OfflineStoreError
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.tables import unbound
@@ -53,6 +53,32 @@ def store(tmp_path: Path) -> OfflineStore:
 
 class TestDuckDBOfflineStore(OfflineStoreContract):
     """The contract, on DuckDB."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["TIMESTAMPTZ 'infinity'", "TIMESTAMPTZ '-infinity'", "TIMESTAMPTZ '20000-01-01'", "DATE 'infinity'",
+     "[TIMESTAMPTZ '2020-01-01', NULL, TIMESTAMPTZ 'infinity']"],
+)  # fmt: skip
+def test_a_time_that_python_does_not_have_is_refused_by_its_column(tmp_path: Path, value: str) -> None:
+    kinds = {"[": DataType.LIST_TIMESTAMP, "D": DataType.DATE, "T": DataType.TIMESTAMP}
+    with opened(tmp_path, write=True, timeout=20) as connection:
+        connection.execute(f"CREATE TABLE times AS SELECT {value} AS seen UNION ALL SELECT NULL")
+    table = unbound([Column("seen", kinds[value[0]], nullable=True)], "main.times")
+    with (
+        pytest.raises(OfflineStoreError, match="Column 'seen' holds a time outside the years 1 to 9999"),
+        DuckDBOfflineStore(tmp_path).read(table) as batches,
+    ):
+        batches.read_all()
+
+
+def test_the_first_and_the_last_time_are_read(tmp_path: Path) -> None:
+    ends = "TIMESTAMPTZ '0001-01-01 00:00+00', TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+    with opened(tmp_path, write=True, timeout=20) as connection:
+        connection.execute(f"SET TimeZone = 'UTC'; CREATE TABLE times AS SELECT unnest([{ends}]) AS seen")
+    table = unbound([Column("seen", DataType.TIMESTAMP)], "main.times")
+    with DuckDBOfflineStore(tmp_path).read(table) as batches:
+        assert batches.read_all().num_rows == 2
 
 
 def test_a_notebook_that_holds_the_file_is_named(tmp_path: Path) -> None:

@@ -10,14 +10,18 @@ WITH `t6` AS (
       PARTITION BY `t4`.`carrier`, `t4`.`airport`, `t4`.`_visible`
       ORDER BY `t4`.`event_timestamp` DESC, IF(IS_NAN(`t4`.`delay`), NULL, `t4`.`delay`) DESC, IS_NAN(`t4`.`delay`) DESC, ARRAY_LENGTH(`t4`.`notes`) DESC, IF(
         ARRAY_LENGTH(
-          ARRAY(SELECT
-            __ibis_param_item__
-          FROM UNNEST(`t4`.`notes`) AS __ibis_param_item__)
+          ARRAY(
+            SELECT
+              COALESCE(REPLACE(REPLACE(__ibis_param_item__, '', '0'), '', '1'), '2')
+            FROM UNNEST(`t4`.`notes`) AS __ibis_param_item__
+          )
         ) > 0,
         ARRAY_TO_STRING(
-          ARRAY(SELECT
-            __ibis_param_item__
-          FROM UNNEST(`t4`.`notes`) AS __ibis_param_item__),
+          ARRAY(
+            SELECT
+              COALESCE(REPLACE(REPLACE(__ibis_param_item__, '', '0'), '', '1'), '2')
+            FROM UNNEST(`t4`.`notes`) AS __ibis_param_item__
+          ),
           ''
         ),
         NULL

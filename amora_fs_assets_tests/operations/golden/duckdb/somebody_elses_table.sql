@@ -32,7 +32,13 @@ ASOF LEFT JOIN (
       "t7"."_visible",
       ROW_NUMBER() OVER (
         PARTITION BY "t7"."carrier", "t7"."airport", "t7"."_visible"
-        ORDER BY "t7"."event_timestamp" DESC, CASE WHEN ISNAN("t7"."delay") THEN NULL ELSE "t7"."delay" END DESC, ISNAN("t7"."delay") DESC, ARRAY_LENGTH("t7"."notes") DESC, ARRAY_TO_STRING(LIST_APPLY("t7"."notes", __ibis_param_item__ -> __ibis_param_item__), '') DESC
+        ORDER BY "t7"."event_timestamp" DESC, CASE WHEN ISNAN("t7"."delay") THEN NULL ELSE "t7"."delay" END DESC, ISNAN("t7"."delay") DESC, ARRAY_LENGTH("t7"."notes") DESC, ARRAY_TO_STRING(
+          LIST_APPLY(
+            "t7"."notes",
+            __ibis_param_item__ -> COALESCE(REPLACE(REPLACE(__ibis_param_item__, '', '0'), '', '1'), '2')
+          ),
+          ''
+        ) DESC
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
       ) - 1 AS "_rank"
     FROM (

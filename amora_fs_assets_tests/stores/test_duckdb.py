@@ -73,7 +73,7 @@ def test_a_time_that_python_does_not_have_is_refused_by_its_column(tmp_path: Pat
 
 
 def test_the_first_and_the_last_time_are_read(tmp_path: Path) -> None:
-    ends = "TIMESTAMPTZ '0001-01-01 00:00+00', TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
+    ends = "TIMESTAMPTZ '0001-01-01 00:00:00+00', TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
     with opened(tmp_path, write=True, timeout=20) as connection:
         connection.execute(f"SET TimeZone = 'UTC'; CREATE TABLE times AS SELECT unnest([{ends}]) AS seen")
     table = unbound([Column("seen", DataType.TIMESTAMP)], "main.times")

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from amora_fs_assets.domain.catalogue import computing_identity
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports import Generation
@@ -19,7 +20,7 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations.coverage import Coverage, coverages, merged, without
 from amora_fs_assets.operations.definitions import check_applied
-from amora_fs_assets.operations.impact import Recompute
+from amora_fs_assets.operations.impact import Recompute, Scan
 from amora_fs_assets.operations.scan import scans
 from amora_fs_assets.operations.tables import table_name
 from amora_fs_assets.operations.upkeep import LONGEST_WAIT, Piece, Upkeep, awaiting, costly, is_due, slot
@@ -57,8 +58,10 @@ class Look:
         for view in self.parts.code.in_order:
             reads = {_key("raw", source) for source in self._loaded_for(view)}
             if not loading & {_key("feature_view", view), _key("online", view), *reads} and self._applied(view):
-                request = self._computation(view) if view.table is None else self._reload(view)
-                yield from filter(None, [request or self._load(view)])
+                if view.table is None:
+                    yield from filter(None, [self._computation(view) or self._load(view)])
+                else:
+                    yield from filter(None, [self._reload(view)])
         for training_set in self.parts.code.training_sets.values():
             if not self.busy & {_key("training_set", training_set)} and self._applied(training_set):
                 yield from filter(None, [self._training_set(training_set)])
@@ -128,22 +131,38 @@ class Look:
         return merged(left for gap in free for left in without(gap, over))
 
     def _over(self, view: FeatureView, intervals: Iterable[Interval]) -> list[Interval]:
-        """Those that read more than the budget, or nobody knows how much; both are said."""
-        asked = [Recompute(view.name, each, "automation") for each in intervals]
+        """Those that read more than the budget, or nobody knows how much; both are said.
+
+        What is known is not asked again within an hour, since a look comes each half minute.
+        """
+        before, identity, now = self._scans.get(view.name, {}), computing_identity(view)[:12], {}
         over = []
-        for each, scan in scans(asked, self.parts.code, self.parts.offline).items():
-            if scan.amount is None:
-                self.said.append(f"{view} {each.interval} waits: {scan.reason}.")
-            elif scan.amount > self.automation.budget:
-                self.said.append(
-                    f"{view} {each.interval} is not computed by automation: it reads {scan.amount:,} {scan.unit}, and "
-                    f"the budget is {self.automation.budget:,}. Where you mean it, `amora-fs compute --feature-views "
-                    f"{view.name}`, or materialize these partitions."
-                )
-            else:
-                continue
-            over.append(each.interval)
+        for each in intervals:
+            key = f"{identity} {each.start.isoformat()}"
+            why, at = before.get(key, ("", None))
+            if at is None or is_due(datetime.fromisoformat(at), self.clock, LONGEST_WAIT):
+                asked = Recompute(view.name, each, "automation")
+                scan = scans([asked], self.parts.code, self.parts.offline)[asked]
+                why, at = self._too_much(view, scan), self.clock.isoformat() if scan.amount is not None else None
+            if at is not None:
+                now[key] = (why, at)
+            if why:
+                self.said.append(f"{view} {each} {why}")
+                over.append(each)
+        self._scans[view.name] = now
         return over
+
+    def _too_much(self, view: FeatureView, scan: Scan) -> str:
+        """Why automation does not compute what reads so much; empty where it does."""
+        if scan.amount is None:
+            return f"waits: {scan.reason}."
+        if scan.amount <= self.automation.budget:
+            return ""
+        return (
+            f"is not computed by automation: it reads {scan.amount:,} {scan.unit}, and the budget is "
+            f"{self.automation.budget:,}. Where you mean it, `amora-fs compute --feature-views {view.name}`, or "
+            "materialize these partitions."
+        )
 
     def _reload(self, view: FeatureView) -> dg.RunRequest | None:
         """A table that somebody else fills: checked and loaded as often as `whole` says."""
@@ -153,26 +172,23 @@ class Look:
     def _load(self, view: FeatureView) -> dg.RunRequest | None:
         """A load alone, where publications are not online: made by hand, or with a load that failed."""
         published = self._published.get(table_name(view, self.parts.offline.dataset), [])
-        newest = max((each.sequence for each in published), default=0)
-        if not newest or self._online(view, newest):
+        if not published:
+            return None
+        newest, there = max(each.sequence for each in published), self._generation(view)
+        if self.unreachable or (there is not None and there.cursor >= newest and self._served(view, there)):
             return None
         loads = self.state.setdefault("loads", {})
         sequence, last = loads.get(view.name, (0, None))
-        if sequence == newest and not is_due(datetime.fromisoformat(last), self.clock, self.automation.cadence(view)):
+        every = min(self.automation.cadence(view), LONGEST_WAIT)
+        if sequence == newest and not is_due(datetime.fromisoformat(last), self.clock, every):
             return None
         loads[view.name] = (newest, self.clock.isoformat())
         return self._request([_key("online", view)])
 
-    def _online(self, view: FeatureView, newest: int) -> bool:
-        """Whether the publication, and so each before it, is online; true, too, where nobody can say."""
-        there = self._generation(view)
-        served = self.parts.applied.feature_view(view.name)
-        return self.unreachable or (
-            there is not None
-            and (there.view_id, there.schema_hash) == (served.view_id, served.schema_hash)
-            and there.cursor >= newest
-            and not there.partial
-        )
+    def _served(self, view: FeatureView, there: Generation) -> bool:
+        """Whether the generation is of the view as it is applied, and has all of its keys."""
+        applied = self.parts.applied.feature_view(view.name)
+        return (there.view_id, there.schema_hash) == (applied.view_id, applied.schema_hash) and not there.partial
 
     def _generation(self, view: FeatureView) -> Generation | None:
         """What is online of the view; where the online store does not answer, that is said once."""
@@ -198,11 +214,8 @@ class Look:
             return None
         read = {each.view.name: each.view for each in training_set.service.projections}
         read |= {each.name: each for each in training_set.sources if isinstance(each, FeatureView)}
-        begun = slot(self.clock, every)
         for view in read.values():
-            gap = next((each for each in self._gaps(view) if each.start < begun), None)
-            if gap is not None or self.busy & {_key("feature_view", view)}:
-                why = f"{gap} is not current" if gap is not None else "it is being computed"
+            if why := self._behind(view, slot(self.clock, every)):
                 self.said.append(f"{training_set} waits for {view}: {why}.")
                 return None
         asked[name] = (self._version(name), self.clock.isoformat())
@@ -211,8 +224,18 @@ class Look:
     def _version(self, training_set: str) -> str | None:
         return next(reversed(self.parts.registry.manifests(training_set)), None)
 
-    def _gaps(self, view: FeatureView) -> tuple[Interval, ...]:
-        return self._coverages[view.name].to_compute if view.name in self._coverages else ()
+    def _behind(self, view: FeatureView, instant: datetime) -> str:
+        """Why the view is not current up to the instant; empty where it is, or nobody can say."""
+        if self.busy & {_key("feature_view", view)}:
+            return "it is being computed"
+        if view.table is not None:
+            return ""
+        if view.partitions is None:
+            published = self._published.get(table_name(view, self.parts.offline.dataset), [])
+            done = any(each.computed is not None and each.computed.end >= instant for each in published)
+            return "" if done else f"it was not computed since {instant.isoformat()}"
+        gap = next((each for each in self._coverages[view.name].gaps if each.interval.start < instant), None)
+        return str(gap) if gap is not None else ""
 
     def _due(self, what: str, every: timedelta) -> bool:
         """Whether a slot has begun since `what` was asked for; then it counts as asked for."""
@@ -258,6 +281,11 @@ class Look:
     def clock(self) -> datetime:
         """The instant of the look."""
         return self.parts.settings.clock()
+
+    @property
+    def _scans(self) -> dict[str, dict[str, tuple[str, str]]]:
+        found: dict[str, dict[str, tuple[str, str]]] = self.state.setdefault("scans", {})
+        return found
 
     @cached_property
     def _publications(self) -> tuple[Publication, ...]:

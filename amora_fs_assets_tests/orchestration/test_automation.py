@@ -10,13 +10,14 @@ import dagster as dg
 import pytest
 from ibis.expr.types import Table
 
+from amora_fs_assets import FeatureView, TrainingSet
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.orchestration.build import Automation, build_definitions
 from amora_fs_assets.orchestration.late import LATE
 from amora_fs_assets_tests import small
-from amora_fs_assets_tests.orchestration.automated import Shop, after_midnight, shop, view
+from amora_fs_assets_tests.orchestration.automated import ORDERS, Shop, after_midnight, shop, view
 from amora_fs_assets_tests.orchestration.project import QUIET, error_of, in_progress
 
 MINUTE = timedelta(minutes=1)
@@ -47,6 +48,10 @@ def test_a_day_that_was_computed_just_after_midnight_is_completed(daily: Shop) -
     assert daily.run(request).success
     daily.check_online()
     assert gaps(daily) == []
+    events = daily.project.instance.fetch_materializations(DAILY, limit=2).records
+    rows = {each.partition_key: each.asset_materialization.metadata["dagster/row_count"].value for each in events
+            if each.asset_materialization}  # fmt: skip
+    assert rows == {"2020-02-01": 2, "2020-02-02": 1}
     assert daily.look() == []
     assert daily.said == "Everything is up to date."
     daily.at(after_midnight(2, seconds=60))
@@ -160,27 +165,58 @@ def test_a_source_that_cannot_be_read_is_named_and_tried_again_later(tmp_path: P
     made.check_online()
 
 
-def test_sources_training_sets_and_parity_come_once_a_day(tmp_path: Path) -> None:
-    made = Shop(tmp_path, small.catalogue(start="2020-01-01"), after_midnight(10))
+def asked(made: Shop) -> list[str]:
+    """What is asked for until nothing is: the assets, and parity where a run brings it."""
+    found = []
+    while requests := made.look():
+        for each in requests:
+            checks = [key.name for key in each.asset_check_keys or ()]
+            found += [key.to_user_string() for key in each.asset_selection or ()] + ["parity"] * ("parity" in checks)
+            assert made.run(each).success
+    return sorted(found)
 
-    def asked() -> list[str]:
-        found = []
-        for _ in range(6):
-            for each in made.look():
-                checks = [key.name for key in each.asset_check_keys or ()]
-                found += [key.to_user_string() for key in each.asset_selection or ()] + ["parity"] * (
-                    "parity" in checks
-                )
-                assert made.run(each).success
-        return sorted(found)
 
+@pytest.mark.parametrize("partitions", ["month", None])
+def test_sources_training_sets_and_parity_come_once_a_day(tmp_path: Path, partitions: str | None) -> None:
+    made = Shop(tmp_path, small.catalogue(start="2020-01-01", partitions=partitions), after_midnight(10))
     everything = ["feature_view/spending", "online/spending", "parity", "raw/orders", "training_set/bought"]
-    assert asked() == everything
+    assert asked(made) == everything
     made.at(after_midnight(10, seconds=3600))
-    assert asked() == ["feature_view/spending", "online/spending"]
+    assert asked(made) == (["feature_view/spending", "online/spending"] if partitions else [])
     made.at(after_midnight(11))
-    assert asked() == everything
+    assert asked(made) == everything
     assert len(made.project.registry.manifests("bought")) == 2
+    made.project.close()
+
+
+def test_a_table_that_somebody_else_fills_is_checked_and_loaded_once_a_day(tmp_path: Path) -> None:
+    theirs = FeatureView("orders_now", small.Spending, [small.customer], table="raw.orders", timestamp_field="at")
+    made = Shop(tmp_path, Catalogue.of([theirs]), after_midnight(10))
+    made.sell((1, small.at(31), 1.0))
+    both = ["feature_view/orders_now", "online/orders_now"]
+    assert asked(made) == [*both, "parity"]
+    made.sell((1, small.at(1, month=2), 2.0))
+    made.at(after_midnight(10, seconds=3600))
+    assert asked(made) == []
+    made.at(after_midnight(11))
+    assert asked(made) == [*both, "parity"]
+    made.check_online()
+    made.project.close()
+
+
+def test_a_training_set_waits_for_its_views_and_says_so(daily: Shop) -> None:
+    both = Catalogue.of([view(), TrainingSet("bought", view(), [ORDERS], spine=small._spine)])
+    daily.use(both)
+    daily.at(after_midnight(2))
+    daily.sell((1, small.at(1, hour=3, month=2), -1.0))
+    daily.go_on()
+    daily.look()
+    assert "Training set 'bought' waits for Feature view 'daily': part-computed [2020-02-01T00:00:05" in daily.said
+    daily.orders[-1] = (1, small.at(1, hour=3, month=2), 1.0)
+    daily.fill()
+    daily.at(after_midnight(2, seconds=7200))
+    daily.go_on()
+    assert len(daily.project.registry.manifests("bought")) == 1
 
 
 def test_a_run_takes_a_part_of_its_partitions_and_refuses_any_other(daily: Shop) -> None:

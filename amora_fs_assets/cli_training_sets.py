@@ -1,4 +1,4 @@
-"""amora-fs training-sets: the versions of training sets, what they are made of, how two differ."""
+"""amora-fs training-sets: the versions of training sets, what they are made of, how two differ, which ones stay."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Explained(click.Group):
     epilog=examples("training-sets list departure_delay", "training-sets show departure_delay"),
 )
 def training_sets() -> None:
-    """List the versions of training sets, show what one was made of, compare two."""
+    """List the versions of training sets, show what one was made of, compare two, prune and hold them."""
 
 
 @training_sets.command("list")
@@ -39,16 +39,19 @@ def list_(store: FeatureStore, name: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from amora_fs_assets.operations.versions import manifest_of, version_of
+    from amora_fs_assets.operations.retention import held
+    from amora_fs_assets.operations.versions import manifest_of, pruned, version_of
 
-    table = Table("training set", "version", "rows", "columns", "checksum")
+    table = Table("training set", "version", "rows", "columns", "checksum", "")
     for each in [name] if name else list(store.registry.catalogue().training_sets):
         if name:
             version_of(name, None, None, store.registry)  # says what is there where it is not
+        gone, kept = pruned(each, store.registry), held(each, store.registry)
         for version in reversed(store.registry.manifests(each)):
             manifest = manifest_of(each, version, store.registry)
             columns = str(len(manifest["columns"]))
-            table.add_row(each, version, f"{manifest['rows']:,}", columns, manifest["checksum"])
+            state = "removed" if version in gone else f"held: {kept[version]}" if version in kept else ""
+            table.add_row(each, version, f"{manifest['rows']:,}", columns, manifest["checksum"], state)
     Console().print(table)
 
 
@@ -91,3 +94,40 @@ def compare(store: FeatureStore, name: str, first: str, second: str) -> None:
     from amora_fs_assets.operations.versions import compare as compared
 
     click.echo(compared(name, first, second, store.registry))
+
+
+@training_sets.command()
+@click.argument("name")
+@click.option("--keep", type=click.IntRange(1), required=True, help="How many of the newest versions stay.")
+@click.option("--yes", is_flag=True, help="Remove them; without it, say which ones would go.")
+@click.pass_obj
+def prune(store: FeatureStore, name: str, keep: int, yes: bool) -> None:  # noqa: FBT001
+    """Remove the rows of all but the newest versions of NAME. What they were made of stays in the registry.
+
+    A version that is held stays, and so does one that was built less than a day ago.
+    """
+    found = store.prune_training_set(name, keep=keep, dry_run=not yes)
+    click.echo(str(found))
+    if found.removed and not yes:
+        click.echo("Nothing was removed. To remove: --yes.")
+
+
+@training_sets.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--because", required=True, help="Who needs it, such as the name of a model.")
+@click.pass_obj
+def hold(store: FeatureStore, name: str, version: str, because: str) -> None:
+    """Keep VERSION of NAME, whatever is pruned."""
+    store.hold_training_set(name, version, because)
+    click.echo(f"{name} {version} is held: {because}")
+
+
+@training_sets.command()
+@click.argument("name")
+@click.argument("version")
+@click.pass_obj
+def release(store: FeatureStore, name: str, version: str) -> None:
+    """Hold VERSION of NAME no longer."""
+    store.release_training_set(name, version)
+    click.echo(f"{name} {version} is held no longer.")

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.parity import Parity
     from amora_fs_assets.operations.plan import Plan
     from amora_fs_assets.operations.pushed_rows import Rows
+    from amora_fs_assets.operations.retention import Pruning
     from amora_fs_assets.operations.several import Progress
 
 DEFINITIONS = "amora_fs_assets.features"
@@ -640,6 +641,40 @@ class FeatureStore:
         with loaded as batches:
             rows = batches.read_all()
         return {"pandas": to_pandas, "arrow": lambda table: table, "polars": to_polars}[as_type](rows)
+
+    def prune_training_set(self, name: str, *, keep: int, dry_run: bool = True) -> Pruning:
+        """Remove the rows of a training set's versions but the newest `keep`; a dry run says which these are.
+
+        Never removed: versions that are held, that were built less than a day ago, or whose table this store did not
+        make. Manifests stay. Raises TrainingSetNotFound, InvalidRequest.
+        """
+        from amora_fs_assets.operations.retention import prune
+
+        self._refuse_the_past("prune")
+        callers.text("name", name)
+        callers.whole("keep", keep, least=1)
+        now, run_id = datetime.now(UTC), f"prune-{uuid.uuid4()}"  # versions have the time of their build
+        return prune(
+            name, keep=keep, store=self.offline, registry=self.registry, run_id=run_id, now=now, dry_run=dry_run
+        )
+
+    def hold_training_set(self, name: str, version: str, because: str) -> None:
+        """Keep a version, such as that of a model in use, whatever is pruned. Raises TrainingSetNotFound."""
+        from amora_fs_assets.operations.retention import hold
+
+        self._refuse_the_past("hold")
+        for argument, value in (("name", name), ("version", version), ("because", because)):
+            callers.text(argument, value)
+        hold(name, version, because, registry=self.registry, run_id=f"hold-{uuid.uuid4()}")
+
+    def release_training_set(self, name: str, version: str) -> None:
+        """Hold a version no longer. Raises InvalidRequest where it is not held."""
+        from amora_fs_assets.operations.retention import release
+
+        self._refuse_the_past("release")
+        callers.text("name", name)
+        callers.text("version", version)
+        release(name, version, registry=self.registry, run_id=f"release-{uuid.uuid4()}")
 
     def _resolve(self, features: Features, catalogue: Catalogue) -> FeatureService:
         """The service that is meant: `"name@version"` is the one that a model was trained with."""

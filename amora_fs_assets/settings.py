@@ -40,6 +40,8 @@ class Settings:
     """Folder of the embedded parts."""
     project: str = "amora_fs"
     """Prefix of the keys in Redis, so that several stores can share a server."""
+    training_set_versions: int | None = None
+    """How many versions of each training set stay when Dagster builds a new one; empty: all."""
     lock_timeout: float = 60.0
     """How long a busy embedded database is waited for [s]."""
     bigquery_project: str = ""
@@ -197,6 +199,7 @@ _TAKES: dict[str, tuple[_Take, str]] = {
     "registry": (_path, "a folder, or gs://bucket/prefix"),
     "home": (_folder, "a folder"),
     "project": (_some_text, "a text that is not empty"),
+    "training_set_versions": (_optional(_whole(1, 1_000_000)), "a whole number of versions, 1 or more"),
     "lock_timeout": _SECONDS,
     "bigquery_project": (_text, "the name of a Google Cloud project"),
     "bigquery_dataset": (_matching(r"[A-Za-z_][A-Za-z0-9_]{0,1023}"), "letters, digits, underscores"),

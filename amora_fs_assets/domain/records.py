@@ -21,6 +21,9 @@ RunKind = Literal[
     "unpin",
     "parity",
     "training_set",
+    "prune",  # of a version of a training set
+    "hold",
+    "release",
 ]
 RunStatus = Literal["succeeded", "failed"]
 PUSH = "push-"

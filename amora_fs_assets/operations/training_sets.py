@@ -30,7 +30,7 @@ from amora_fs_assets.operations.lineage import column_lineage
 from amora_fs_assets.operations.point_in_time import Bounds, point_in_time
 from amora_fs_assets.operations.spine import QuerySpine
 from amora_fs_assets.operations.tables import Added, all_rows, check_tables, columns_of
-from amora_fs_assets.operations.versions import manifest_of, rows_of_version
+from amora_fs_assets.operations.versions import check_not_pruned, manifest_of, rows_of_version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,4 +248,7 @@ def load(
 
     Raises TrainingSetNotFound, TrainingSetAltered.
     """
-    return store.read(rows_of_version(name, manifest_of(name, version, registry, as_of=as_of), store))
+    manifest = manifest_of(name, version, registry, as_of=as_of)
+    if store.columns(manifest["table"]) is None:
+        check_not_pruned(name, manifest["version"], registry)
+    return store.read(rows_of_version(name, manifest, store))

@@ -12,6 +12,7 @@ from ibis.expr.types import Table
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest, TrainingSetAltered, TrainingSetNotFound
 from amora_fs_assets.domain.ports import OfflineStore, Registry
+from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.time import Instant, utc
 from amora_fs_assets.domain.types import DataType
@@ -55,6 +56,22 @@ def manifest_of(name: str, version: str | None, registry: Registry, *, as_of: In
     if manifest is None:
         raise TrainingSetNotFound(f"Training set '{name}': the manifest of version '{found}' is gone.")
     return {"version": found, **manifest}
+
+
+def pruned(name: str, registry: Registry) -> Mapping[str, RunRecord]:
+    """The versions whose rows were removed, each with the record of that. Their manifests stay."""
+    records = registry.records(name, kind="prune", status="succeeded")
+    return {record.details["version"]: record for record in records}
+
+
+def check_not_pruned(name: str, version: str, registry: Registry) -> None:
+    """Raise TrainingSetNotFound where the version's rows were removed."""
+    if (record := pruned(name, registry).get(version)) is not None:
+        raise TrainingSetNotFound(
+            f"Training set '{name}': the rows of version '{version}' were removed on "
+            f"{record.finished_at:%Y-%m-%d} by run {record.run_id}. Its manifest is kept: `amora-fs training-sets show "
+            f"{name} {version}` says what it was made of. `amora-fs training-sets hold` keeps what models need."
+        )
 
 
 def rows_of_version(name: str, manifest: Manifest, store: OfflineStore) -> Table:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.errors import PublicationRefused, TableNotFound
+from amora_fs_assets.domain.errors import FeatureStoreError, PublicationRefused, TableNotFound
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.protocol import TRIES
@@ -25,6 +25,7 @@ from amora_fs_assets.operations.coverage import coverages
 from amora_fs_assets.operations.coverage_report import lines, summary
 from amora_fs_assets.operations.frames import to_pandas
 from amora_fs_assets.operations.recording import failure_recorded
+from amora_fs_assets.operations.retention import prune
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_there, within
 from amora_fs_assets.operations.training_sets import Built
 from amora_fs_assets.orchestration.failures import said_in_dagster
@@ -65,6 +66,8 @@ class FeatureStoreIOManager(dg.IOManager):
         context.add_output_metadata(record_metadata(record, f"{self._parts.registry.url}/{where}", self._parts.code))
         if "warning" in record.details:
             context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
+        if record.kind == "training_set":
+            context.add_output_metadata(self._pruned(record.name, record.run_id))
         if record.kind == "compute":
             context.add_output_metadata({"coverage": self._coverage(record.name)})
         for partition, rows in obj.done.items():
@@ -87,12 +90,27 @@ class FeatureStoreIOManager(dg.IOManager):
         name = work.training_set.name
         try:
             with failure_recorded("training_set", name, run_id=work.run_id, registry=registry):
-                return training_sets.publish(
+                record = training_sets.publish(
                     work, store=store, registry=registry, now=datetime.now(UTC), started_at=started_at
                 )
         except BaseException:
             store.discard(work.staged)
             raise
+        return record
+
+    def _pruned(self, name: str, run_id: str) -> dict[str, str]:
+        """Remove the versions that are too many; what fails then is tried with the next version."""
+        settings = self._parts.settings
+        if settings.training_set_versions is None:
+            return {}
+        try:
+            found = prune(
+                name, keep=settings.training_set_versions, store=self._parts.offline, registry=self._parts.registry,
+                run_id=run_id, now=datetime.now(UTC), dry_run=False,
+            )  # fmt: skip
+        except FeatureStoreError as error:
+            return {"versions": f"Older versions were not removed: {error}"}
+        return {"versions": str(found)}
 
     def _computed(self, work: Computed, started_at: datetime) -> RunRecord:
         store, registry = self._parts.offline, self._parts.registry

@@ -22,6 +22,9 @@ Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 _ASSETS = {
     "load_source": "raw",
     "training_set": "training_set",
+    "prune": "training_set",
+    "hold": "training_set",
+    "release": "training_set",
     "materialize": "online",
     "push": "online",
     "rollback": "online",
@@ -72,7 +75,7 @@ def _assets(
     match run.kind:
         case "parity":
             return
-        case "push" | "rollback" | "unpin":
+        case "push" | "rollback" | "unpin" | "prune" | "hold" | "release":
             yield dg.AssetObservation(key, metadata={"what": run.kind, **metadata})
             if run.kind == "push" and run.sequence is not None:
                 yield dg.AssetObservation(

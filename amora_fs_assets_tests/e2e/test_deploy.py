@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -33,8 +33,8 @@ defs = build_definitions(Settings.from_env(), overrides={"executor": FORKED})
 """
 LAUNCH = """mutation {{ launchRun(executionParams: {{
     selector: {{repositoryName: "__repository__", repositoryLocationName: "feature_store", jobName: "feature_store"}},
-    executionMetadata: {{tags: [{{key: "dagster/partition", value: "{month}"}}]}}
-}}) {{ __typename ... on PythonError {{ message }} }} }}"""
+    executionMetadata: {{tags: [{tags}]}}
+}}) {{ __typename ... on LaunchRunSuccess {{ run {{ runId }} }} ... on PythonError {{ message }} }} }}"""
 MONTHS = ("2013-01-01", "2013-02-01")
 
 
@@ -49,7 +49,7 @@ def running(home: Path, *words: str) -> Iterator[psutil.Process]:
     try:
         yield watched
     finally:
-        tree = [*watched.children(recursive=True), watched]
+        tree = [*watched.children(recursive=True), watched] if watched.is_running() else []
         process.terminate()
         _, alive = psutil.wait_procs(tree, timeout=15)
         for each in alive:
@@ -83,11 +83,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 def test_the_sample_runs_through_the_queue_in_processes_of_its_own(home: Path) -> None:
     (port,) = free_ports(1)
     with ExitStack() as stack:
-        code = ("code-server", "start", "-f", "definitions.py", "-h", "127.0.0.1")
-        server = stack.enter_context(running(home, "dagster", *code, "-p", os.environ["CODE_LOCATION_PORT"]))
-        until = time.monotonic() + 60
-        while time.monotonic() < until and not _listens(server, int(os.environ["CODE_LOCATION_PORT"])):
-            time.sleep(0.2)
+        server = stack.enter_context(code_location(home))
         stack.enter_context(running(home, "dagster-daemon", "run", "-w", "workspace.yaml"))
         webserver = stack.enter_context(
             running(home, "dagster-webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port))
@@ -97,7 +93,7 @@ def test_the_sample_runs_through_the_queue_in_processes_of_its_own(home: Path) -
         while time.monotonic() < until and not _listens(webserver, port):
             time.sleep(0.2)
         for month in MONTHS:
-            assert graphql(url, LAUNCH.format(month=month))["launchRun"]["__typename"] == "LaunchRunSuccess"
+            launched(url, **{"dagster/partition": month})
         with dg.DagsterInstance.get() as instance:
             runs = _finished(instance, len(MONTHS))
             log = (home / "processes.log").read_text()[-3_000:]
@@ -113,8 +109,61 @@ def test_the_sample_runs_through_the_queue_in_processes_of_its_own(home: Path) -
             assert str(server.pid) not in pids
         listed = graphql(url, "{ runsOrError { ... on Runs { results { status } } } }")
         assert [each["status"] for each in listed["runsOrError"]["results"]] == ["SUCCESS"] * len(MONTHS)
+        with dg.DagsterInstance.get() as instance:
+            _a_run_whose_code_location_is_replaced_ends(home, url, server, instance)
     assert not list(home.rglob("runs.db")), "Postgres has them, no SQLite file beside it"
     assert not any(PASSWORD in each.read_text(errors="replace") for each in home.rglob("*") if each.is_file())
+
+
+def _a_run_whose_code_location_is_replaced_ends(
+    home: Path, url: str, server: psutil.Process, instance: dg.DagsterInstance
+) -> None:
+    (month,) = MONTHS[:1]
+    tags = {"dagster/partition": month, "dagster/max_runtime": "1", "dagster/max_retries": "0"}
+    orphan = launched(url, **tags)
+    _wait_for(lambda: _status(instance, orphan) is dg.DagsterRunStatus.STARTED)
+    for each in [*server.children(recursive=True), server]:
+        each.kill()
+    with code_location(home):
+        _wait_for(lambda: _status(instance, orphan) in FINISHED_STATUSES)
+        assert _status(instance, orphan) is dg.DagsterRunStatus.FAILURE
+        said = [entry.message for entry in instance.all_logs(orphan)]
+        assert any("Canceling due to exceeding maximum runtime of 1 seconds" in each for each in said)
+        graphql(url, "mutation { reloadWorkspace { __typename } }")  # as a person does in the UI
+        again = launched(url, **{"dagster/partition": month})
+        _wait_for(lambda: _status(instance, again) in FINISHED_STATUSES)
+        assert _status(instance, again) is dg.DagsterRunStatus.SUCCESS
+
+
+def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+@contextmanager
+def code_location(home: Path) -> Iterator[psutil.Process]:
+    """The code location of deploy/, listening."""
+    code = ("code-server", "start", "-f", "definitions.py", "-h", "127.0.0.1")
+    port = os.environ["CODE_LOCATION_PORT"]
+    with running(home, "dagster", *code, "-p", port) as server:
+        _wait_for(lambda: _listens(server, int(port)))
+        yield server
+
+
+def launched(url: str, **tags: str) -> str:
+    """The id of a run of the job with these tags, which waits in the queue."""
+    words = ", ".join(f'{{key: "{key}", value: "{value}"}}' for key, value in tags.items())
+    answer = graphql(url, LAUNCH.format(tags=words))["launchRun"]
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["runId"])
+
+
+def _wait_for(holds: Callable[[], bool], seconds: float = 200) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came to hold"
+        time.sleep(0.2)
 
 
 def _listens(process: psutil.Process, port: int) -> bool:

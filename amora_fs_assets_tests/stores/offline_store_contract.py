@@ -219,6 +219,13 @@ class OfflineStoreContract:
         store.discard(staged)
         assert store.columns(staged) is None
 
+    def test_discard_drops_a_published_table_too(self, store: OfflineStore) -> None:
+        """As pruning a training set does."""
+        published = self.publish(store, rows((1, at(1), 1.0)))
+        store.discard(published.table)
+        assert store.columns(published.table) is None
+        assert store.publications() == (published,)
+
     def test_a_query_is_staged(self, store: OfflineStore) -> None:
         self.publish(store, rows((1, at(1), 1.0), (2, at(2), 2.0)))
         table = unbound(COLUMNS, f"{store.dataset}.spending")

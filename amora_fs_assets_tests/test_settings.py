@@ -97,6 +97,7 @@ _OUT_OF_RANGE: dict[str, list[Any]] = {
     "online_store_url": [None, 6379, b"redis://"],
     "online_store_ca": [1, "a\0b"],
     "online_shards": [0, -1, 1.5, True, 10**6, None],
+    "training_set_versions": [0, -1, 1.5, True, 10**9],
     "registry": [None, 3, "a\0b"],
     "home": [None, 3, "\ud800"],
     "project": ["", " ", None, 3],

@@ -20,6 +20,39 @@ class Rule:
         """As one would write it: `ge(min_value=1)`."""
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in sorted(self.arguments.items()))})"
 
+    @property
+    def words(self) -> str:
+        """As people read it: `>= 0`, `in a, b`, `at least 2 long`; a check of one's own by its name."""
+        given = self.arguments
+        if self.name in _COMPARISONS:
+            return f"{_COMPARISONS[self.name]} {next(iter(given.values()), '')}"
+        match self.name:
+            case "in_range":
+                low = ">=" if given.get("include_min", True) else ">"
+                high = "<=" if given.get("include_max", True) else "<"
+                return f"{low} {given.get('min_value')} and {high} {given.get('max_value')}"
+            case "isin" | "notin":
+                values = next(iter(given.values()), ())
+                return f"{'in' if self.name == 'isin' else 'not in'} {', '.join(map(str, values))}"
+            case "str_matches" | "str_contains" | "str_startswith" | "str_endswith":
+                return f"{_TEXTS[self.name]} '{next(iter(given.values()), '')}'"
+            case "str_length":
+                least, most, exact = (given.get(f"{which}_value") for which in ("min", "max", "exact"))
+                if exact is not None:
+                    return f"{exact} long"
+                bounds = [f"at least {least}"] * (least is not None) + [f"at most {most}"] * (most is not None)
+                return f"{' and '.join(bounds)} long"
+            case _:
+                return self.name
+
+
+_COMPARISONS = {
+    "equal_to": "==", "not_equal_to": "!=", "greater_than": ">", "greater_than_or_equal_to": ">=", "less_than": "<",
+    "less_than_or_equal_to": "<=",
+}  # fmt: skip
+_TEXTS = {"str_matches": "matches", "str_contains": "contains", "str_startswith": "starts with",
+          "str_endswith": "ends with"}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Column:

@@ -449,6 +449,9 @@ class OnlineStore(Protocol):
     def sample_keys(self, view: FeatureView, count: int | None) -> list[Key]:
         """Up to `count` keys that have a row in the generation that readers see; all of them with None."""
 
+    def count(self, view: FeatureView, most: int) -> int | None:
+        """How many keys have a row in the generation that readers see; None where it has more than `most` keys."""
+
     def rollback(self, name: str, to: int | None = None) -> Generation:
         """Let readers see generation `to`, the one before theirs by default, until unpinned.
 

@@ -40,8 +40,9 @@ def check_names(view: FeatureView) -> dict[str, str]:
     """Each check of the view and what it asks, in words."""
     names = {}
     for column in view.row_columns:
-        rules = [*([] if column.nullable else ["not null"]), *(str(rule) for rule in column.rules)]
-        names[column.name] = f"{column.description} {' and '.join(rules) or 'any value'}".strip()
+        rules = [*([] if column.nullable else ["not null"]), *(rule.words for rule in column.rules)]
+        holds = f"Every {column.name} is {', '.join(rules)}." if rules else f"Any {column.name} will do."
+        names[column.name] = f"{holds} {column.description}".strip()
     if view.table is None:  # somebody else's rows may tie: the join decides, by the features
         names[unique_key(view)] = f"One row per {', '.join(view.row_key)}."
     if view.schema is not None and view.schema.to_schema().checks:

@@ -23,7 +23,7 @@ from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.orchestration.failures import failure, said_in_dagster
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
-from amora_fs_assets.orchestration.metadata import check_result, column_schema, owners_of, tags_of
+from amora_fs_assets.orchestration.metadata import check_result, column_schema, owners_of, tags_of, words_of
 from amora_fs_assets.orchestration.partitions import (
     STRETCH,
     asked_for,
@@ -125,7 +125,7 @@ def feature_view_asset(
                 applied=parts.applied,
                 meter=meter,
             )
-            yield from (check_result(result, key) for result in computed.checked.results)
+            yield from (check_result(result, key, words_of(view)) for result in computed.checked.results)
             if not computed.checked.passed:
                 raise compute.refusal(computed)
             rows = rows_by_period(computed, parts.offline)

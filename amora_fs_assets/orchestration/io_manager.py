@@ -29,7 +29,7 @@ from amora_fs_assets.operations.retention import prune
 from amora_fs_assets.operations.tables import all_rows, check_tables, rows_there, within
 from amora_fs_assets.operations.training_sets import Built
 from amora_fs_assets.orchestration.failures import said_in_dagster
-from amora_fs_assets.orchestration.metadata import DATA_VERSION, record_metadata
+from amora_fs_assets.orchestration.metadata import DATA_VERSION, column_schema, record_metadata
 from amora_fs_assets.orchestration.parts import PARTS, Parts
 
 IO_MANAGER = "feature_store_io_manager"
@@ -66,7 +66,8 @@ class FeatureStoreIOManager(dg.IOManager):
         context.add_output_metadata(record_metadata(record, f"{self._parts.registry.url}/{where}", self._parts.code))
         if "warning" in record.details:
             context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
-        if record.kind == "training_set":
+        if isinstance(work, Built):
+            context.add_output_metadata({"dagster/column_schema": column_schema(work.columns)})
             context.add_output_metadata(self._pruned(record.name, record.run_id))
         if record.kind == "compute":
             context.add_output_metadata({"coverage": self._coverage(record.name)})

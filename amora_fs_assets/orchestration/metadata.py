@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.meter import costs
 from amora_fs_assets.domain.records import CheckResult, ColumnLineage, RunRecord
 
@@ -25,7 +26,7 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
                 type=str(column.type),
                 description=column.description or None,
                 constraints=dg.TableColumnConstraints(
-                    nullable=column.nullable, other=[str(rule) for rule in column.rules]
+                    nullable=column.nullable, other=[rule.words for rule in column.rules]
                 ),
             )
             for column in columns
@@ -36,14 +37,29 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
 def record_metadata(run: RunRecord, where: str, code: Catalogue) -> dict[str, Any]:
     """What a run's record, kept at `where`, says of it."""
     return {
-        "dagster/row_count": run.rows,
+        "rows written" if run.kind in _TO_READERS else "dagster/row_count": run.rows,
         "registry record": where,
         **({"interval": str(run.interval), "clipped rows": run.clipped_rows} if run.interval else {}),
-        **run.details,
+        **{name: _shares(name, value) for name, value in run.details.items()},
         **costs(run.jobs),
         **({"publication": run.sequence} if run.sequence is not None else {}),
         **(lineage_metadata(run.column_lineage, code) if run.column_lineage else {}),
     }
+
+
+_TO_READERS = {"materialize", "push", "rollback", "unpin"}
+"""Runs whose rows are those that they wrote, not those that are there."""
+
+
+def _shares(name: str, value: Any) -> Any:
+    """Null rates and label balance as a table: the column, and the share of its rows."""
+    heading = {"null rates": "null [%]", "label balance": "true [%]"}.get(name)
+    if heading is None:
+        return value
+    rows = [dg.TableRecord({"column": column, heading: f"{100 * (share or 0):.2f}"}) for column, share in value.items()]
+    return (
+        dg.MetadataValue.table(rows, schema=_text_table(["column", heading])) if rows else "no label is a truth value"
+    )
 
 
 def lineage_metadata(lineage: ColumnLineage, code: Catalogue) -> dict[str, Any]:
@@ -66,9 +82,20 @@ def lineage_metadata(lineage: ColumnLineage, code: Catalogue) -> dict[str, Any]:
     }
 
 
-def check_result(result: CheckResult, asset_key: dg.AssetKey) -> dg.AssetCheckResult:
-    """A check as the UI shows it: how many rows broke which rule, and a few of them."""
-    metadata: dict[str, Any] = {rule.rule: rule.failed_rows for rule in result.rules}
+def words_of(view: FeatureView | None) -> dict[str, str]:
+    """The rules of a view's columns in words, by what records call them."""
+    columns = view.row_columns if view is not None else ()
+    return {str(rule): rule.words for column in columns for rule in column.rules}
+
+
+def check_result(
+    result: CheckResult, asset_key: dg.AssetKey, words: Mapping[str, str] | None = None
+) -> dg.AssetCheckResult:
+    """A check as the UI shows it: how many rows broke which rule, and a few of them. `words` are of `words_of`."""
+    known = {"not null": "null", "unique": "rows of the same key"}
+    rules = {rule.rule: (words or {}).get(rule.rule, rule.rule) for rule in result.rules}
+    broken = {known.get(rule.rule, f"not {rules[rule.rule]}"): rule.failed_rows for rule in result.rules}
+    metadata: dict[str, Any] = dict(broken)
     if result.failing_rows:
         names = list(result.failing_rows[0])
         records = [dg.TableRecord({name: _cell(row[name]) for name in names}) for row in result.failing_rows]
@@ -78,9 +105,17 @@ def check_result(result: CheckResult, asset_key: dg.AssetKey) -> dg.AssetCheckRe
         asset_key=asset_key,
         check_name=result.name,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=None if result.passed else f"{result.failed_rows} rows break it.",
+        description=_holds(rules.values())
+        if result.passed
+        else f"{', '.join(f'{count:,} {name}' for name, count in broken.items() if count)}: not published.",
         metadata=metadata,
     )
+
+
+def _holds(rules: Iterable[str]) -> str:
+    """What is so of every row that was checked."""
+    held = ", ".join("one row per key" if rule == "unique" else rule for rule in rules)
+    return f"Holds in every row: {held}." if held else "Any value will do."
 
 
 def _text_table(names: Sequence[str]) -> dg.TableSchema:

@@ -29,6 +29,8 @@ _IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition
 _CHANGED = dg.AutomationCondition.any_deps_updated().since_last_handled()
 WHEN_ITS_VIEW_CHANGED = (_CHANGED & _IDLE).with_label("after_its_view")
 _FULL = {"full": dg.Field(bool, default_value=False, description="Fill a new generation.")}
+COUNTED = 10_000
+"""Entities online are counted up to here: to count all of a large view is to go through all that Redis holds."""
 _TRIED_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
 
 
@@ -55,7 +57,7 @@ def _of_one_step(view: FeatureView, settings: Settings, retry_policy: dg.RetryPo
                 expire=parts.settings.now is None,
             )
         context.log.info("online/%s: %s written", view.name, entities(loaded.rows))
-        return dg.MaterializeResult(metadata=_metadata(loaded))
+        return dg.MaterializeResult(metadata=_metadata(served, loaded, parts))
 
     asset: dg.AssetsDefinition = dg.asset(
         **_said_of(view),
@@ -134,7 +136,7 @@ def _sharded(view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy
                 clock=load.load.clock if load.load else parts.settings.clock(),
                 began=load.began,
             )
-        yield dg.Output(None, metadata=_metadata(loaded))
+        yield dg.Output(None, metadata=_metadata(served, loaded, parts))
 
     def steps(published: Any) -> Any:
         load, shards = begin(published)
@@ -185,11 +187,23 @@ def _failing(view: FeatureView, parts: Parts, run_id: str, *, recorded: bool = F
             yield served
 
 
-def _metadata(loaded: Materialized) -> dict[str, Any]:
+def _metadata(view: FeatureView, loaded: Materialized, parts: Parts) -> dict[str, Any]:
+    """What is online now, and what this load wrote of it."""
+    now, clock = parts.online.generation(view), parts.settings.clock()
+    there = parts.online.count(view, COUNTED)
+    if there is None and loaded.new_generation:
+        there = loaded.rows
+    newest = now.newest_event if now is not None else None
     return {
-        "dagster/row_count": loaded.rows,
+        **({"dagster/row_count": there} if there is not None else {}),
+        "entities online": f"{there:,}" if there is not None else f"more than {COUNTED:,}",
+        "rows written": loaded.rows,
+        "generation": now.number if now is not None else 0,
         "new generation": loaded.new_generation,
+        **({"because": loaded.because} if loaded.because else {}),
         "publication": loaded.cursor,
+        "newest event": newest.isoformat() if newest is not None else "none: there is no row",
+        **({"lag [s]": (clock - newest).total_seconds()} if newest is not None else {}),
     }
 
 

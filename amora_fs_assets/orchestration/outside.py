@@ -15,7 +15,7 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.records import RunRecord
-from amora_fs_assets.orchestration.metadata import DATA_VERSION, check_result, record_metadata
+from amora_fs_assets.orchestration.metadata import DATA_VERSION, check_result, record_metadata, words_of
 from amora_fs_assets.orchestration.partitions import periods_of
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
@@ -49,7 +49,7 @@ def events(run: RunRecord, where: str, applied: Catalogue, now: datetime | None,
     if run.status == "succeeded":
         yield from _assets(run, key, record_metadata(run, where, applied), applied, now, clock)
     for check in run.checks:
-        result = check_result(check, key)
+        result = check_result(check, key, words_of(applied.feature_views.get(run.name)))
         assert result.check_name is not None, "a check of ours has a name"
         yield dg.AssetCheckEvaluation(
             asset_key=key,

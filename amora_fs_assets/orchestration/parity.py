@@ -1,17 +1,26 @@
 """Parity as an asset check: what is served of a view equals the newest rows of the offline store."""
 
-from typing import Any
-
 import dagster as dg
 
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.operations.parity import FAULTS, NO_FAULTS
+from amora_fs_assets.operations.parity import FAULTS, Parity
 from amora_fs_assets.operations.runs import parity
 from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.parts import PARTS, Parts
 
 SAMPLE = 1_000
 """Keys that are compared."""
+_WORDS = {
+    "equal": "the same on both sides",
+    "missing": "fault: offline has a row, online has none",
+    "extra": "fault: online has a row of a key that offline has none of",
+    "stale": "fault: online's row is older",
+    "different": "fault: of the same time with other values",
+    "ahead": "online's row is newer: pushed, or offline after the load's clock",
+    "behind": "published after the load, not online yet",
+    "outside": "not among the keys that windows brought",
+    "aged_out": "so old that Redis may have collected it",
+}
 
 
 def parity_check(view: FeatureView, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetChecksDefinition:
@@ -37,11 +46,26 @@ def parity_check(view: FeatureView, retry_policy: dg.RetryPolicy | None = None) 
                 sample=SAMPLE,
                 expire=parts.settings.now is None,
             )
-        counts: dict[str, Any] = {name: getattr(found, name) for name in ("sampled", "equal", *FAULTS, *NO_FAULTS)}
         examples = "\n".join(f"- `{example}`" for example in found.examples)
+        faults = ", ".join(f"{getattr(found, name):,} {name}" for name in FAULTS if getattr(found, name))
         return dg.AssetCheckResult(
             passed=found.passed,
-            metadata={**counts, "publication": found.cursor, "examples": dg.MetadataValue.md(examples or "none")},
+            description=f"Of {found.sampled:,} keys {faults or f'{found.equal:,} equal, no fault'}.",
+            metadata={
+                "keys": _counts(found),
+                "publication": found.cursor,
+                "examples": dg.MetadataValue.md(examples or "none"),
+            },
         )
 
     return check
+
+
+def _counts(found: Parity) -> dg.TableMetadataValue:
+    """How many of the sampled keys are what, and what that means."""
+    rows = [
+        dg.TableRecord({"keys": getattr(found, name), "are": name.replace("_", " "), "meaning": words})
+        for name, words in _WORDS.items()
+    ]
+    columns = [dg.TableColumn("keys", "int"), dg.TableColumn("are", "string"), dg.TableColumn("meaning", "string")]
+    return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns=columns))

@@ -174,6 +174,17 @@ class RedisGenerations:
         rows = self._connection.mget(names) if names else []
         return [key for key, row in zip(keys, rows, strict=True) if row is not None and not row_codec.is_gone(row)]
 
+    def count(self, view: FeatureView, most: int) -> int | None:
+        """How many keys have a row in the generation that readers see; see OnlineStore."""
+        seen = self.state(view.name).seen
+        if seen is None:
+            return 0
+        names = self._connection.run(partial(self._connection.names_under, prefix=seen.prefix, count=most + 1))
+        if len(names) > most:
+            return None
+        rows = self._connection.mget(names) if names else []
+        return sum(row is not None and not row_codec.is_gone(row) for row in rows)
+
     def rollback(self, name: str, to: int | None = None) -> Generation:
         """Let readers see generation `to`, the one before theirs by default, until unpinned."""
         state = self._change(name, lambda s: replace(s, live=s.after_rollback(name, to).number, pinned=True))

@@ -53,7 +53,7 @@ def test_the_column_schema_says_types_words_and_rules(project: Project) -> None:
     assert not columns["customer"].constraints.nullable
     assert columns["amount"].description == "Amount of the order [EUR]."
     assert columns["amount"].constraints.nullable
-    assert list(columns["amount"].constraints.other) == ["greater_than_or_equal_to(min_value=0)"]
+    assert list(columns["amount"].constraints.other) == [">= 0"]
 
 
 def test_a_view_has_a_blocking_check_per_column_and_one_for_its_key(project: Project) -> None:

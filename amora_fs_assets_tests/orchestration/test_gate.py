@@ -60,7 +60,7 @@ def test_the_check_is_red_with_a_table_of_failing_rows(stopped: tuple[Project, d
     assert {name for name, check in checks.items() if not check.passed} == {"amount"}
     red = checks["amount"]
     assert red.severity is dg.AssetCheckSeverity.ERROR
-    assert red.metadata["greater_than_or_equal_to(min_value=0)"].value == 1
+    assert red.metadata["not >= 0"].value == 1
     assert [record.data for record in red.metadata["failing rows"].value.records] == [  # type: ignore[union-attr]
         {"customer": "7", "event_timestamp": "2020-01-05T00:00:00+00:00", "amount": "-5.0"}
     ]

@@ -100,7 +100,7 @@ def test_loads_are_materializations_and_pushes_observations(store: FeatureStore,
     store.compute("2020-01-01", "2020-03-01", ["spending"])
     store.materialize_incremental(feature_views=["spending"])
     before = materialized(instance, ONLINE)
-    assert before.metadata["dagster/row_count"].value == 2
+    assert before.metadata["rows written"].value == 2
     store.push("spending", [{"customer": 1, "event_timestamp": at(20, month=2), "amount": 5.0}])
     assert materialized(instance, ONLINE) == before
     (pushed,) = instance.fetch_observations(ONLINE, limit=1).records

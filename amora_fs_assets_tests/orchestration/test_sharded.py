@@ -128,11 +128,11 @@ def test_what_is_new_goes_into_the_generation_and_nothing_new_is_no_shard(tmp_pa
     first = served(project, url)
     again = project.run(ONLINE)
     assert again.success, error_of(again)
-    assert metadata_of(again, ONLINE)["dagster/row_count"] == 0
+    assert metadata_of(again, ONLINE)["rows written"] == 0
     assert len(steps(again)) == 2
     assert project.run(VIEW, first="2020-02-01", last="2020-02-01").success
     some = project.run(ONLINE)
-    assert (metadata_of(some, ONLINE)["dagster/row_count"], metadata_of(some, ONLINE)["new generation"]) == (200, False)
+    assert (metadata_of(some, ONLINE)["rows written"], metadata_of(some, ONLINE)["new generation"]) == (200, False)
     assert served(project, url)[0] == first[0]
     full = project.run(ONLINE, config={**QUIET, "ops": {"online__spending": {"config": {"full": True}}}})
     assert metadata_of(full, ONLINE)["new generation"] is True

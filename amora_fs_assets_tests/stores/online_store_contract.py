@@ -137,6 +137,15 @@ class OnlineStoreContract:
         self.load(store, view, (1, None, None), (3, None, None), cursor=2)
         assert self.values(store, view, 1, 2, 3) == [None, [1.0], None]
 
+    def test_keys_with_a_row_are_counted_up_to_a_limit(self, store: OnlineStore) -> None:
+        view, whole = view_of(AMOUNT), view_of(NOTE, keys=[], name="whole")
+        assert store.count(view, 10) == 0
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), (3, hour(1), 1.0), cursor=1)
+        self.load(store, view, (1, None, None), cursor=2)
+        self.load(store, whole, (hour(0), "all"))
+        assert [store.count(view, most) for most in (2, 3, 10)] == [None, 2, 2]
+        assert store.count(whole, 10) == 1
+
     def test_a_key_that_was_taken_away_can_come_back(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
         self.load(store, view, (1, None, None), cursor=2)

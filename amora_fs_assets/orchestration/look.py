@@ -165,9 +165,13 @@ class Look:
         )
 
     def _reload(self, view: FeatureView) -> dg.RunRequest | None:
-        """A table that somebody else fills: checked and loaded as often as `whole` says."""
-        due = self._due(f"online/{view.name}", self.automation.cadence(view))
-        return self._request([_key("feature_view", view), _key("online", view)]) if due else None
+        """A table that somebody else fills: checked and loaded as often as `whole` says; each hour until that is so."""
+        there, begun = self._generation(view), slot(self.clock, self.automation.cadence(view))
+        if self.unreachable or (there is not None and there.clock >= begun and self._served(view, there)):
+            return None
+        if not self._due(f"online/{view.name}", min(self.automation.cadence(view), LONGEST_WAIT)):
+            return None
+        return self._request([_key("feature_view", view), _key("online", view)])
 
     def _load(self, view: FeatureView) -> dg.RunRequest | None:
         """A load alone, where publications are not online: made by hand, or with a load that failed."""

@@ -201,6 +201,17 @@ def test_a_table_that_somebody_else_fills_is_checked_and_loaded_once_a_day(tmp_p
     made.at(after_midnight(11))
     assert asked(made) == [*both, "parity"]
     made.check_online()
+    made.orders[-1] = (1, small.at(1, month=2), -1.0)
+    made.fill()
+    made.at(after_midnight(12))
+    (request,) = made.look()
+    assert not made.run(request).success
+    assert made.look() == []
+    made.orders[-1] = (1, small.at(1, month=2), 3.0)
+    made.fill()
+    made.at(after_midnight(12, seconds=3600))
+    assert asked(made) == both
+    made.check_online()
     made.project.close()
 
 

@@ -20,7 +20,7 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.operations.definitions import apply, collect
 from amora_fs_assets.operations.tables import rows_of
 from amora_fs_assets.orchestration.automation import SENSOR
-from amora_fs_assets.orchestration.build import Automation, build_definitions
+from amora_fs_assets.orchestration.build import build_definitions
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
@@ -135,20 +135,19 @@ def test_a_load_in_shards_goes_through_clustered_tables_and_the_bucket(
     assert len(list(blobs)) == 5  # the load, two numbers of shards, and what each wrote
 
 
-def test_automation_brings_everything_up_to_date_and_keeps_to_its_budget(settings: Settings, tmp_path: Path) -> None:
-    def tick(automation: Automation, cursor: str | None) -> tuple[dg.Definitions, Any]:
-        definitions = build_definitions(settings, definitions=code, automation=automation)
-        repository = definitions.get_repository_def()
+def test_automation_brings_everything_up_to_date(settings: Settings, tmp_path: Path) -> None:
+    def tick(cursor: str | None) -> Any:
         with dg.build_sensor_context(
             instance=instance, cursor=cursor, repository_def=repository, resources=repository.get_top_level_resources()
         ) as context:
-            return definitions, repository.get_sensor_def(SENSOR).evaluate_tick(context)
+            return repository.get_sensor_def(SENSOR).evaluate_tick(context)
 
-    code = small.catalogue()
+    code, asked = small.catalogue(), list[str]()
     apply(code, FeatureStore(settings).registry, clock=at(1))
+    definitions = build_definitions(settings, definitions=code, automation=True)
+    repository = definitions.get_repository_def()
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        definitions, found = tick(Automation(), None)
-        asked: list[str] = []
+        found = tick(None)
         while found.run_requests:
             for request in found.run_requests:
                 asked += [key.to_user_string() for key in request.asset_selection]
@@ -157,22 +156,11 @@ def test_automation_brings_everything_up_to_date_and_keeps_to_its_budget(setting
                     instance=instance, asset_selection=request.asset_selection, tags=dict(request.tags),
                     run_config=request.run_config,
                 ).success  # fmt: skip
-            definitions, found = tick(Automation(), found.cursor)
-        assert found.skip_message == "Everything is up to date."
-        assert asked == ["raw/orders", "feature_view/spending", "online/spending", "training_set/bought"]
-        served = FeatureStore(settings).get_online_features("shopping", {"customer": [1, 3]})
-        assert served.to_dict()["amount"] == [40.0, 50.0]
-        code = small.catalogue(transform=lambda orders: orders.select("customer", amount=orders.amount + 1,
-                                                                      event_timestamp=orders["at"]))  # fmt: skip
-        apply(code, FeatureStore(settings).registry, clock=at(1))
-        _, found = tick(Automation(budget=1), found.cursor)
-        assert not found.run_requests
-        assert re.search(r"it reads [\d,]+ bytes, and the budget is 1\.", found.skip_message)
-        assert (
-            len(tick(Automation(budget=10**12), found.cursor)[1].run_requests) == 0
-        )  # what is known is not asked twice
-        (again,) = tick(Automation(sources=None, training_sets=None), None)[1].run_requests
-        assert again.asset_selection == [dg.AssetKey(["feature_view", "spending"]), dg.AssetKey(["online", "spending"])]
+            found = tick(found.cursor)
+    assert found.skip_message == "Everything is up to date."
+    assert asked == ["raw/orders", "feature_view/spending", "online/spending", "training_set/bought"]
+    served = FeatureStore(settings).get_online_features("shopping", {"customer": [1, 3]})
+    assert served.to_dict()["amount"] == [40.0, 50.0]
 
 
 def test_the_gate_holds_bad_rows_back_and_lets_them_pass_once_mended(

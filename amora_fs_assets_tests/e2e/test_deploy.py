@@ -32,7 +32,9 @@ from amora_fs_assets.settings import Settings
 defs = build_definitions(Settings.from_env(), overrides={"executor": FORKED})
 """
 LAUNCH = """mutation {{ launchRun(executionParams: {{
-    selector: {{repositoryName: "__repository__", repositoryLocationName: "feature_store", jobName: "feature_store"}},
+    selector: {{repositoryName: "__repository__", repositoryLocationName: "feature_store", jobName: "feature_store",
+        assetSelection: [{{path: ["raw", "flights"]}}, {{path: ["feature_view", "carrier_punctuality"]}},
+            {{path: ["online", "carrier_punctuality"]}}]}},
     executionMetadata: {{tags: [{tags}]}}
 }}) {{ __typename ... on LaunchRunSuccess {{ run {{ runId }} }} ... on PythonError {{ message }} }} }}"""
 MONTHS = ("2013-01-01", "2013-02-01")

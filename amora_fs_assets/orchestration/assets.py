@@ -24,6 +24,13 @@ from amora_fs_assets.operations.recovery import complete
 from amora_fs_assets.orchestration.failures import failure, said_in_dagster
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
 from amora_fs_assets.orchestration.metadata import check_result, column_schema, owners_of, tags_of, words_of
+from amora_fs_assets.orchestration.pages import (
+    code_metadata,
+    group_of,
+    table_metadata,
+    training_set_words,
+    view_words,
+)
 from amora_fs_assets.orchestration.partitions import (
     STRETCH,
     asked_for,
@@ -37,17 +44,24 @@ from amora_fs_assets.orchestration.parts import PARTS, parts_of
 from amora_fs_assets.settings import Settings
 
 
-def source_asset(source: Source, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetsDefinition | dg.AssetSpec:
+def source_asset(
+    source: Source, settings: Settings, retry_policy: dg.RetryPolicy | None = None, group: str = ""
+) -> dg.AssetsDefinition | dg.AssetSpec:
     """`raw/<source>`: loaded by the project, or external where somebody else fills it."""
     spec: dict[str, Any] = {
         "key": ["raw", source.name],
-        "group_name": "raw",
+        "group_name": group_of(source, group, "raw"),
+        "kinds": {settings.offline_store, "table" if source.loader is None else "python"},
         "description": source.description or None,
         "owners": owners_of(source.owner),
-        "metadata": {"dagster/column_schema": column_schema(source.columns), "dagster/table_name": source.table},
+        "metadata": {
+            "dagster/column_schema": column_schema(source.columns),
+            **table_metadata(source.table, settings),
+            **code_metadata(source),
+        },
     }
     if source.loader is None:
-        return dg.AssetSpec(**spec, kinds={"table"})
+        return dg.AssetSpec(**spec)
 
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         parts = parts_of(context)
@@ -58,13 +72,17 @@ def source_asset(source: Source, retry_policy: dg.RetryPolicy | None = None) -> 
             metadata={"dagster/row_count": publication.rows, "publication": publication.sequence}
         )
 
-    spec |= {"kinds": {"table", "python"}, "io_manager_key": IO_MANAGER, "required_resource_keys": {PARTS}}
+    spec |= {"io_manager_key": IO_MANAGER, "required_resource_keys": {PARTS}}
     asset: dg.AssetsDefinition = dg.asset(**spec, retry_policy=retry_policy)(load)
     return asset
 
 
 def feature_view_asset(
-    view: FeatureView, code: Catalogue, settings: Settings, retry_policy: dg.RetryPolicy | None = None
+    view: FeatureView,
+    code: Catalogue,
+    settings: Settings,
+    retry_policy: dg.RetryPolicy | None = None,
+    group: str = "",
 ) -> dg.AssetsDefinition:
     """`feature_view/<view>`: computed and staged, gated by a check per column and one for the key, then published."""
     key = dg.AssetKey(["feature_view", view.name])
@@ -77,15 +95,16 @@ def feature_view_asset(
                 key=key,
                 io_manager_key=IO_MANAGER,
                 dagster_type=dg.Any,
-                group_name="feature_views",
-                description=view.description or None,
+                group_name=group_of(view, group, "feature_views"),
+                description=view_words(view, code),
                 owners=owners_of(view.owner),
                 tags=tags_of(view.tags),
                 kinds={settings.offline_store, "ibis"},
                 code_version=code_version(view),
                 metadata={
                     "dagster/column_schema": column_schema(view.row_columns),
-                    "dagster/table_name": table,
+                    **table_metadata(table, settings),
+                    **code_metadata(view),
                     "entities": ", ".join(entity.name for entity in view.entities) or "none: features of the whole",
                     "ttl": str(view.ttl) if view.ttl else "none: values stay good",
                     "lookback": str(view.lookback),
@@ -158,7 +177,9 @@ def feature_view_asset(
     return asset
 
 
-def training_set_asset(training_set: TrainingSet, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetsDefinition:
+def training_set_asset(
+    training_set: TrainingSet, settings: Settings, retry_policy: dg.RetryPolicy | None = None, group: str = ""
+) -> dg.AssetsDefinition:
     """`training_set/<name>`: spine and features, joined point in time; each materialization is a version."""
     views = {p.view.name: p.view for p in training_set.service.projections}
     read = {source.name: source for source in (*training_set.sources, *views.values())}
@@ -168,9 +189,10 @@ def training_set_asset(training_set: TrainingSet, retry_policy: dg.RetryPolicy |
         deps=[["feature_view" if isinstance(s, FeatureView) else "raw", s.name] for s in read.values()],
         io_manager_key=IO_MANAGER,
         dagster_type=dg.Any,
-        group_name="training_sets",
-        kinds={"table"},
-        description=training_set.description or None,
+        group_name=group_of(training_set, group, "training_sets"),
+        kinds={settings.offline_store, "table"},
+        metadata=code_metadata(training_set),
+        description=training_set_words(training_set),
         owners=owners_of(training_set.owner),
         tags=tags_of(training_set.tags),
         code_version=code_version(training_set) or None,

@@ -41,6 +41,7 @@ def build_definitions(
     overrides: Mapping[str, Any] | None = None,
     retry_policy: dg.RetryPolicy | None = None,
     automation: bool | Automation = False,
+    group: str = "",
 ) -> dg.Definitions:
     """Assets, checks, the job `feature_store` over everything, and resources.
 
@@ -48,7 +49,8 @@ def build_definitions(
     the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
     Dagster's `executor` and `loggers`. `retry_policy` is that of every step: it tries again what may pass by itself (a
     busy file, a network, a quota), never failed checks or wrong definitions. `automation` brings the sensor that keeps
-    everything up to date: see docs/running-daily.md. Raises DefinitionError.
+    everything up to date: see docs/running-daily.md. `group` puts assets into groups by the tag of that name, or by
+    "owner"; what has none is grouped by kind. Raises DefinitionError.
     """
     code = definitions if isinstance(definitions, Catalogue) else collect(definitions)
     package = _package(code) if isinstance(definitions, Catalogue) else definitions
@@ -56,10 +58,10 @@ def build_definitions(
     running = Automation() if automation is True else automation or None
     google = google_resources(settings, overrides)
     assets = [
-        *(source_asset(source, retry_policy) for source in code.sources.values()),
-        *(feature_view_asset(view, code, settings, retry_policy) for view in code.in_order),
-        *(online_asset(view, settings, retry_policy) for view in code.in_order),
-        *(training_set_asset(each, retry_policy) for each in code.training_sets.values()),
+        *(source_asset(source, settings, retry_policy, group) for source in code.sources.values()),
+        *(feature_view_asset(view, code, settings, retry_policy, group) for view in code.in_order),
+        *(online_asset(view, settings, retry_policy, group) for view in code.in_order),
+        *(training_set_asset(each, settings, retry_policy, group) for each in code.training_sets.values()),
     ]
     single = dg.BackfillPolicy.single_run()
     return dg.Definitions(

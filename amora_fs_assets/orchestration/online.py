@@ -21,7 +21,8 @@ from amora_fs_assets.operations.materialize import Materialized
 from amora_fs_assets.operations.recording import failure_recorded
 from amora_fs_assets.operations.sharded import ShardedLoad
 from amora_fs_assets.orchestration.failures import said_in_dagster
-from amora_fs_assets.orchestration.metadata import owners_of, tags_of
+from amora_fs_assets.orchestration.metadata import column_schema, owners_of, tags_of
+from amora_fs_assets.orchestration.pages import code_metadata, group_of
 from amora_fs_assets.orchestration.parts import PARTS, Parts, parts_of
 from amora_fs_assets.settings import Settings
 
@@ -35,14 +36,20 @@ _TRIED_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
 
 
 def online_asset(
-    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None = None
+    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None = None, group: str = ""
 ) -> dg.AssetsDefinition:
     """The asset, of as many shards as the settings say."""
     of_shards = settings.online_shards > 1
-    return _sharded(view, settings, retry_policy) if of_shards else _of_one_step(view, settings, retry_policy)
+    return (
+        _sharded(view, settings, retry_policy, group)
+        if of_shards
+        else _of_one_step(view, settings, retry_policy, group)
+    )
 
 
-def _of_one_step(view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None) -> dg.AssetsDefinition:
+def _of_one_step(
+    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None, group: str
+) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         parts = parts_of(context)
         with _failing(view, parts, context.run.run_id) as served:
@@ -60,7 +67,7 @@ def _of_one_step(view: FeatureView, settings: Settings, retry_policy: dg.RetryPo
         return dg.MaterializeResult(metadata=_metadata(served, loaded, parts))
 
     asset: dg.AssetsDefinition = dg.asset(
-        **_said_of(view),
+        **_said_of(view, group),
         deps=[dg.AssetDep(["feature_view", view.name])],
         freshness_policy=_freshness(view, settings),
         retry_policy=retry_policy,
@@ -70,7 +77,9 @@ def _of_one_step(view: FeatureView, settings: Settings, retry_policy: dg.RetryPo
     return asset
 
 
-def _sharded(view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None) -> dg.AssetsDefinition:
+def _sharded(
+    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None, group: str
+) -> dg.AssetsDefinition:
     # No step has the name of another view's asset, which begins with `online__`.
     parts_needed: dict[str, Any] = {"required_resource_keys": {PARTS}}
 
@@ -143,7 +152,7 @@ def _sharded(view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy
         return finish(load, shards.map(lambda shard: write(load, shard)).collect())
 
     asset: dg.AssetsDefinition = dg.graph_asset(
-        **_said_of(view),
+        **_said_of(view, group),
         ins={"published": dg.AssetIn(["feature_view", view.name], dagster_type=dg.Nothing)},
         config=dg.ConfigMapping(
             config_fn=lambda config: {f"online_begin__{view.name}": {"config": config}},
@@ -156,15 +165,16 @@ def _sharded(view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy
     return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
 
 
-def _said_of(view: FeatureView) -> dict[str, Any]:
+def _said_of(view: FeatureView, group: str) -> dict[str, Any]:
     """What the UI says of the asset."""
     return {
         "key": ["online", view.name],
-        "group_name": "online",
+        "group_name": group_of(view, group, "online"),
         "kinds": {"redis"},
         "description": f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'nothing: one row'}.",
         "owners": owners_of(view.owner),
         "tags": tags_of(view.tags),
+        "metadata": {"dagster/column_schema": column_schema(view.row_columns), **code_metadata(view)},
         "code_version": view.schema_hash[:12],
         "automation_condition": WHEN_ITS_VIEW_CHANGED,
     }
@@ -195,6 +205,12 @@ def _metadata(view: FeatureView, loaded: Materialized, parts: Parts) -> dict[str
         there = loaded.rows
     newest = now.newest_event if now is not None else None
     return {
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column.name: [dg.TableColumnDep(dg.AssetKey(["feature_view", view.name]), column.name)]
+                for column in view.row_columns
+            }
+        ),
         **({"dagster/row_count": there} if there is not None else {}),
         "entities online": f"{there:,}" if there is not None else f"more than {COUNTED:,}",
         "rows written": loaded.rows,

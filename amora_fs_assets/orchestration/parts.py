@@ -12,6 +12,7 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
+from amora_fs_assets.orchestration.pages import settings_words
 from amora_fs_assets.settings import Settings
 from amora_fs_assets.stores.offline import open_offline_store
 from amora_fs_assets.stores.registry import open_registry
@@ -90,7 +91,7 @@ def parts_resource(
 
     @dg.resource(
         required_resource_keys={"bigquery", "gcs"}.intersection(google),
-        description="Offline store, online store, registry.",
+        description=f"Offline store, online store, registry.\n\n{settings_words(settings)}",
     )
     @contextmanager
     def feature_store(context: dg.InitResourceContext) -> Iterator[Parts]:

@@ -37,7 +37,7 @@ def test_lineage_goes_from_source_to_view_to_online_and_training_set(project: Pr
 def test_a_view_shows_what_its_definition_says(project: Project) -> None:
     view = project.code.feature_view("spending")
     spec = project.spec(VIEW)
-    assert spec.description == "What a customer spends."
+    assert (spec.description or "").startswith("What a customer spends.\n")
     assert list(spec.owners) == ["shop@example.com"]
     assert spec.tags["domain"] == "shop"
     assert spec.kinds == {"duckdb", "ibis"}
@@ -235,6 +235,61 @@ def test_a_view_over_a_loaded_table_depends_on_its_source(tmp_path: Path) -> Non
     view = FeatureView("listed", small.Spending, [Entity("customer")], table="raw.orders", timestamp_field="at")
     graph = Project(tmp_path, Catalogue.of([source, view])).defs.resolve_asset_graph()
     assert graph.get(dg.AssetKey(["feature_view", "listed"])).parent_keys == {RAW}
+
+
+def test_every_asset_says_its_kinds_and_the_file_of_its_definition(project: Project) -> None:
+    graph = project.defs.resolve_asset_graph()
+    kinds = {key.to_user_string(): graph.get(key).kinds for key in graph.get_all_asset_keys()}
+    assert kinds == {
+        "raw/orders": {"duckdb", "python"}, "feature_view/spending": {"duckdb", "ibis"}, "online/spending": {"redis"},
+        "training_set/bought": {"duckdb", "table"},
+    }  # fmt: skip
+    for key, function in ((VIEW, small._spending), (ONLINE, small._spending), (BOUGHT, small._spine)):
+        (found,) = project.spec(key).metadata["dagster/code_references"].code_references
+        assert (found.file_path, found.line_number) == (small.__file__, function.__code__.co_firstlineno)
+
+
+def test_a_views_page_says_what_it_is_and_how_it_is_read(project: Project) -> None:
+    said = project.spec(VIEW).description or ""
+    for line in (
+        "- **Entities**: customer",
+        "- **Grain**: one row per customer, event_timestamp, computed by the month, from 2020-01-01 on",
+        "- **Ttl**: 20 days, 0:00:00",
+        "- **Services**: shopping",
+        'FeatureStore().get_online_features("spending", {"customer": [...]}).to_dict()',
+    ):
+        assert line in said.splitlines()
+    assert 'load_training_set("bought")' in (project.spec(BOUGHT).description or "")
+
+
+def test_on_bigquery_a_table_has_its_project_and_a_link(tmp_path: Path) -> None:
+    settings = replace(
+        Settings(home=tmp_path), offline_store="bigquery", bigquery_project="ours", registry=str(tmp_path / "r")
+    )
+    graph = build_definitions(settings, definitions=small.catalogue()).resolve_asset_graph()
+    said = graph.get(VIEW).metadata
+    assert said["dagster/table_name"] == "ours.feature_store.spending"
+    assert said["BigQuery"].url == (
+        "https://console.cloud.google.com/bigquery?p=ours&d=feature_store&t=spending&page=table"
+    )
+
+
+@pytest.mark.parametrize(
+    ("group", "names"),
+    [("domain", {"shop", "raw", "training_sets"}), ("owner", {"shop", "raw", "training_sets"}),
+     ("", {"raw", "feature_views", "online", "training_sets"})],
+)  # fmt: skip
+def test_assets_are_grouped_by_a_tag_or_by_owner(project: Project, group: str, names: set[str]) -> None:
+    graph = build_definitions(project.settings, definitions=project.code, group=group).resolve_asset_graph()
+    assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == names
+
+
+def test_the_resource_shows_its_settings_and_no_secret(tmp_path: Path) -> None:
+    secret = Settings(home=tmp_path, online_store_url="redis://:hush@redis.internal/0", api_tokens=("hush",))
+    resource = (build_definitions(secret, definitions=small.catalogue()).resources or {})["feature_store"]
+    assert f"| AMORA_FS_HOME | {tmp_path} |" in resource.description
+    assert "| AMORA_FS_ONLINE_STORE_URL | set, not shown |" in resource.description
+    assert "hush" not in resource.description
 
 
 def mixed() -> Catalogue:

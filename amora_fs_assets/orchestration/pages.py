@@ -1,0 +1,128 @@
+"""What the page of an asset says before anything has run: words, links, the file of the definition, its group."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from dataclasses import fields
+from typing import Any
+from urllib.parse import urlencode
+
+import dagster as dg
+
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.settings import Settings
+
+Shown = Source | FeatureView | TrainingSet
+
+
+def group_of(definition: Shown, group: str, default: str) -> str:
+    """The group of its assets: the value of the tag `group`, or its owner where that is "owner"; else `default`."""
+    if group == "owner":
+        value = definition.owner.removeprefix("team:").partition("@")[0]
+    else:
+        value = getattr(definition, "tags", {}).get(group, "")
+    return re.sub(r"[^A-Za-z0-9_]+", "_", value) or default
+
+
+def table_metadata(table: str, settings: Settings) -> dict[str, Any]:
+    """The table's name, on BigQuery with its project, and a link to the console, where the project is known."""
+    if settings.offline_store != "bigquery" or not settings.bigquery_project:
+        return {"dagster/table_name": table}
+    *project, dataset, name = table.split(".")
+    where = {"p": ".".join(project) or settings.bigquery_project, "d": dataset, "t": name, "page": "table"}
+    return {
+        "dagster/table_name": ".".join([where["p"], dataset, name]),
+        "BigQuery": dg.MetadataValue.url(f"https://console.cloud.google.com/bigquery?{urlencode(where)}"),
+    }
+
+
+def code_metadata(definition: Shown) -> dict[str, Any]:
+    """The file and line of its function, or of its schema; nothing where neither has a file."""
+    match definition:
+        case FeatureView():
+            code: object = definition.transform or definition.schema
+        case TrainingSet():
+            code = definition.spine
+        case _:
+            code = definition.loader or definition.schema
+    place = _place(code)
+    if place is None:
+        return {}
+    with warnings.catch_warnings():  # one line for each asset of each start
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        reference = dg.LocalFileCodeReference(file_path=place[0], line_number=place[1], label=definition.name)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
+
+
+def _place(code: object) -> tuple[str, int] | None:
+    """The file and line of a function or class; None where it was made elsewhere, as in a prompt."""
+    if inspect.isroutine(code) and (function := getattr(inspect.unwrap(code), "__code__", None)) is not None:
+        return function.co_filename, function.co_firstlineno
+    try:
+        file = inspect.getsourcefile(code)  # type: ignore[arg-type]
+        return (file, inspect.getsourcelines(code)[1]) if file else None  # type: ignore[arg-type]
+    except (TypeError, OSError):
+        return None
+
+
+def view_words(view: FeatureView, code: Catalogue) -> str:
+    """What a feature view is, in Markdown: its entities, grain, ttl, services, and how it is read."""
+    entities = ", ".join(entity.name for entity in view.entities) or "none: features of the whole"
+    grain = f"one row per {', '.join(view.row_key)}"
+    period = f"{grain}, computed by the {view.partitions}" if view.partitions else grain
+    keys = ", ".join(f'"{key}": [...]' for key in view.join_keys)
+    return "\n".join(
+        [
+            *([view.description, ""] if view.description else []),
+            f"- **Entities**: {entities}",
+            f"- **Grain**: {period}{f', from {view.start:%Y-%m-%d} on' if view.start else ''}",
+            f"- **Ttl**: {view.ttl or 'none, values stay good'}",
+            f"- **Services**: {services_of(view, code) or 'none'}",
+            "",
+            "```python",
+            "from amora_fs_assets import FeatureStore",
+            "",
+            f'FeatureStore().get_online_features("{view.name}", {{{keys}}}).to_dict()',
+            "```",
+        ]
+    )
+
+
+def training_set_words(training_set: TrainingSet) -> str:
+    """What a training set is, in Markdown, and how it is read."""
+    return "\n".join(
+        [
+            *([training_set.description, ""] if training_set.description else []),
+            f"- **Service**: {training_set.service.name}",
+            f"- **Views**: {', '.join(sorted({p.view.name for p in training_set.service.projections}))}",
+            f"- **Rows count**: {'from when they were known' if training_set.known_time else 'as they are known now'}",
+            "",
+            "```python",
+            "from amora_fs_assets import load_training_set",
+            "",
+            f'load_training_set("{training_set.name}")',
+            "```",
+        ]
+    )
+
+
+def services_of(view: FeatureView, code: Catalogue) -> str:
+    """The services of the code that give features of the view."""
+    using = (s.name for s in code.feature_services.values() if view.name in {p.view.name for p in s.projections})
+    return ", ".join(sorted(using))
+
+
+def settings_words(settings: Settings) -> str:
+    """The settings as a table in Markdown; of those that may hold a secret, only whether they are set."""
+    lines = ["| setting | value |", "| --- | --- |"]
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if not each.repr:
+            value = "set, not shown" if value else ""
+        lines.append(f"| AMORA_FS_{each.name.upper()} | {'' if value is None else value} |")
+    return "\n".join(lines)

@@ -230,6 +230,16 @@ def test_a_training_set_waits_for_its_views_and_says_so(daily: Shop) -> None:
     assert len(daily.project.registry.manifests("bought")) == 1
 
 
+def test_what_a_run_leaves_behind_the_clock_is_a_fault_after_two_slots(daily: Shop) -> None:
+    daily.at(daily.now + 15 * MINUTE)
+    for minutes, passed in ((29, True), (31, False)):
+        (request,) = daily.look()
+        daily.at(daily.now + minutes * MINUTE)
+        result = daily.run(request)
+        (found,) = [each for each in result.get_asset_check_evaluations() if each.check_name == "coverage"]
+        assert (found.passed, found.severity) == (passed, dg.AssetCheckSeverity.WARN)
+
+
 def test_a_run_takes_a_part_of_its_partitions_and_refuses_any_other(daily: Shop) -> None:
     daily.at(small.at(3, month=2))
     request = daily.look()[0]
@@ -238,6 +248,13 @@ def test_a_run_takes_a_part_of_its_partitions_and_refuses_any_other(daily: Shop)
     assert daily.project.offline.publications("daily")[-1].computed == Interval(part["start"], part["end"])
     wrong = {"ops": {"feature_view__daily": {"config": {"start": "2019-01-01"}}}}
     assert "does not lie in its partitions" in error_of(daily.run(request._replace(run_config=wrong)))
+
+
+def test_single_views_have_a_cadence_of_their_own() -> None:
+    automation = Automation(views={"daily": MINUTE})
+    assert automation.cadence(view()) == MINUTE
+    assert automation.cadence(view("other")) == 15 * MINUTE
+    assert automation.cadence(view("whole", partitions=None)) == timedelta(days=1)
 
 
 @pytest.mark.parametrize(("wrong", "said"), [
@@ -254,20 +271,50 @@ def test_what_is_no_automation_is_refused(tmp_path: Path, wrong: dict[str, objec
 
 
 @pytest.mark.slow
-def test_three_midnights_end_the_day_that_is_over_and_begin_the_next(tmp_path: Path) -> None:
+def test_three_midnights_with_a_late_source_a_check_that_fails_and_runs_that_overlap(tmp_path: Path) -> None:
     made = Shop(tmp_path, shop(), after_midnight(1))
-    made.sell((1, small.at(31), 1.0))
-    made.go_on()
-    made.check_online()
-    for day in (2, 3, 4):
-        midnight = small.at(day, month=2)
-        made.at(midnight - 10 * MINUTE)
-        made.sell((1, midnight - 15 * MINUTE, day * 10.0), (2, midnight - 11 * MINUTE, day * 10.0))
+    hourly = dg.AssetKey(["feature_view", "hourly"])
+
+    def settle() -> None:
         made.go_on()
         made.check_online()
-        made.sell((1, midnight - MINUTE, day * 10.0 + 1), (3, midnight, day * 10.0 + 2))
+        assert all(each.complete for each in made.store().coverage().values())
+
+    def pass_midnight(day: int) -> None:
+        """Five seconds after a midnight: rows of the last minute of the day and of its end are there."""
+        midnight = small.at(day, month=2)
+        made.at(midnight - 10 * MINUTE)
+        made.sell((1, midnight - 15 * MINUTE, day * 10.0))
+        settle()
+        made.sell((1, midnight - MINUTE, day * 10.0 + 1), (day, midnight, day * 10.0 + 2))
         made.at(midnight + timedelta(seconds=5))
-        assert made.go_on() <= 3
-        made.check_online()
-        for found in made.store().coverage().values():
-            assert found.complete
+
+    made.sell((1, small.at(31), 1.0))
+    settle()
+
+    pass_midnight(2)
+    settle()
+    made.sell((10, small.at(1, hour=12, month=2), 1.0))  # half a day late
+    assert made.look() == []
+    late = made.project.defs.resolve_job_def(LATE)
+    assert late.execute_in_process(instance=made.project.instance, run_config=QUIET).success
+    settle()
+
+    pass_midnight(3)
+    bad = (11, small.at(2, hour=23, month=2) + 58 * MINUTE, -1.0)
+    made.sell(bad)
+    made.go_on()
+    assert gaps(made, "hourly")[0].startswith("part-computed [2020-02-02T23:50")
+    assert len(gaps(made, "hourly")) == 1
+    made.orders.remove(bad)
+    made.fill()
+    made.at(small.at(3, hour=2, month=2))
+    settle()
+
+    pass_midnight(4)
+    with in_progress(made.project, hourly):
+        assert made.look() == []
+        with made.store() as store:
+            store.compute("2020-02-03T23:00Z", "2020-02-04", ["hourly"])  # what that run does
+    settle()
+    made.project.close()

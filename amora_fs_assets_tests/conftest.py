@@ -14,6 +14,7 @@ from amora_fs_assets_tests.emulators.bigquery import bigquery_emulator as run_bi
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.emulators.gcs import gcs_emulator as run_gcs_emulator
 from amora_fs_assets_tests.emulators.process import EmulatorUnavailableError
+from amora_fs_assets_tests.witness.client import Witness, WitnessUnavailableError, running_witness
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +43,16 @@ def bigquery_emulator(
         with run_bigquery_emulator(tmp_path_factory.mktemp("bigquery")) as emulator:
             yield emulator
     except EmulatorUnavailableError as reason:
+        missing(request.config, str(reason))
+
+
+@pytest.fixture(scope="session")
+def witness(request: pytest.FixtureRequest) -> Iterator[Witness]:
+    """Google's own analyzer of GoogleSQL."""
+    try:
+        with running_witness() as running:
+            yield running
+    except WitnessUnavailableError as reason:
         missing(request.config, str(reason))
 
 

@@ -101,10 +101,10 @@ def _law(draft: Draft, dataset: str) -> str:
         names = ", ".join(map(quoted, APPLIED_COLUMNS))
         statements += f"""
     SELECT ERROR('{NOT_APPLIED}') {newer} AND (view_id != @view_id OR identity != @applied_identity) LIMIT 1;
-    IF NOT EXISTS (SELECT 1 {newer}) THEN
-        DELETE FROM {applied} WHERE view = @name;
-        INSERT INTO {applied} ({names}) VALUES (@name, @view_id, @applied_identity, {draft.applied.applied_number});
-    END IF;"""
+    DELETE FROM {applied} WHERE view = @name AND applied_number < {draft.applied.applied_number};
+    INSERT INTO {applied} ({names})
+    SELECT @name, @view_id, @applied_identity, {draft.applied.applied_number} FROM UNNEST([1])
+    WHERE NOT EXISTS (SELECT 1 FROM {applied} WHERE view = @name);"""
     if draft.seen is not None:
         start, end = (_said(each, "") for each in _ends(draft))
         overlaps = f"AND (start IS NULL OR (start < {end} AND `end` > {start}))" if draft.interval else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,7 +67,10 @@ class FeatureStoreIOManager(dg.IOManager):
         if "warning" in record.details:
             context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
         if isinstance(work, Built):
-            context.add_output_metadata({"dagster/column_schema": column_schema(work.columns)})
+            views = [part.view for part in work.training_set.service.projections]
+            words = {column.name: column.description for view in views for column in view.row_columns}
+            columns = [replace(column, description=words.get(column.name, "")) for column in work.columns]
+            context.add_output_metadata({"dagster/column_schema": column_schema(columns)})
             context.add_output_metadata(self._pruned(record.name, record.run_id))
         if record.kind == "compute":
             context.add_output_metadata({"coverage": self._coverage(record.name)})

@@ -100,7 +100,7 @@ def training_set_words(training_set: TrainingSet) -> str:
             *([training_set.description, ""] if training_set.description else []),
             f"- **Service**: {training_set.service.name}",
             f"- **Views**: {', '.join(sorted({p.view.name for p in training_set.service.projections}))}",
-            f"- **Rows count**: {'from when they were known' if training_set.known_time else 'as they are known now'}",
+            f"- **Later corrections**: {'do not count' if training_set.known_time else 'count'}",
             "",
             "```python",
             "from amora_fs_assets import load_training_set",

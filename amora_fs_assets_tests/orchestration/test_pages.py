@@ -29,7 +29,8 @@ ASSETS = """{ assetNodes {
   assetMaterializations(limit: 10) { partition metadataEntries { label __typename
     ... on IntMetadataEntry { intValue } ... on FloatMetadataEntry { floatValue } ... on TextMetadataEntry { text }
     ... on BoolMetadataEntry { boolValue } ... on TableMetadataEntry { table { records } }
-    ... on TableSchemaMetadataEntry { schema { columns { name type } } } } }
+    ... on TableColumnLineageMetadataEntry { lineage { columnName columnDeps { assetKey { path } columnName } } }
+    ... on TableSchemaMetadataEntry { schema { columns { name type description } } } } }
 } }"""
 ORDERS: list[tuple[int, datetime, float | None]] = [*small.ORDERS, (4, datetime(2020, 2, 4, tzinfo=UTC), None)]
 
@@ -135,8 +136,27 @@ def test_a_training_set_shows_its_columns_null_rates_and_label_balance(pages: Pa
     assert [column["name"] for column in shown["dagster/column_schema"]["columns"]] == [
         "customer", "event_timestamp", "label", "amount",
     ]  # fmt: skip
+    assert [column["description"] for column in shown["dagster/column_schema"]["columns"]] == [
+        "Customer.", "When the values hold from (UTC).", None, "Amount of the order [EUR].",
+    ]  # fmt: skip
     assert {row["column"]: row["null [%]"] for row in shown["null rates"]} == {
         "customer": "0.00", "event_timestamp": "0.00", "label": "16.67", "amount": "16.67",
     }  # fmt: skip
     assert [row["column"] for row in shown["label balance"]] == ["label"]
     assert float(shown["label balance"][0]["true [%]"]) == pytest.approx(60.0)
+
+
+def test_a_page_links_to_the_file_of_its_function_and_says_how_the_view_is_read(pages: Pages) -> None:
+    for key, function in ((VIEW, small._spending), (ONLINE, small._spending), (BOUGHT, small._spine)):
+        node = pages.asset(key)
+        ((found,),) = (e["codeReferences"] for e in node["metadataEntries"] if e["label"] == "dagster/code_references")
+        assert (found["filePath"], found["lineNumber"]) == (small.__file__, function.__code__.co_firstlineno)
+    assert 'get_online_features("spending", {"customer": [...]})' in pages.asset(VIEW)["description"]
+
+
+def test_online_columns_come_from_the_views(pages: Pages) -> None:
+    done = pages.asset(ONLINE)["assetMaterializations"][0]["metadataEntries"]
+    (lineage,) = [entry["lineage"] for entry in done if entry["label"] == "dagster/column_lineage"]
+    assert {each["columnName"]: each["columnDeps"] for each in lineage}["amount"] == [
+        {"assetKey": {"path": ["feature_view", "spending"]}, "columnName": "amount"}
+    ]

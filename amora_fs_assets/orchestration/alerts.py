@@ -44,7 +44,9 @@ def alert_sensors(notify: Notifier) -> list[dg.SensorDefinition]:
     )
     def failed_runs(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
-        assets = tuple(sorted(key.to_user_string() for key in run.asset_selection or ()))
+        failed = {event.step_key for event in context.get_step_failure_events()}
+        keys = [key for key in run.asset_selection or () if "__".join(key.path) in failed] or run.asset_selection or ()
+        assets = tuple(sorted(key.to_user_string() for key in keys))
         notify(
             Alert(
                 title=f"{', '.join(assets) or run.job_name}: a run failed",

@@ -29,7 +29,7 @@ def automation_sensor(automation: Automation, code: Catalogue) -> dg.SensorDefin
         assert context.repository_def is not None, "Dagster gives it to sensors that target assets"
         busy = assets_in_progress(context.instance, context.repository_def, automation.longest)
         look = Look(automation, parts, busy, context.repository_def, json.loads(context.cursor or "{}"))
-        requests = list(look.requests())
+        requests = look.requests()
         for line in look.said:
             context.log.info(line)
         nothing = "\n".join(look.said) or "Everything is up to date."

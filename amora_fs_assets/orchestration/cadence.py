@@ -40,6 +40,8 @@ class Automation:
     """How long the sensor waits between two looks."""
     budget: int = 100 * 2**30
     """What one run may read to compute a new or changed definition, or changed inputs [bytes; rows in DuckDB]."""
+    together: int = 20
+    """How many views that are due for the same partitions share a run, at most."""
     longest: timedelta = timedelta(hours=6)
     """A run that takes longer is ended where Dagster monitors runs, and is not waited for anywhere."""
     notify: Notifier | None = None
@@ -55,6 +57,10 @@ class Automation:
                 raise DefinitionError(f"Automation: {name} is {length!r}. Give a timedelta of one second or more.")
         if type(self.budget) is not int or self.budget < 0:
             raise DefinitionError(f"Automation: budget is {self.budget!r}. Give a whole number of bytes, 0 or more.")
+        if type(self.together) is not int or self.together < 1:
+            raise DefinitionError(
+                f"Automation: together is {self.together!r}. Give a whole number of views, 1 or more."
+            )
         if self.notify is not None and not callable(self.notify):
             raise DefinitionError(f"Automation: notify is {self.notify!r}. Give a function of one argument, an Alert.")
 

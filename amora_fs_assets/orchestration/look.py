@@ -28,9 +28,11 @@ from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.freshness import FRESHNESS, aged
 from amora_fs_assets.orchestration.partitions import partitions_of
 from amora_fs_assets.orchestration.parts import Parts
+from amora_fs_assets.orchestration.together import together
 
 MAX_RUNTIME = "dagster/max_runtime"
 _SELDOM = {"parity", FRESHNESS}
+_WHY = "automation"
 
 
 @dataclass
@@ -46,8 +48,11 @@ class Look:
     unreachable: bool = False  # the online store does not answer
     generations: dict[str, Generation | None] = field(default_factory=dict)  # as far as they were asked for
 
-    def requests(self) -> Iterator[dg.RunRequest]:
+    def requests(self) -> list[dg.RunRequest]:
         """The runs that are due, of what no other run is at work on."""
+        return together(self._single(), self.automation.together)
+
+    def _single(self) -> Iterator[dg.RunRequest]:
         loading = set(self.busy)
         if self.busy:
             self.said.append(f"Runs are at work on {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
@@ -111,23 +116,22 @@ class Look:
         views = self.state.setdefault("views", {})
         upkeep = Upkeep.of(views[view.name]) if view.name in views else Upkeep()
         upkeep = upkeep.settled(view, found.to_compute, published, self.clock, every)
-        piece = upkeep.next(self._free(view, found, published=bool(published)), self.clock, every)
+        piece = upkeep.next(self._free(view, found), self.clock, every)
         if piece is not None:
             upkeep = upkeep.asking(piece, self.clock, self._newest)
         views[view.name] = upkeep.plain()
         return self._run(view, piece) if piece is not None else None
 
-    def _free(self, view: FeatureView, found: Coverage, *, published: bool) -> tuple[Interval, ...]:
+    def _free(self, view: FeatureView, found: Coverage) -> tuple[Interval, ...]:
         """What of the gaps can be computed now: no view that is read is to be computed first, and it is in budget."""
         waiting = awaiting(view, self._coverages, self.clock)
         if view.partitions is None:
             begun = slot(self.clock, self.automation.cadence(view))
             if any(each.start < begun for each in waiting):
                 return ()
-            return () if self._over(view, costly(found, published=published)) else found.to_compute
+            return () if self._over(view, self._dear(view)) else found.to_compute
+        over = self._over(view, self._dear(view))
         free = [left for gap in found.to_compute for left in without(gap, waiting)]
-        dear = merged(left for each in costly(found, published=published) for left in without(each, waiting))
-        over = self._over(view, dear)
         return merged(left for gap in free for left in without(gap, over))
 
     def _over(self, view: FeatureView, intervals: Iterable[Interval]) -> list[Interval]:
@@ -135,22 +139,47 @@ class Look:
 
         What is known is not asked again within an hour, since a look comes each half minute.
         """
-        before, identity, now = self._scans.get(view.name, {}), computing_identity(view)[:12], {}
+        now: dict[str, tuple[str, str]] = {}
         over = []
         for each in intervals:
-            key = f"{identity} {each.start.isoformat()}"
-            why, at = before.get(key, ("", None))
-            if at is None or is_due(datetime.fromisoformat(at), self.clock, LONGEST_WAIT):
-                asked = Recompute(view.name, each, "automation")
-                scan = scans([asked], self.parts.code, self.parts.offline)[asked]
-                why, at = self._too_much(view, scan), self.clock.isoformat() if scan.amount is not None else None
-            if at is not None:
-                now[key] = (why, at)
-            if why:
-                self.said.append(f"{view} {each} {why}")
+            verdict = self._verdict(view, each)
+            if verdict is None:
+                scan = self._estimates.get(Recompute(view.name, each, _WHY), Scan(None, "bytes", "nobody was asked"))
+                verdict = (self._too_much(view, scan), self.clock.isoformat())
+                now |= {_key_of(view, each): verdict} if scan.amount is not None else {}
+            else:
+                now[_key_of(view, each)] = verdict
+            if verdict[0]:
+                self.said.append(f"{view} {each} {verdict[0]}")
                 over.append(each)
         self._scans[view.name] = now
         return over
+
+    def _verdict(self, view: FeatureView, interval: Interval) -> tuple[str, str] | None:
+        """Why the interval was too much within the last hour (empty: it was not), and when; None where nobody asked."""
+        why, at = self._scans.get(view.name, {}).get(_key_of(view, interval), ("", ""))
+        return (why, at) if at and not is_due(datetime.fromisoformat(at), self.clock, LONGEST_WAIT) else None
+
+    @cached_property
+    def _estimates(self) -> dict[Recompute, Scan]:
+        """What is read by all that is not known yet, asked for at once: 200 questions one by one outlast a look."""
+        asked = [
+            Recompute(view.name, each, _WHY)
+            for view in self.parts.code.in_order
+            if view.table is None and not self.busy & {_key("feature_view", view)} and self._applied(view, say=False)
+            for each in self._dear(view)
+            if self._verdict(view, each) is None
+        ]
+        return scans(asked, self.parts.code, self.parts.offline)
+
+    def _dear(self, view: FeatureView) -> tuple[Interval, ...]:
+        """What of the gaps may be far more than time going by brings, and waits for no view that is read."""
+        found = self._coverages[view.name]
+        published = bool(self._published.get(table_name(view, self.parts.offline.dataset)))
+        if view.partitions is None:
+            return costly(found, published=published)
+        waiting = awaiting(view, self._coverages, self.clock)
+        return merged(left for each in costly(found, published=published) for left in without(each, waiting))
 
     def _too_much(self, view: FeatureView, scan: Scan) -> str:
         """Why automation does not compute what reads so much; empty where it does."""
@@ -310,6 +339,10 @@ class Look:
     def _coverages(self) -> dict[str, Coverage]:
         dataset = self.parts.offline.dataset
         return coverages(self.parts.code, self._publications, clock=self.clock, dataset=dataset)
+
+
+def _key_of(view: FeatureView, interval: Interval) -> str:
+    return f"{computing_identity(view)[:12]} {interval.start.isoformat()}"
 
 
 def _key(kind: str, definition: Source | FeatureView | TrainingSet) -> dg.AssetKey:

@@ -147,6 +147,22 @@ def test_a_changed_definition_beyond_the_budget_waits_for_a_person(daily: Shop) 
     assert gaps(daily) == []
 
 
+def test_views_that_are_due_for_the_same_partitions_share_a_run_and_none_stops_another(tmp_path: Path) -> None:
+    def failing(orders: Table) -> Table:
+        return orders.select("customer", amount=0 - orders.amount, event_timestamp=orders["at"])
+
+    code = Catalogue.of([view("a"), view("b", transform=failing), view("c"), view("hourly", partitions="hour")])
+    made = Shop(tmp_path, code, after_midnight(1), Automation(together=2))
+    made.sell((1, small.at(31), 1.0))
+    requests = made.look()
+    shared = [{key.path[-1] for key in each.asset_selection or ()} for each in requests]
+    assert shared == [{"a", "b"}, {"c"}, {"hourly"}]
+    assert not made.run(requests[0]).success
+    found = made.store().coverage()
+    assert (found["a"].complete, found["b"].complete) == (True, False)
+    made.project.close()
+
+
 def test_a_view_that_was_never_applied_says_so(daily: Shop) -> None:
     daily.use(Catalogue.of([view(), view("other")]), applied=False)
     daily.at(after_midnight(2))

@@ -437,7 +437,7 @@ class OnlineStore(Protocol):
 
         `sequence` and `publication_id` are of the publication that holds the rows too; None and "" where none does. A
         generation that has seen that publication is left out. Gives how many rows were newer in the generation that
-        readers see. Raises OnlineStoreError as `check_push`.
+        readers see. Rows without a publication raise OnlineStoreError as `check_push`.
         """
 
     def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:

@@ -146,7 +146,8 @@ class RedisGenerations:
         done, won = set[str](), 0
         self._states.note_written(view.name, publication_id)
         state = self.state(view.name)
-        _check_push(view, state)
+        if sequence is None:  # what was published stays, and the next load brings it online
+            _check_push(view, state)
         published = UNPUBLISHED if sequence is None else sequence
         # A generation that a load begins to fill meanwhile gets the rows too.
         while todo := [each for each in _all(state) if each.prefix not in done]:

@@ -1,8 +1,9 @@
 """The online store: one string per view and entity, in Redis or Valkey.
 
-<project>:<view>      the view's ViewState, as JSON (see redis_keys)
-<prefix><key>         a row (see row_codec, redis_keys); each generation has a prefix of its own
-amora_fs:prefixes     counts the prefixes, over all projects of the server
+<project>:<view>            the view's ViewState, as JSON (see redis_keys)
+<project>:<view>:_written   ids of publications of which rows may be online (see docs/protocol.md, "Loads")
+<prefix><key>               a row (see row_codec, redis_keys); each generation has a prefix of its own
+amora_fs:prefixes           counts the prefixes, over all projects of the server
 """
 
 from __future__ import annotations

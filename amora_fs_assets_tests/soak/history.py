@@ -67,6 +67,7 @@ class History:
         self.now = now
         self.counts = Counts()
         self.log: list[str] = []
+        self._lost_versions = set[str]()  # training sets of which a restored store has no table
         self.applied: list[str] = []
         """The features that counted before the last apply: readers may know those alone for some seconds."""
 
@@ -308,7 +309,9 @@ class History:
             (home / name).unlink(missing_ok=True)
         for name, data in backup.files.items():
             (home / name).write_bytes(data)
+        versions = set(self.model.training_sets)
         self.model.tables, self.model.sources, self.model.training_sets = copy.deepcopy(backup.model)
+        self._lost_versions |= versions - set(self.model.training_sets)
 
     def build_training_set(self, party: Party, kill_after: float | None = None) -> None:
         """Build a version of the training set."""
@@ -321,7 +324,7 @@ class History:
                 raise
             self._revive(party)
             there = self._done(party.ask("versions"))
-            for version in set(there) - set(self.model.training_sets):
+            for version in set(there) - set(self.model.training_sets) - self._lost_versions:
                 self.model.training_sets[version] = rows
         else:
             self.model.training_sets[version] = rows

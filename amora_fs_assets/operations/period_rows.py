@@ -52,6 +52,8 @@ def _kept(view: FeatureView, period: Period, interval: Interval, store: OfflineS
     rows = unbound([Column(EVENT_TIMESTAMP, DataType.TIMESTAMP)], table)
     for each, begin in around.items():
         if not each.empty:
-            with store.read(rows.filter(within(rows[EVENT_TIMESTAMP], each)).count().as_table()) as batches:
-                kept[begin] += batches.read_all().column(0)[0].as_py()
+            inside = rows.filter(within(rows[EVENT_TIMESTAMP], each))
+            # Named: BigQuery has no column `CountStar()`.
+            with store.read(inside.aggregate(rows=inside.count())) as batches:
+                kept[begin] += batches.read_all()["rows"][0].as_py()
     return kept

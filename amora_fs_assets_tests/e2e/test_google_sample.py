@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.google, pytest.mark.e2e, pytest.mark.slow]
 def demos(
     bigquery_emulator: BigQueryEmulator, gcs_emulator: GcsEmulator, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Demos]:
-    """The first quarter of 2013, twice; the emulators named in the environment, as Google's own tools take them."""
+    """January of 2013, twice; the emulators named in the environment, as Google's own tools take them."""
     patch = pytest.MonkeyPatch()
     patch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_emulator.host)
     patch.setenv("BIGQUERY_STORAGE_GRPC_ENDPOINT", bigquery_emulator.grpc_address)

@@ -22,6 +22,8 @@ from amora_fs_assets.stores.redis import connect
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import ONLINE, RAW, VIEW, Project, error_of
 
+pytestmark = pytest.mark.slow
+
 
 def doubled(orders: Table) -> Table:
     return orders.select("customer", amount=orders.amount * 2, event_timestamp=orders["at"])

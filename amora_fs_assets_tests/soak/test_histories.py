@@ -20,6 +20,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield running
 
 
+@pytest.mark.slow
 def test_every_read_of_random_histories_is_that_of_the_model(redis: RedisServer) -> None:
     class Small(Histories):
         stage = Here(redis.url)

@@ -27,6 +27,7 @@ def store(bigquery_emulator: BigQueryEmulator) -> Iterator[OfflineStore]:
         )
 
 
+@pytest.mark.slow
 class TestBigQueryOfflineStore(OfflineStoreContract):
     """The contract, on BigQuery."""
 

@@ -7,6 +7,7 @@ import logging
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from amora_fs_assets_tests.protocol.histories import histories
@@ -14,16 +15,20 @@ from amora_fs_assets_tests.protocol.pairs import TRIPLES, Covered, explore, leng
 from amora_fs_assets_tests.protocol.world import World, stepped
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 
+STEPS = 6
+"""Of a history: most faults need few, and many short histories meet more of them."""
 FILES, HISTORIES = 0.1, 0.25
 """The shares of the time for an offline store in a file, rather than in memory, and for random histories."""
 
 
-def lived_through(world: World, covered: Covered, *, from_seed: int, seconds: float) -> None:
+def lived_through(
+    world: World, covered: Covered, *, from_seed: int, seconds: float, lengths: Mapping[str, int]
+) -> None:
     """Random histories of more and more seeds, until the time is over or one is wrong."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
-            histories(world, covered, number=5, steps=12, from_seed=from_seed)
+            histories(world, covered, number=10, steps=STEPS, from_seed=from_seed, lengths=lengths)
         except AssertionError as error:
             covered.wrong.append(f"histories from seed {from_seed}: {error}")
             return
@@ -46,7 +51,8 @@ def main(arguments: list[str]) -> int:
                 world, covered, seed=given.seed + files, seconds=share * seconds, triples=TRIPLES, lengths=lengths
             )  # fmt: skip
             if not files:
-                lived_through(world, covered, from_seed=given.seed, seconds=min(HISTORIES * seconds, 3_600))
+                share_of_histories = min(HISTORIES * seconds, 3_600)
+                lived_through(world, covered, from_seed=given.seed, seconds=share_of_histories, lengths=lengths)
             world.close()
     for each in covered.wrong:
         print(f"WRONG (seed {given.seed}): {each}")

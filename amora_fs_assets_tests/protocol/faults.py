@@ -25,7 +25,7 @@ from amora_fs_assets.domain.ports import ViewState
 from amora_fs_assets.operations import materialize
 from amora_fs_assets.stores import duckdb_publication, redis, redis_generations, redis_scripts
 from amora_fs_assets_tests.protocol.histories import histories
-from amora_fs_assets_tests.protocol.pairs import Covered, explore
+from amora_fs_assets_tests.protocol.pairs import Covered, explore, lengths_of
 from amora_fs_assets_tests.protocol.world import World, stepped
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 
@@ -175,11 +175,11 @@ def found(world: World, fault: Fault, *, seconds: float = SECONDS) -> Covered:
 
 def lived(world: World, fault: Fault, *, seconds: float = SECONDS) -> Covered:
     """What random histories cover, up to the first that is wrong."""
-    covered, until, seed = Covered(), time.monotonic() + seconds, 1
+    covered, until, seed, lengths = Covered(), time.monotonic() + seconds, 1, lengths_of(world)
     with put_back(fault):
         while not covered.wrong and time.monotonic() < until:
             try:
-                histories(world, covered, number=3, steps=12, from_seed=seed)
+                histories(world, covered, number=10, steps=6, from_seed=seed, lengths=lengths)
             except AssertionError as error:
                 covered.wrong.append(f"seed {seed}: {error}")
             seed += 1

@@ -11,6 +11,8 @@ from amora_fs_assets_tests.protocol.definitions import CLOCK, KEYS
 from amora_fs_assets_tests.protocol.world import Published
 
 Row = dict[str, Any]
+Served = dict[int, tuple[int, Row] | None]
+"""The served row of each key: event_timestamp [microseconds] and values."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -122,7 +124,7 @@ def same_table(table: Table, rows: Sequence[Row]) -> list[str]:
     return wrong
 
 
-def served_wrong(table: Table, online_only: Sequence[Row], found: dict[int, tuple[int, Row] | None]) -> list[str]:
+def served_wrong(table: Table, online_only: Sequence[Row], found: Served) -> list[str]:
     """What of the served rows is not the newest row offline, nor a newer one that was pushed to readers alone."""
     newest, wrong = table.newest(), []
     for key in KEYS:

@@ -9,7 +9,7 @@ import pytest
 
 from amora_fs_assets_tests.protocol.faults import FAULTS, Fault, found
 from amora_fs_assets_tests.protocol.histories import histories
-from amora_fs_assets_tests.protocol.pairs import Covered, explore
+from amora_fs_assets_tests.protocol.pairs import Covered, explore, lengths_of
 from amora_fs_assets_tests.protocol.world import World, stepped
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 
@@ -33,7 +33,7 @@ def test_whatever_two_operations_do_beside_each_other_the_page_holds(world: Worl
 
 def test_whatever_happens_in_a_row_the_page_holds(world: World) -> None:
     covered = Covered()
-    histories(world, covered, number=3, steps=6, from_seed=1)
+    histories(world, covered, number=5, steps=6, from_seed=1, lengths=lengths_of(world))
     assert covered.values
 
 

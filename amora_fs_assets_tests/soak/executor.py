@@ -63,10 +63,10 @@ class Executor:
         self.store._definitions = module
         vars(self.store).pop("code", None)
 
-    def apply(self, views: Views) -> list[str]:
+    def apply(self, views: Views, *, prune: bool = False) -> list[str]:
         """Apply the views; the features that the registry has then."""
         self.use(views)
-        self.store.apply(allow_breaking=True)
+        self.store.apply(allow_breaking=True, prune=prune)
         return self.features()
 
     def features(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +16,8 @@ from amora_fs_assets_tests.soak.worker import WorkerDiedError
 from amora_fs_assets_tests.soak.world import START, Row, View
 
 _OFFLINE = ("offline.duckdb", "offline.duckdb.wal")
+Ask = tuple[str, dict[str, Any]]
+"""An operation of the executor, and its arguments."""
 COMPUTE_ORDER = ("last_reading", "daily_spend", "recent", "profile", "activity")
 
 
@@ -103,18 +106,20 @@ class History:
                 self.model.sources[name].pop(number, None)
             self.model.sources[name].update(rows)
 
-    def apply(self, party: Party, views: Mapping[str, View], kill_after: float | None = None) -> None:
+    def apply(
+        self, party: Party, views: Mapping[str, View], kill_after: float | None = None, *, prune: bool = False
+    ) -> None:
         """The team's code becomes these views, and is applied."""
         self.note("apply", views=[(v.name, v.variant, v.added) for v in views.values()], kill_after=kill_after)
         before, after = features_of(self.model.views), features_of(views)
         try:
-            found = self._done(party.ask("apply", views=dict(views), kill_after=kill_after))
+            found = self._done(party.ask("apply", views=dict(views), prune=prune, kill_after=kill_after))
         except WorkerDiedError:
             self._revive(party)
             found = self._done(party.ask("features"))
             if sorted(found) not in (sorted(before), sorted(after)):
                 raise self.wrong(f"The killed apply left {found}, neither {before} nor {after}.") from None
-            found = self._done(party.ask("apply", views=dict(views)))
+            found = self._done(party.ask("apply", views=dict(views), prune=prune))
         if sorted(found) != sorted(after):
             raise self.wrong(f"The registry has {found}, applied was {after}.")
         self.applied = before
@@ -312,6 +317,44 @@ class History:
         versions = set(self.model.training_sets)
         self.model.tables, self.model.sources, self.model.training_sets = copy.deepcopy(backup.model)
         self._lost_versions |= versions - set(self.model.training_sets)
+
+    def prune_and_add(self, party: Party, name: str, spine: Mapping[str, Sequence[Any]]) -> None:
+        """A view is pruned and added again: nothing of its earlier life is served, joined or loaded."""
+        self.note("prune_and_add", view=name)
+        views = dict(self.model.views)
+        features = [f"{name}:{each}" for each in views[name].all_features]
+        self.apply(party, {each: views[each] for each in views if each != name}, prune=True)
+        self._refused(
+            party.ask("historical", features=features, spine=dict(spine)), "FeatureViewNotFound", "it is pruned"
+        )
+        self.apply(party, views)
+        self.model.tables.pop(name, None)
+        self.model.online.pop(name, None)
+        nothing = "nothing of this life of the view is published"
+        self._refused(party.ask("historical", features=features, spine=dict(spine)), "TableNotFound", nothing)
+        self._refused(party.ask("load", views=[name]), "TableNotFound", nothing)
+
+    def at_once(self, name: str, *turns: tuple[Party, Sequence[Ask]]) -> None:
+        """Processes do operations on a view at the same time, each one its own in their order."""
+        self.note("at_once", view=name, turns=[[command for command, _ in asks] for _, asks in turns])
+
+        def taken(turn: tuple[Party, Sequence[Ask]]) -> None:
+            party, asks = turn
+            for command, arguments in asks:
+                self._done(party.ask(command, **arguments))
+
+        with ThreadPoolExecutor(len(turns)) as pool:
+            list(pool.map(taken, turns))
+
+    def race_of_loads(self, party: Party, other: Party, name: str, rows: Sequence[Row], *, full: bool) -> None:
+        """One process pushes rows, or loads where there are none, while another one loads the view."""
+        keys = list(self.model.views[name].keys)
+        push: Ask = ("push", {"view": name, "rows": list(rows), "keys": keys, "to_offline": True})
+        load: Ask = ("load", {"views": [name]})
+        self.at_once(name, (party, [push if rows else load]), (other, [("load", {"views": [name], "full": full})]))
+        if rows:
+            self._note_push(name, rows, to_offline=True)
+        self.load(party, [name])  # brings a row whose times equal those of a row that was there
 
     def build_training_set(self, party: Party, kill_after: float | None = None) -> None:
         """Build a version of the training set."""

@@ -19,7 +19,7 @@ from typing import Any
 from amora_fs_assets_tests.soak import world
 from amora_fs_assets_tests.soak.arrivals import Arrivals
 from amora_fs_assets_tests.soak.clock import RunningClock
-from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, Backup, History, features_of
+from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, Ask, Backup, History, features_of
 from amora_fs_assets_tests.soak.server import HttpServer
 from amora_fs_assets_tests.soak.worker import Worker
 from amora_fs_assets_tests.soak.world import CUSTOMERS, DEVICES, SHOPS, START, Row
@@ -152,7 +152,7 @@ class Life:
             (6, self.push), (4, self.correct), (2, self.take_out), (3, self.backfill), (2, self.window),
             (2, self.full), (2, self.rollback), (3, self.unpin), (2, self.change), (2, self.train),
             (2, self.kill_a_process), (1, self.hold_the_gate), (1, self.parity), (1, self.restart_all),
-            (1, self.empty_redis), (2, self.back_up), (2, self.restore),
+            (1, self.empty_redis), (2, self.back_up), (2, self.restore), (1, self.prune), (3, self.race),
         ]  # fmt: skip
         weights, actions = zip(*happens, strict=True)
         self.rng.choices(actions, weights)[0](worker)
@@ -198,19 +198,23 @@ class Life:
 
     def _change_source(self, worker: Worker, *, out: bool) -> None:
         name = self.rng.choice(["readings", "orders", "profiles"])
-        table = self.history.model.sources[name]
-        if not table:
+        if not self.history.model.sources[name]:
             return
+        number, row = self._corrected(name)
+        change: dict[str, Any] = {"tables": {}, "gone": {name: number}} if out else {"tables": {name: {number: row}}}
+        self.history.sources(worker, **change)
+        self._compute_again(worker, name, max(START, row["at"] - DAY))
+
+    def _corrected(self, name: str) -> tuple[int, dict[str, Any]]:
+        """One of a source's last rows, with another value; and its number."""
+        table = self.history.model.sources[name]
         number = self.rng.choice(sorted(table)[-30:])
-        row = dict(table[number])
-        if out:
-            self.history.sources(worker, {}, gone={name: number})
-        else:
-            column = {"readings": "value", "orders": "amount", "profiles": "score"}[name]
-            row[column] = self.rng.randint(0, 100) / (2 if name == "readings" else 1)
-            row[column] = row[column] if name == "readings" else int(row[column])
-            self.history.sources(worker, {name: {number: row}})
-        start = max(START, row["at"] - DAY)
+        column = {"readings": "value", "orders": "amount", "profiles": "score"}[name]
+        value = self.rng.randint(0, 100)
+        return number, dict(table[number]) | {column: value / 2 if name == "readings" else value}
+
+    def _compute_again(self, worker: Worker, name: str, start: datetime) -> None:
+        """What was made of a source from `start` on."""
         for view in COMPUTE_ORDER:
             if self.history.model.views[view].reads in (name, "daily_spend") and start < self.computed_to[view]:
                 kill_after = self._kill(0.1)
@@ -343,6 +347,58 @@ class Life:
         for name in list(self.history.model.online):
             self.history.load(worker, [name])
         self._flipped_at = time.monotonic()
+
+    def prune(self, worker: Worker) -> None:
+        """The team takes a view out, and brings it back: it begins anew."""
+        name = "last_reading"  # no service and no view reads it
+        spine: dict[str, list[Any]] = {"device": [DEVICES[0]], "event_timestamp": [self.history.now]}
+        views = dict(self.history.model.views)
+        self.history.prune_and_add(worker, name, spine)
+        for each in self.workers:
+            each.ask("use", views=views)
+        self._applied_at, self._applied_by, self._backup = time.monotonic(), worker, None
+        self._look(worker)
+        self.history.compute(worker, [name], START, self.history.now)
+        self.computed_to[name] = self.history.now
+        self._load(worker, name)
+
+    def race(self, worker: Worker) -> None:
+        """Both workers write at the same time."""
+        other = next(each for each in self.workers if each is not worker)
+        name = self.rng.choice([name for name in COMPUTE_ORDER if self.history.can_push(name)] or [""])
+        kind = self.rng.choice(["computations", "push", "loads"])
+        if not name or time.monotonic() - self._applied_at < REFRESHED:
+            return
+        if kind == "computations":
+            self._race_of_computations(worker, other)
+        else:
+            rows = [self._row_of(name)] if kind == "push" else []
+            rows = [
+                row
+                for row in rows
+                if row.at <= self.history.now and (row.created is None or row.created <= self.history.now)
+            ]
+            self.history.race_of_loads(worker, other, name, rows, full=self.rng.random() < 0.5)
+            self._flipped_at = time.monotonic()
+            self.history.check_parity(other, name)
+
+    def _race_of_computations(self, worker: Worker, other: Worker) -> None:
+        """A computation that may have read a source before its correction never replaces one that read it after."""
+        model, source = self.history.model, self.rng.choice(["readings", "orders", "profiles"])
+        if not model.sources[source]:
+            return
+        view = next(each for each in COMPUTE_ORDER if model.views[each].reads == source)
+        number, row = self._corrected(source)
+        start, end = max(START, row["at"] - DAY), self.computed_to[view]
+        if start >= end:
+            return
+        compute: Ask = ("compute", {"views": [view], "start": start, "end": end})
+        correct: Ask = ("write_sources", {"tables": {source: ({number: row}, [])}})
+        self.history.at_once(view, (other, [compute]), (worker, [correct, compute]))
+        model.sources[source][number] = row
+        until = self.history.now if model.views[view].partitions is None else min(end, self.history.now)
+        model.publish(view, start, until, model.computed(view, start, until))
+        self._compute_again(worker, source, start)
 
     def _again(self, worker: Worker) -> None:
         worker.restart()

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amora_fs_assets.cli_shared import examples, explained
-from amora_fs_assets.domain.errors import BreakingChanges
+from amora_fs_assets.domain.errors import BreakingChanges, OfflineStoreError
 from amora_fs_assets.feature_store import FeatureStore
 
 if TYPE_CHECKING:
+    from amora_fs_assets.operations.coverage import Coverage
     from amora_fs_assets.operations.plan import Plan
 
 _prune = click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
@@ -106,10 +107,11 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
 @click.pass_obj
 @explained
 def history(store: FeatureStore, name: str | None, between: tuple[str, str] | None, limit: int, form: str) -> None:
-    """Show what was applied when, and what that changed; of one NAME also its versions and its runs.
+    """Show what was applied when, and what that changed; of one NAME also its versions, its runs and what it holds now.
 
     OLD and NEW are times in ISO 8601, snapshots (their first digits) or ids of runs, as `amora-fs --as-of` takes them.
     """
+    from amora_fs_assets.operations import coverage_report
     from amora_fs_assets.operations import history as verb
     from amora_fs_assets.operations.history_report import changes_table, plain_history, runs_table, versions_table
     from amora_fs_assets.operations.plan_report import plain_change
@@ -121,7 +123,22 @@ def history(store: FeatureStore, name: str | None, between: tuple[str, str] | No
         return
     versions = list(islice(verb.versions(store.registry, name), limit))
     runs = [] if name is None else list(store.registry.records(name, limit=limit))
-    _print(plain_history(versions, runs), form, lambda: [versions_table(versions), runs_table(runs)])
+    covered = _coverage(store, name)
+    plain = plain_history(versions, runs) | ({} if covered is None else {"coverage": coverage_report.plain(covered)})
+    _print(plain, form, lambda: [versions_table(versions), runs_table(runs)])
+    if form == "table" and covered is not None:
+        click.echo("\n".join([f"Holds now: {coverage_report.summary(covered)}", *coverage_report.lines([covered])]))
+
+
+def _coverage(store: FeatureStore, name: str | None) -> Coverage | None:
+    """What the view holds; None of anything else, and where the offline store cannot be asked."""
+    if name not in {view.name for view in store.list_feature_views() if view.table is None}:
+        return None
+    try:
+        return store.coverage([str(name)])[str(name)]
+    except OfflineStoreError as error:
+        click.echo(f"What '{name}' holds is not known: {error}", err=True)
+        return None
 
 
 @click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share"))

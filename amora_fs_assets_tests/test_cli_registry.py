@@ -133,3 +133,14 @@ def test_a_feature_renamed_in_the_sample_shows_the_service_and_the_training_set_
     assert "hits training set 'departure_delay'" in tree
     assert "hits online generation 'carrier_punctuality'" in tree
     assert sample("apply").exit_code == 3
+
+
+def test_history_says_what_a_view_holds_now(tmp_path: Path) -> None:
+    with store(tmp_path, small.catalogue()) as part:
+        part.apply()
+        part.compute("2020-01-01", "2020-02-01")
+        shown = run(part, "history", "spending")
+        assert "Holds now: 29 d missing\nspending: missing [2020-02-01" in shown.output
+        plain = json.loads(run(part, "history", "spending", "--format", "json").output)
+        assert [each["state"] for each in plain["coverage"]] == ["current", "missing"]
+        assert "Holds now" not in run(part, "history").output

@@ -205,7 +205,7 @@ def _stage(
     late = overdue_of(view, interval, store)
     for each in late:
         _log.warning("%s, %s: %s.", view, interval, each)
-    fingerprints = take(view, interval, store)
+    fingerprints = take(view, interval, store, {each.source: each.rows for each in late})
     query = query_of(view, interval, store.dataset, {each.source: each.since for each in late})
     try:
         sql = store.sql(query)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import ibis
 import pyarrow as pa
@@ -18,6 +18,7 @@ from amora_fs_assets.domain.time import Interval, Period, after, before
 from amora_fs_assets.operations import inputs
 from amora_fs_assets.operations.coverage import held, merged
 from amora_fs_assets.operations.inputs import Count, Fingerprint
+from amora_fs_assets.operations.lateness import overdue_instants
 from amora_fs_assets.operations.tables import table_name
 
 
@@ -56,12 +57,23 @@ class _Read:
         return not self.count.equals(now if self.hashing == hashing else Count(now.rows))
 
 
+@dataclass(frozen=True)
+class _Change:
+    """Rows of a source of which there were others when they were read."""
+
+    of: object  # which rows: where two intervals of the view read the same ones, they count once
+    affected: Interval  # of the view
+    then: int
+    now: int
+
+
 def corrections(
     views: Iterable[FeatureView], publications: Iterable[Publication], *, store: OfflineStore, clock: datetime
 ) -> tuple[Correction, ...]:
     """What changed in the sources of the views since it was read, in order of views, sources and time.
 
-    One aggregate query for each source and view, of the times that were read. Where the engine says when a table was
+    One aggregate query for each source and view, of the times that were read; another one where the source has
+    max_lateness, for rows that became known later than that. Where the engine says when a table was
     last modified, a table that was not is not asked. What earlier releases published is not known: nothing is said.
     """
     published = list(publications)
@@ -79,27 +91,62 @@ def _of_source(
     view: FeatureView, source: Source | FeatureView, mine: list[tuple[Interval, Publication]], store: OfflineStore
 ) -> Iterator[Correction]:
     modified = store.modified(inputs.table_of(source))
-    reads: list[_Read] = []
-    for interval, publication in mine:
-        print_ = inputs.fingerprints_of(publication.inputs).get(source.name)
-        if print_ is not None and not (modified and print_.modified == modified):
-            reads += _reads(view, interval, publication, print_)
+    prints = [(held, publication, inputs.fingerprints_of(publication.inputs).get(source.name))
+              for held, publication in mine]  # fmt: skip
+    asked = [
+        (interval, publication, print_) for interval, publication, print_ in prints
+        if print_ is not None and not (modified and print_.modified == modified)
+    ]  # fmt: skip
+    reads = [read for interval, publication, print_ in asked for read in _reads(view, interval, publication, print_)]
     if not reads:
         return
     now = _now(source, {each.stretch for each in reads}, store)
-    changed = [each for each in reads if each.changed(now.get(each.stretch, Count(0)), store.hashing)]
+    changed = [
+        _Change(each.stretch, each.affected, each.count.rows, now.get(each.stretch, Count(0)).rows)
+        for each in reads if each.changed(now.get(each.stretch, Count(0)), store.hashing)
+    ] + _overdue(view, source, asked, store)  # fmt: skip
     intervals = merged(each.affected for each in changed)
     if changed and view.partitions is None:
         intervals = (Interval(mine[0][0].start, mine[-1][0].end),)
     for interval in intervals:
-        inside = {each.stretch: each.count.rows for each in changed if interval.contains(each.affected.start)}
+        inside = {each.of: each for each in changed if interval.contains(each.affected.start)}
         yield Correction(
             view=view.name,
             interval=interval,
             source=source.name,
-            then=sum(inside.values()),
-            now=sum(now.get(stretch, Count(0)).rows for stretch in inside),
+            then=sum(each.then for each in inside.values()),
+            now=sum(each.now for each in inside.values()),
         )
+
+
+def _overdue(
+    view: FeatureView,
+    source: Source | FeatureView,
+    asked: Iterable[tuple[Interval, Publication, Fingerprint]],
+    store: OfflineStore,
+) -> list[_Change]:
+    """Rows that became known later than max_lateness says: of which there were others when they were read."""
+    reads = {
+        publication.sequence: Interval(before(publication.computed.start, view.lookback), publication.computed.end)
+        for _, publication, _ in asked if publication.computed is not None
+    }  # fmt: skip
+    if not reads:
+        return []
+    span = Interval(min(each.start for each in reads.values()), max(each.end for each in reads.values()))
+    instants = overdue_instants(source, span, store)
+    changes = []
+    for interval, publication, print_ in asked:
+        known = [each for each in instants if reads[publication.sequence].contains(each)]
+        now = sum(instants[each] for each in known)
+        if now == print_.overdue:
+            continue
+        affected = interval
+        if now > print_.overdue:  # so there is one
+            end = min(interval.end, after(known[-1], view.lookback) + timedelta(microseconds=1))
+            affected = Interval(min(max(interval.start, known[0]), end), end)
+        if not affected.empty:
+            changes.append(_Change(publication.sequence, affected, print_.overdue, now))
+    return changes
 
 
 def _reads(view: FeatureView, interval: Interval, publication: Publication, print_: Fingerprint) -> Iterator[_Read]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import ibis
@@ -60,6 +61,7 @@ class Fingerprint:
     periods: Mapping[datetime | None, Count] = field(default_factory=dict)  # by start; periods without rows are absent
     hashing: str = ""  # how the content was hashed
     modified: str = ""  # when the table was last modified, where the engine says
+    overdue: int = 0  # rows that became known later than max_lateness says; these are in no period
 
     @property
     def rows(self) -> int:
@@ -72,7 +74,8 @@ class Fingerprint:
             [None if start is None else int(start.timestamp()), each.rows, each.content]
             for start, each in self.periods.items()
         ]
-        return {"unit": self.unit, "hashing": self.hashing, "modified": self.modified, "periods": periods}
+        plain = {"unit": self.unit, "hashing": self.hashing, "modified": self.modified, "periods": periods}
+        return plain | ({"overdue": self.overdue} if self.overdue else {})
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Fingerprint:
@@ -82,7 +85,7 @@ class Fingerprint:
             for start, rows, content in plain["periods"]
         }
         unit = None if plain["unit"] is None else Period(plain["unit"])
-        return cls(unit, periods, plain["hashing"], plain["modified"])
+        return cls(unit, periods, plain["hashing"], plain["modified"], plain.get("overdue", 0))
 
 
 def as_text(inputs: Iterable[Input], fingerprints: Mapping[str, Fingerprint]) -> str:
@@ -109,9 +112,12 @@ def is_fingerprinted(source: Source | FeatureView) -> bool:
     return isinstance(source, Source) or source.table is not None
 
 
-def take(view: FeatureView, interval: Interval, store: OfflineStore) -> dict[str, Fingerprint]:
+def take(
+    view: FeatureView, interval: Interval, store: OfflineStore, overdue: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Fingerprint]:
     """The fingerprint of each source that a computation of the interval is about to read, in one query.
 
+    `overdue`: how many rows of each source were found that became known later than max_lateness says.
     To be taken before the rows are read: what changes in between is then found as a change.
     """
     sources = {source.name: source for source in view.sources if is_fingerprinted(source)}
@@ -129,7 +135,8 @@ def take(view: FeatureView, interval: Interval, store: OfflineStore) -> dict[str
                 start = None if unit is None else unit.floor(start_of(row["number"], grouping(unit)))
                 of[start] = of.get(start, Count(0, 0)) + Count(row["rows"], row["content"])
     return {
-        name: Fingerprint(units[name], periods, store.hashing, modified[name] or "") for name, periods in found.items()
+        name: Fingerprint(units[name], periods, store.hashing, modified[name] or "", overdue.get(name, 0))
+        for name, periods in found.items()
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import ibis
-from ibis.expr.types import BooleanValue, TimestampValue
+from ibis.expr.types import BooleanValue, Table, TimestampValue
 
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import times_of
@@ -49,6 +49,36 @@ def overdue(source: Source | FeatureView, known: Interval, store: OfflineStore) 
     Scans the two time columns of the partitions that were changed later than max_lateness after their end, of all where
     the store does not know. A source without max_lateness has no such rows.
     """
+    found = _rows(source, known, store)
+    if found is None:
+        return None
+    query = found.aggregate(
+        rows=found.count(),
+        first=found.available.min(),
+        last=found.available.max(),
+        since=found.happened.min(),
+        late=found.available.delta(found.happened, unit="microsecond").max(),
+    )
+    with store.read(query) as batches:
+        (row,) = batches.read_all().to_pylist()
+    if not row["rows"]:
+        return None
+    interval = Interval(row["first"], row["last"] + _MICROSECOND)
+    return Overdue(source.name, interval, row["rows"], row["since"], row["late"] * _MICROSECOND)
+
+
+def overdue_instants(source: Source | FeatureView, known: Interval, store: OfflineStore) -> dict[datetime, int]:
+    """How many such rows became known at each instant, in order of time. Scans what `overdue` scans."""
+    found = _rows(source, known, store)
+    if found is None:
+        return {}
+    query = found.group_by("available").aggregate(rows=found.count()).order_by("available")
+    with store.read(query) as batches:
+        return {row["available"]: row["rows"] for row in batches.read_all().to_pylist()}
+
+
+def _rows(source: Source | FeatureView, known: Interval, store: OfflineStore) -> Table | None:
+    """The two times, `happened` and `available`, of such rows; None where the source has none."""
     times = times_of(source)
     if not isinstance(source, Source) or source.max_lateness is None or times is None or times.available is None:
         return None
@@ -66,20 +96,7 @@ def overdue(source: Source | FeatureView, known: Interval, store: OfflineStore) 
     ]
     if changed is not None:
         kept.append(_within_any(happened, changed))
-    found = rows.filter(*kept)
-    query = found.aggregate(
-        rows=found.count(),
-        first=found[times.available].min(),
-        last=found[times.available].max(),
-        since=found[times.happened].min(),
-        late=found[times.available].delta(found[times.happened], unit="microsecond").max(),
-    )
-    with store.read(query) as batches:
-        (row,) = batches.read_all().to_pylist()
-    if not row["rows"]:
-        return None
-    interval = Interval(row["first"], row["last"] + _MICROSECOND)
-    return Overdue(source.name, interval, row["rows"], row["since"], row["late"] * _MICROSECOND)
+    return rows.filter(*kept).select(happened=happened, available=available)
 
 
 def overdue_of(view: FeatureView, interval: Interval, store: OfflineStore) -> tuple[Overdue, ...]:

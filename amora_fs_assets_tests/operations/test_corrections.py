@@ -12,7 +12,18 @@ import pyarrow as pa
 import pytest
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureSchema, FeatureStore, FeatureView, Field, Interval, Settings, Source, SourceSchema
+from amora_fs_assets import (
+    FeatureSchema,
+    FeatureStore,
+    FeatureView,
+    Field,
+    Interval,
+    Settings,
+    Source,
+    SourceSchema,
+    Timestamp,
+    known_at,
+)  # fmt: skip
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.records import Publication
@@ -203,3 +214,57 @@ def test_a_fingerprint_has_few_periods_however_long_the_interval(days: int) -> N
     view = small.spending(small.orders(), partitions="day", start="1950-01-01")
     unit = unit_of(view, view.sources[0], Interval(at(1) - days * DAY, at(1)))
     assert unit is (Period.DAY if days < 400 else Period.MONTH)
+
+
+class Readings(SourceSchema):
+    customer: int
+    at: Timestamp
+    known: Timestamp
+    amount: float
+
+
+def _readings(rows: list[tuple[int, datetime, datetime, float]]) -> pa.Table:
+    times = pa.timestamp("us", tz="UTC")
+    types = {"customer": pa.int64(), "at": times, "known": times, "amount": pa.float64()}
+    columns = zip(types.items(), zip(*rows, strict=True), strict=True)
+    return pa.table({name: pa.array(values, type_) for (name, type_), values in columns})
+
+
+def test_rows_beyond_max_lateness_that_come_after_their_interval_was_computed_are_found(local: Shop) -> None:
+    """Rows of the second, known on the fourth, which the source's bound of a day does not allow."""
+    rows = [(1, at(1), at(1), 1.0), (1, at(2), at(4), 2.0), (2, at(5), at(5), 5.0)]
+    late = (2, at(2), at(4, 6), 20.0)
+    readings = Source(
+        "readings", Readings, "raw.readings", timestamp_field="at", available_at="known", max_lateness=DAY,
+        loader=lambda: _readings(rows),
+    )  # fmt: skip
+    view = FeatureView(
+        "spending", small.Spending, [small.customer], [readings], start="2020-01-01",
+        transform=lambda readings: readings.select("customer", "amount", event_timestamp=known_at(readings)),
+    )  # fmt: skip
+    store = FeatureStore(Settings(home=local.home, now=at(7)))
+    store.__dict__.update(code=Catalogue.of([view]))
+    store.apply()
+    loads = itertools.count()
+
+    def load() -> None:
+        sources.load(readings, run_id=f"{next(loads)}", store=store.offline, registry=store.registry)
+
+    load()
+    store.compute()
+    assert store.corrections() == ()  # the row that was there is no news
+    rows.append(late)
+    load()
+    (found,) = store.corrections()
+    assert (found.interval, found.then, found.now) == (Interval(at(4), at(4, 6) + timedelta(microseconds=1)), 1, 2)
+    assert [each.computed for each in store.compute_late()] == [found.interval]
+    published = store.get_historical_features("spending", start=at(4), end=at(5)).to_arrow().to_pylist()
+    assert sorted((row["customer"], row["amount"]) for row in published) == [(1, 2.0), (2, 20.0)]
+    assert store.corrections() == ()
+    rows.remove(late)
+    load()
+    (gone,) = store.corrections()
+    assert (gone.then, gone.now) == (2, 1)
+    list(store.compute_late())
+    assert store.corrections() == ()
+    store.close()

@@ -22,14 +22,14 @@ ROUNDS = 7
 ROOT = Path(__file__).parents[1]
 
 
-def measured(checkout: Path) -> dict[str, float]:
-    """Seconds of each verb, by a process that imports the package of the checkout."""
+def measured(checkout: Path) -> dict[str, tuple[float, float]]:
+    """Seconds of each verb, by the clock and on the processors, by a process that imports the checkout's package."""
     with tempfile.TemporaryDirectory() as home:
         done = subprocess.run(
             [sys.executable, str(ROOT / "benchmarks" / "verbs.py"), home], check=True, capture_output=True, text=True,
             cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"},
         )  # fmt: skip
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, tuple[float, float]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -45,15 +45,18 @@ def main(commit: str) -> None:
             subprocess.run([*git, "worktree", "remove", "--force", str(before)], check=True)
     lines = []
     for name in rounds[0][0]:
-        old, new = ([each[side][name] * 1_000 for each in rounds] for side in (0, 1))
-        ratio = statistics.median(b / a for a, b in zip(old, new, strict=True))
-        lines.append((name, f"{statistics.median(old):.2f} ms", f"{statistics.median(new):.2f} ms", f"{ratio:.2f}"))
+        cells = [name]
+        for kind in (0, 1):
+            old, new = ([each[side][name][kind] * 1_000 for each in rounds] for side in (0, 1))
+            ratio = statistics.median(b / a for a, b in zip(old, new, strict=True))
+            cells += [f"{statistics.median(old):.2f} ms", f"{statistics.median(new):.2f} ms", f"{ratio:.2f}"]
+        lines.append(tuple(cells))
     report(
         "before_after",
         "The verbs before and after",
         f"python -m benchmarks.before_after {commit}",
         f"{ROUNDS} processes of each side in turn, by benchmarks/verbs.py; the ratio is the median of the pairs'.",
-        table(("verb", f"at {commit[:7]}", "now", "now : before"), lines),
+        table(("verb", f"at {commit[:7]}", "now", "now : before", "CPU before", "CPU now", "now : before"), lines),
     )
 
 

@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators feast witness demo demo-gcp-emulated dev stop test test-slow test-gcp soak soak-mutants protocol protocol-faults check docs bench bench-online bench-bigquery bench-historical clean
+.PHONY: help venv emulators feast witness demo demo-gcp-emulated dev stop test test-slow test-gcp soak soak-mutants protocol protocol-faults test-semantics check docs bench bench-online bench-bigquery bench-historical clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions lint-docker
 
 BIN := .venv/bin
@@ -35,10 +35,10 @@ feast: .venv-feast/.stamp  ## the environment of a stock Feast client, which rea
 .venv-feast/.stamp: amora_fs_assets_tests/feast/feast.txt | .venv/.stamp
 	@scripts/make-feast-client
 
-witness: .venv-witness/.stamp  ## the environment of Google's GoogleSQL analyzer, to which tests show BigQuery's SQL
+witness: .venv-witness/.stamp  ## the environment of Google's reference implementation of GoogleSQL
 
 .venv-witness/.stamp: amora_fs_assets_tests/witness/witness.txt | .venv/.stamp
-	@scripts/make-witness
+	@REQUIRE_ALL=$(AMORA_FS_REQUIRE_ALL) scripts/make-witness
 
 demo: .venv/.stamp  ## the whole of 2013 through a feature store, then how to look at it
 	@$(BIN)/amora-fs demo
@@ -58,11 +58,15 @@ dev: .venv/.stamp  ## apply, then the Dagster UI at localhost:3000
 stop: .venv/.stamp  ## stop the embedded server of this project's home
 	@$(BIN)/amora-fs stop
 
-test: .venv/.stamp emulators witness  ## all tests but the slow ones
+test: .venv/.stamp emulators  ## all tests but the slow ones
 	$(PYTEST) $(REQUIRE_ALL) $(ARGS)
 
 test-slow: .venv/.stamp emulators feast  ## the long proofs
 	$(PYTEST) -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
+
+# In one process: the reference implementation answers one question at a time. It tells its figures at the end.
+test-semantics: .venv/.stamp witness emulators  ## BigQuery's SQL before Google's own reference implementation
+	$(BIN)/python -m pytest -m semantics $(REQUIRE_ALL) $(ARGS)
 
 # More words for the soak: make soak ARGS="--seed 7 --seconds 900". Linux with a C compiler alone: its clock is in C.
 soak: .venv/.stamp  ## months in minutes on a fast clock, every read compared with a model

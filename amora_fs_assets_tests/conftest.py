@@ -8,13 +8,15 @@ from typing import NoReturn
 import pytest
 from playwright.sync_api import Browser, Page
 
+from amora_fs_assets.testing.witness import WitnessUnavailable
 from amora_fs_assets_tests.browser import BrowserUnavailableError, chromium
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.bigquery import bigquery_emulator as run_bigquery_emulator
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.emulators.gcs import gcs_emulator as run_gcs_emulator
 from amora_fs_assets_tests.emulators.process import EmulatorUnavailableError
-from amora_fs_assets_tests.witness.client import Witness, WitnessUnavailableError, running_witness
+from amora_fs_assets_tests.witness.client import Witness, running_witness
+from amora_fs_assets_tests.witness.tally import TALLY
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,7 +54,9 @@ def witness(request: pytest.FixtureRequest) -> Iterator[Witness]:
     try:
         with running_witness() as running:
             yield running
-    except WitnessUnavailableError as reason:
+            TALLY.analyzed += running.analyzed
+            TALLY.executed += running.executed
+    except WitnessUnavailable as reason:
         missing(request.config, str(reason))
 
 
@@ -88,3 +92,8 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1600, "height": 1000})
     yield context.new_page()
     context.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if TALLY.analyzed or TALLY.executed:
+        terminalreporter.write_line(str(TALLY))

@@ -23,6 +23,7 @@ from amora_fs_assets.stores.bigquery_publication import (
     preparation,
     transaction,
 )
+from amora_fs_assets.testing import RefusedByGoogleSQL
 from amora_fs_assets_tests.operations.test_golden_sql import GOLDEN, SHAPES
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.witness.client import Tables, Witness
@@ -92,5 +93,5 @@ def test_it_takes_what_an_apply_writes(witness: Witness) -> None:
 )
 def test_what_is_wrong_is_said(witness: Witness, sql: str, says: str) -> None:
     tables: dict[str, Any] = {"spending": [KEY]}
-    with pytest.raises(AssertionError, match=says):
+    with pytest.raises(RefusedByGoogleSQL, match=says):
         witness.analyze(sql, tables)

@@ -1,0 +1,230 @@
+"""GoogleSQL by Google's own analyzer and reference implementation: a line of JSON in, a line of JSON out.
+
+Run as a process, in an environment with the package zetasql; imports nothing else of the project.
+
+In: {"sql", "tables": {"dataset.table": {"columns": {"name": "ARRAY<INT64>"}, "rows": [[...]]}},
+"parameters": {"name": [type, value]}, "execute": whether it is a query to be run}. Out: {"fault": what Google says
+against it, or null} and, of an analyzed script, {"statements": how many were taken}; of a query
+{"columns": [[name, type]], "rows": [[...]]}. Values: numbers, texts and truth values as they are; bytes in hex;
+decimals as text; dates and timestamps in days and microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import re
+import sys
+from decimal import Context, Decimal
+from typing import Any
+
+from wasmtime import Config
+from zetasql.api.analyzer import Analyzer
+from zetasql.api.builders import CatalogBuilder, TableBuilder
+from zetasql.api.type_factory import TypeFactory, TypeKind
+from zetasql.core import wasm_client
+from zetasql.core.exceptions import ZetaSQLError
+from zetasql.core.local_service import ZetaSqlLocalService, local_service_pb2
+from zetasql.types import (
+    AnalyzerOptions,
+    LanguageOptions,
+    ParseResumeLocation,
+    ResolvedNodeKind,
+    SimpleCatalog,
+    ZetaSQLBuiltinFunctionOptions,
+)
+
+KINDS = {"FLOAT64": "TYPE_DOUBLE", "BOOL": "TYPE_BOOL"}
+FIELDS = {
+    "INT64": "int64_value",
+    "FLOAT64": "double_value",
+    "BOOL": "bool_value",
+    "STRING": "string_value",
+    "BYTES": "bytes_value",
+    "DATE": "date_value",
+    "TIMESTAMP": "timestamp_value",
+    "NUMERIC": "numeric_value",
+}
+NAMES = {TypeKind[KINDS.get(name, f"TYPE_{name}")].value: name for name in FIELDS}
+SCALE = 10**9  # of a NUMERIC
+
+
+def _written(self: Any, start: int, data: bytes) -> None:
+    ctypes.memmove(ctypes.addressof(self.memory.data_ptr().contents) + start, data, len(data))
+
+
+def _read(self: Any, start: int, size: int) -> bytes:
+    return ctypes.string_at(ctypes.addressof(self.memory.data_ptr().contents) + start, size)
+
+
+# The package copies byte by byte in Python, which takes longer than the queries.
+wasm_client.WasmClient.write_bytes, wasm_client.WasmClient.read_bytes = _written, _read
+
+
+def _cached() -> Any:
+    config = Config()
+    config.cache = True
+    return config
+
+
+# Compiling takes half a minute: wasmtime keeps the outcome in its own cache in the user's home.
+wasm_client.Config = _cached
+
+LANGUAGE = LanguageOptions.maximum_features()
+LANGUAGE.reserved_keywords = ["QUALIFY"]
+LANGUAGE.supported_statement_kinds = [kind for kind in ResolvedNodeKind if kind.name.endswith("_STMT")]
+FUNCTIONS = ZetaSQLBuiltinFunctionOptions(language_options=LANGUAGE)
+
+
+def item_of(text: str) -> str:
+    """The type of an array's items; empty for another type."""
+    return text.removeprefix("ARRAY<").removesuffix(">") if text.startswith("ARRAY<") else ""
+
+
+def type_of(text: str) -> Any:
+    """The type that is written so."""
+    if item := item_of(text):
+        return TypeFactory.create_array_type(type_of(item))
+    plain = text.partition("(")[0]
+    return TypeFactory.create_simple_type(getattr(TypeKind, KINDS.get(plain, f"TYPE_{plain}")))
+
+
+def catalog_of(tables: dict[str, dict[str, Any]], *, flat: bool = False) -> SimpleCatalog:
+    """Datasets as catalogs in a catalog; what has no dataset is in the outer one, and so is all where it is `flat`."""
+    outer = CatalogBuilder("all").with_builtin_functions(FUNCTIONS)
+    datasets: dict[str, CatalogBuilder] = {}
+    for name, table in tables.items():
+        dataset, _, short = ("", "", name) if flat else name.rpartition(".")
+        builder = TableBuilder(short)
+        for column, type_ in table["columns"].items():
+            builder.add_column(column, type_of(type_))
+        within = datasets.setdefault(dataset, CatalogBuilder(dataset)) if dataset else outer
+        within.add_table(builder.build())
+    built: SimpleCatalog = outer.build()
+    built.catalog.extend(each.build() for each in datasets.values())
+    return built
+
+
+def options_of(parameters: dict[str, list[Any]]) -> AnalyzerOptions:
+    """How to analyze, with the types of the parameters. Without a zone a text is of UTC, as in BigQuery."""
+    options = AnalyzerOptions(language_options=LANGUAGE, default_timezone="UTC")
+    options.query_parameters = [
+        AnalyzerOptions.QueryParameter(name=name, type=type_of(type_)) for name, (type_, _) in parameters.items()
+    ]
+    return options
+
+
+def put(cell: Any, value: Any, type_: str) -> None:
+    """Set the cell to the value; a null stays unset."""
+    if value is None:
+        return
+    if item := item_of(type_):
+        cell.array_value.SetInParent()
+        for each in value:
+            put(cell.array_value.element.add(), each, item)
+    elif type_ == "TIMESTAMP":
+        seconds, microseconds = divmod(value, 10**6)
+        cell.timestamp_value.seconds, cell.timestamp_value.nanos = seconds, microseconds * 1000
+        cell.timestamp_value.SetInParent()
+    elif type_ == "NUMERIC":
+        scaled = int(Decimal(value).scaleb(9, Context(prec=60)))
+        size = (scaled + (scaled < 0)).bit_length() // 8 + 1
+        cell.numeric_value = scaled.to_bytes(size, "little", signed=True)
+    else:
+        setattr(cell, FIELDS[type_], bytes.fromhex(value) if type_ == "BYTES" else value)
+
+
+def got(cell: Any, type_: str) -> Any:
+    """The value of the cell."""
+    item = item_of(type_)
+    if cell.WhichOneof("value") is None:
+        return None
+    if item:
+        return [got(each, item) for each in cell.array_value.element]
+    value = getattr(cell, FIELDS[type_])
+    if type_ == "TIMESTAMP":
+        return value.seconds * 10**6 + value.nanos // 1000
+    if type_ == "NUMERIC":
+        whole, part = divmod(abs(number := int.from_bytes(value, "little", signed=True)), SCALE)
+        return f"{'-' if number < 0 else ''}{whole}.{part:09}"
+    return value.hex() if type_ == "BYTES" else value
+
+
+def named(type_: Any) -> str:
+    """How a column's type is written."""
+    if type_.type_kind == TypeKind.TYPE_ARRAY.value:
+        return f"ARRAY<{named(type_.array_type.element_type)}>"
+    if type_.type_kind not in NAMES:
+        raise ValueError(f"a result of type {TypeKind(type_.type_kind).name} has no place here")
+    return NAMES[type_.type_kind]
+
+
+def flat(sql: str, tables: dict[str, dict[str, Any]]) -> str:
+    """The query with one name, `dataset.table`, for each table: only tables of the outer catalog can hold rows."""
+    for name in tables:
+        dataset, _, short = name.rpartition(".")
+        if dataset:
+            first, last = re.escape(dataset), re.escape(short)
+            path = rf"(?:`{first}`|(?<![\w`.]){first})\.(?:`{last}`|{last}(?![\w`]))"
+            sql = re.sub(path, f"`{name}`", sql)
+    return sql
+
+
+def executed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, list[Any]]) -> dict[str, Any]:
+    """Columns and rows of a query."""
+    sql = flat(sql, tables)
+    request = local_service_pb2.EvaluateQueryRequest(sql=sql)
+    request.options.CopyFrom(options_of(parameters).to_proto())
+    request.simple_catalog.CopyFrom(catalog_of(tables, flat=True).to_proto())
+    for name, table in tables.items():
+        content = request.table_content[name]
+        content.table_data.SetInParent()
+        types = list(table["columns"].values())
+        for row in table["rows"]:
+            into = content.table_data.row.add()
+            for value, type_ in zip(row, types, strict=True):
+                put(into.cell.add(), value, type_)
+    for name, (type_, value) in parameters.items():
+        given = request.params.add(name=name.lower())
+        given.value.SetInParent()
+        put(given.value, value, type_)
+    answer = ZetaSqlLocalService.get_instance().wasm_client.call_grpc_func(
+        "ZetaSqlLocalService_EvaluateQuery", request, local_service_pb2.EvaluateQueryResponse
+    )
+    columns = [(column.name, named(column.type)) for column in answer.prepared.columns]
+    return {
+        "columns": columns,
+        "rows": [
+            [got(cell, type_) for cell, (_, type_) in zip(row.cell, columns, strict=True)]
+            for row in answer.content.table_data.row
+        ],
+    }
+
+
+def analyzed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, list[Any]]) -> dict[str, Any]:
+    """How many statements were analyzed, and what is wrong with the first that could not be."""
+    analyzer, location = Analyzer(options_of(parameters), catalog_of(tables)), ParseResumeLocation()
+    statements = 0
+    location.input, location.byte_position = sql, 0
+    try:
+        while sql.encode()[location.byte_position :].strip(b"; \n"):
+            analyzer.analyze_next_statement(location)
+            statements += 1
+    except ZetaSQLError as error:
+        return {"statements": statements, "fault": str(error)}
+    return {"statements": statements, "fault": None}
+
+
+def answered(asked: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one question."""
+    if not asked.pop("execute"):
+        return analyzed(**asked)
+    try:
+        return {"fault": None} | executed(**asked)
+    except (ZetaSQLError, ValueError) as error:
+        return {"fault": str(error)}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(answered(json.loads(line))), flush=True)  # noqa: T201 (what the process is for)

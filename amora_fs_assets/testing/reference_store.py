@@ -1,0 +1,106 @@
+"""Tables in memory, asked in BigQuery's SQL through the witness: what an operation reads of an offline store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.errors import TableNotFound
+from amora_fs_assets.domain.ports import Draft, Engine, StoredTable
+from amora_fs_assets.domain.protocol import Applied
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.testing.witness import Witness
+
+
+class ReferenceStore:
+    """OfflineStore for what is read and staged; it publishes nothing."""
+
+    engine: Engine = "bigquery"
+    hashing = ""
+
+    def __init__(
+        self, witness: Witness, tables: Mapping[str, pa.Table] | None = None, *, dataset: str = "feature_store"
+    ) -> None:
+        self.dataset = dataset
+        self._witness = witness
+        self._tables = dict(tables or {})
+
+    def modified(self, table: str) -> str | None:  # noqa: ARG002  (the port's)
+        """It does not say: None."""
+        return None
+
+    def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
+        """The table's columns; None where there is no such table."""
+        there = self.table(table)
+        return None if there is None else there.columns
+
+    def table(self, name: str) -> StoredTable | None:
+        """The table; None where there is no such table."""
+        there = self._tables.get(name)
+        return None if there is None else StoredTable(dict(ibis.Schema.from_pyarrow(there.schema).items()), "")
+
+    def sql(self, query: Table) -> str:
+        """BigQuery's SQL for the query."""
+        return str(ibis.to_sql(query, dialect="bigquery"))
+
+    def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002
+        """It does not say: None."""
+        return None
+
+    def changed_late(
+        self, table: str, time: str, lateness: timedelta  # noqa: ARG002
+    ) -> tuple[Interval, ...] | None:  # fmt: skip
+        """It does not say: None."""
+        return None
+
+    @contextmanager
+    def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
+        """The query's rows. Raises RefusedByGoogleSQL."""
+        schema = query.schema().to_pyarrow()
+        rows = self.query(self.sql(query), frames)
+        yield pa.RecordBatchReader.from_batches(schema, rows.select(schema.names).cast(schema).to_batches())
+
+    def query(self, sql: str, frames: Mapping[str, pa.Table] | None = None) -> pa.Table:
+        """The rows of a SELECT over the tables that it names. Raises RefusedByGoogleSQL."""
+        there = self._tables | dict(frames or {})
+        named = {name: table for name, table in there.items() if name.rpartition(".")[2] in sql}
+        return self._witness.execute(sql, named)
+
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:  # noqa: ARG002
+        """Keep the rows of a query, a SELECT or an Arrow table; their `dataset.table`."""
+        staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
+        if isinstance(data, Table):
+            data = self.sql(data)
+        self._tables[staged] = self.query(data) if isinstance(data, str) else data
+        return staged
+
+    def put(self, table: str, rows: pa.Table) -> None:
+        """Let the table hold these rows and no others."""
+        self._tables[table] = rows
+
+    def discard(self, staged: str) -> None:
+        """Drop a staged table, if it is there."""
+        self._tables.pop(staged, None)
+
+    def publish(self, staged: str, draft: Draft) -> Publication:
+        """It publishes nothing. Raises TableNotFound."""
+        raise TableNotFound(f"{staged} cannot be published to {draft.table}: this store is for reading.")
+
+    def applied(self) -> tuple[Applied, ...]:
+        """Nothing is."""
+        return ()
+
+    def write_applied(self, rows: Sequence[Applied]) -> None:
+        """Nothing is written."""
+
+    def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:  # noqa: ARG002
+        """There are none."""
+        return ()

@@ -1,0 +1,98 @@
+"""Arrow tables as the lines of the witness say them, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.stores.bigquery_tables import type_of
+
+ARROW = {type_of(Column("any", type_)): IBIS_TYPES[type_].to_pyarrow() for type_ in DataType}
+"""The Arrow type of each of GoogleSQL's types that a column may have."""
+_EPOCH = date(1970, 1, 1).toordinal()
+Encoded = dict[str, Any]
+
+
+def type_in_googlesql(type_: pa.DataType) -> str:
+    """The type of a column as BigQuery loads it from Parquet. Raises ValueError for one that views cannot have."""
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return f"ARRAY<{type_in_googlesql(type_.value_type)}>"
+    for name, fits in _KINDS.items():
+        if fits(type_):
+            return name
+    raise ValueError(f"Type {type_} is none that a column can have.")
+
+
+_KINDS: Mapping[str, Callable[[pa.DataType], bool]] = {
+    "INT64": pa.types.is_integer,
+    "FLOAT64": pa.types.is_floating,
+    "BOOL": pa.types.is_boolean,
+    "STRING": lambda type_: pa.types.is_string(type_) or pa.types.is_large_string(type_),
+    "BYTES": lambda type_: pa.types.is_binary(type_) or pa.types.is_large_binary(type_),
+    "DATE": pa.types.is_date,
+    "TIMESTAMP": lambda type_: pa.types.is_timestamp(type_) and type_.tz is not None,
+    "NUMERIC": pa.types.is_decimal,
+}
+
+
+def encoded(table: pa.Table) -> Encoded:
+    """A table that BigQuery stores: a list that is null is an empty one there."""
+    types = {field.name: type_in_googlesql(field.type) for field in table.schema}
+    columns = []
+    for name, type_ in types.items():
+        column = table[name]
+        if type_ == "TIMESTAMP":
+            column = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+        columns.append([_said(value, type_) for value in column.to_pylist()])
+    rows = [list(row) for row in zip(*columns, strict=True)] if columns else []
+    return {"columns": types, "rows": rows}
+
+
+def _said(value: Any, type_: str) -> Any:
+    if type_.startswith("ARRAY<"):
+        return [_said(each, type_[6:-1]) for each in value or ()]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime):
+        return pa.scalar(value, pa.timestamp("us", tz="UTC")).value
+    if isinstance(value, date):
+        return value.toordinal() - _EPOCH
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def decoded(columns: list[tuple[str, str]], rows: list[list[Any]]) -> pa.Table:
+    """A query's answer. A list that is null is an empty one, as BigQuery returns it."""
+    arrays, fields = [], []
+    for place, (name, type_) in enumerate(columns):
+        arrow = ARROW[type_]
+        values = [_meant(row[place], type_) for row in rows]
+        arrays.append(pa.array(values, arrow) if type_ != "TIMESTAMP" else pa.array(values, pa.int64()).cast(arrow))
+        fields.append(pa.field(name, arrow))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _meant(value: Any, type_: str) -> Any:
+    if type_.startswith("ARRAY<"):
+        items = [_meant(each, type_[6:-1]) for each in value or ()]
+        if None in items:
+            raise ValueError("an array of the answer has a null item, which BigQuery cannot write")
+        return (
+            items if type_ != "ARRAY<TIMESTAMP>" else pa.array(items, pa.int64()).cast(ARROW["TIMESTAMP"]).to_pylist()
+        )
+    if value is None:
+        return None
+    match type_:
+        case "BYTES":
+            return bytes.fromhex(value)
+        case "DATE":
+            return date.fromordinal(value + _EPOCH)
+        case "NUMERIC":
+            return Decimal(value)
+    return value

@@ -1,0 +1,118 @@
+"""Google's own analyzer and reference implementation of GoogleSQL, in a process that lives as long as it is asked."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self
+
+import pyarrow as pa
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.stores.bigquery_tables import type_of
+from amora_fs_assets.testing.values import decoded, encoded
+
+_PROCESS = Path(__file__).with_name("reference.py")
+Tables = Mapping[str, Iterable[Column]]
+"""The columns of each table, by `dataset.table`."""
+Parameter = int | str | None
+
+
+class WitnessUnavailable(FeatureStoreError):
+    """There is no Python with the package zetasql."""
+
+
+class RefusedByGoogleSQL(FeatureStoreError):
+    """GoogleSQL does not take the SQL, or its run ends in an error: what it says."""
+
+
+class Witness:
+    """Asks GoogleSQL's reference implementation. A context manager: the process ends with it.
+
+    `python` is one that has zetasql, where the one that runs has not. Raises WitnessUnavailable.
+    """
+
+    def __init__(self, python: Path | None = None) -> None:
+        if python is None and importlib.util.find_spec("zetasql") is None:
+            raise WitnessUnavailable(
+                "BigQuery's semantics are asked of the package zetasql, which is not installed: "
+                "pip install 'amora_fs_assets[bigquery-semantics]'."
+            )
+        if python is not None and not python.exists():
+            raise WitnessUnavailable(f"There is no {python}.")
+        command = [str(python or sys.executable), str(_PROCESS)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._lock = Lock()
+        self.analyzed = self.executed = 0  # statements
+        self.cells = 0  # of the answers
+
+    def __enter__(self) -> Self:
+        """The witness itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+    def analyze(self, sql: str, tables: Tables, texts: Iterable[str] = ()) -> int:
+        """How many statements the script has; `texts` are its parameters of type STRING.
+
+        Raises RefusedByGoogleSQL with what the analyzer says against a statement.
+        """
+        return self.analyze_typed(sql, tables, dict.fromkeys(texts, "STRING"))
+
+    def analyze_typed(self, sql: str, tables: Tables, parameters: Mapping[str, str]) -> int:
+        """The same with the type of each parameter, such as INT64."""
+        types = {
+            name: {"columns": {column.name: type_of(column) for column in columns}} for name, columns in tables.items()
+        }
+        found = self._ask(sql, types, {name: [type_, None] for name, type_ in parameters.items()}, execute=False)
+        if found["fault"] is not None:
+            raise RefusedByGoogleSQL(f"statement {found['statements'] + 1}: {found['fault']}\n{sql}")
+        self.analyzed += found["statements"]
+        return int(found["statements"])
+
+    def execute(
+        self, sql: str, tables: Mapping[str, pa.Table], parameters: Mapping[str, Parameter] | None = None
+    ) -> pa.Table:
+        """The rows of a query over the tables, `dataset.table` or a bare name each, of parameters that are numbers or
+        texts. Raises RefusedByGoogleSQL.
+        """
+        given = {
+            name: ["INT64" if isinstance(value, int) else "STRING", value] for name, value in (parameters or {}).items()
+        }
+        found = self._ask(sql, {name: encoded(table) for name, table in tables.items()}, given, execute=True)
+        if found["fault"] is not None:
+            raise RefusedByGoogleSQL(f"{found['fault']}\n{sql}")
+        try:
+            answer = decoded([tuple(column) for column in found["columns"]], found["rows"])
+        except ValueError as error:
+            raise RefusedByGoogleSQL(f"{error}\n{sql}") from error
+        self.executed += 1
+        self.cells += answer.num_rows * answer.num_columns
+        return answer
+
+    def _ask(
+        self, sql: str, tables: Mapping[str, Any], parameters: Mapping[str, Any], *, execute: bool
+    ) -> dict[str, Any]:
+        question = {"sql": sql, "tables": tables, "parameters": parameters, "execute": execute}
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        if not answer:
+            raise WitnessUnavailable("The process of the reference implementation ended. It said why on stderr.")
+        found: dict[str, Any] = json.loads(answer)
+        return found

@@ -43,7 +43,9 @@ class Contents:
 
     rows: int
     checksum: str  # equal for the same rows in any order; comparable within one engine
-    statistics: dict[str, dict[str, Any]]  # of each column: nulls, min, max, mean (of truth values: their share)
+    statistics: dict[
+        str, dict[str, Any]
+    ]  # of each column: nulls, min and max (but NaN), mean (of truth values: their share)
 
 
 def contents_of(table: str, columns: Sequence[Column], store: OfflineStore) -> Contents:
@@ -82,7 +84,9 @@ def _exact(value: Value, type_: DataType) -> Value:
 def _statistics(value: Any, type_: DataType) -> dict[str, Value]:
     found = {"nulls": value.isnull().sum().fill_null(0)}
     if type_ in _ORDERED:
-        found |= {"min": value.min(), "max": value.max()}
+        # With a NaN among them BigQuery's min is NaN, DuckDB's is not.
+        numbers = value.isnan().ifelse(None, value) if type_ is DataType.FLOAT64 else value
+        found |= {"min": numbers.min(), "max": numbers.max()}
     if type_ in _AVERAGED:
         found["mean"] = value.cast("float64").mean() if type_ is not DataType.BOOLEAN else value.cast("int64").mean()
     return found

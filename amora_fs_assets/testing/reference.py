@@ -16,10 +16,10 @@ import json
 import re
 import sys
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Any
 
 from wasmtime import Config
-from zetasql.api.analyzer import Analyzer
 from zetasql.api.builders import CatalogBuilder, TableBuilder
 from zetasql.api.type_factory import TypeFactory, TypeKind
 from zetasql.core import wasm_client
@@ -28,7 +28,6 @@ from zetasql.core.local_service import ZetaSqlLocalService, local_service_pb2
 from zetasql.types import (
     AnalyzerOptions,
     LanguageOptions,
-    ParseResumeLocation,
     ResolvedNodeKind,
     SimpleCatalog,
     ZetaSQLBuiltinFunctionOptions,
@@ -170,13 +169,21 @@ def flat(sql: str, tables: dict[str, dict[str, Any]]) -> str:
     return sql
 
 
-def executed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, list[Any]]) -> dict[str, Any]:
-    """Columns and rows of a query."""
-    sql = flat(sql, tables)
-    request = local_service_pb2.EvaluateQueryRequest(sql=sql)
-    request.options.CopyFrom(options_of(parameters).to_proto())
-    request.simple_catalog.CopyFrom(catalog_of(tables, flat=True).to_proto())
-    for name, table in tables.items():
+def called(method: str, request: Any) -> bytes:
+    """The answer of the local service, unread."""
+    client = ZetaSqlLocalService.get_instance().wasm_client
+    return bytes(client._call_grpc_method(f"ZetaSqlLocalService_{method}", request.SerializeToString()))  # noqa: SLF001
+
+
+@lru_cache(maxsize=1)
+def registered(tables_and_flat: str) -> int:
+    """The number of a catalog of the tables with their rows: making one takes longer than most queries.
+
+    The last one is kept, since the same tables are often asked again.
+    """
+    tables, flat = json.loads(tables_and_flat)
+    request = local_service_pb2.RegisterCatalogRequest(simple_catalog=catalog_of(tables, flat=flat).to_proto())
+    for name, table in tables.items() if flat else ():
         content = request.table_content[name]
         content.table_data.SetInParent()
         types = list(table["columns"].values())
@@ -184,13 +191,27 @@ def executed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, 
             into = content.table_data.row.add()
             for value, type_ in zip(row, types, strict=True):
                 put(into.cell.add(), value, type_)
+    made = local_service_pb2.RegisterResponse.FromString(called("RegisterCatalog", request)).registered_id
+    while KEPT:
+        called("UnregisterCatalog", local_service_pb2.UnregisterRequest(registered_id=KEPT.pop()))
+    KEPT.append(made)
+    return int(made)
+
+
+KEPT: list[int] = []
+"""The number of the catalog that `registered` keeps."""
+
+
+def executed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, list[Any]]) -> dict[str, Any]:
+    """Columns and rows of a query."""
+    catalog = registered(json.dumps([tables, True]))
+    request = local_service_pb2.EvaluateQueryRequest(sql=flat(sql, tables), registered_catalog_id=catalog)
+    request.options.CopyFrom(options_of(parameters).to_proto())
     for name, (type_, value) in parameters.items():
         given = request.params.add(name=name.lower())
         given.value.SetInParent()
         put(given.value, value, type_)
-    answer = ZetaSqlLocalService.get_instance().wasm_client.call_grpc_func(
-        "ZetaSqlLocalService_EvaluateQuery", request, local_service_pb2.EvaluateQueryResponse
-    )
+    answer = local_service_pb2.EvaluateQueryResponse.FromString(called("EvaluateQuery", request))
     columns = [(column.name, named(column.type)) for column in answer.prepared.columns]
     return {
         "columns": columns,
@@ -201,14 +222,35 @@ def executed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, 
     }
 
 
+def resumed(answer: bytes) -> int:
+    """Where the next statement begins: field 2 of an AnalyzeResponse.
+
+    Field 1 is the tree of the statement, which may be deeper than protobuf reads, and of which nothing is wanted.
+    """
+    place = 0
+    while place < len(answer):
+        field, number, shift, place = answer[place], 0, 0, place + 1
+        while True:
+            byte, place = answer[place], place + 1
+            number, shift = number | (byte & 0x7F) << shift, shift + 7
+            if byte < 0x80:
+                break
+        if field >> 3 == 2:
+            return number
+        place += number
+    raise ValueError("the analyzer does not say where the next statement begins")
+
+
 def analyzed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, list[Any]]) -> dict[str, Any]:
     """How many statements were analyzed, and what is wrong with the first that could not be."""
-    analyzer, location = Analyzer(options_of(parameters), catalog_of(tables)), ParseResumeLocation()
-    statements = 0
-    location.input, location.byte_position = sql, 0
+    request = local_service_pb2.AnalyzeRequest(registered_catalog_id=registered(json.dumps([tables, False])))
+    request.options.CopyFrom(options_of(parameters).to_proto())
+    request.parse_resume_location.input = sql
+    statements, place, script = 0, 0, sql.encode()
     try:
-        while sql.encode()[location.byte_position :].strip(b"; \n"):
-            analyzer.analyze_next_statement(location)
+        while script[place:].strip(b"; \n"):
+            request.parse_resume_location.byte_position = place
+            place = resumed(called("Analyze", request))
             statements += 1
     except ZetaSQLError as error:
         return {"statements": statements, "fault": str(error)}

@@ -24,12 +24,17 @@ class ReferenceStore:
     """OfflineStore for what is read and staged; it publishes nothing."""
 
     engine: Engine = "bigquery"
-    hashing = ""
 
     def __init__(
-        self, witness: Witness, tables: Mapping[str, pa.Table] | None = None, *, dataset: str = "feature_store"
+        self,
+        witness: Witness,
+        tables: Mapping[str, pa.Table] | None = None,
+        *,
+        dataset: str = "feature_store",
+        hashing: str = "",
     ) -> None:
         self.dataset = dataset
+        self.hashing = hashing
         self._witness = witness
         self._tables = dict(tables or {})
 

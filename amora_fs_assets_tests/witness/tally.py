@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from amora_fs_assets.testing.same import difference
 
 
 @dataclass
@@ -11,7 +17,23 @@ class Tally:
     analyzed: int = 0  # statements
     executed: int = 0  # queries
     cells: int = 0  # that were compared with the oracle, or with DuckDB
-    differences: Counter[str] = field(default_factory=Counter)  # those of docs/bigquery.md, by kind
+    differences: Counter[str] = field(default_factory=Counter)  # that were found, by kind
+
+    @contextmanager
+    def comparing(self, kind: str, cells: int) -> Iterator[None]:
+        """So many cells are compared within; an AssertionError is a difference of this kind."""
+        self.cells += cells
+        try:
+            yield
+        except AssertionError:
+            self.differences[kind] += 1
+            raise
+
+    def same(self, kind: str, found: pa.Table, expected: pa.Table) -> None:
+        """Assert that both tables hold the same rows, in whatever order; computed floats to 1e-9 of their size."""
+        with self.comparing(kind, expected.num_rows * expected.num_columns):
+            said = difference(found, expected, ("GoogleSQL", "expected"))
+            assert not said, f"{kind}: {said}"
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.differences.items()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from amora_fs_assets.domain.errors import SettingsError, shown
 from amora_fs_assets.domain.time import utc
@@ -125,6 +126,14 @@ def _path(given: Any) -> str:
     return _text(os.fspath(given))
 
 
+def _server(given: Any) -> str:
+    """A URL of which every port is one that servers have."""
+    nodes = urlsplit(_text(given)).netloc.rpartition("@")[2].split(",")
+    if any(urlsplit(f"//{node}").port == 0 for node in nodes):  # `port` itself refuses what is beyond 65535
+        raise ValueError
+    return _text(given)
+
+
 def _folder(given: Any) -> Path:
     return Path(_path(given)).expanduser().absolute()
 
@@ -193,7 +202,7 @@ def _tokens(given: Any) -> tuple[str, ...]:
 _SECONDS = (_number(0, _YEAR, above=True), "a number of seconds, more than zero and at most a year")
 _TAKES: dict[str, tuple[_Take, str]] = {
     "offline_store": (_one_of(OfflineEngine), "duckdb or bigquery"),
-    "online_store_url": (_text, "a URL, or an empty text for the embedded server"),
+    "online_store_url": (_server, "a URL with a port from 1 to 65535, or an empty text for the embedded server"),
     "online_store_ca": (_path, "the path of a file"),
     "online_shards": (_whole(1, 10_000), "a whole number of shards, from 1 to 10,000"),
     "registry": (_path, "a folder, or gs://bucket/prefix"),

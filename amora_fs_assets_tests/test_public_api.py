@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import amora_fs_assets
+from amora_fs_assets.domain.errors import FeatureStoreError
 
 HEAVY = ("dagster", "ibis", "pandas", "google.cloud", "pyarrow", "duckdb", "redis")
 
@@ -48,3 +49,7 @@ def test_importing_what_reads_costs_little_more_than_redis() -> None:
             times.append(float(subprocess.check_output([sys.executable, "-c", code])))
     redis, ours = (statistics.median(times) for times in seconds.values())
     assert ours - redis < 0.2
+
+
+def test_the_message_of_an_error_can_be_printed() -> None:
+    assert str(FeatureStoreError("no feature 'a\ud800'")).encode() == b"no feature 'a\\ud800'"

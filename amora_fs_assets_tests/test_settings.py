@@ -94,7 +94,15 @@ def test_a_bad_variable_is_named_with_what_it_takes(variable: str, value: str, s
 
 _OUT_OF_RANGE: dict[str, list[Any]] = {
     "offline_store": ["DuckDB", None, ["duckdb"]],
-    "online_store_url": [None, 6379, b"redis://"],
+    "online_store_url": [
+        None,
+        6379,
+        b"redis://",
+        "redis://host:99999",
+        "redis://host:0",
+        "rediss+cluster://a:1,b:65536",
+        "redis://[::1",
+    ],
     "online_store_ca": [1, "a\0b"],
     "online_shards": [0, -1, 1.5, True, 10**6, None],
     "training_set_versions": [0, -1, 1.5, True, 10**9],

@@ -42,7 +42,10 @@ from typing import Any, Self
 
 
 class FeatureStoreError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base of everything that this package raises on purpose. Its message can be printed, whatever values it shows."""
+
+    def __str__(self) -> str:
+        return super().__str__().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def message_of(error: BaseException) -> str:

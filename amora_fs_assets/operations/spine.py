@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlglot
 from ibis.expr import operations as ops
 from ibis.expr.types import Table
 
@@ -27,6 +28,14 @@ from amora_fs_assets.operations.point_in_time import Bounds
 from amora_fs_assets.operations.tables import rows_of, within
 
 FRAME = "entity_rows"
+_QUERIES = {
+    sqlglot.TokenType.SELECT,
+    sqlglot.TokenType.WITH,
+    sqlglot.TokenType.FROM,
+    sqlglot.TokenType.L_PAREN,
+    sqlglot.TokenType.VALUES,
+}
+"""What a statement that gives rows begins with."""
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -75,7 +84,8 @@ class QuerySpine:
 
         The join reads the spine more than once: a query would run as often, and might not give the same rows twice.
         """
-        staged = store.stage(self.query, name="spine", run_id=uuid.uuid4().hex)
+        query = one_query(self.query, store.engine) if isinstance(self.query, str) else self.query
+        staged = store.stage(query, name="spine", run_id=uuid.uuid4().hex)
         try:
             columns = store.columns(staged)
             assert columns is not None, "it was staged just now"
@@ -85,6 +95,25 @@ class QuerySpine:
             yield table, _bounds(table, store)
         finally:
             store.discard(staged)
+
+
+def one_query(sql: str, engine: str) -> str:
+    """The one SELECT that a caller wrote, without a closing semicolon and what follows it.
+
+    Engines run several statements in one text, each with the rights of the store. Raises InvalidRequest for several
+    statements, and for a statement that gives no rows.
+    """
+    try:
+        tokens = sqlglot.tokenize(sql, read=engine)
+    except sqlglot.TokenError as error:
+        raise InvalidRequest(f"entity_df: the SELECT cannot be read: {error}. Mend it.") from error
+    while tokens and tokens[-1].token_type is sqlglot.TokenType.SEMICOLON:
+        tokens.pop()
+    if not tokens or tokens[0].token_type not in _QUERIES:
+        raise InvalidRequest(f"entity_df begins with {tokens[0].text if tokens else ''!r}. Give one SELECT.")
+    if any(token.token_type is sqlglot.TokenType.SEMICOLON for token in tokens):
+        raise InvalidRequest("entity_df is several statements. Give one SELECT; nothing was run.")
+    return sql[: tokens[-1].end + 1]
 
 
 def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine:

@@ -27,6 +27,7 @@ from amora_fs_assets.domain.errors import (
     TableNotFound,
 )
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.spine import one_query
 from amora_fs_assets_tests.operations.stores import MergingDuckDBStore, fill
 from amora_fs_assets_tests.small import at
 
@@ -426,3 +427,26 @@ def test_the_longest_ttl_is_no_bound(tmp_path: Path) -> None:
     store.__dict__["code"] = Catalogue.of([view])
     store.apply()
     assert store.get_historical_features("v", pa.table(rows)).to_arrow()["x"].to_pylist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("SELECT 1; DROP TABLE feature_store.delays", "several statements"),
+        ("SELECT 'a;b' AS x; SELECT 2;", "several statements"),
+        ("DROP TABLE feature_store.delays", "begins with 'DROP'"),
+        ("COPY feature_store.delays TO 'x.csv'", "begins with 'COPY'"),
+        (" -- nothing", "begins with ''"),
+        ("SELECT 'unended", "cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["duckdb", "bigquery"])
+def test_one_select_alone_is_run(sql: str, says: str, engine: str) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        one_query(sql, engine)
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "bigquery"])
+@pytest.mark.parametrize("sql", ["SELECT ';' AS x", "WITH a AS (SELECT 1 AS x) SELECT x FROM a", "(SELECT 1 AS x)"])
+def test_a_select_may_end_with_a_semicolon_and_a_comment(sql: str, engine: str) -> None:
+    assert one_query(f"{sql} ;; -- that is all", engine) == sql

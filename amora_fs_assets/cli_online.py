@@ -70,7 +70,7 @@ def online_status(store: FeatureStore, view: str) -> str:
         waiting = len(store.offline.publications(view, after=state.seen.cursor))
         lag = (datetime.now(UTC) - state.seen.loaded_at).total_seconds()
         lines.append(f"  lag: {waiting} publications not loaded; last load {lag:,.0f} s ago")
-    failed = next((r for r in store.registry.records(view) if r.kind == "materialize" and r.status == "failed"), None)
+    failed = next(store.registry.records(view, kind="materialize", status="failed", limit=1), None)
     if failed is not None:
         lines.append(f"  last failure: {failed.finished_at:%Y-%m-%d %H:%M:%S}: {failed.error}")
     return "\n".join(lines)

@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from google.cloud.bigquery_storage import BigQueryReadClient
 
 _STAGED_FOR = timedelta(days=7)
+"""After which BigQuery itself drops what a killed process left."""
 _FEW = 1_000
 """Rows that come sooner with the answer itself than by a read session."""
-"""After which BigQuery itself drops what a killed process left."""
 _MARK = "amora_fs_content"
 """The label of a staged table that says what was staged."""
 

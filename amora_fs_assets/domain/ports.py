@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from uuid import uuid4
 
 from amora_fs_assets.domain.catalogue import Catalogue
@@ -106,6 +106,22 @@ class StoredTable:
     incarnation: str  # empty where the table has none
 
 
+@dataclass(frozen=True)
+class Part:
+    """A SELECT, and the columns that it gives."""
+
+    sql: str
+    schema: pa.Schema
+
+
+@runtime_checkable
+class ReadsBeside(Protocol):
+    """An offline store that plans many small queries faster than one large one."""
+
+    def read_beside(self, parts: Sequence[Part], frames: Mapping[str, pa.Table]) -> list[pa.Table]:
+        """What each SELECT gives, all of one state of the store, which is held meanwhile."""
+
+
 class OfflineStore(Protocol):
     """Tables of feature values, written `dataset.table`. Each method is one operation: no connection outlives it.
 
@@ -133,6 +149,9 @@ class OfflineStore(Protocol):
 
     def table(self, name: str) -> StoredTable | None:
         """The table as it stands; None where there is no such table."""
+
+    def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
+        """The same of each of these tables."""
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""

@@ -18,10 +18,11 @@ from amora_fs_assets.domain.errors import DefinitionError, InvalidRequest, Offli
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.names import check_table
 from amora_fs_assets.domain.ownership import TO_TABLE, check_owner
-from amora_fs_assets.domain.ports import Draft, OfflineStore
+from amora_fs_assets.domain.ports import Draft, OfflineStore, Part, ReadsBeside
 from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.operations.beside import FEW, MANY, parts
 from amora_fs_assets.operations.frames import to_pandas, to_polars
-from amora_fs_assets.operations.point_in_time import output_names, point_in_time
+from amora_fs_assets.operations.point_in_time import check_spine, output_names, point_in_time
 from amora_fs_assets.operations.spine import FRAME, FrameSpine, QuerySpine, every_row, spine_of
 from amora_fs_assets.operations.tables import check_tables, columns_of
 
@@ -41,9 +42,15 @@ class HistoricalFeatures:
     join: Callable[..., Table]  # of a spine, and of its bounds
     names: tuple[str, ...]  # of the feature columns
     owners: Mapping[str, str] = field(default_factory=dict)  # the tables that definitions name, and which
+    beside: tuple[Part, ...] = ()  # the join of many views to few rows of a frame: a query for each
 
     def to_sql(self) -> str:
-        """The SQL that runs. A frame's rows are its table `entity_rows`, a query's a staged one."""
+        """The SQL that runs. A frame's rows are its table `entity_rows`, a query's a staged one.
+
+        Of many views and few rows of a frame it is a SELECT for each view, of which `;` stands between.
+        """
+        if self.beside:
+            return ";\n\n".join(part.sql for part in self.beside)
         with _explained(), self._query() as (query, _):
             return self.store.sql(query)
 
@@ -155,6 +162,12 @@ class HistoricalFeatures:
 
     @contextmanager
     def _read(self) -> Iterator[pa.RecordBatchReader]:
+        if self.beside and isinstance(self.spine, FrameSpine) and isinstance(self.store, ReadsBeside):
+            with _explained():
+                found = self.store.read_beside(self.beside, {FRAME: self.spine.seen})
+            columns = [column for each in found for column in each.columns]
+            yield pa.Table.from_arrays(columns, list(self.names)).to_reader()
+            return
         with _explained(), self._query() as (query, frames), self.store.read(query, frames) as batches:
             yield batches
 
@@ -191,21 +204,29 @@ def historical_features(
         raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
     views = {projection.view.name: projection.view for projection in service.projections}
     added = check_tables(list(views.values()), store, may_lack_added=True)
-    join = partial(
+    any_join = partial(
         point_in_time,
-        service=service,
         engine=store.engine,
         dataset=store.dataset,
-        full_feature_names=full_feature_names,
         known_time=known_time,
         added=added,
     )
+    join = partial(any_join, service=service, full_feature_names=full_feature_names)
+    beside: tuple[Part, ...] = ()
     spine = every_row(service, interval, store.dataset) if interval is not None else spine_of(entity_df, service)
     if isinstance(spine, FrameSpine):
         names = output_names(service, full=full_feature_names, taken=spine.columns)
+        if len(service.projections) >= MANY and spine.seen.num_rows <= FEW and isinstance(store, ReadsBeside):
+            check_spine(spine.table, service)
+            one = partial(any_join, bounds=spine.bounds, full_feature_names=True)
+            with _explained():
+                found = parts(service, spine=spine.table, row=spine.row, join=one, sql=store.sql, added=added)
+                beside = tuple(found)
     else:
         names = output_names(service, full=full_feature_names)
         if isinstance(spine.query, Table):
             with _explained():
                 join(spine.query)  # so that what is wrong is said now
-    return HistoricalFeatures(store=store, spine=spine, join=join, names=tuple(names.values()), owners=owners or {})
+    return HistoricalFeatures(
+        store=store, spine=spine, join=join, names=tuple(names.values()), owners=owners or {}, beside=beside
+    )

@@ -148,10 +148,9 @@ def check_tables(
     same.
     """
     added: dict[str, frozenset[str]] = {}
-    for definition in definitions:
-        table = table_name(definition, store.dataset)
+    names = [table_name(definition, store.dataset) for definition in definitions]
+    for definition, table, stored in zip(definitions, names, store.stored_tables(names), strict=True):
         kind = "Feature view" if isinstance(definition, FeatureView) else "Source"
-        stored = store.table(table)
         there = None if stored is None or _of_another(definition, stored, store, applied) else stored.columns
         if there is None:
             fix = (

@@ -16,17 +16,19 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.ownership import of_definitions
-from amora_fs_assets.domain.ports import Draft, Engine, StoredTable
+from amora_fs_assets.domain.ports import Draft, Engine, Part, StoredTable
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.stores.duckdb_file import opened
 from amora_fs_assets.stores.duckdb_publication import Publishing, read_applied, write_applied
-from amora_fs_assets.stores.duckdb_tables import quoted, stored_table
+from amora_fs_assets.stores.duckdb_tables import quoted, stored_table, stored_tables
 from amora_fs_assets.stores.duckdb_times import check_times
 
 STAGED_FOR = timedelta(days=7)
 """How long a staged table waits to be published; then its process counts as dead."""
+FEW_MOMENTS = 64
+"""Rows of a frame, up to which DuckDB joins them in loops, as it does by itself where it knows their number."""
 
 
 class DuckDBOfflineStore:
@@ -54,6 +56,11 @@ class DuckDBOfflineStore:
         with self._open() as connection:
             return stored_table(connection, name)
 
+    def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
+        """The same of each of these tables, the file opened once."""
+        with self._open() as connection:
+            return stored_tables(connection, names)
+
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
         return str(ibis.to_sql(query, dialect="duckdb"))
@@ -77,6 +84,19 @@ class DuckDBOfflineStore:
             yield pa.RecordBatchReader.from_batches(
                 schema, (check_times(batch.select(schema.names).cast(schema)) for batch in batches)
             )
+
+    def read_beside(self, parts: Sequence[Part], frames: Mapping[str, pa.Table]) -> list[pa.Table]:
+        """What each SELECT gives: no process writes to the file meanwhile."""
+        with self._open() as connection:
+            for name, frame in frames.items():
+                connection.register(name, frame)
+            if all(frame.num_rows <= FEW_MOMENTS for frame in frames.values()):
+                connection.execute(f"SET asof_loop_join_threshold = {FEW_MOMENTS}")
+            return [self._part(connection, part) for part in parts]
+
+    def _part(self, connection: duckdb.DuckDBPyConnection, part: Part) -> pa.Table:
+        found = connection.execute(part.sql).to_arrow_table().select(part.schema.names).cast(part.schema)
+        return pa.Table.from_batches(map(check_times, found.to_batches()), part.schema)
 
     def stage(
         self,

@@ -60,16 +60,24 @@ def one_row(
 
 def stored_table(connection: duckdb.DuckDBPyConnection, table: str) -> StoredTable | None:
     """The table as it stands; None where there is no such table."""
-    schema, _, name = table.rpartition(".")
+    (found,) = stored_tables(connection, [table])
+    return found
+
+
+def stored_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> list[StoredTable | None]:
+    """The same of each of these tables. DuckDB goes through all of its tables to find the comment of any."""
+    wanted = [table.lower() for table in tables]
     found = connection.execute(
-        "SELECT comment FROM duckdb_tables() WHERE lower(schema_name) = lower($schema) AND "
-        "lower(table_name) = lower($name) UNION ALL SELECT NULL FROM duckdb_views() WHERE "
-        "lower(schema_name) = lower($schema) AND lower(view_name) = lower($name) AND NOT internal",
-        {"schema": schema, "name": name},
-    ).fetchone()
-    if found is None:
-        return None
-    comment = found[0] or ""
+        "SELECT * FROM (SELECT lower(schema_name || '.' || table_name) AS name, comment FROM duckdb_tables() UNION ALL "
+        "SELECT lower(schema_name || '.' || view_name), NULL FROM duckdb_views() WHERE NOT internal) "
+        "WHERE list_contains($wanted, name)",
+        {"wanted": wanted},
+    ).fetchall()
+    comments = {name: comment or "" for name, comment in found}
+    return [_stored(connection, each, comments[each.lower()]) if each.lower() in comments else None for each in tables]
+
+
+def _stored(connection: duckdb.DuckDBPyConnection, table: str, comment: str) -> StoredTable:
     empty = connection.execute(f"SELECT * FROM {quoted(table)} LIMIT 0").to_arrow_table()
     incarnation = comment.removeprefix(_INCARNATION) if comment.startswith(_INCARNATION) else ""
     return StoredTable({field.name: _ibis_type(field.type) for field in empty.schema}, incarnation)

@@ -27,7 +27,10 @@ from amora_fs_assets.domain.errors import (
     TableNotFound,
 )
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.beside import MANY
+from amora_fs_assets.operations.historical import historical_features
 from amora_fs_assets.operations.spine import one_query
+from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
 from amora_fs_assets_tests.operations.stores import MergingDuckDBStore, fill
 from amora_fs_assets_tests.small import at
 
@@ -450,3 +453,27 @@ def test_one_select_alone_is_run(sql: str, says: str, engine: str) -> None:
 @pytest.mark.parametrize("sql", ["SELECT ';' AS x", "WITH a AS (SELECT 1 AS x) SELECT x FROM a", "(SELECT 1 AS x)"])
 def test_a_select_may_end_with_a_semicolon_and_a_comment(sql: str, engine: str) -> None:
     assert one_query(f"{sql} ;; -- that is all", engine) == sql
+
+
+def test_many_views_are_read_by_a_query_for_each_which_is_that_of_the_join(tmp_path: Path) -> None:
+    columns = [column("whole"), column("share", DataType.FLOAT64), column("words", DataType.LIST_STRING)]
+    views = [
+        FeatureView(
+            f"view_{number}", (CARRIER, TIMES, *columns[: number % 3 + 1]), [Entity("carrier")], start="2020-01-01",
+            ttl=timedelta(days=number) if number % 2 else None,
+        )
+        for number in range(MANY)
+    ]  # fmt: skip
+    tables = {}
+    for number, view in enumerate(views):
+        rows = {"carrier": [1, 2], "event_timestamp": pa.array([at(2), at(1)], TIME), "whole": [number, None],
+                "share": [0.5, 1.0], "words": [["a"], None]}  # fmt: skip
+        tables[f"feature_store.{view.name}"] = pa.table(rows).select([c.name for c in view.row_columns])
+    fill(tmp_path, tables)
+    spine = pa.table({"share": ["theirs"] * 3, "carrier": [2, 1, 3], "event_timestamp": pa.array([at(3)] * 3, TIME)})
+    asked = historical_features(
+        FeatureService("many", views), spine, store=DuckDBOfflineStore(tmp_path), full_feature_names=True
+    )
+    assert len(asked.beside) == len(asked.to_sql().split(";\n\n")) == MANY
+    assert asked.to_arrow().equals(replace(asked, beside=()).to_arrow())
+    assert asked.to_arrow()["view_4__whole"].to_pylist() == [None, 4, None]

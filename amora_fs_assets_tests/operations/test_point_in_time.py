@@ -18,6 +18,7 @@ from amora_fs_assets import Entity, FeatureService, FeatureView
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations import historical
 from amora_fs_assets.operations.historical import historical_features
 from amora_fs_assets.operations.tables import table_name
 from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
@@ -33,10 +34,11 @@ Filled = Callable[[Case], OfflineStore]
 _numbers = count()
 
 
-@pytest.fixture(params=["asof", "merging"])
-def embedded(request: pytest.FixtureRequest, tmp_path: Path) -> Filled:
-    """DuckDB, asked by its own expression and by BigQuery's."""
-    kind = {"asof": DuckDBOfflineStore, "merging": MergingDuckDBStore}[request.param]
+@pytest.fixture(params=["asof", "merging", "beside"])
+def embedded(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Filled:
+    """DuckDB, asked by its own expression, by BigQuery's, and by a query for each view."""
+    kind = MergingDuckDBStore if request.param == "merging" else DuckDBOfflineStore
+    monkeypatch.setattr(historical, "MANY", 1 if request.param == "beside" else 1_000)
 
     def filled(case: Case) -> OfflineStore:
         fill(tmp_path, {table_name(view, "feature_store"): case.table(view) for view in case.views})
@@ -238,7 +240,8 @@ def test_views_of_the_same_keys_share_one_sort_of_the_spine(embedded: Filled) ->
     sql = historical_features(case.service, case.spine, store=store, full_feature_names=True).to_sql()
     # BigQuery reads it for the moments of all views, and for the rows. DuckDB joins each view as it streams by, and
     # reads its keys for each, to sort no more rows than are needed.
-    assert sql.count('"entity_rows"') == (1 + 3 if store.engine == "duckdb" else 2)
+    expected = 2 if store.engine == "bigquery" else 3 + 3 if historical.MANY == 1 else 1 + 3
+    assert sql.count('"entity_rows"') == expected
 
 
 def test_an_entity_less_view_is_joined_on_time_alone(embedded: Filled) -> None:

@@ -26,6 +26,7 @@ from amora_fs_assets.domain.errors import (
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
+from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.source import Source
@@ -290,13 +291,17 @@ _BEFORE_MEANINGS = ("format", "entities", "sources", "feature_views", "feature_s
 
 def computing_identity(view: FeatureView) -> str:
     """SHA-256 of what decides a view's rows: code, columns, rules, sources, lookback. Not owner, words or tags."""
-    return _identity(view, view.code_hash if view.meaning is None else view.meaning.to_plain())
+    return _identity_by(view, view.meaning)
 
 
 def applied_of(catalogue: Catalogue, name: str) -> Applied:
     """What the catalogue of the registry says of a view to those that publish for it."""
     view_id, identity = catalogue.view_ids.get(name, ""), computing_identity(catalogue.feature_view(name))
     return Applied(view=name, view_id=view_id, identity=identity, applied_number=catalogue.number)
+
+
+def _identity_by(view: FeatureView, meaning: Meaning | None) -> str:
+    return _identity(view, view.code_hash if meaning is None else meaning.to_plain())
 
 
 def _identity(view: FeatureView, code: object) -> str:
@@ -317,9 +322,12 @@ def _bound(source: Source) -> list[float]:
 
 
 def code_version(definition: FeatureView | TrainingSet) -> str:
-    """Twelve hex digits of what a view or a training set's spine computes: its code version in Dagster."""
+    """Twelve hex digits of what a view or a training set's spine computes: its code version in Dagster.
+
+    Of one run of the transform: that two give the same is seen when it is applied.
+    """
     if isinstance(definition, FeatureView):
-        return computing_identity(definition)[:12]
+        return _identity_by(definition, definition.meaning_of_one_run())[:12]
     return definition.code_hash[:12] if definition.meaning is None else content_hash(definition.meaning.to_plain())[:12]
 
 

@@ -155,9 +155,12 @@ def coverage(
         starts += changed[name].starts + awaited[name].starts
     cuts.update(start for start in starts if whole.start < start < whole.end)
     old, stretches = adopted(view, identity), list[Stretch]()
-    for start, end in pairwise(sorted(cuts)):
-        publication = layer.at(start)
+    begun: datetime = whole.start
+    was: State | None = None
+    why = ""
+    for start in sorted(cuts):  # years of short computations are many: what joins is one Stretch from the beginning
         state, because = State.CURRENT, ""
+        publication = layer.at(start)
         if publication is None or not _holds(publication, start):
             state, because = State.MISSING, "never computed"
         elif identity_of(publication, old) != identity:
@@ -169,8 +172,11 @@ def coverage(
                     state, because = State.STALE, f"'{name}' was published again"
                 elif awaited[name].at(start) is not None:
                     state, because = State.STALE, f"'{name}' is to be computed"
-        stretches.append(Stretch(Interval(start, end), state, because))
-    return Coverage(view, tuple(_with_parts(view, _joined(stretches))))
+        if start == whole.end or (state, because) != (was, why):
+            if was is not None and begun < start:
+                stretches.append(Stretch(Interval(begun, start), was, why))
+            begun, was, why = start, state, because
+    return Coverage(view, tuple(_with_parts(view, stretches)))
 
 
 def coverages(
@@ -258,6 +264,9 @@ def _holders(publications: Iterable[Publication]) -> Layer[Publication]:
     for each in publications:
         if not each.pushed:
             first, last = each.start or _FIRST, each.end or _LAST
+            if (first, last) == (each.computed_from, each.computed_until):
+                spans.append((first, last, each.sequence, each))
+                continue
             cuts = sorted({first, last, *(min(max(t, first), last) for t in (_from(each), _until(each)))})
             spans += [(start, end, each.sequence, each) for start, end in pairwise(cuts)]
     return Layer.of(spans)
@@ -274,16 +283,6 @@ def _until(publication: Publication) -> datetime:
 
 def _holds(publication: Publication, instant: datetime) -> bool:
     return _from(publication) <= instant < _until(publication)
-
-
-def _joined(stretches: Iterable[Stretch]) -> list[Stretch]:
-    found: list[Stretch] = []
-    for each in stretches:
-        if found and (found[-1].state, found[-1].because) == (each.state, each.because):
-            found[-1] = replace(each, interval=Interval(found[-1].interval.start, each.interval.end))
-        else:
-            found.append(each)
-    return found
 
 
 def _with_parts(view: FeatureView, stretches: Sequence[Stretch]) -> Iterator[Stretch]:

@@ -15,6 +15,7 @@ from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.in_progress import assets_in_progress
 from amora_fs_assets.orchestration.look import Look
 from amora_fs_assets.orchestration.parts import PARTS, Parts
+from amora_fs_assets.orchestration.published import Published
 
 SENSOR = "feature_store_automation"
 
@@ -22,13 +23,14 @@ SENSOR = "feature_store_automation"
 def automation_sensor(automation: Automation, code: Catalogue) -> dg.SensorDefinition:
     """The sensor `feature_store_automation`, which runs as soon as a daemon does. Raises DefinitionError."""
     automation.check(code)
+    published = Published()
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         parts = getattr(context.resources, PARTS)
         assert isinstance(parts, Parts), "the resource gives the parts"
         assert context.repository_def is not None, "Dagster gives it to sensors that target assets"
         busy = assets_in_progress(context.instance, context.repository_def, automation.longest)
-        look = Look(automation, parts, busy, context.repository_def, json.loads(context.cursor or "{}"))
+        look = Look(automation, parts, busy, context.repository_def, json.loads(context.cursor or "{}"), published)
         requests = look.requests()
         for line in look.said:
             context.log.info(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -28,6 +28,7 @@ from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.freshness import FRESHNESS, aged
 from amora_fs_assets.orchestration.partitions import partitions_of
 from amora_fs_assets.orchestration.parts import Parts
+from amora_fs_assets.orchestration.published import Published
 from amora_fs_assets.orchestration.together import together
 
 MAX_RUNTIME = "dagster/max_runtime"
@@ -44,6 +45,7 @@ class Look:
     busy: frozenset[dg.AssetKey]
     repository: dg.RepositoryDefinition
     state: dict[str, Any]
+    published: Published
     said: list[str] = field(default_factory=list)
     unreachable: bool = False  # the online store does not answer
     generations: dict[str, Generation | None] = field(default_factory=dict)  # as far as they were asked for
@@ -321,8 +323,8 @@ class Look:
         return found
 
     @cached_property
-    def _publications(self) -> tuple[Publication, ...]:
-        return tuple(self.parts.offline.publications())
+    def _publications(self) -> Sequence[Publication]:
+        return self.published.of(self.parts.offline)
 
     @cached_property
     def _newest(self) -> int:

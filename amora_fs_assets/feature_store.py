@@ -117,7 +117,8 @@ class FeatureStore:
 
         settings = self.settings
         try:
-            report(run, f"{self.registry.url}/{name}", self.registry.catalogue(), settings.now, settings.clock())
+            where, applied = f"{self.registry.url}/{name}", self.registry.catalogue()
+            report(run, where, applied, self.offline, settings.now, settings.clock())
         except Exception as error:  # noqa: BLE001  (whatever its storage raises)
             _log.warning("DAGSTER_HOME=%s does not know of run %s: %s", os.environ["DAGSTER_HOME"], run.run_id, error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -13,14 +14,30 @@ import pytest
 from click.testing import CliRunner
 
 from amora_fs_assets.cli import main
-from amora_fs_assets.orchestration.build import Alert, Automation
+from amora_fs_assets.orchestration.build import Alert, Automation, build_definitions
+from amora_fs_assets.settings import Settings
+from amora_fs_assets.stores.registry import open_registry
+from amora_fs_assets_tests import small
 
 PAGE = (Path(__file__).parents[1] / "docs" / "running-daily.md").read_text()
 SHOP = """
+from amora_fs_assets import FeatureService, TrainingSet
 from amora_fs_assets_tests import small
 
-carrier_punctuality = small.spending(small.orders(), name="carrier_punctuality")
+orders = small.orders()
+carrier_punctuality = small.spending(orders, name="carrier_punctuality")
+delays = FeatureService("delays", [carrier_punctuality])
+departure_delay = TrainingSet("departure_delay", delays, [orders], spine=small._spine)
 """
+
+
+def built(folder: Path) -> str:
+    """A version of the training set, as Dagster builds it."""
+    settings = Settings(home=folder / "home", now=small.at(1, month=3))
+    defs = build_definitions(settings, definitions="shop")
+    key = dg.AssetKey(["training_set", "departure_delay"])
+    assert defs.resolve_implicit_global_asset_job_def().execute_in_process(asset_selection=[key]).success
+    return open_registry(settings).manifests("departure_delay")[-1]
 
 
 def blocks(language: str) -> list[str]:
@@ -60,9 +77,12 @@ def test_the_commands_of_the_page_run_in_their_order(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "shop", raising=False)
     (tmp_path / "shop.py").write_text(SHOP)
+    version = ""
     environment = {"AMORA_FS_HOME": str(tmp_path / "home"), "AMORA_FS_NOW": "2020-03-01"}
-    (commands,) = blocks("")
-    for command in ["amora-fs apply", *commands.splitlines()]:
-        words = command.split()[1:]
+    retention, commands = blocks("")
+    for command in ["amora-fs apply", "amora-fs compute", *retention.splitlines(), *commands.splitlines()]:
+        if "training-sets hold" in command:
+            version = built(tmp_path)
+        words = shlex.split(command.replace("VERSION", version))[1:]
         result = CliRunner(env=environment).invoke(main, ["--definitions", "shop", *words], catch_exceptions=False)
         assert result.exit_code == 0, f"{command}: {result.output}"

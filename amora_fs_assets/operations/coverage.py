@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from amora_fs_assets.domain.catalogue import Catalogue, computing_identity, definition_hash, hash_before_meanings
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports import OfflineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval, after
 from amora_fs_assets.operations.layers import Layer
@@ -180,18 +181,32 @@ def coverage(
 
 
 def coverages(
-    catalogue: Catalogue, publications: Iterable[Publication], *, clock: datetime, dataset: str
+    catalogue: Catalogue | FeatureView, publications: Iterable[Publication], *, clock: datetime, dataset: str
 ) -> dict[str, Coverage]:
-    """The coverage of every computed view of a catalogue, each after those that it reads."""
+    """The coverage of every computed view of a catalogue, or of a view and those that it reads."""
     by_table: dict[str, list[Publication]] = {}
     for each in publications:
         by_table.setdefault(each.table, []).append(each)
     found: dict[str, Coverage] = {}
-    for view in catalogue.in_order:
+    views = Catalogue.of([catalogue]) if isinstance(catalogue, FeatureView) else catalogue
+    for view in views.in_order:
         if view.table is not None:
             continue
         found[view.name] = _coverage_of(view, by_table, found, clock=clock, dataset=dataset)
     return found
+
+
+def publications_for(view: FeatureView, store: OfflineStore) -> list[Publication]:
+    """The publications that decide the view's coverage: its own, and those of the views that it reads, at any depth."""
+    names = {view.name: view}
+    waiting = [view]
+    while waiting:
+        read = {each.name: each for each in waiting.pop().sources if isinstance(each, FeatureView)}
+        waiting += [each for name, each in read.items() if name not in names]
+        names |= read
+    return sorted(
+        (each for name in names for each in store.publications(name)), key=lambda publication: publication.sequence
+    )
 
 
 def coverage_now(view: FeatureView, publications: Iterable[Publication], *, clock: datetime, dataset: str) -> Coverage:

@@ -17,6 +17,7 @@ from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations import compute, runs, sources, training_sets
 from amora_fs_assets.operations.checks import check_names
+from amora_fs_assets.operations.coverage import publications_for
 from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.operations.period_rows import rows_by_period
 from amora_fs_assets.operations.recording import failure_recorded
@@ -133,7 +134,7 @@ def feature_view_asset(
             if asked or any(config.values()):
                 start, end = stretch(config, *(asked or (view.start or clock, clock)))
             else:
-                start, end = missing(view, parts.offline.publications(), clock, parts.offline.dataset)
+                start, end = missing(view, publications_for(view, parts.offline), clock, parts.offline.dataset)
             interval = compute.interval_of(view, start, end, clock)
             computed = compute.stage(
                 view,
@@ -164,14 +165,11 @@ def feature_view_asset(
             if not isinstance(error, FeatureStoreError):
                 raise
             raise failure(error, **{"registry record": f"{parts.registry.url}/{where}"}) from error
-        by_partition: dict[str, int] = {}
-        if interval is not None:
-            periods = periods_of(view, interval, parts.settings.now, clock)
-            by_partition = {partition: rows[begin] for partition, begin, whole in periods if asked or whole}
-        if asked:
+        if asked and interval is not None:
+            by_partition = {name: rows[each.start] for name, each in periods_of(view, interval, parts.settings.now)}
             for partition in context.partition_keys:
                 context.add_asset_metadata({"dagster/row_count": by_partition.get(partition, 0)}, key, partition)
-        staged = Staged(work=computed, started_at=began, done={} if asked else by_partition)
+        staged = Staged(work=computed, started_at=began, rows={} if asked else rows)
         yield dg.Output(staged, output_name="rows")
 
     return asset

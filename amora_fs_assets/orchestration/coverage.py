@@ -6,7 +6,7 @@ import dagster as dg
 
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.time import before
-from amora_fs_assets.operations.coverage import coverages
+from amora_fs_assets.operations.coverage import coverages, publications_for
 from amora_fs_assets.operations.coverage_report import lines, summary
 from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.parts import PARTS, Parts
@@ -34,7 +34,8 @@ def coverage_check(
         store = parts.offline
         clock = parts.settings.clock()
         with said_in_dagster():
-            found = coverages(parts.code, store.publications(), clock=clock, dataset=store.dataset)[view.name]
+            ours = parts.code.feature_view(view.name)
+            found = coverages(ours, publications_for(ours, store), clock=clock, dataset=store.dataset)[view.name]
         gaps = "\n".join(f"- {line}" for line in lines([found]))
         return dg.AssetCheckResult(
             passed=all(each.interval.start > before(clock, behind) for each in found.gaps),

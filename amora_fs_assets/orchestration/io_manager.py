@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,11 +17,11 @@ from amora_fs_assets.domain.errors import FeatureStoreError, PublicationRefused,
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.protocol import TRIES
-from amora_fs_assets.domain.records import RunRecord
+from amora_fs_assets.domain.records import Publication, RunRecord
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations import compute, runs, training_sets, versions
 from amora_fs_assets.operations.compute import Computed
-from amora_fs_assets.operations.coverage import coverages
+from amora_fs_assets.operations.coverage import coverages, publications_for
 from amora_fs_assets.operations.coverage_report import lines, summary
 from amora_fs_assets.operations.frames import to_pandas
 from amora_fs_assets.operations.recording import failure_recorded
@@ -30,6 +30,7 @@ from amora_fs_assets.operations.tables import all_rows, check_tables, rows_there
 from amora_fs_assets.operations.training_sets import Built
 from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.metadata import DATA_VERSION, column_schema, record_metadata
+from amora_fs_assets.orchestration.partitions import completed
 from amora_fs_assets.orchestration.parts import PARTS, Parts
 
 IO_MANAGER = "feature_store_io_manager"
@@ -41,8 +42,8 @@ class Staged:
 
     work: Computed | Built
     started_at: datetime
-    done: Mapping[str, int] = field(default_factory=dict)
-    """The rows of each partition that a run without partitions computes: Dagster is told of them one by one."""
+    rows: Mapping[datetime, int] = field(default_factory=dict)
+    """Of a run without partitions: the rows of each period, by its start. Dagster is told of what it completes."""
 
 
 class FeatureStoreIOManager(dg.IOManager):
@@ -63,7 +64,7 @@ class FeatureStoreIOManager(dg.IOManager):
         work = obj.work
         record = self._built(work, obj.started_at) if isinstance(work, Built) else self._computed(work, obj.started_at)
         where = self._parts.registry.record(record)
-        context.add_output_metadata(record_metadata(record, f"{self._parts.registry.url}/{where}", self._parts.code))
+        metadata = record_metadata(record, f"{self._parts.registry.url}/{where}", self._parts.code)
         if "warning" in record.details:
             context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
         if isinstance(work, Built):
@@ -72,22 +73,34 @@ class FeatureStoreIOManager(dg.IOManager):
             columns = [replace(column, description=words.get(column.name, "")) for column in work.columns]
             context.add_output_metadata({"dagster/column_schema": column_schema(columns)})
             context.add_output_metadata(self._pruned(record.name, record.run_id))
-        if record.kind == "compute":
-            context.add_output_metadata({"coverage": self._coverage(record.name)})
-        for partition, rows in obj.done.items():
-            said = {"dagster/row_count": rows, "publication": record.sequence, "interval": str(record.interval)}
-            tags = {DATA_VERSION: str(record.sequence)}
-            context.log_event(dg.AssetMaterialization(context.asset_key, partition=partition, metadata=said, tags=tags))
+        if isinstance(work, Computed):
+            published = publications_for(work.view, self._parts.offline) if record.kind == "compute" else []
+            if record.kind == "compute":
+                metadata["coverage"] = self._coverage(work.view, published)
+            for partition, rows in self._completed(work, obj.rows, published):
+                said = {"dagster/row_count": rows, "publication": record.sequence, "interval": str(record.interval)}
+                tags = {DATA_VERSION: str(record.sequence)}
+                event = dg.AssetMaterialization(context.asset_key, partition=partition, metadata=said, tags=tags)
+                context.log_event(event)
+        _say(context, metadata)
         done = "checked" if record.sequence is None else "published"
         context.log.info("%s: %s rows %s", context.asset_key.to_user_string(), f"{record.rows:,}", done)
 
-    def _coverage(self, name: str) -> str:
+    def _coverage(self, view: FeatureView, published: Sequence[Publication]) -> str:
         """What of the view is current, stale, missing or part-computed now, in words."""
-        store = self._parts.offline
-        found = coverages(
-            self._parts.code, store.publications(), clock=self._parts.settings.clock(), dataset=store.dataset
-        )
-        return "\n".join([summary(found[name]), *lines([found[name]])])
+        clock, dataset = self._parts.settings.clock(), self._parts.offline.dataset
+        found = coverages(view, published, clock=clock, dataset=dataset)[view.name]
+        return "\n".join([summary(found), *lines([found])])
+
+    def _completed(
+        self, work: Computed, rows: Mapping[datetime, int], published: Sequence[Publication]
+    ) -> Iterator[tuple[str, int]]:
+        """The partitions that the run has completed, with their rows."""
+        if rows and work.interval is not None:
+            now, clock = self._parts.settings.now, self._parts.settings.clock()
+            dataset = self._parts.offline.dataset
+            found = completed(work.view, work.interval, published, now=now, clock=clock, dataset=dataset)
+            yield from ((partition, rows[period.start]) for partition, period in found)
 
     def _built(self, work: Built, started_at: datetime) -> RunRecord:
         store, registry = self._parts.offline, self._parts.registry
@@ -200,6 +213,23 @@ class FeatureStoreIOManager(dg.IOManager):
                 f"{f' and {len(missing) - 1} periods more' if missing[1:] else ''}. Materialize these partitions of "
                 f"asset feature_view/{view.name}, or `amora-fs compute`."
             )
+
+
+def _say(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
+    """Tell Dagster: of a range all of it at the last partition, and at the others what people look for there.
+
+    Dagster stores the metadata of each partition twice, and shows that of the newest one as the asset's.
+    """
+    partitions = context.asset_partition_keys if context.has_asset_partitions else []
+    if len(partitions) < 2:
+        context.add_output_metadata(metadata)
+        return
+    context.add_output_metadata({name: value for name, value in metadata.items() if name in _AT_EACH_PARTITION})
+    rest = {name: value for name, value in metadata.items() if name not in _AT_EACH_PARTITION}
+    context.step_context.add_asset_metadata(rest, asset_key=context.asset_key, partition_key=partitions[-1])
+
+
+_AT_EACH_PARTITION = {"dagster/row_count", "interval", "publication", "registry record"}
 
 
 @dg.io_manager(required_resource_keys={PARTS}, description="Publishes, records, loads.")

@@ -39,7 +39,9 @@ def late_job(retry_policy: dg.RetryPolicy | None = None) -> dg.JobDefinition:
                 )
                 record = next(r for r in parts.registry.records(publication.name) if r.sequence == publication.sequence)
                 settings = parts.settings
-                for event in events(record, parts.registry.url, parts.applied, settings.now, settings.clock()):
+                for event in events(
+                    record, parts.registry.url, parts.applied, parts.offline, settings.now, settings.clock()
+                ):
                     if not isinstance(event, dg.AssetCheckEvaluation):
                         context.log_event(event)
 

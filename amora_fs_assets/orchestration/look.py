@@ -32,6 +32,7 @@ from amora_fs_assets.orchestration.published import Published
 from amora_fs_assets.orchestration.together import together
 
 MAX_RUNTIME = "dagster/max_runtime"
+_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _SELDOM = {"parity", FRESHNESS}
 _WHY = "automation"
 
@@ -286,11 +287,13 @@ class Look:
         if definition is None or view.partitions is None:
             return self._request(keys)
         start, end = piece.interval.start, piece.interval.end
-        first, last = (
-            view.partitions.floor(each).strftime(definition.fmt) for each in (start, end - timedelta.resolution)
-        )
-        tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         config = {"start": start.isoformat(), "end": end.isoformat()}
+        tags: dict[str, str] = {}
+        # Dagster takes the partitions of a run for complete when it has ended, also the running one. But without
+        # any it cannot run an asset that reads a partitioned one (see test_dagsters_rules.py).
+        if any(isinstance(each, FeatureView) and each.partitions for each in view.sources):
+            ends = (view.partitions.floor(each) for each in (start, end - timedelta.resolution))
+            tags = dict(zip(_RANGE, (each.strftime(definition.fmt) for each in ends), strict=True))
         return self._request(keys, tags, {"ops": {f"feature_view__{view.name}": {"config": config}}})
 
     def _request(

@@ -76,17 +76,33 @@ def missing(
     return gaps[0].start, gaps[-1].end
 
 
-def periods_of(
-    view: FeatureView, interval: Interval, now: datetime | None, clock: datetime
-) -> Iterator[tuple[str, datetime, bool]]:
-    """The partitions that the interval lies in, by key and start, and whether it holds all of each, up to the clock."""
+def periods_of(view: FeatureView, interval: Interval, now: datetime | None) -> Iterator[tuple[str, Interval]]:
+    """The partitions that the interval lies in, by key, and the time of each."""
     definition = partitions_of(view, now)
     if definition is None or view.partitions is None:
         return
     for part in view.partitions.parts(interval):
         start = view.partitions.floor(part.start)
-        end = view.partitions.next(start)
-        yield start.strftime(definition.fmt), start, part.start == start and part.end >= min(end, clock)
+        yield start.strftime(definition.fmt), Interval(start, view.partitions.next(start))
+
+
+def completed(
+    view: FeatureView,
+    interval: Interval,
+    publications: Iterable[Publication],
+    *,
+    now: datetime | None,
+    clock: datetime,
+    dataset: str,
+) -> Iterator[tuple[str, Interval]]:
+    """Of the partitions that the interval lies in those that are over at the clock, and computed as a whole.
+
+    Whoever computed the rest of them. `now` is the settings' fixed clock, if there is one.
+    """
+    gaps = coverage_now(view, publications, clock=clock, dataset=dataset).to_compute
+    for partition, period in periods_of(view, interval, now):
+        if period.end <= clock and not any(gap.start < period.end and gap.end > period.start for gap in gaps):
+            yield partition, period
 
 
 def dependency(view: FeatureView, source: Source | FeatureView) -> dg.AssetDep:

@@ -9,15 +9,21 @@ import dagster as dg
 
 
 def together(requests: Iterable[dg.RunRequest], most: int) -> list[dg.RunRequest]:
-    """The same in fewer runs: requests for the same kind of assets and the same partitions, `most` of them in one.
+    """The same in fewer runs: requests for the same kind of assets and the same days, `most` of them in one.
 
     A process for each of 200 views costs more than their work. A step that fails stops no other view's.
     """
     groups: dict[tuple[Any, ...], list[dg.RunRequest]] = {}
     for each in requests:
         kind = (each.asset_selection or [])[0].path[0]
-        groups.setdefault((kind, *sorted(each.tags.items())), []).append(each)
+        groups.setdefault((kind, *sorted(each.tags.items()), *_days(each)), []).append(each)
     return [_joined(group[i : i + most]) for group in groups.values() for i in range(0, len(group), most)]
+
+
+def _days(request: dg.RunRequest) -> list[tuple[str, str]]:
+    """The days between which the views are computed, as their configs say."""
+    configs = [op["config"] for op in request.run_config.get("ops", {}).values()]
+    return [(config["start"][:10], config["end"][:10]) for config in configs]
 
 
 def _joined(requests: Sequence[dg.RunRequest]) -> dg.RunRequest:

@@ -43,15 +43,18 @@ def test_a_day_that_was_computed_just_after_midnight_is_completed(daily: Shop) -
     daily.sell((1, small.at(1, hour=20, month=2), 10.0), (3, small.at(2, month=2), 20.0))
     daily.at(after_midnight(2))
     (request,) = daily.look()
-    assert request.tags["dagster/asset_partition_range_start"] == "2020-02-01"
-    assert request.tags["dagster/asset_partition_range_end"] == "2020-02-02"
+    assert request.run_config["ops"]["feature_view__daily"]["config"] == {
+        "start": "2020-02-01T00:00:05+00:00", "end": "2020-02-02T00:00:30+00:00"
+    }  # fmt: skip
+    assert "2020-02-01" not in daily.project.instance.get_materialized_partitions(DAILY)
     assert daily.run(request).success
     daily.check_online()
     assert gaps(daily) == []
     events = daily.project.instance.fetch_materializations(DAILY, limit=2).records
     rows = {each.partition_key: each.asset_materialization.metadata["dagster/row_count"].value for each in events
             if each.asset_materialization}  # fmt: skip
-    assert rows == {"2020-02-01": 2, "2020-02-02": 1}
+    assert rows == {None: 2, "2020-02-01": 2}
+    assert daily.project.instance.get_materialized_partitions(DAILY) == {"2020-01-30", "2020-01-31", "2020-02-01"}
     assert daily.look() == []
     assert daily.said == "Everything is up to date."
     daily.at(after_midnight(2, seconds=60))
@@ -156,7 +159,7 @@ def test_views_that_are_due_for_the_same_partitions_share_a_run_and_none_stops_a
     made.sell((1, small.at(31), 1.0))
     requests = made.look()
     shared = [{key.path[-1] for key in each.asset_selection or ()} for each in requests]
-    assert shared == [{"a", "b"}, {"c"}, {"hourly"}]
+    assert shared == [{"a", "b"}, {"c", "hourly"}]
     assert not made.run(requests[0]).success
     found = made.store().coverage()
     assert (found["a"].complete, found["b"].complete) == (True, False)

@@ -65,3 +65,21 @@ def test_the_values_of_tags_that_are_taken_are_dagsters(value: str) -> None:
 def test_an_asset_of_dagster_takes_what_is_taken(owner: str, name: str, value: str) -> None:
     if owner and _takes(lambda: (owner_of("x", owner), tags_of("x", {name: value}))):
         dg.AssetSpec("key", owners=[owner], tags={name: value})
+
+
+def test_an_asset_that_reads_a_partitioned_one_cannot_be_run_without_a_partition() -> None:
+    """Why automation names partitions for views that read views: where it can, it need not."""
+    days = dg.DailyPartitionsDefinition("2020-01-01")
+
+    @dg.asset(partitions_def=days)
+    def read() -> None: ...
+
+    @dg.asset(partitions_def=days, deps=[read])
+    def reads() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([read], instance=instance, partition_key="2020-01-01").success
+        job = dg.Definitions([read, reads]).resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(instance=instance, asset_selection=[reads.key], raise_on_error=False)
+    (failed,) = result.get_step_failure_events()
+    assert "Cannot access partition_key for a non-partitioned run" in str(failed.event_specific_data)

@@ -67,7 +67,7 @@ def test_a_run_without_a_partition_leaves_what_is_current_alone(tmp_path: Path) 
     project = Project(tmp_path)
     vars(project)["instance"] = before.instance
     result = run(project)
-    assert counts(result) == {None: 1}
+    assert counts(result) == {FEBRUARY: 2, None: 1}
     assert project.offline.publications("spending")[-1].start == small.at(3, month=2)
     assert sorted(project.load(VIEW)["amount"]) == [10.0, 20.0, 30.0, 40.0, 50.0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -47,6 +48,14 @@ def collect(package: str | ModuleType) -> Catalogue:
         if isinstance(each, FeatureService) or module_of(each) in names:
             packages.setdefault(KINDS[kind_of(each)], {})[each.name] = modules[0].__name__
     return replace(Catalogue.of(definitions), packages=packages)
+
+
+def defined_elsewhere(definition: Source | FeatureView | TrainingSet, code: Catalogue) -> bool:
+    """Whether another package holds the definition, of which the collected one has imported it."""
+    if not code.packages or definition.name in code.packages.get(KINDS[kind_of(definition)], {}):
+        return False
+    module = sys.modules.get(module_of(definition))
+    return module is not None and any(value is definition for value in vars(module).values())
 
 
 def _modules(package: str | ModuleType) -> Iterator[ModuleType]:

@@ -46,9 +46,14 @@ from amora_fs_assets.settings import Settings
 
 
 def source_asset(
-    source: Source, settings: Settings, retry_policy: dg.RetryPolicy | None = None, group: str = ""
+    source: Source,
+    settings: Settings,
+    retry_policy: dg.RetryPolicy | None = None,
+    group: str = "",
+    *,
+    external: bool = False,
 ) -> dg.AssetsDefinition | dg.AssetSpec:
-    """`raw/<source>`: loaded by the project, or external where somebody else fills it."""
+    """`raw/<source>`: loaded by the project, or `external` where somebody else fills it."""
     spec: dict[str, Any] = {
         "key": ["raw", source.name],
         "group_name": group_of(source, group, "raw"),
@@ -61,7 +66,7 @@ def source_asset(
             **code_metadata(source),
         },
     }
-    if source.loader is None:
+    if external or source.loader is None:
         return dg.AssetSpec(**spec)
 
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
@@ -76,6 +81,25 @@ def source_asset(
     spec |= {"io_manager_key": IO_MANAGER, "required_resource_keys": {PARTS}}
     asset: dg.AssetsDefinition = dg.asset(**spec, retry_policy=retry_policy)(load)
     return asset
+
+
+def external_view(view: FeatureView, code: Catalogue, settings: Settings, group: str = "") -> dg.AssetSpec:
+    """`feature_view/<view>` of another package, which its own code location computes: here it is read."""
+    table = view.table or f"{settings.bigquery_dataset}.{view.name}"
+    return dg.AssetSpec(
+        ["feature_view", view.name],
+        group_name=group_of(view, group, "feature_views"),
+        description=view_words(view, code),
+        owners=owners_of(view.owner),
+        tags=tags_of(view.tags),
+        kinds={settings.offline_store, "ibis"},
+        partitions_def=partitions_of(view, settings.now),
+        metadata={
+            "dagster/column_schema": column_schema(view.row_columns),
+            **table_metadata(table, settings),
+            **code_metadata(view),
+        },
+    )
 
 
 def feature_view_asset(

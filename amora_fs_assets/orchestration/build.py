@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from types import ModuleType
@@ -13,9 +13,9 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.operations.checkout import commit_of
-from amora_fs_assets.operations.definitions import collect
+from amora_fs_assets.operations.definitions import collect, defined_elsewhere
 from amora_fs_assets.orchestration.alerts import Alert, alert_sensors
-from amora_fs_assets.orchestration.assets import feature_view_asset, source_asset, training_set_asset
+from amora_fs_assets.orchestration.assets import external_view, feature_view_asset, source_asset, training_set_asset
 from amora_fs_assets.orchestration.automation import automation_sensor
 from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.coverage import coverage_check
@@ -57,11 +57,17 @@ def build_definitions(
     overrides = overrides or {}
     running = Automation() if automation is True else automation or None
     google = google_resources(settings, overrides)
+    views = [view for view in code.in_order if not defined_elsewhere(view, code)]
+    training_sets = [each for each in code.training_sets.values() if not defined_elsewhere(each, code)]
     assets = [
-        *(source_asset(source, settings, retry_policy, group) for source in code.sources.values()),
-        *(feature_view_asset(view, code, settings, retry_policy, group) for view in code.in_order),
-        *(online_asset(view, settings, retry_policy, group) for view in code.in_order),
-        *(training_set_asset(each, settings, retry_policy, group) for each in code.training_sets.values()),
+        *(
+            source_asset(source, settings, retry_policy, group, external=defined_elsewhere(source, code))
+            for source in code.sources.values()
+        ),
+        *(external_view(view, code, settings, group) for view in code.in_order if view not in views),
+        *(feature_view_asset(view, code, settings, retry_policy, group) for view in views),
+        *(online_asset(view, settings, retry_policy, group) for view in views),
+        *(training_set_asset(each, settings, retry_policy, group) for each in training_sets),
     ]
     single = dg.BackfillPolicy.single_run()
     return dg.Definitions(
@@ -70,15 +76,11 @@ def build_definitions(
             for each in assets
         ],
         asset_checks=[
-            *(parity_check(view, retry_policy) for view in code.in_order),
-            *(
-                coverage_check(view, retry_policy, _behind(running, view))
-                for view in code.in_order
-                if view.table is None
-            ),
-            *(freshness_check(view, limit, retry_policy) for view, limit in _limits(running, code)),
+            *(parity_check(view, retry_policy) for view in views),
+            *(coverage_check(view, retry_policy, _behind(running, view)) for view in views if view.table is None),
+            *(freshness_check(view, limit, retry_policy) for view, limit in _limits(running, views)),
         ],
-        jobs=[everything(), *([late_job(retry_policy)] if running and running.late else [])],
+        jobs=[everything(), *([late_job(views, retry_policy)] if running and running.late else [])],
         schedules=[late_schedule(running.late)] if running and running.late else [],
         sensors=_sensors(running, code) if running else [],
         resources={
@@ -100,8 +102,8 @@ def _behind(automation: Automation | None, view: FeatureView) -> timedelta:
     return 2 * automation.cadence(view) if automation is not None else timedelta(0)
 
 
-def _limits(automation: Automation | None, code: Catalogue) -> Iterator[tuple[FeatureView, timedelta]]:
-    for view in code.in_order:
+def _limits(automation: Automation | None, views: Sequence[FeatureView]) -> Iterator[tuple[FeatureView, timedelta]]:
+    for view in views:
         if automation is not None and (limit := automation.oldest(view)) is not None:
             yield view, limit
 

@@ -3,6 +3,8 @@
 Dagster reads the annotations of contexts, so that they are no strings here.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from amora_fs_assets.domain.errors import DefinitionNotApplied
@@ -16,15 +18,15 @@ from amora_fs_assets.orchestration.parts import PARTS, Parts, parts_of
 LATE = "feature_store_late"
 
 
-def late_job(retry_policy: dg.RetryPolicy | None = None) -> dg.JobDefinition:
-    """`feature_store_late`: one step over all views, each after those that it reads."""
+def late_job(views: Sequence[FeatureView], retry_policy: dg.RetryPolicy | None = None) -> dg.JobDefinition:
+    """`feature_store_late`: one step over the views, each after those that it reads."""
 
     @dg.op(name="compute_late", retry_policy=retry_policy, required_resource_keys={PARTS})
     def compute_late(context: dg.OpExecutionContext) -> None:
         parts = parts_of(context)
         with said_in_dagster():
             for publication in runs.compute_late(
-                _applied(context, parts),
+                _applied(context, parts, views),
                 store=parts.offline,
                 registry=parts.registry,
                 run_id=context.run_id,
@@ -63,9 +65,9 @@ def late_schedule(cron: str) -> dg.ScheduleDefinition:
     )
 
 
-def _applied(context: dg.OpExecutionContext, parts: Parts) -> list[FeatureView]:
+def _applied(context: dg.OpExecutionContext, parts: Parts, views: Sequence[FeatureView]) -> list[FeatureView]:
     found = []
-    for view in parts.code.in_order:
+    for view in views:
         try:
             check_applied(view, parts.applied)
         except DefinitionNotApplied as error:

@@ -60,18 +60,25 @@ class Look:
         if self.busy:
             self.said.append(f"Runs are at work on {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
         for source in self.parts.code.sources.values():
-            if source.loader is not None and not self.busy & {_key("raw", source)} and self._source_is_due(source):
+            if (
+                self._is_run(_key("raw", source))
+                and not self.busy & {_key("raw", source)}
+                and self._source_is_due(source)
+            ):
                 loading.add(_key("raw", source))
                 yield self._request([_key("raw", source)])
         for view in self.parts.code.in_order:
             reads = {_key("raw", source) for source in self._loaded_for(view)}
+            if not self._is_run(_key("feature_view", view)):
+                continue
             if not loading & {_key("feature_view", view), _key("online", view), *reads} and self._applied(view):
                 if view.table is None:
                     yield from filter(None, [self._computation(view) or self._load(view)])
                 else:
                     yield from filter(None, [self._reload(view)])
         for training_set in self.parts.code.training_sets.values():
-            if not self.busy & {_key("training_set", training_set)} and self._applied(training_set):
+            key = _key("training_set", training_set)
+            if self._is_run(key) and key not in self.busy and self._applied(training_set):
                 yield from filter(None, [self._training_set(training_set)])
 
     def freshness(self) -> Iterator[dg.AssetCheckEvaluation]:
@@ -79,7 +86,7 @@ class Look:
         told = self.state.setdefault("freshness", {})
         for view in self.parts.code.in_order:
             limit = self.automation.oldest(view)
-            if limit is None or not self._applied(view, say=False):
+            if limit is None or not self._is_run(_key("online", view)) or not self._applied(view, say=False):
                 continue
             there = self._generation(view)
             if self.unreachable:
@@ -89,6 +96,10 @@ class Look:
             if passed != result.passed or is_due(datetime.fromisoformat(last), self.clock, LONGEST_WAIT):
                 told[view.name] = (result.passed, self.clock.isoformat())
                 yield result
+
+    def _is_run(self, key: dg.AssetKey) -> bool:
+        """Whether the asset is run here; not where somebody else fills it, or another package's code location."""
+        return key in self.repository.asset_graph.executable_asset_keys
 
     def _applied(self, definition: FeatureView | TrainingSet, *, say: bool = True) -> bool:
         """Whether its runs would not be refused; otherwise the reason is said."""
@@ -169,7 +180,10 @@ class Look:
         asked = [
             Recompute(view.name, each, _WHY)
             for view in self.parts.code.in_order
-            if view.table is None and not self.busy & {_key("feature_view", view)} and self._applied(view, say=False)
+            if view.table is None
+            and self._is_run(_key("feature_view", view))
+            and not self.busy & {_key("feature_view", view)}
+            and self._applied(view, say=False)
             for each in self._dear(view)
             if self._verdict(view, each) is None
         ]

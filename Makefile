@@ -58,10 +58,10 @@ dev: .venv/.stamp  ## apply, then the Dagster UI at localhost:3000
 stop: .venv/.stamp  ## stop the embedded server of this project's home
 	@$(BIN)/amora-fs stop
 
-test: .venv/.stamp emulators  ## all tests but the slow ones
+test: .venv/.stamp emulators witness  ## all tests but the slow ones
 	$(PYTEST) $(REQUIRE_ALL) $(ARGS)
 
-test-slow: .venv/.stamp emulators feast  ## the long proofs
+test-slow: .venv/.stamp emulators feast witness  ## the long proofs
 	$(PYTEST) -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 
 # In one process: the reference implementation answers one question at a time. It tells its figures at the end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -15,6 +16,7 @@ from amora_fs_assets_tests.emulators.bigquery import bigquery_emulator as run_bi
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.emulators.gcs import gcs_emulator as run_gcs_emulator
 from amora_fs_assets_tests.emulators.process import EmulatorUnavailableError
+from amora_fs_assets_tests.emulators.sent import faults
 from amora_fs_assets_tests.witness.client import Witness, running_witness
 from amora_fs_assets_tests.witness.tally import TALLY
 
@@ -44,8 +46,24 @@ def bigquery_emulator(
     try:
         with run_bigquery_emulator(tmp_path_factory.mktemp("bigquery")) as emulator:
             yield emulator
+            analyze(emulator, request.config)
     except EmulatorUnavailableError as reason:
         missing(request.config, str(reason))
+
+
+def analyze(emulator: BigQueryEmulator, config: pytest.Config) -> None:
+    """Fail where BigQuery would not take something that the session sent. Without the analyzer, say so."""
+    try:
+        with running_witness() as witness:
+            said = faults(emulator.sent, witness)
+            TALLY.analyzed += witness.analyzed
+    except WitnessUnavailable as reason:
+        if config.getoption("--require-all"):
+            pytest.fail(str(reason), pytrace=False)
+        warnings.warn(f"What was sent to BigQuery's emulator is not analyzed. {reason}", stacklevel=2)
+        return
+    if said:
+        pytest.fail("BigQuery would not take what was sent to its emulator:\n" + "\n".join(said), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -245,6 +245,8 @@ def analyzed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, 
     """How many statements were analyzed, and what is wrong with the first that could not be."""
     request = local_service_pb2.AnalyzeRequest(registered_catalog_id=registered(json.dumps([tables, False])))
     request.options.CopyFrom(options_of(parameters).to_proto())
+    for name in tables:  # BigQuery reads a path in one pair of quotes as a path
+        sql = sql.replace(f"`{name}`", "`" + name.replace(".", "`.`") + "`")
     request.parse_resume_location.input = sql
     statements, place, script = 0, 0, sql.encode()
     try:

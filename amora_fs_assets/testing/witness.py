@@ -69,13 +69,12 @@ class Witness:
 
         Raises RefusedByGoogleSQL with what the analyzer says against a statement.
         """
-        return self.analyze_typed(sql, tables, dict.fromkeys(texts, "STRING"))
+        types = {name: {column.name: type_of(column) for column in columns} for name, columns in tables.items()}
+        return self.analyze_types(sql, types, dict.fromkeys(texts, "STRING"))
 
-    def analyze_typed(self, sql: str, tables: Tables, parameters: Mapping[str, str]) -> int:
-        """The same with the type of each parameter, such as INT64."""
-        types = {
-            name: {"columns": {column.name: type_of(column) for column in columns}} for name, columns in tables.items()
-        }
+    def analyze_types(self, sql: str, tables: Mapping[str, Mapping[str, str]], parameters: Mapping[str, str]) -> int:
+        """The same with GoogleSQL's types, such as `ARRAY<INT64>`, of the tables' columns and of the parameters."""
+        types = {name: {"columns": columns} for name, columns in tables.items()}
         found = self._ask(sql, types, {name: [type_, None] for name, type_ in parameters.items()}, execute=False)
         if found["fault"] is not None:
             raise RefusedByGoogleSQL(f"statement {found['statements'] + 1}: {found['fault']}\n{sql}")

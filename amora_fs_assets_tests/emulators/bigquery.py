@@ -16,6 +16,7 @@ from google.cloud.bigquery_storage_v1.services.big_query_read.transports import 
 from amora_fs_assets_tests.emulators.process import EmulatorUnavailableError, running
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-bigquery-emulator"
+_RECORDING = Path(__file__).with_name("recording.py")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class BigQueryEmulator:
     grpc_address: str
     """Storage Read API: `127.0.0.1:<port>`."""
     project: str = "amora-fs-tests"
+    sent: Path = Path("sent.jsonl")
+    """What it was sent: see `recording.py`."""
 
     def client(self) -> bigquery.Client:
         """A client for queries, loads and DDL. Close it, or use it as a context manager."""
@@ -52,18 +55,18 @@ def bigquery_emulator(folder: Path, *, deadline: float = 60.0) -> Iterator[BigQu
         raise EmulatorUnavailableError(
             f"There is no BigQuery emulator in {ENVIRONMENT.name}. Hint: `make emulators` (it needs Python 3.13)."
         )
+    sent = folder / "sent.jsonl"
     with running(
-        # Through its Python, since a script's first line breaks when a checkout is moved.
         # If no host were said it would listen on every interface.
         lambda ports: [
-            ENVIRONMENT / "bin" / "python", ENVIRONMENT / "bin" / "local-bigquery",
+            ENVIRONMENT / "bin" / "python", _RECORDING,
             "--host", "127.0.0.1", "--port", str(ports[0]), "--grpc-port", str(ports[1]), "--data-dir", folder / "data",
         ],
         ports=2,
         health_path="/",
         log=folder / "bigquery.log",
         # DuckDB's extensions stand in this HOME; with another it would try to download them.
-        environment={"HOME": str(ENVIRONMENT / "home")},
+        environment={"HOME": str(ENVIRONMENT / "home"), "SENT": str(sent)},
         deadline=deadline,
     ) as (rest, read):  # fmt: skip
-        yield BigQueryEmulator(host=f"http://127.0.0.1:{rest}", grpc_address=f"127.0.0.1:{read}")
+        yield BigQueryEmulator(f"http://127.0.0.1:{rest}", f"127.0.0.1:{read}", sent=sent)

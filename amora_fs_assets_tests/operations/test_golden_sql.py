@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import bqsqlparse
 import ibis
 import pytest
 
@@ -67,13 +66,6 @@ def test_the_sql_is_as_reviewed(shape: str, engine: Engine) -> None:
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_text(sql)
     assert sql == golden.read_text()
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_bigquerys_sql_is_googlesql_to_a_parser_that_is_not_ours(shape: str) -> None:
-    """Ibis writes through sqlglot, which bqsqlparse shares nothing with."""
-    (statement,) = bqsqlparse.parse((GOLDEN / "bigquery" / f"{shape}.sql").read_text())
-    assert "asof" not in bqsqlparse.to_sql(statement).lower()
 
 
 def test_no_golden_file_is_left_over() -> None:

@@ -35,7 +35,7 @@ from amora_fs_assets.stores.folder import FolderObjectStore
 from amora_fs_assets.stores.registry import ObjectRegistry
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
-from amora_fs_assets_tests.emulators.googlesql import faults, statements
+from amora_fs_assets_tests.emulators.sent import statements
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract
 
@@ -242,12 +242,6 @@ def test_a_computation_that_fails_keeps_what_it_cost(client: bigquery.Client, da
 
 
 def test_a_column_is_added_in_these_words(client: bigquery.Client, dataset: str) -> None:
-    """The one statement that the parser of the other tests does not know."""
     OfflineStoreContract().test_a_new_column_is_null_in_older_rows(BigQueryOfflineStore(client, dataset=dataset))
     added = [sql for sql in statements(client) if "ALTER" in sql and dataset in sql]
     assert added == [f"ALTER TABLE `{dataset}`.`spending` ADD COLUMN IF NOT EXISTS `note` STRING"]
-
-
-def test_the_parser_takes_no_sql_of_other_engines() -> None:
-    duckdb = Path(__file__).parents[1] / "operations" / "golden" / "duckdb" / "plain.sql"
-    assert len(faults([duckdb.read_text(), "SELECT FROM t", "SELECT (1", "ALTER SCHEMA x"])) == 4

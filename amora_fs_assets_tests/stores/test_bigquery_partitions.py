@@ -68,7 +68,7 @@ def store(bigquery_emulator: BigQueryEmulator) -> Iterator[BigQueryOfflineStore]
 def made(store: BigQueryOfflineStore, partitioned: str) -> str:
     table = f"{store.dataset}.orders"
     for sql in (
-        f"CREATE TABLE {table} (at TIMESTAMP, loaded TIMESTAMP) {partitioned}",
+        f"CREATE TABLE {table} (`at` TIMESTAMP, loaded TIMESTAMP) {partitioned}",
         f"INSERT INTO {table} SELECT TIMESTAMP '2026-02-01 05:00:00+00', TIMESTAMP '2026-02-03 05:00:00+00'",
     ):
         store._client.query(sql, timeout=60).result(timeout=60)
@@ -77,7 +77,7 @@ def made(store: BigQueryOfflineStore, partitioned: str) -> str:
 
 @pytest.mark.google
 def test_the_partitions_are_those_of_the_table(store: BigQueryOfflineStore) -> None:
-    table = made(store, "PARTITION BY TIMESTAMP_TRUNC(at, DAY)")
+    table = made(store, "PARTITION BY TIMESTAMP_TRUNC(`at`, DAY)")
     # The emulator does not say when a partition was changed.
     assert store.changed_late(table, "at", DAY) == (Interval(at(2, 1), at(2, 2)),)
     assert store.changed_late(table, "loaded", DAY) is None  # partitioned by another column
@@ -93,7 +93,7 @@ class Orders(SourceSchema):
 def test_rows_beyond_the_bound_are_found_in_those_partitions(
     bound: timedelta, rows: int, store: BigQueryOfflineStore
 ) -> None:
-    table = made(store, "PARTITION BY TIMESTAMP_TRUNC(at, DAY)")
+    table = made(store, "PARTITION BY TIMESTAMP_TRUNC(`at`, DAY)")
     source = Source("orders", Orders, table, "at", "loaded", max_lateness=bound)
     found = overdue(source, Interval(at(2, 3), at(2, 4)), store)
     assert (found.rows if found else 0) == rows

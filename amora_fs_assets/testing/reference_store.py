@@ -52,6 +52,10 @@ class ReferenceStore:
         there = self._tables.get(name)
         return None if there is None else StoredTable(dict(ibis.Schema.from_pyarrow(there.schema).items()), "")
 
+    def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
+        """Each of these tables; None where there is no such table."""
+        return [self.table(name) for name in names]
+
     def sql(self, query: Table) -> str:
         """BigQuery's SQL for the query."""
         return str(ibis.to_sql(query, dialect="bigquery"))

@@ -1,4 +1,4 @@
-"""A column, as the catalogue knows it."""
+"""Columns and their rules, as the catalogue holds them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from amora_fs_assets.domain.types import DataType
 
 @dataclass(frozen=True)
 class Rule:
-    """A check on a column's values: a name of Pandera's and its arguments, as plain data."""
+    """A check of a column's values: the name of a Pandera check and its arguments, as plain data."""
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __str__(self) -> str:
-        """As one would write it: `ge(min_value=1)`."""
+        """The rule as a call: `ge(min_value=1)`."""
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in sorted(self.arguments.items()))})"
 
     @property
     def words(self) -> str:
-        """As people read it: `>= 0`, `in a, b`, `at least 2 long`; a check of one's own by its name."""
+        """The rule in words: `>= 0`, `in a, b`, `at least 2 long`; for a custom check its name."""
         given = self.arguments
         if self.name in _COMPARISONS:
             return f"{_COMPARISONS[self.name]} {next(iter(given.values()), '')}"
@@ -56,7 +56,7 @@ _TEXTS = {"str_matches": "matches", "str_contains": "contains", "str_startswith"
 
 @dataclass(frozen=True)
 class Column:
-    """A column's name, type, words and rules: a join key, a time or a feature."""
+    """A join key, timestamp or feature: name, type, nullability, description and rules."""
 
     name: str
     type: DataType

@@ -1,4 +1,4 @@
-"""What features describe."""
+"""Entities: the things that features describe."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from amora_fs_assets.domain.names import RESERVED_COLUMNS, check_column, check_n
 
 @dataclass(frozen=True, init=False)
 class Entity:
-    """A thing that features describe, known by one or more join keys.
+    """A thing that features describe, identified by one or more join keys.
 
     Args:
         name: The entity's name.
-        join_keys: The columns that identify one; the entity's name by default.
-        description: What one is.
+        join_keys: The columns that identify an entity; by default one column with the entity's name.
+        description: What the entity is.
 
     """
 
@@ -26,7 +26,7 @@ class Entity:
     description: str = ""
 
     def __init__(self, name: str, join_keys: str | Sequence[str] | None = None, description: str = "") -> None:
-        """Raise DefinitionError for a malformed name or key."""
+        """Raise DefinitionError for an invalid name or join key."""
         check_name("Entity", name)
         owner = f"Entity '{name}'"
         given = (name,) if join_keys is None else (join_keys,) if isinstance(join_keys, str) else join_keys

@@ -1,4 +1,4 @@
-"""The features of one model."""
+"""Feature services: the features of one model."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from amora_fs_assets.domain.types import DataType
 
 @dataclass(frozen=True, init=False)
 class FeatureService:
-    """The features that one model is trained on and served.
+    """The features that one model is trained on and served with.
 
     Args:
         name: Its name.
-        features: Views, picks (`view["a", "b"]`) and aliases (`view.alias("x", join_keys={...})`), in order.
-        description: What model it serves.
-        owner: Who answers for it.
-        tags: Words to find it by.
+        features: Views, selections (`view["a", "b"]`) and aliases (`view.alias("x", join_keys={...})`), in order.
+        description: The model that uses the service.
+        owner: The person or team that is responsible for the service.
+        tags: Labels to search by.
 
     Raises:
-        DefinitionError: no features, two parts or features of one name, or a column that is to be a key of two types.
+        DefinitionError: there are no features, two views or two features have the same name, or one column is a join
+            key of two types.
 
     """
 
@@ -45,7 +46,7 @@ class FeatureService:
         owner: str = "",
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Take whole views as picks of all their features."""
+        """Take a view as the selection of all its features."""
         check_name("Feature service", name)
         said = f"Feature service '{name}'"
         fix = "Give a list of views and picks: features=[view, other['a', 'b']]."
@@ -70,7 +71,7 @@ class FeatureService:
         owner: str,
         tags: Mapping[str, str],
     ) -> FeatureService:
-        """The service as a registry holds it, whatever the rules for new ones are by now."""
+        """The service as the registry holds it, without the checks for new services."""
         service = object.__new__(cls)
         vars(service).update(
             name=name, projections=tuple(projections), description=description, owner=owner, tags=dict(tags)
@@ -79,18 +80,18 @@ class FeatureService:
 
     @property
     def is_view(self) -> bool:
-        """Whether it is nothing but a view as a service of its own."""
+        """Whether the service is one whole view."""
         view = self.projections[0].view
         return self.name == view.name and self.projections == (view.whole,)
 
     @property
     def join_keys(self) -> tuple[str, ...]:
-        """The columns that a request gives, each once, in order of first use."""
+        """The join key columns of a request, each once, in the order of first use."""
         return tuple(dict.fromkeys(key for projection in self.projections for key in projection.join_keys))
 
     @property
     def version(self) -> str:
-        """Twelve hex digits of what a model sees: features, their types, keys and ttls."""
+        """Twelve hex digits: a hash of the features, their types, join keys and ttls."""
         return content_hash(
             [
                 [p.name, p.view.name, list(p.join_keys), _seconds(p.view.ttl), [[c.name, c.type] for c in p.columns]]
@@ -104,7 +105,7 @@ def _seconds(ttl: Any) -> float | None:
 
 
 def _check_names(service: str, projections: Sequence[FeatureViewProjection]) -> None:
-    """Refuse parts or features that could not be told apart by name."""
+    """Refuse two views or two features with the same name."""
     names = [projection.name for projection in projections]
     if not names:
         raise DefinitionError(f"{service}: it has no features. Add a view to features=[...].")
@@ -128,7 +129,7 @@ def _check_names(service: str, projections: Sequence[FeatureViewProjection]) -> 
 
 
 def _check_keys(service: str, projections: Sequence[FeatureViewProjection]) -> None:
-    """Refuse a column that is to be read as a key of two types."""
+    """Refuse a column that is a join key of two types."""
     known: dict[str, tuple[DataType, FeatureViewProjection]] = {}
     for projection in projections:
         for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True):

@@ -1,4 +1,4 @@
-"""A feature view: the features of one or more entities, over time."""
+"""Feature views: the features of one or more entities over time."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ INTERVAL_PARAMETER = "interval"
 
 @dataclass(frozen=True, init=False)
 class FeatureView:
-    """Features of its entities, as rows of (join keys, event_timestamp, features).
+    """The features of entities, as rows of (join keys, event_timestamp, features).
 
-    With a transform it is computed from its sources, one interval at a time. Without one it stands for a table
-    that somebody else fills: not copied, but checked, synced, joined and listed like any other.
+    A view with a transform is computed from its sources, one interval at a time. A view without a transform stands for
+    an external table, which another system fills: the store checks, loads and joins the table, and never copies it.
 
     Args:
-        name: Its name, and its table's in the store's dataset.
-        schema: The rows' columns: types, checks, units and words.
-        entities: What the features describe; none for features of the whole.
-        sources: What the transform reads: sources, or other feature views.
-        transform: The rows of an interval, as an Ibis expression over the sources.
-        table: Where somebody else's table is, as `dataset.table`.
-        timestamp_field: That table's column with the time of a row.
-        ttl: How long a value stays good; None: for ever.
-        partitions: The period computed at a time; None: the whole table at once.
-        start: The first instant of the first period.
-        lookback: How far before an interval its computation reads the sources.
-        table_partitions: The period by which BigQuery partitions its table: "hour", "day" or "month".
+        name: The view's name. The view's table in the store's dataset has the same name.
+        schema: The columns of the rows: types, checks, units and descriptions.
+        entities: The entities that the features describe; empty for features of no entity, such as a global rate.
+        sources: The sources and feature views that the transform reads.
+        transform: A function of the sources' Ibis tables. It returns the rows of an interval as an Ibis expression.
+        table: The external table, as `dataset.table`; only for a view without a transform.
+        timestamp_field: The external table's column that holds the time of a row.
+        ttl: How long a value is valid after its event_timestamp; None: forever.
+        partitions: The calendar period of a partition; None: the whole table is computed at once.
+        start: The start of the first partition.
+        lookback: How far before an interval a computation of the interval reads the sources.
+        table_partitions: The period by which BigQuery partitions the view's table: "hour", "day" or "month".
         description: What a row is; the schema's docstring by default.
-        owner: Who answers for it: an e-mail address, or `team:<name>`.
-        tags: Words to find it by.
+        owner: The person or team that is responsible for the view: an e-mail address, or `team:<name>`.
+        tags: Labels to search by.
 
     Raises:
-        DefinitionError: whatever is wrong with it; the message names the view, the column and the fix.
+        DefinitionError: an argument is wrong. The message names the view, the argument or column, and the fix.
 
     """
 
@@ -85,7 +85,7 @@ class FeatureView:
     schema: type[FeatureSchema] | None = field(default=None, compare=False, repr=False)
     transform: Transform | None = field(default=None, compare=False, repr=False)
     applied_meaning: Meaning | None = field(default=None, compare=False, repr=False)
-    view_id: str = field(default="", compare=False, repr=False)  # of a view that was read from the registry
+    view_id: str = field(default="", compare=False, repr=False)  # of a view read from the registry
 
     def __init__(
         self,
@@ -110,10 +110,10 @@ class FeatureView:
         view_id: str = "",
         applied_meaning: Meaning | None = None,
     ) -> None:
-        """Check every part against the others."""
+        """Check each argument, and the arguments against each other."""
         check_name("Feature view", name)
         said = f"Feature view '{name}'"
-        from_catalogue = isinstance(schema, tuple)  # which has no code
+        from_catalogue = isinstance(schema, tuple)  # the registry has no code
         if isinstance(schema, tuple):
             columns, schema_class = arguments.items(said, "schema", schema, (Column,), "Give a FeatureSchema."), None
             vars(self).update(gate=gate)
@@ -221,34 +221,34 @@ class FeatureView:
 
     @property
     def join_keys(self) -> tuple[str, ...]:
-        """The columns that identify what a row describes, in the entities' order."""
+        """The names of the columns that identify an entity, in the order of the entities."""
         return tuple(key for entity in self.entities for key in entity.join_keys)
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
-        """The join keys as columns, in the entities' order."""
+        """The join keys as columns, in the order of the entities."""
         return tuple(next(column for column in self.columns if column.name == key) for key in self.join_keys)
 
     @cached_property
     def features(self) -> tuple[Column, ...]:
-        """The columns that are neither join key nor time, in schema order."""
+        """The columns that are neither join keys nor timestamps, in the order of the schema."""
         taken = RESERVED_COLUMNS.union(self.join_keys)
         return tuple(column for column in self.columns if column.name not in taken)
 
     @property
     def has_created_timestamp(self) -> bool:
-        """Whether rows say when their values became known."""
+        """Whether the rows have a created_timestamp: when their values became known."""
         return any(column.name == CREATED_TIMESTAMP for column in self.columns)
 
     @property
     def row_key(self) -> tuple[str, ...]:
-        """The columns by which a row is unique: join keys and times."""
+        """The columns that make a row unique: join keys and timestamps."""
         created = (CREATED_TIMESTAMP,) if self.has_created_timestamp else ()
         return (*self.join_keys, EVENT_TIMESTAMP, *created)
 
     @cached_property
     def gate(self) -> Gate | None:
-        """Its rules as a query that a push runs; None for a view that an earlier release applied."""
+        """The view's checks as a query, which a push runs; None for a view that an earlier release applied."""
         from amora_fs_assets.domain.gate_rules import compiled
 
         return compiled(self)
@@ -266,19 +266,19 @@ class FeatureView:
 
     @cached_property
     def schema_hash(self) -> str:
-        """Hash of names, types and nullability: what a stored row must look like."""
+        """Hash of the columns' names, types and nullability: the layout of a stored row."""
         return content_hash([[c.name, c.type, c.nullable] for c in self.row_columns])
 
     @cached_property
     def meaning(self) -> Meaning | None:
-        """What its transform computes; None for somebody else's table, and where an old release applied the view.
+        """What the transform computes; None for an external table, and for a view that an old release applied.
 
         Raises DefinitionError for a transform that returns another expression each time.
         """
         return self._meaning(None)
 
     def remember(self, applied: FeatureView) -> None:
-        """Take the meaning that was applied, where one run of the transform gives the same: `meaning` needs two."""
+        """Take over the applied meaning if one run of the transform gives the same one; `meaning` needs two runs."""
         if self.transform is not None and applied.meaning is not None and "meaning" not in vars(self):
             vars(self)["meaning"] = self._meaning(applied.meaning)
 
@@ -295,11 +295,11 @@ class FeatureView:
 
     @property
     def whole(self) -> FeatureViewProjection:
-        """All of its features under its own name."""
+        """A projection of all features, under the view's own name."""
         return FeatureViewProjection(self, tuple(feature.name for feature in self.features))
 
     def with_id(self, view_id: str) -> FeatureView:
-        """The same view, as the life of its name in the registry that `view_id` says."""
+        """A copy of the view with this `view_id`, which identifies one life of the view's name in the registry."""
         view = copy(self)
         vars(view)["view_id"] = view_id
         return view
@@ -309,11 +309,11 @@ class FeatureView:
         return self.whole[names]
 
     def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
-        """All of its features under another name, its join keys read from other columns: `{"airport": "origin"}`."""
+        """All features under another name. `join_keys` maps join keys to other columns: `{"airport": "origin"}`."""
         return self.whole.alias(name, join_keys)
 
     def interval(self, clock: datetime) -> Interval:
-        """What there is to compute: from `start` to the clock."""
+        """The interval that the view covers: from `start` to the clock."""
         start = self.start or clock
         return Interval(start, max(start, clock))
 
@@ -343,10 +343,11 @@ def feature_view(
     owner: str = "",
     tags: Mapping[str, str] | None = None,
 ) -> Callable[[Transform], FeatureView]:
-    """Make a feature view of the decorated transform; see FeatureView for the arguments.
+    """Make a feature view from the decorated transform. FeatureView documents the arguments.
 
-    The transform's parameters are named after its sources, each an Ibis table that holds the interval and its
-    lookback, and `interval` where it wants to know it. It returns the rows of the interval as an Ibis expression.
+    Each parameter of the transform has the name of a source, and receives an Ibis table with the source's rows of the
+    interval and the lookback. A parameter named `interval` receives the interval. The transform returns the rows of the
+    interval as an Ibis expression.
     """
 
     def decorate(transform: Transform) -> FeatureView:

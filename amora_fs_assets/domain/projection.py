@@ -1,4 +1,4 @@
-"""Some of a view's features, as services and requests pick them."""
+"""Selections of a view's features, for services and requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureViewProjection:
-    """Some features of a view, perhaps under another name and from other join keys."""
+    """Some features of a view, optionally under another name and with other join key columns."""
 
     view: FeatureView
     features: tuple[str, ...]
@@ -31,17 +31,17 @@ class FeatureViewProjection:
 
     @property
     def join_keys(self) -> tuple[str, ...]:
-        """The columns asked for, in the order of the view's own join keys."""
+        """The join key columns of a request, in the order of the view's own join keys."""
         return tuple(self.join_key_map.get(key, key) for key in self.view.join_keys)
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The picked features as columns, in the order of the pick."""
+        """The selected features as columns, in the order of the selection."""
         known = {feature.name: feature for feature in self.view.features}
         return tuple(known[name] for name in self.features)
 
     def __getitem__(self, names: str | tuple[str, ...]) -> FeatureViewProjection:
-        """Pick features. Raises FeatureNotFound, and DefinitionError for what is no pick."""
+        """Select features. Raises FeatureNotFound, and DefinitionError for an argument that names no features."""
         picked: Any = (names,) if isinstance(names, str) else names
         if not isinstance(picked, tuple) or not picked or not all(isinstance(name, str) for name in picked):
             raise DefinitionError(
@@ -57,7 +57,7 @@ class FeatureViewProjection:
         return FeatureViewProjection(self.view, picked, self.name_alias, self.join_key_map)
 
     def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
-        """The same features under `name`. Raises DefinitionError for a key that the view does not have."""
+        """The same features under `name`. Raises DefinitionError for a join key that the view does not have."""
         check_name("Alias", name)
         said = f"Alias '{name}' of {self.view}"
         if join_keys is not None and not isinstance(join_keys, Mapping):

@@ -1,4 +1,4 @@
-"""What happened: publications in the offline store, run records in the registry."""
+"""Publications in the offline store, and run records in the registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amora_fs_assets.domain.types import DataType
 RunKind = Literal[
     "load_source",
     "compute",
-    "check",  # of a table that somebody else fills
+    "check",  # of an external table
     "materialize",
     "push",
     "rollback",
@@ -27,12 +27,12 @@ RunKind = Literal[
 ]
 RunStatus = Literal["succeeded", "failed"]
 PUSH = "push-"
-"""How the ids of pushes begin: what tells their publications from those of computations."""
+"""The prefix of the run ids of pushes. The prefix distinguishes pushed publications from computed ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """A row of `<dataset>._publications`: one interval of one table was replaced, for good.
+    """A row of `<dataset>._publications`: one interval of one table was replaced.
 
     Sequences grow by one from 1 over all tables of a dataset, in the order of the publications' transactions.
     """
@@ -48,24 +48,24 @@ class Publication:
     schema_hash: str
     sql_hash: str
     published_at: datetime
-    # Unknown (null) of what earlier releases published, and of what no transform computed:
+    # Null for publications of earlier releases, and for rows that no transform computed:
     identity: str | None = None  # the computing identity of the view that made the rows
     inputs: str | None = None  # what the computation read, as JSON: see `operations/inputs.py`
     computed_from: datetime | None = None  # the rows are those of [computed_from, computed_until),
     computed_until: datetime | None = None  # the clock at most, also where the whole table was replaced
-    # The identities of docs/protocol.md; null where an earlier release published.
+    # The identities of docs/protocol.md; null for publications of earlier releases.
     publication_id: str | None = None
     view_id: str | None = None
     incarnation: str | None = None  # of the table that holds the rows
 
     @property
     def pushed(self) -> bool:
-        """Whether its rows were pushed: such rows stand beside computed ones, and are nobody's interval."""
+        """Whether the rows were pushed. Pushed rows are added to computed rows, and cover no interval."""
         return self.run_id.startswith(PUSH)
 
     @property
     def computed(self) -> Interval | None:
-        """The interval that was computed, which of a whole table says up to when; None where that is unknown."""
+        """The interval that was computed, for a whole table too; None if unknown."""
         if self.computed_from is None or self.computed_until is None:
             return None
         return Interval(self.computed_from, self.computed_until)
@@ -101,7 +101,7 @@ column as null until then.
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """What a run read: a table, and the newest publication in it where it has publications."""
+    """An input of a run: a table, and the newest publication of the table, if the table has publications."""
 
     name: str
     table: str
@@ -110,7 +110,7 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What a run wrote, or what it let readers see: a publication of a table, a generation online."""
+    """An output of a run: a publication of a table, or an online generation that became live."""
 
     name: str
     table: str = ""
@@ -128,7 +128,7 @@ class RuleResult:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckResult:
-    """A check: of a computed interval one per column and one for the key's uniqueness; of what is served, parity."""
+    """The result of one check: of a column, of the uniqueness of keys, or of the parity of online data."""
 
     name: str
     rules: tuple[RuleResult, ...]
@@ -136,12 +136,12 @@ class CheckResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every row kept every rule."""
+        """Whether every row passed every rule."""
         return all(rule.failed_rows == 0 for rule in self.rules)
 
     @property
     def failed_rows(self) -> int:
-        """Broken rules, summed over rows."""
+        """The number of rows that broke a rule, summed over the rules."""
         return sum(rule.failed_rows for rule in self.rules)
 
 
@@ -159,7 +159,7 @@ ColumnLineage = dict[str, tuple[SourceColumn, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What one run did to one thing, successful or not. Written once, never changed."""
+    """What one run did to one definition, successful or not. A record is written once and never changed."""
 
     kind: RunKind
     name: str
@@ -171,9 +171,9 @@ class RunRecord:
     interval_end: datetime | None = None
     rows: int = 0
     clipped_rows: int = 0
-    bytes: int | None = None  # scanned, by the engine's own word; None where it gives none, as DuckDB
+    bytes: int | None = None  # scanned, as the engine reports; None for an engine that does not report, such as DuckDB
     sequence: int | None = None
-    commit: str = ""  # of the checkout that the feature code is in, "-dirty" where it differs; empty: none is known
+    commit: str = ""  # the git commit of the feature code, with "-dirty" for local changes; empty: unknown
     code_version: str = ""  # of the view's code, columns and sources, by content
     definition_hash: str = ""
     schema_hash: str = ""
@@ -182,19 +182,19 @@ class RunRecord:
     outputs: tuple[Output, ...] = ()
     checks: tuple[CheckResult, ...] = ()
     column_lineage: ColumnLineage = field(default_factory=dict)
-    jobs: tuple[Job, ...] = ()  # of the offline store, where its engine accounts for them
+    jobs: tuple[Job, ...] = ()  # of the offline store, if the engine reports jobs
     details: dict[str, Any] = field(default_factory=dict)
     error: str = ""
-    completed: bool = False  # taken from `_publications` by a later run: its own process was killed before it recorded
+    completed: bool = False  # recorded from `_publications` by a later run: this run was killed before its record
 
     @property
     def duration(self) -> timedelta:
-        """How long it took."""
+        """The duration of the run."""
         return self.finished_at - self.started_at
 
     @property
     def interval(self) -> Interval | None:
-        """What it computed, where that is an interval."""
+        """The computed interval, if the run computed one."""
         if self.interval_start is None or self.interval_end is None:
             return None
         return Interval(self.interval_start, self.interval_end)
@@ -202,7 +202,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Ancestor:
-    """A snapshot further back, so that the past is found without reading all that came after it."""
+    """A reference to an older snapshot, so that a search for a time need not read every snapshot in between."""
 
     hash: str
     number: int
@@ -211,7 +211,7 @@ class Ancestor:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A state of the catalogue and how it came about, named by content."""
+    """A state of the catalogue with its parent, named by the hash of its content."""
 
     hash: str  # of the parent, the time and the catalogue: applying an older catalogue again makes a new snapshot
     parent: str | None

@@ -1,4 +1,4 @@
-"""Schemas: the one place for a column's type, checks, unit and words. Pandera models over Ibis types."""
+"""Schemas: the type, checks, unit and description of each column. Schemas are Pandera models over Ibis types."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Field = pa.Field
 
 _UTC = dt.Timestamp("UTC", 6)
 Timestamp = Annotated[dt.Timestamp, "UTC", 6, True]
-"""The one type of an instant: UTC, microseconds."""
+"""The type of every timestamp column: UTC, microseconds."""
 
 IBIS_TYPES: dict[DataType, dt.DataType] = {
     DataType.INT64: dt.int64,
@@ -43,14 +43,14 @@ IBIS_TYPES: dict[DataType, dt.DataType] = {
     DataType.TIMESTAMP: _UTC,
     DataType.DECIMAL: dt.Decimal(38, 9),
 }
-"""Each column type in Ibis' words."""
+"""The Ibis type of each column type."""
 IBIS_TYPES |= {each: dt.Array(IBIS_TYPES[each.item]) for each in DataType if each.is_list}
 
 _DATA_TYPES = {ibis_type: data_type for data_type, ibis_type in IBIS_TYPES.items()}
 
 
 def _register_lists() -> None:
-    """Teach Pandera's Ibis engine lists, which it would otherwise take for their items."""
+    """Register list types with Pandera's Ibis engine, which otherwise reads a list type as the type of its items."""
     items: dict[DataType, Any] = {
         DataType.INT64: int,
         DataType.FLOAT64: float,
@@ -69,17 +69,17 @@ def _register_lists() -> None:
 
 
 def _no_init(self: ibis_engine.DataType) -> None:
-    """Replace the base's, which warns that a type is not its own."""
+    """Replace the initializer of the base class, which warns about types of other classes."""
 
 
 _register_lists()
 
 
 class _Schema(pa.DataFrameModel):
-    """What sources' and feature views' schemas share."""
+    """The common base of the schemas of sources and feature views."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let Pandera read the class. Raises DefinitionError for an annotation that is not Python."""
+        """Let Pandera read the class. Raises DefinitionError for an annotation that is not valid Python."""
         try:
             super().__init_subclass__(**options)  # type: ignore[no-untyped-call]
         except Exception as error:
@@ -90,7 +90,7 @@ class _Schema(pa.DataFrameModel):
         """The declared columns, in order. Raises DefinitionError, which names `owner`, the column and the fix."""
         try:
             fields = cls._collect_fields()
-        except Exception as error:  # whatever an annotation that names nothing, or an odd Field(), makes Pandera raise
+        except Exception as error:  # Pandera raises many types of errors for a wrong annotation or Field()
             said = f"{type(error).__name__}: {error}".rstrip(".")
             raise UnsupportedType(f"{owner}: schema {cls.__name__}{_unread(cls)}: {said}. {_SUPPORTED}") from error
         for name, (annotation, _) in fields.items():
@@ -128,19 +128,19 @@ class _Schema(pa.DataFrameModel):
 
     @classmethod
     def description_of(cls) -> str:
-        """The schema's own docstring, on one line."""
+        """The docstring of the schema, on one line."""
         return " ".join((cls.__doc__ or "").split()) if "__doc__" in vars(cls) else ""
 
 
 class SourceSchema(_Schema):
-    """The columns of a source that transforms may read."""
+    """The columns of a source that transforms can read."""
 
 
 class FeatureSchema(_Schema):
-    """The columns of a feature view: its entities' join keys and its features.
+    """The columns of a feature view: the join keys of the entities, and the features.
 
-    `event_timestamp` is there by itself: when a row's values hold from. Declare `created_timestamp: Timestamp` where
-    values become known later than that.
+    `event_timestamp`, the instant from which the values of a row hold, is always there and is not declared. Declare
+    `created_timestamp: Timestamp` if values become known later than event_timestamp.
     """
 
     event_timestamp: Timestamp
@@ -157,7 +157,7 @@ def _unsupported(owner: str, column: str, annotation: object) -> UnsupportedType
 
 
 def _check_annotation(owner: str, column: str, annotation: Any, *, optional: bool) -> None:
-    """Refuse what Pandera would take for something else, such as `set[int]` for an int, or would not name."""
+    """Refuse an annotation that Pandera misreads, such as `set[int]` as int, or refuses without a name."""
     if optional:
         raise DefinitionError(
             f"{owner}: column '{column}' is annotated Optional, which Pandera reads as a column that may be "
@@ -166,7 +166,7 @@ def _check_annotation(owner: str, column: str, annotation: Any, *, optional: boo
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     wrapped = origin is Annotated or str(getattr(origin, "__module__", "")).startswith("pandera.typing")
     if wrapped and typing.get_origin(inner[0]) is None:
-        return  # a type with its parameters, as Timestamp is
+        return  # a type with parameters, such as Timestamp
     try:
         if origin in {None, list}:
             ibis_engine.Engine.dtype(annotation)
@@ -177,7 +177,7 @@ def _check_annotation(owner: str, column: str, annotation: Any, *, optional: boo
 
 
 def _unread(schema: type[pa.DataFrameModel]) -> str:
-    """Which column's annotation cannot be read, as messages say it."""
+    """The column whose annotation cannot be read, as text for a message."""
     for name, written in vars(schema).get("__annotations__", {}).items():
         alone = type(name, (), {"__annotations__": {name: written}, "__module__": schema.__module__})
         try:
@@ -188,7 +188,7 @@ def _unread(schema: type[pa.DataFrameModel]) -> str:
 
 
 _TRIED: set[tuple[str, str, dt.DataType]] = set()
-"""Pandera's own checks, with the type of column, that an engine can run: to try one takes half a millisecond."""
+"""Pandera's built-in checks that an engine can run, by column type. Cached, since one trial takes 0.5 ms."""
 
 
 def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schema: type[pa.DataFrameModel]) -> Rule:
@@ -224,7 +224,7 @@ def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schem
 def _plain(value: Any) -> Any:
     match value:
         case float() if not math.isfinite(value):
-            return repr(value)  # JSON has no number for it
+            return repr(value)  # JSON has no such number
         case None | bool() | int() | float() | str():
             return value
         case list() | tuple() | set() | frozenset():

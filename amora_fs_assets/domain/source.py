@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.schema import SourceSchema
 
 Loader = Callable[[], Any]
-"""Fills a source that the project loads itself: no arguments, returns a pyarrow Table of the source's columns."""
+"""A function without arguments that returns the source's rows as a pyarrow Table with the source's columns."""
 
 
 @dataclass(frozen=True, init=False)
@@ -28,20 +28,21 @@ class Source:
 
     Args:
         name: The source's name: the transform's parameter, and its asset `raw/<name>`.
-        schema: Its columns; the table may have more.
-        table: Where it is, as `dataset.table`; `raw.<name>` by default.
-        timestamp_field: The column that says when a row happened.
-        available_at: The column that says when a row could be known; `timestamp_field` by default, and where null.
-        max_lateness: How long after it happened a row becomes known at the latest, so that a scan need not reach back
-            further; None: no limit is known, and each computation scans all rows before its interval's end.
-        valid_from: For a table without time: the instant from which all of its rows count as known.
+        schema: The columns that transforms may read; the table may have more.
+        table: The source's table, as `dataset.table`; `raw.<name>` by default.
+        timestamp_field: The column with the time at which a row happened.
+        available_at: The column with the time at which a row became available; `timestamp_field` by default, and where
+            the value is null.
+        max_lateness: The longest time between a row's two timestamps. Scans reach back by lookback plus max_lateness.
+            None: there is no limit, and each computation scans all rows before the end of its interval.
+        valid_from: For a table without timestamps: the instant from which all rows count as known.
         description: What a row is; the schema's docstring by default.
-        owner: Who answers for it.
-        loader: Fills the table, where the project itself does; somebody else does by default.
+        owner: The person or team that is responsible for the source.
+        loader: A function that returns the rows, if the store fills the table; by default another system does.
 
     Raises:
-        DefinitionError: a column that the schema lacks or that is no timestamp, a table without any time, or a
-            max_lateness without available_at.
+        DefinitionError: a column is missing in the schema or is not a timestamp, the source has neither a timestamp
+            nor valid_from, or max_lateness is given without available_at.
 
     """
 
@@ -73,10 +74,10 @@ class Source:
         max_lateness: timedelta | None = None,
         applied_loader: str | None = None,
     ) -> None:
-        """Read the columns off the schema and check the times against them."""
+        """Read the columns from the schema, and check the timestamp columns against them."""
         check_name("Source", name)
         said = f"Source '{name}'"
-        from_catalogue = isinstance(schema, tuple)  # which has no code
+        from_catalogue = isinstance(schema, tuple)  # the registry has no code
         if isinstance(schema, tuple):
             columns, schema_class = arguments.items(said, "schema", schema, (Column,), "Give a SourceSchema."), None
         else:
@@ -123,7 +124,7 @@ class Source:
 
     @cached_property
     def loader_hash(self) -> str | None:
-        """SHA-256 of the loader's code; empty without a loader, None where an old release applied the source."""
+        """SHA-256 of the loader's code; empty without a loader, None for a source that an old release applied."""
         if self.loader is None:
             return self.applied_loader if self.schema is None else ""
         from amora_fs_assets.domain.identity.code import code_hash

@@ -1,4 +1,4 @@
-"""UTC time, once and for all: aware instants, half-open intervals, calendar periods."""
+"""UTC time: aware instants, half-open intervals, calendar periods."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from enum import StrEnum
 from amora_fs_assets.domain.errors import InvalidRequest, shown
 
 Instant = datetime | date | str
-"""What is taken where an instant is meant; naive ones are UTC. A pandas Timestamp is a datetime."""
+"""The types of an instant in the public API. Naive values are UTC. A pandas Timestamp is a datetime."""
 
 
 def utc(value: Instant, argument: str = "") -> datetime:
-    """The aware UTC datetime that `value` means.
+    """Convert `value` to an aware UTC datetime.
 
-    Dates mean their first instant; naive datetimes and strings without an offset are UTC; nanoseconds are cut off.
-    Raises InvalidRequest, which names the `argument`, for what is no instant of the years 1 to 9999.
+    A date is its first instant. A naive datetime and a string without an offset are UTC. Nanoseconds are cut off.
+    Raises InvalidRequest, with the name of the `argument`, for a value that is no instant of the years 1 to 9999.
     """
     try:
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
         elif isinstance(value, datetime):
-            if type(value) is not datetime:  # a pandas Timestamp, which NaT is too, or another subclass
+            if type(value) is not datetime:  # a pandas Timestamp or NaT, or another subclass
                 value = _plain(value)
         elif isinstance(value, date):
             value = datetime(value.year, value.month, value.day, tzinfo=UTC)
@@ -45,7 +45,7 @@ def _plain(value: datetime) -> datetime:
 
 
 def before(instant: datetime, duration: timedelta) -> datetime:
-    """`instant - duration`, or the first instant that there is."""
+    """`instant - duration`, but not before the first instant of datetime."""
     try:
         return instant - duration
     except OverflowError:
@@ -53,7 +53,7 @@ def before(instant: datetime, duration: timedelta) -> datetime:
 
 
 def after(instant: datetime, duration: timedelta) -> datetime:
-    """`instant + duration`, or the last instant that there is."""
+    """`instant + duration`, but not after the last instant of datetime."""
     try:
         return instant + duration
     except OverflowError:
@@ -62,24 +62,24 @@ def after(instant: datetime, duration: timedelta) -> datetime:
 
 @dataclass(frozen=True, init=False)
 class Interval:
-    """The half-open stretch of time [start, end), in UTC."""
+    """The half-open interval [start, end), in UTC."""
 
     start: datetime
     end: datetime
 
     def __init__(self, start: Instant, end: Instant) -> None:
-        """Take anything that `utc` takes. Raises InvalidRequest where the end is before the start."""
+        """Take any value that `utc` takes. Raises InvalidRequest if the end is before the start."""
         vars(self).update(start=utc(start, "start"), end=utc(end, "end"))
         if self.end < self.start:
             raise InvalidRequest(f"An interval ends at or after its start; this one is {self}. Swap start and end.")
 
     def __str__(self) -> str:
-        """In mathematical notation: `[2013-01-01T00:00:00+00:00, 2013-02-01T00:00:00+00:00)`."""
+        """Mathematical notation: `[2013-01-01T00:00:00+00:00, 2013-02-01T00:00:00+00:00)`."""
         return f"[{self.start.isoformat()}, {self.end.isoformat()})"
 
     @property
     def empty(self) -> bool:
-        """Whether no instant lies in it."""
+        """Whether the interval contains no instant."""
         return self.start == self.end
 
     def contains(self, instant: Instant) -> bool:
@@ -87,12 +87,12 @@ class Interval:
         return self.start <= utc(instant) < self.end
 
     def until(self, instant: datetime) -> Interval:
-        """The part of it before `instant`; empty at its start when there is none."""
+        """The part of the interval before `instant`; an empty interval at `start` if there is no such part."""
         return Interval(self.start, max(self.start, min(self.end, instant)))
 
 
 class Period(StrEnum):
-    """The calendar unit in which a view is computed: aligned to UTC, weeks begin on Sunday as Dagster's do."""
+    """The calendar period of a view's partitions, aligned to UTC. Weeks begin on Sunday, as in Dagster."""
 
     HOUR = "hour"
     DAY = "day"
@@ -101,7 +101,7 @@ class Period(StrEnum):
 
     @property
     def shortest(self) -> timedelta:
-        """The length of its shortest instance."""
+        """The length of the shortest period of this kind."""
         return {
             Period.HOUR: timedelta(hours=1),
             Period.DAY: timedelta(days=1),

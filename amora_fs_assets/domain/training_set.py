@@ -1,4 +1,4 @@
-"""A training set: a spine of labelled moments, joined with a service's features."""
+"""Training sets: a spine of labelled moments, joined with the features of a service."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from amora_fs_assets.domain.transforms import Transform, check_parameters, check
 
 @dataclass(frozen=True, init=False)
 class TrainingSet:
-    """A spine (join keys, event_timestamp, labels) and the service that it is joined with.
+    """A spine (join keys, event_timestamp, labels) and the service with which the spine is joined.
 
-    With `known_time` a row of a view counts only from its created_timestamp on: corrections that came after a moment
-    are not in what the model learns from, as they were not in what it would have been given.
+    With `known_time` a row of a view counts only from its created_timestamp on. A correction that came after a moment
+    is then not in the training row of that moment, because the model would not have seen the correction either.
     """
 
     name: str
@@ -49,7 +49,7 @@ class TrainingSet:
         code_hash: str = "",
         applied_meaning: Meaning | None = None,
     ) -> None:
-        """Check the spine's parameters against its sources. Raises DefinitionError."""
+        """Check the parameters of the spine function against the sources. Raises DefinitionError."""
         check_name("Training set", name)
         said = f"Training set '{name}'"
         if isinstance(service, FeatureView):
@@ -78,7 +78,7 @@ class TrainingSet:
 
     @cached_property
     def meaning(self) -> Meaning | None:
-        """What its spine computes; None where an old release applied it. Raises DefinitionError; see FeatureView."""
+        """What the spine function computes; None for a set that an old release applied. Raises DefinitionError."""
         if self.spine is None:
             return self.applied_meaning
         from amora_fs_assets.domain.identity.compiled import meaning_of
@@ -100,10 +100,11 @@ def training_set(
     tags: Mapping[str, str] | None = None,
     known_time: bool = False,
 ) -> Callable[[Transform], TrainingSet]:
-    """Make a training set of the decorated spine function.
+    """Make a training set from the decorated spine function.
 
-    The function takes its sources, each an Ibis table of all its rows, and returns the spine: the service's join keys,
-    `event_timestamp` (the moment at which the model would be asked) and the labels. `known_time`: see TrainingSet.
+    Each parameter of the function has the name of a source, and receives an Ibis table of all rows of the source. The
+    function returns the spine: the service's join keys, `event_timestamp` (the moment of the prediction) and the
+    labels. TrainingSet documents `known_time`.
     """
 
     def decorate(spine: Transform) -> TrainingSet:

@@ -1,4 +1,4 @@
-"""The types that every store carries without loss."""
+"""The column types that every store keeps without loss."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class DataType(StrEnum):
 
     @property
     def is_list(self) -> bool:
-        """Whether a value is a list of items."""
+        """Whether the type is a list."""
         return self.value.startswith("list<")
 
     @property
     def item(self) -> DataType:
-        """The type of a list's items; a scalar type is its own."""
+        """The type of a list's items; for a scalar type the type itself."""
         return DataType(self.value[5:-1]) if self.is_list else self
 
 
 JOIN_KEY_TYPES = frozenset({DataType.INT64, DataType.STRING})
-"""What may identify an entity: exact in every engine, and the same written as a Redis key."""
+"""The types of join keys: exact in every engine, with one form as a Redis key."""

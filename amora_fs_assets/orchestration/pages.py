@@ -81,7 +81,7 @@ def view_words(view: FeatureView, code: Catalogue) -> str:
             *([view.description, ""] if view.description else []),
             f"- **Entities**: {entities}",
             f"- **Grain**: {period}{f', from {view.start:%Y-%m-%d} on' if view.start else ''}",
-            f"- **Ttl**: {view.ttl or 'none, values stay good'}",
+            f"- **Ttl**: {str(view.ttl).removesuffix(', 0:00:00') if view.ttl else 'none, values stay good'}",
             f"- **Services**: {services_of(view, code) or 'none'}",
             "",
             "```python",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.utils import is_valid_owner
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._utils.tags import is_valid_strict_tag_value, is_valid_tag_key
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from amora_fs_assets.domain.arguments import owner_of, tags_of
 from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets_tests.orchestration.project import ONLINE, RAW, VIEW, Project
 
 letters = st.sampled_from("aZ09._%+-@|/: é\n")
 plain = st.text(letters, max_size=12)
@@ -83,3 +86,25 @@ def test_an_asset_that_reads_a_partitioned_one_cannot_be_run_without_a_partition
         result = job.execute_in_process(instance=instance, asset_selection=[reads.key], raise_on_error=False)
     (failed,) = result.get_step_failure_events()
     assert "Cannot access partition_key for a non-partitioned run" in str(failed.event_specific_data)
+
+
+def test_a_misspelt_config_is_refused_before_there_is_a_run(project: Project) -> None:
+    job = project.defs.resolve_job_def("feature_store")
+    config = {"ops": {"feature_view__spending": {"config": {"strat": "2020-01-01"}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match='Received unexpected config entry "strat" at path root:ops'):
+        job.execute_in_process(instance=project.instance, run_config=config)
+    assert project.instance.get_runs() == []
+
+
+def planned(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> int:
+    """Rows of the check that Dagster planned and that no result came for: it shows them as skipped."""
+    records = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+    return sum(record.status is AssetCheckExecutionRecordStatus.PLANNED for record in records)
+
+
+def test_a_range_that_ends_with_the_online_asset_leaves_no_skipped_checks(project: Project) -> None:
+    check = dg.AssetCheckKey(VIEW, "amount")
+    assert project.run(RAW, VIEW, ONLINE).success
+    assert planned(project.instance, check) == 0
+    assert project.run(VIEW).success  # Dagster's own: see docs/decisions/0150
+    assert planned(project.instance, check) == 3

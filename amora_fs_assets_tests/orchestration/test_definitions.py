@@ -254,7 +254,7 @@ def test_a_views_page_says_what_it_is_and_how_it_is_read(project: Project) -> No
     for line in (
         "- **Entities**: customer",
         "- **Grain**: one row per customer, event_timestamp, computed by the month, from 2020-01-01 on",
-        "- **Ttl**: 20 days, 0:00:00",
+        "- **Ttl**: 20 days",
         "- **Services**: shopping",
         'FeatureStore().get_online_features("spending", {"customer": [...]}).to_dict()',
     ):

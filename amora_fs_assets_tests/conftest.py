@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import NoReturn
+from dataclasses import asdict
+from typing import Any, NoReturn
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -110,6 +111,19 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1600, "height": 1000})
     yield context.new_page()
     context.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist ends, and has said what it counted."""
+    TALLY.add(getattr(node, "workeroutput", {}).get("tally", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Say what was counted to the process that reports, where this one is a worker of it."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["tally"] = asdict(TALLY) | {"differences": dict(TALLY.differences)}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,6 +19,13 @@ class Tally:
     executed: int = 0  # queries
     cells: int = 0  # that were compared with the oracle, or with DuckDB
     differences: Counter[str] = field(default_factory=Counter)  # that were found, by kind
+
+    def add(self, other: Mapping[str, Any]) -> None:
+        """Add the counts of another process, as `asdict` gives them."""
+        self.analyzed += other.get("analyzed", 0)
+        self.executed += other.get("executed", 0)
+        self.cells += other.get("cells", 0)
+        self.differences.update(other.get("differences", {}))
 
     @contextmanager
     def comparing(self, kind: str, cells: int) -> Iterator[None]:

@@ -63,7 +63,7 @@ def test_values_of_every_type_come_back_as_they_were_given(reference: ReferenceS
 
 @pytest.mark.parametrize("block", range(4))
 def test_the_point_in_time_join_equals_brute_force(block: int, witness: Witness) -> None:
-    for seed in range(block * 15, block * 15 + 15):
+    for seed in range(block * 10, block * 10 + 10):
         case = random_case(Random(seed), views=3, rows=30, moments=60, engine="bigquery")
         store = ReferenceStore(witness, {table_name(view, "feature_store"): case.table(view) for view in case.views})
         with TALLY.comparing("point-in-time join", 0):

@@ -30,7 +30,7 @@ def dagster_dev(home: Path, *, now: str) -> Iterator[str]:
         log=home / "dagster" / "dev.log",
         environment={"DAGSTER_HOME": str(home / "dagster"), "AMORA_FS_HOME": str(home), "AMORA_FS_NOW": now},
     ) as (port,):  # fmt: skip
-        started = {process for process in psutil.Process().children(recursive=True) if str(port) in process.cmdline()}
+        started = {process for process in psutil.Process().children(recursive=True) if str(port) in _words(process)}
         tree = {each for process in started for each in (process, *process.children(recursive=True))}
         try:
             yield f"http://127.0.0.1:{port}"
@@ -41,6 +41,14 @@ def dagster_dev(home: Path, *, now: str) -> Iterator[str]:
     for process in alive:
         process.kill()
     psutil.wait_procs(alive, timeout=5)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """The words of its command; none of a process that has ended, such as another test's."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie is one, too
+        return []
 
 
 def graphql(url: str, query: str) -> Any:

@@ -324,7 +324,7 @@ def _bound(source: Source) -> list[float]:
 def code_version(definition: FeatureView | TrainingSet) -> str:
     """Twelve hex digits of what a view or a training set's spine computes: its code version in Dagster.
 
-    Of one run of the transform: that two give the same is seen when it is applied.
+    The transform runs once. `apply` runs the transform twice, and refuses one that varies.
     """
     if isinstance(definition, FeatureView):
         return _identity_by(definition, definition.meaning_of_one_run())[:12]

@@ -283,7 +283,7 @@ class FeatureView:
             vars(self)["meaning"] = self._meaning(applied.meaning)
 
     def meaning_of_one_run(self) -> Meaning | None:
-        """The same from one run of the transform, in half the time: that two give the same is not seen."""
+        """The meaning from one run of the transform: half the time, but a transform that varies is not noticed."""
         return vars(self)["meaning"] if "meaning" in vars(self) else self._meaning(None, once=True)
 
     def _meaning(self, applied: Meaning | None, *, once: bool = False) -> Meaning | None:

@@ -108,7 +108,7 @@ class StoredTable:
 
 @dataclass(frozen=True)
 class Part:
-    """A SELECT, and the columns that it gives."""
+    """A SELECT and the columns that it returns."""
 
     sql: str
     schema: pa.Schema
@@ -119,7 +119,7 @@ class ReadsBeside(Protocol):
     """An offline store that plans many small queries faster than one large one."""
 
     def read_beside(self, parts: Sequence[Part], frames: Mapping[str, pa.Table]) -> list[pa.Table]:
-        """What each SELECT gives, all of one state of the store, which is held meanwhile."""
+        """The rows of each SELECT. All SELECTs read one state of the store."""
 
 
 class OfflineStore(Protocol):

@@ -1,8 +1,8 @@
-"""The point-in-time join of many views to few rows: a query for each view, of one state of the store.
+"""The point-in-time join of many views to few rows: one query per view, all on one state of the store.
 
-One join of 200 views takes DuckDB 20 s to plan, and Ibis a minute to write, for 20 rows: both go by the square of the
-views. A query for each takes 8 ms. Views of the same keys, ttl and times have the same query but for names: Ibis
-writes it once, with placeholders for the table and for a feature of each type.
+For 200 views and 20 rows a single join takes DuckDB 20 s to plan and Ibis a minute to compile, because both times grow
+with the square of the number of views. One query per view takes 8 ms. Views with the same join keys, ttl and timestamps
+have the same query except for names. Ibis compiles that query once, with placeholders for the table and the features.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.tables import Added
 
 MANY = 8
-"""Views of one service, from which on this pays."""
+"""The smallest number of views of a service for which one query per view is faster."""
 FEW = 10_000
-"""Rows asked for, up to which it does: each query goes through them, and its features are in memory at once."""
+"""The largest number of rows for which it is faster. All features of these rows are in memory at once."""
 _VIEW, _FEATURE = "placeholder__of_the_view", "placeholder__of_a_feature_of_type_"
 _SLOT = "placeholder__of_the_features_at_"
 
@@ -40,13 +40,13 @@ Join = Callable[..., Table]
 
 @dataclass(frozen=True)
 class _Template:
-    """The query of a view, in parts: text, and in between lists of what is written for each feature, by its type."""
+    """A query with placeholders: the text, and for each list of features the text of one feature, by type."""
 
     text: str
     lists: tuple[Mapping[DataType, str], ...]
 
     def of(self, projection: FeatureViewProjection) -> str:
-        """The query of a view of that shape."""
+        """The query for a view of the same shape."""
 
         def written(found: re.Match[str]) -> str:
             if found[1] is None:
@@ -63,9 +63,9 @@ class _Template:
 def parts(
     service: FeatureService, *, spine: Table, row: str, join: Join, sql: Callable[[Table], str], added: Added
 ) -> Iterator[Part]:
-    """For each of the service's projections the query that gives its features, in the order of the spine's rows.
+    """One query per projection of the service. Each query returns the features in the order of the spine's rows.
 
-    `added` are the columns that views' tables lack.
+    `added`: the columns that the tables of the views do not have yet.
     """
     templates: dict[Any, _Template | None] = {}
     for projection in service.projections:
@@ -104,7 +104,7 @@ def _template(
     join: Join,
     sql: Callable[..., str],
 ) -> _Template | None:
-    """The query of a view as `like`, whose features are one of each type; None where it is none that can be filled."""
+    """The query of a view like `like` with one feature of each type; None if the query cannot be made a template."""
     view = like.view
     times = [Column(EVENT_TIMESTAMP, DataType.TIMESTAMP)]
     if view.has_created_timestamp:

@@ -59,9 +59,9 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Change:
-    """Rows of a source of which there were others when they were read."""
+    """Rows of a source that differ from the rows that a computation read."""
 
-    of: object  # which rows: where two intervals of the view read the same ones, they count once
+    of: object  # identifies the rows: rows that two intervals of the view read count once
     affected: Interval  # of the view
     then: int
     now: int
@@ -125,7 +125,7 @@ def _overdue(
     asked: Iterable[tuple[Interval, Publication, Fingerprint]],
     store: OfflineStore,
 ) -> list[_Change]:
-    """Rows that became known later than max_lateness says: of which there were others when they were read."""
+    """Changes of rows that became known later than max_lateness allows."""
     reads = {
         publication.sequence: Interval(before(publication.computed.start, view.lookback), publication.computed.end)
         for _, publication, _ in asked if publication.computed is not None

@@ -51,7 +51,7 @@ def collect(package: str | ModuleType) -> Catalogue:
 
 
 def defined_elsewhere(definition: Source | FeatureView | TrainingSet, code: Catalogue) -> bool:
-    """Whether another package holds the definition, of which the collected one has imported it."""
+    """Whether the definition belongs to another package, and the collected package only imports it."""
     if not code.packages or definition.name in code.packages.get(KINDS[kind_of(definition)], {}):
         return False
     module = sys.modules.get(module_of(definition))

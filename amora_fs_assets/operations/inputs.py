@@ -61,7 +61,7 @@ class Fingerprint:
     periods: Mapping[datetime | None, Count] = field(default_factory=dict)  # by start; periods without rows are absent
     hashing: str = ""  # how the content was hashed
     modified: str = ""  # when the table was last modified, where the engine says
-    overdue: int = 0  # rows that became known later than max_lateness says; these are in no period
+    overdue: int = 0  # rows that became known later than max_lateness allows; no period counts them
 
     @property
     def rows(self) -> int:

@@ -68,7 +68,7 @@ def overdue(source: Source | FeatureView, known: Interval, store: OfflineStore) 
 
 
 def overdue_instants(source: Source | FeatureView, known: Interval, store: OfflineStore) -> dict[datetime, int]:
-    """How many such rows became known at each instant, in order of time. Scans what `overdue` scans."""
+    """The number of such rows by the instant at which they became known, in order of time. Scans as `overdue` does."""
     found = _rows(source, known, store)
     if found is None:
         return {}
@@ -78,7 +78,7 @@ def overdue_instants(source: Source | FeatureView, known: Interval, store: Offli
 
 
 def _rows(source: Source | FeatureView, known: Interval, store: OfflineStore) -> Table | None:
-    """The two times, `happened` and `available`, of such rows; None where the source has none."""
+    """The timestamps `happened` and `available` of such rows; None for a source that cannot have such rows."""
     times = times_of(source)
     if not isinstance(source, Source) or source.max_lateness is None or times is None or times.available is None:
         return None

@@ -35,7 +35,7 @@ _QUERIES = {
     sqlglot.TokenType.L_PAREN,
     sqlglot.TokenType.VALUES,
 }
-"""What a statement that gives rows begins with."""
+"""The first tokens of statements that return rows."""
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -98,10 +98,10 @@ class QuerySpine:
 
 
 def one_query(sql: str, engine: str) -> str:
-    """The one SELECT that a caller wrote, without a closing semicolon and what follows it.
+    """The caller's SELECT without its closing semicolon.
 
-    Engines run several statements in one text, each with the rights of the store. Raises InvalidRequest for several
-    statements, and for a statement that gives no rows.
+    An engine runs several statements in one text with the rights of the store. Raises InvalidRequest for several
+    statements, and for a statement that returns no rows.
     """
     try:
         tokens = sqlglot.tokenize(sql, read=engine)

@@ -53,7 +53,7 @@ def source_asset(
     *,
     external: bool = False,
 ) -> dg.AssetsDefinition | dg.AssetSpec:
-    """`raw/<source>`: loaded by the project, or `external` where somebody else fills it."""
+    """The asset `raw/<source>`: loaded by the project, or external if another system or package fills the table."""
     spec: dict[str, Any] = {
         "key": ["raw", source.name],
         "group_name": group_of(source, group, "raw"),
@@ -84,7 +84,7 @@ def source_asset(
 
 
 def external_view(view: FeatureView, code: Catalogue, settings: Settings, group: str = "") -> dg.AssetSpec:
-    """`feature_view/<view>` of another package, which its own code location computes: here it is read."""
+    """The view of another package as an external asset: the other package's code location computes the view."""
     table = view.table or f"{settings.bigquery_dataset}.{view.name}"
     return dg.AssetSpec(
         ["feature_view", view.name],

@@ -43,7 +43,7 @@ class Staged:
     work: Computed | Built
     started_at: datetime
     rows: Mapping[datetime, int] = field(default_factory=dict)
-    """Of a run without partitions: the rows of each period, by its start. Dagster is told of what it completes."""
+    """Rows by the start of their period, for a run without partitions. Completed periods are reported to Dagster."""
 
 
 class FeatureStoreIOManager(dg.IOManager):
@@ -216,9 +216,9 @@ class FeatureStoreIOManager(dg.IOManager):
 
 
 def _say(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
-    """Tell Dagster: of a range all of it at the last partition, and at the others what people look for there.
+    """Give Dagster the metadata. For a range, only the last partition gets all of the metadata.
 
-    Dagster stores the metadata of each partition twice, and shows that of the newest one as the asset's.
+    Dagster stores the metadata of each partition twice, and shows the metadata of the newest partition as the asset's.
     """
     partitions = context.asset_partition_keys if context.has_asset_partitions else []
     if len(partitions) < 2:

@@ -98,7 +98,7 @@ class Look:
                 yield result
 
     def _is_run(self, key: dg.AssetKey) -> bool:
-        """Whether the asset is run here; not where somebody else fills it, or another package's code location."""
+        """Whether this code location runs the asset. External assets are run by another system or code location."""
         return key in self.repository.asset_graph.executable_asset_keys
 
     def _applied(self, definition: FeatureView | TrainingSet, *, say: bool = True) -> bool:

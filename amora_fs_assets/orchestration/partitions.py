@@ -95,9 +95,9 @@ def completed(
     clock: datetime,
     dataset: str,
 ) -> Iterator[tuple[str, Interval]]:
-    """Of the partitions that the interval lies in those that are over at the clock, and computed as a whole.
+    """The partitions in the interval that ended before the clock and are computed completely, by this run and others.
 
-    Whoever computed the rest of them. `now` is the settings' fixed clock, if there is one.
+    `now` is the fixed clock of the settings, if there is one.
     """
     gaps = coverage_now(view, publications, clock=clock, dataset=dataset).to_compute
     for partition, period in periods_of(view, interval, now):

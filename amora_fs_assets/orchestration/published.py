@@ -1,4 +1,4 @@
-"""What was published, kept between two looks: a row comes with each run, and a look each half minute."""
+"""A cache of `_publications` for the automation, which looks every half minute."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from amora_fs_assets.domain.records import Publication
 
 
 class Published:
-    """The rows of `_publications`, of which each look reads those that came since the one before.
+    """The rows of `_publications`. Each look reads only the rows that were added since the look before.
 
-    They live as long as the code server's process. The newest one that is known is read again with them: where it is
-    not there, or is another one (the store was emptied, or is an older backup), all are read anew. Where the engine
-    says for nothing that the table has not changed, as BigQuery does, nothing is read.
+    The cache lives in the process of the code server. Each read includes the newest cached row again. If the store no
+    longer has that row, because the store was emptied or restored, all rows are read again. If the engine reports that
+    the table has not changed, as BigQuery does at no cost, nothing is read.
     """
 
     def __init__(self) -> None:
         self._known: list[Publication] = []
         self._modified: str | None = None
-        self._lock = Lock()  # two ticks of one process
+        self._lock = Lock()  # two evaluations can overlap in one process
 
     def of(self, store: OfflineStore) -> Sequence[Publication]:
         """All publications of the store, in order."""

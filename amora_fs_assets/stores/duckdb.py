@@ -28,7 +28,7 @@ from amora_fs_assets.stores.duckdb_times import check_times
 STAGED_FOR = timedelta(days=7)
 """How long a staged table waits to be published; then its process counts as dead."""
 FEW_MOMENTS = 64
-"""Rows of a frame, up to which DuckDB joins them in loops, as it does by itself where it knows their number."""
+"""The largest frame [rows] that DuckDB joins in loops. It does so itself when it knows the number of rows."""
 
 
 class DuckDBOfflineStore:
@@ -86,7 +86,7 @@ class DuckDBOfflineStore:
             )
 
     def read_beside(self, parts: Sequence[Part], frames: Mapping[str, pa.Table]) -> list[pa.Table]:
-        """What each SELECT gives: no process writes to the file meanwhile."""
+        """The rows of each SELECT. No process writes to the file in between."""
         with self._open() as connection:
             for name, frame in frames.items():
                 connection.register(name, frame)

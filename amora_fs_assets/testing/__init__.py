@@ -1,4 +1,4 @@
-"""A test kit for those who write feature views. Nothing of it is imported by what runs in production."""
+"""The test kit for authors of feature views. No other module of the package imports the test kit."""
 
 from amora_fs_assets.testing.same import assert_same_on
 from amora_fs_assets.testing.witness import RefusedByGoogleSQL, Witness, WitnessUnavailable

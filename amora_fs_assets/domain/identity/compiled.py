@@ -38,12 +38,12 @@ def meaning_of(
     applied: Meaning | None = None,
     once: bool = False,
 ) -> Meaning:
-    """The meaning of a transform over its sources; `interval` names the parameter that takes the interval.
+    """The meaning of a transform over its sources. `interval` is the name of the parameter that takes the interval.
 
-    The transform is run twice, or once where that gives the meaning that was `applied`, by an earlier run, or where
-    `once` says that somebody else will compare. A transform
-    that branches on the interval means its code, too. So does one that fails, or that returns no table or rows in
-    memory: computing says why. Raises DefinitionError where two runs differ.
+    The transform runs twice. It runs once if the first run gives the meaning `applied`, or with `once`, for callers
+    that do not need the comparison. The meaning of a transform that branches on the interval includes its code. The
+    same holds for a transform that fails, returns no table, or returns rows in memory; a computation reports these
+    errors. Raises DefinitionError if two runs differ.
     """
     rows, columns, _ = _made(transform, sources, interval)
     meaning = Meaning(rows, columns)

@@ -15,7 +15,7 @@ from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest
 from amora_fs_assets.domain.time import Period
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.features import nycflights
-from amora_fs_assets.orchestration.build import JOB
+from amora_fs_assets.orchestration.code_location import JOB
 
 TRAINING_SET, VIEW = "departure_delay", "carrier_punctuality"
 CARRIERS = ["AA", "B6", "UA", "OO", "??"]

@@ -9,13 +9,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args, overload
 
 from amora_fs_assets.domain import callers
-from amora_fs_assets.domain.catalogue import Catalogue, Features, applied_of
+from amora_fs_assets.domain.catalogue import Catalogue, Features, applied_of, package_of
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import (
     DefinitionNotApplied,
@@ -26,28 +26,44 @@ from amora_fs_assets.domain.errors import (
 )
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.ports import Generation, OfflineStore, OnlineStore, Registry
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.ports.online import Generation, OnlineStore
+from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import Publication, RunRecord, Snapshot
-from amora_fs_assets.domain.time import Instant, utc
-from amora_fs_assets.operations.lost import Loads
-from amora_fs_assets.operations.online import EntityRows, OnlinePlan, OnlineResponse
-from amora_fs_assets.operations.served import ServedCatalogue
+from amora_fs_assets.domain.time import Instant, utc, wall_clock
+from amora_fs_assets.lazy import Lazy
+from amora_fs_assets.operations.online.catalogue_cache import ServedCatalogue
+from amora_fs_assets.operations.online.lost import Loads
+from amora_fs_assets.operations.online.read import EntityRows, OnlineReader, OnlineResponse
+from amora_fs_assets.operations.records.git_commit import commit_of
 from amora_fs_assets.settings import Settings
+from amora_fs_assets.stores.open import open_objects, open_offline_store, open_online_store, open_registry
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from amora_fs_assets.operations.corrections import Correction
-    from amora_fs_assets.operations.coverage import Coverage
-    from amora_fs_assets.operations.day import Daily
-    from amora_fs_assets.operations.historical import HistoricalFeatures
-    from amora_fs_assets.operations.history import AsOf
-    from amora_fs_assets.operations.materialize import Materialized
-    from amora_fs_assets.operations.parity import Parity
-    from amora_fs_assets.operations.plan import Plan
-    from amora_fs_assets.operations.pushed_rows import Rows
-    from amora_fs_assets.operations.retention import Pruning
+    import amora_fs_assets.building as building
+    import amora_fs_assets.operations.offline.coverage as coverage
+    import amora_fs_assets.operations.online.readers as readers
+    import amora_fs_assets.operations.registry.history as history
+    import amora_fs_assets.orchestration.report_run as reporting
+    from amora_fs_assets.operations.offline.corrections import Correction
+    from amora_fs_assets.operations.offline.coverage import Coverage
+    from amora_fs_assets.operations.online.materialize import Materialized
+    from amora_fs_assets.operations.online.parity import Parity
+    from amora_fs_assets.operations.online.pushed_rows import Rows
+    from amora_fs_assets.operations.registry.daily_reads import Daily
+    from amora_fs_assets.operations.registry.history import AsOf
+    from amora_fs_assets.operations.registry.plan import Plan
     from amora_fs_assets.operations.several import Progress
+    from amora_fs_assets.operations.training.historical import HistoricalFeatures
+    from amora_fs_assets.operations.training.retention import Pruning
+else:
+    building = Lazy("amora_fs_assets.building")
+    coverage = Lazy("amora_fs_assets.operations.offline.coverage")  # by itself: `status` needs nothing else
+    history = Lazy("amora_fs_assets.operations.registry.history")
+    readers = Lazy("amora_fs_assets.operations.online.readers")
+    reporting = Lazy("amora_fs_assets.orchestration.report_run")
 
 DEFINITIONS = "amora_fs_assets.features"
 LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
@@ -59,8 +75,8 @@ class FeatureStore:
 
     Args:
         settings: Where its parts are; the environment's `AMORA_FS_*` by default.
-        definitions: The package or module, or its name, that `plan`, `apply` and `compute` read. Everything else
-            reads the registry.
+        definitions: The package or module, its name, or its Catalogue, that `plan`, `apply` and `compute` read.
+            Everything else reads the registry.
         as_of: Read the definitions as they counted then: at a time, for a run (its id), in a snapshot (its hash).
             Such a store is read only.
 
@@ -69,13 +85,13 @@ class FeatureStore:
     def __init__(
         self,
         settings: Settings | None = None,
-        definitions: str | ModuleType = DEFINITIONS,
+        definitions: str | ModuleType | Catalogue = DEFINITIONS,
         as_of: AsOf | None = None,
     ) -> None:
         if not isinstance(settings, Settings | None):
             raise callers.refused("settings", settings, "Settings, or None for those of the environment")
-        if not isinstance(definitions, str | ModuleType):
-            raise callers.refused("definitions", definitions, "a package or a module, or its name")
+        if not isinstance(definitions, str | ModuleType | Catalogue):
+            raise callers.refused("definitions", definitions, "a package or a module, its name, or a Catalogue")
         if not isinstance(as_of, datetime | str | None):
             raise callers.refused("as_of", as_of, "a time, the id of a run, or the hash of a snapshot")
         self.settings = settings or Settings.from_env()
@@ -97,51 +113,41 @@ class FeatureStore:
     @cached_property
     def registry(self) -> Registry:
         """Definitions as applied, and what runs did. Raises InvalidRequest for an `as_of` that is not in it."""
-        from amora_fs_assets.operations.checkout import commit_of
-        from amora_fs_assets.stores.registry import open_registry
-
         registry = open_registry(
             self.settings,
-            commit=lambda: commit_of(self._definitions),
+            commit=lambda: commit_of(package_of(self._definitions)),
             listener=self._tell_dagster if os.environ.get("DAGSTER_HOME") else None,
         )
         if self.as_of is None:
             return registry
-        from amora_fs_assets.operations.history import PastRegistry
 
-        return PastRegistry(registry, self.as_of)
+        return history.PastRegistry(registry, self.as_of)
 
     def _tell_dagster(self, run: RunRecord, name: str) -> None:
         """What runs here is seen in Dagster's UI. Dagster out of reach stops no run: that is logged."""
-        from amora_fs_assets.orchestration.outside import report
-
         settings = self.settings
         try:
             where, applied = f"{self.registry.url}/{name}", self.registry.catalogue()
-            report(run, where, applied, self.offline, settings.now, settings.clock())
+            reporting.report(run, where, applied, self.offline, settings.now, settings.clock())
         except Exception as error:  # noqa: BLE001  (whatever its storage raises)
             _log.warning("DAGSTER_HOME=%s does not know of run %s: %s", os.environ["DAGSTER_HOME"], run.run_id, error)
 
     @cached_property
     def online(self) -> OnlineStore:
         """Newest values by entity."""
-        from amora_fs_assets.stores.redis import connect
-
-        return connect(self.settings)
+        return open_online_store(self.settings)
 
     @cached_property
     def offline(self) -> OfflineStore:
         """Tables of feature values."""
-        from amora_fs_assets.stores.offline import open_offline_store
-
         return open_offline_store(self.settings)
 
     @cached_property
     def code(self) -> Catalogue:
         """What the code defines. Raises DefinitionError."""
-        from amora_fs_assets.operations.definitions import collect
-
-        return collect(self._definitions)
+        if isinstance(self._definitions, Catalogue):
+            return self._definitions
+        return building.collect(self._definitions)
 
     def plan(
         self, *, prune: bool = False, scan: bool = False, late: bool = False, every: timedelta | None = None
@@ -153,33 +159,27 @@ class FeatureStore:
         `late`, which intervals were computed of rows of sources that changed since: see `corrections`. With `every`,
         what a day reads in which automation computes the newest rows so often.
         """
-        from amora_fs_assets.operations.plan import with_coverage, with_scans
-        from amora_fs_assets.operations.scan import scans
-
         if every is not None:
             callers.cadence("every", every)
         planned = self._planned(prune=prune)
         try:
-            planned = with_coverage(planned, self._coverage(self.code))
+            planned = building.with_coverage(planned, self._coverage(self.code))
             planned = replace(planned, late=self.corrections() if late else ())
             planned = replace(planned, day=self._day(every) if every is not None else ())
         except FeatureStoreError as error:  # the changes are worth knowing without it
             planned = replace(planned, unread=str(error))
         if not scan or not planned.recompute:
             return planned
-        return with_scans(planned, scans(planned.recompute, self.code, self.offline))
+        return building.with_scans(planned, building.scans(planned.recompute, self.code, self.offline))
 
     def _day(self, every: timedelta) -> tuple[Daily, ...]:
-        from amora_fs_assets.operations.day import day
 
-        return day(self.code, self.offline, clock=self.settings.clock(), every=every)
+        return building.day(self.code, self.offline, clock=self.settings.clock(), every=every)
 
     def _planned(self, *, prune: bool) -> Plan:
         """The plan as code and registry say it."""
-        from amora_fs_assets.operations.plan import plan
-
-        dataset = self.settings.bigquery_dataset
-        return plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
+        dataset = self.settings.dataset
+        return building.plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
 
     def coverage(self, feature_views: Sequence[str] | None = None) -> dict[str, Coverage]:
         """What the applied views hold, from their start to the clock: what is current, stale, missing, part-computed.
@@ -197,9 +197,7 @@ class FeatureStore:
         With how many rows there were then and are now. `compute_late` computes exactly these again. Raises
         FeatureViewNotFound and what the offline store raises.
         """
-        from amora_fs_assets.operations.corrections import corrections
-
-        return corrections(
+        return building.corrections(
             self._picked(feature_views),
             self.offline.publications(),
             store=self.offline,
@@ -213,9 +211,8 @@ class FeatureStore:
         return [view for view in self.code.in_order if view.name in names]
 
     def _coverage(self, catalogue: Catalogue) -> dict[str, Coverage]:
-        from amora_fs_assets.operations.coverage import coverages
 
-        return coverages(
+        return coverage.coverages(
             catalogue, self.offline.publications(), clock=self.settings.clock(), dataset=self.offline.dataset
         )
 
@@ -236,27 +233,22 @@ class FeatureStore:
         Where Feast is installed, registry.db follows, for Feast's clients. Raises BreakingChanges, with nothing
         changed, unless they are allowed, and DefinitionError for what the registry could not keep.
         """
-        from amora_fs_assets.operations.definitions import apply_anew, apply_plan
-        from amora_fs_assets.operations.plan import Plan
-        from amora_fs_assets.stores.feast_registry import sync
-        from amora_fs_assets.stores.registry import open_objects
-
         self._refuse_the_past("apply")
-        if not isinstance(planned, Plan | None):
+        if not isinstance(planned, building.Plan | None):
             raise callers.refused("planned", planned, "what plan() returned")
         if planned is not None:
-            snapshot = apply_plan(planned, self.registry, clock=datetime.now(UTC), allow_breaking=allow_breaking)
+            snapshot = building.apply_plan(planned, self.registry, clock=wall_clock(), allow_breaking=allow_breaking)
         else:
-            snapshot = apply_anew(
+            snapshot = building.apply_anew(
                 lambda: self._planned(prune=prune) if show is None else self.plan(prune=prune),
                 self.registry,
-                clock=lambda: datetime.now(UTC),
+                clock=wall_clock,
                 allow_breaking=allow_breaking,
                 show=show,
             )
         self._served.refresh()
         self._sync_applied()
-        if sync(open_objects(self.settings), self.settings) == "behind":
+        if building.feast_registry.sync(open_objects(self.settings), self.settings) == "behind":
             _log.warning(
                 "Feast's registry.db in %s is behind, since Feast is not installed here. "
                 "Run `pip install 'amora-fs-assets[feast]'` and `amora-fs apply` again.",
@@ -266,10 +258,8 @@ class FeatureStore:
 
     def _sync_applied(self) -> None:
         """Tell the offline store which definitions may publish. Where that fails, the next publications tell it."""
-        from amora_fs_assets.operations import applied
-
         try:
-            applied.sync(self.registry, self.offline)
+            building.applied_table.sync(self.registry, self.offline)
         except (OfflineStoreError, SettingsError) as error:
             _log.warning("The registry was changed, and the offline store does not know of that yet: %s", error)
 
@@ -312,9 +302,6 @@ class FeatureStore:
         are published, and then ViewsFailed is raised, which holds results and errors by view. `progress` is called
         when a view begins and when it ends.
         """
-        from amora_fs_assets.operations import runs
-        from amora_fs_assets.operations.several import Several
-
         self._refuse_the_past("compute")
         if start is None or end is None:
             if start is not None or end is not None:
@@ -326,11 +313,11 @@ class FeatureStore:
         asked = callers.interval(start, end)
         run_id = f"compute-{uuid.uuid4()}"
         parts: dict[str, Any] = {"store": self.offline, "registry": self.registry, "run_id": run_id}
-        several = Several("compute", self._picked(feature_views), progress)
+        several = building.Several("compute", self._picked(feature_views), progress)
         for view in several.each(after_sources=True):
             with several.trying(view):
-                runs.load_missing([view], self.code, **parts)
-                several.results[view.name] = runs.compute(
+                building.runs.load_missing([view], self.code, **parts)
+                several.results[view.name] = building.runs.compute(
                     view, asked.start, asked.end, clock=self.settings.clock(), **parts
                 )
         return several.results
@@ -339,10 +326,8 @@ class FeatureStore:
         self, feature_views: Sequence[str] | None = None, *, progress: Progress | None = None
     ) -> Iterator[Publication]:
         """As `compute` without times, one publication after the other, as each is done."""
-        from amora_fs_assets.operations import runs
-
         self._refuse_the_past("compute")
-        yield from runs.compute_missing(
+        yield from building.runs.compute_missing(
             self._picked(feature_views),
             self.code,
             store=self.offline,
@@ -359,10 +344,8 @@ class FeatureStore:
 
         One publication after the other, as each is done. Raises as `compute`.
         """
-        from amora_fs_assets.operations import runs
-
         self._refuse_the_past("compute")
-        yield from runs.compute_late(
+        yield from building.runs.compute_late(
             self._picked(feature_views),
             store=self.offline,
             registry=self.registry,
@@ -415,17 +398,15 @@ class FeatureStore:
         full: bool = False,
         progress: Progress | None = None,
     ) -> dict[str, Materialized]:
-        from amora_fs_assets.operations import runs
-        from amora_fs_assets.operations.several import Several
 
         self._refuse_the_past("materialize")
         catalogue = self.registry.catalogue()
         names = dict.fromkeys(callers.texts("feature_views", feature_views) or catalogue.feature_views)
-        several = Several("materialize", [catalogue.feature_view(name) for name in names], progress)
+        several = building.Several("materialize", [catalogue.feature_view(name) for name in names], progress)
         run_id = f"materialize-{uuid.uuid4()}"
         for view in several.each():
             with several.trying(view):
-                several.results[view.name] = runs.materialize(
+                several.results[view.name] = building.runs.materialize(
                     view,
                     store=self.offline,
                     online=self.online,
@@ -454,23 +435,20 @@ class FeatureStore:
         row of the views in [start, end). `known_time`: a row counts only from its created_timestamp on. Raises
         InvalidRequest and NotFound errors.
         """
-        from amora_fs_assets.operations.historical import historical_features
-        from amora_fs_assets.operations.tables import owners_of
-
         if (start is None) != (end is None):
             raise InvalidRequest("Give both start and end, or entity_df.")
         callers.flag("full_feature_names", full_feature_names)
         callers.flag("known_time", known_time)
         asked = None if start is None or end is None else callers.interval(start, end)
         catalogue = self.registry.catalogue()
-        return historical_features(
+        return building.historical_features(
             self._resolve(features, catalogue),
             entity_df,
             store=self.offline,
             full_feature_names=full_feature_names,
             known_time=known_time,
             interval=asked,
-            owners=owners_of(catalogue, self.offline.dataset),
+            owners=building.owners_of(catalogue, self.offline.dataset),
         )
 
     def get_online_features(
@@ -531,10 +509,9 @@ class FeatureStore:
             return self._push(feature_view, rows, to_offline=to_offline)
 
     def _push(self, feature_view: str, rows: Rows, *, to_offline: bool) -> int:
-        from amora_fs_assets.operations.online_runs import push
 
         view = self._served.view(feature_view)
-        return push(
+        return readers.push(
             view,
             rows,
             online=self.online,
@@ -551,22 +528,18 @@ class FeatureStore:
 
         Raises OnlineStoreError where it is not there any more.
         """
-        from amora_fs_assets.operations.online_runs import rollback
-
         self._refuse_the_past("rollback")
         callers.text("feature_view", feature_view)
         if to is not None:
             callers.whole("to", to, least=1)
         run_id = f"rollback-{uuid.uuid4()}"
-        return rollback(feature_view, to, online=self.online, registry=self.registry, run_id=run_id)
+        return readers.rollback(feature_view, to, online=self.online, registry=self.registry, run_id=run_id)
 
     def unpin(self, feature_view: str) -> Generation:
         """Let readers see a view's newest generation again. Raises OnlineStoreError where it was never loaded."""
-        from amora_fs_assets.operations.online_runs import unpin
-
         self._refuse_the_past("unpin")
         callers.text("feature_view", feature_view)
-        return unpin(feature_view, online=self.online, registry=self.registry, run_id=f"unpin-{uuid.uuid4()}")
+        return readers.unpin(feature_view, online=self.online, registry=self.registry, run_id=f"unpin-{uuid.uuid4()}")
 
     def parity(self, feature_view: str, *, sample: int | None = 1_000) -> Parity:
         """What is served of a sample of keys, or of all with None, against the newest rows of the offline store.
@@ -575,14 +548,12 @@ class FeatureStore:
         (`ahead`), keys that a load of windows did not bring (`outside`), and rows that Redis may have collected because
         of their age (`aged_out`). With None the newest rows of the view are held in memory.
         """
-        from amora_fs_assets.operations.runs import parity
-
         self._refuse_the_past("parity")
         if sample is not None:
             callers.whole("sample", sample, least=1)
         callers.text("feature_view", feature_view)
         view, run_id = self.registry.catalogue().feature_view(feature_view), f"parity-{uuid.uuid4()}"
-        return parity(
+        return building.runs.parity(
             view,
             store=self.offline,
             online=self.online,
@@ -607,7 +578,7 @@ class FeatureStore:
             await self.online.close_async()
         self.close()
 
-    def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlinePlan:
+    def _plan_of(self, features: Features, *, full_feature_names: bool) -> OnlineReader:
         return self._served.plan(features, full_feature_names=full_feature_names)
 
     @cached_property
@@ -626,9 +597,6 @@ class FeatureStore:
         As a pandas frame, an Arrow table, a polars frame or an iterator of Arrow batches (`as_type`). Raises
         TrainingSetNotFound, and TrainingSetAltered where the rows are gone or no longer those that were built.
         """
-        from amora_fs_assets.operations.frames import to_pandas, to_polars
-        from amora_fs_assets.operations.training_sets import load
-
         callers.text("name", name)
         if version is not None:
             callers.text("version", version)
@@ -636,12 +604,12 @@ class FeatureStore:
             as_of = utc(as_of, "as_of")
         if as_type not in get_args(LoadedAs):
             raise InvalidRequest(f"as_type is {as_type!r}; it takes {', '.join(get_args(LoadedAs))}.")
-        loaded = load(name, version=version, as_of=as_of, store=self.offline, registry=self.registry)
+        loaded = building.load(name, version=version, as_of=as_of, store=self.offline, registry=self.registry)
         if as_type == "batches":
             return _batches(loaded)
         with loaded as batches:
             rows = batches.read_all()
-        return {"pandas": to_pandas, "arrow": lambda table: table, "polars": to_polars}[as_type](rows)
+        return {"pandas": building.to_pandas, "arrow": lambda table: table, "polars": building.to_polars}[as_type](rows)
 
     def prune_training_set(self, name: str, *, keep: int, dry_run: bool = True) -> Pruning:
         """Remove the rows of a training set's versions but the newest `keep`; a dry run says which these are.
@@ -649,33 +617,27 @@ class FeatureStore:
         Never removed: versions that are held, that were built less than a day ago, or whose table this store did not
         make. Manifests stay. Raises TrainingSetNotFound, InvalidRequest.
         """
-        from amora_fs_assets.operations.retention import prune
-
         self._refuse_the_past("prune")
         callers.text("name", name)
         callers.whole("keep", keep, least=1)
-        now, run_id = datetime.now(UTC), f"prune-{uuid.uuid4()}"  # versions have the time of their build
-        return prune(
+        now, run_id = wall_clock(), f"prune-{uuid.uuid4()}"  # versions have the time of their build
+        return building.prune(
             name, keep=keep, store=self.offline, registry=self.registry, run_id=run_id, now=now, dry_run=dry_run
         )
 
     def hold_training_set(self, name: str, version: str, because: str) -> None:
         """Keep a version, such as that of a model in use, whatever is pruned. Raises TrainingSetNotFound."""
-        from amora_fs_assets.operations.retention import hold
-
         self._refuse_the_past("hold")
         for argument, value in (("name", name), ("version", version), ("because", because)):
             callers.text(argument, value)
-        hold(name, version, because, registry=self.registry, run_id=f"hold-{uuid.uuid4()}")
+        building.hold(name, version, because, registry=self.registry, run_id=f"hold-{uuid.uuid4()}")
 
     def release_training_set(self, name: str, version: str) -> None:
         """Hold a version no longer. Raises InvalidRequest where it is not held."""
-        from amora_fs_assets.operations.retention import release
-
         self._refuse_the_past("release")
         callers.text("name", name)
         callers.text("version", version)
-        release(name, version, registry=self.registry, run_id=f"release-{uuid.uuid4()}")
+        building.release(name, version, registry=self.registry, run_id=f"release-{uuid.uuid4()}")
 
     def _resolve(self, features: Features, catalogue: Catalogue) -> FeatureService:
         """The service that is meant: `"name@version"` is the one that a model was trained with."""
@@ -684,7 +646,7 @@ class FeatureStore:
             return catalogue.resolve(features)
         key = (str(features), catalogue.hash)
         if key not in self._versions:
-            from amora_fs_assets.operations.history import service_version
+            from amora_fs_assets.operations.registry.history import service_version
 
             self._versions[key] = service_version(self.registry, name, version)
         return self._versions[key]

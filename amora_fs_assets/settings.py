@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from amora_fs_assets.domain.errors import SettingsError, shown
 from amora_fs_assets.domain.time import utc
+from amora_fs_assets.store_table import OFFLINE_STORES
 
 PREFIX = "AMORA_FS_"
-OfflineEngine = Literal["duckdb", "bigquery"]
 Priority = Literal["interactive", "batch"]
 
 
@@ -27,7 +27,7 @@ class Settings:
     `http_port="80"`, as well as `("a", "b")` and `80`.
     """
 
-    offline_store: OfflineEngine = "duckdb"
+    offline_store: str = "duckdb"
     """Where feature values are kept: `duckdb` (embedded) or `bigquery`."""
     online_store_url: str = field(default="", repr=False)  # it may hold a password
     """`redis://`, `rediss://`, `unix://`, `redis+cluster://` or `rediss+cluster://`; empty: the embedded server."""
@@ -47,7 +47,7 @@ class Settings:
     """How long a busy embedded database is waited for [s]."""
     bigquery_project: str = ""
     """Google Cloud project of the tables; empty: that of the credentials."""
-    bigquery_dataset: str = "feature_store"
+    dataset: str = "feature_store"
     """Dataset of the feature views' tables; in the embedded store, the schema."""
     bigquery_location: str = ""
     """Location of the datasets; empty: BigQuery's default."""
@@ -95,6 +95,8 @@ class Settings:
         known = {PREFIX + each.name.upper(): each.name for each in fields(cls)}
         unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
         if unknown:
+            if unknown[0] in RENAMED:
+                raise SettingsError(f"{unknown[0]} is called {RENAMED[unknown[0]]} now.")
             raise SettingsError(f"{unknown[0]} is no setting. Known: {', '.join(sorted(known))}.")
         given: dict[str, Any] = {known[name]: environ[name] for name in known if environ.get(name)}
         return cls(**given)
@@ -103,6 +105,9 @@ class Settings:
         """Now, or the fixed clock."""
         return self.now or datetime.now(UTC)
 
+
+RENAMED = {"AMORA_FS_BIGQUERY_DATASET": "AMORA_FS_DATASET"}
+"""Settings of earlier releases, by their earlier names."""
 
 _YEAR = 365 * 24 * 3600  # no time limit is longer: some clocks that wait count no farther [s]
 _Take = Callable[[Any], Any]
@@ -145,6 +150,12 @@ def _one_of(kind: Any) -> _Take:
         return _text(given)
 
     return take
+
+
+def _implementation(given: Any) -> str:
+    if _text(given) not in OFFLINE_STORES:
+        raise ValueError
+    return _text(given)
 
 
 def _matching(pattern: str) -> _Take:
@@ -201,7 +212,7 @@ def _tokens(given: Any) -> tuple[str, ...]:
 
 _SECONDS = (_number(0, _YEAR, above=True), "a number of seconds, more than zero and at most a year")
 _TAKES: dict[str, tuple[_Take, str]] = {
-    "offline_store": (_one_of(OfflineEngine), "duckdb or bigquery"),
+    "offline_store": (_implementation, " or ".join(OFFLINE_STORES)),
     "online_store_url": (_server, "a URL with a port from 1 to 65535, or an empty text for the embedded server"),
     "online_store_ca": (_path, "the path of a file"),
     "online_shards": (_whole(1, 10_000), "a whole number of shards, from 1 to 10,000"),
@@ -211,7 +222,7 @@ _TAKES: dict[str, tuple[_Take, str]] = {
     "training_set_versions": (_optional(_whole(1, 1_000_000)), "a whole number of versions, 1 or more"),
     "lock_timeout": _SECONDS,
     "bigquery_project": (_text, "the name of a Google Cloud project"),
-    "bigquery_dataset": (_matching(r"[A-Za-z_][A-Za-z0-9_]{0,1023}"), "letters, digits, underscores"),
+    "dataset": (_matching(r"[A-Za-z_][A-Za-z0-9_]{0,1023}"), "letters, digits, underscores"),
     "bigquery_location": (_text, "a location of BigQuery, such as europe-west3"),
     "bigquery_maximum_bytes_billed": (_optional(_whole(0, 2**63 - 1)), "a whole number of bytes, zero or more"),
     "bigquery_priority": (_one_of(Priority), "interactive or batch"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from amora_fs_assets.cli import main
+from amora_fs_assets.cli.main import main
 
 INTRODUCTION = """# amora-fs
 

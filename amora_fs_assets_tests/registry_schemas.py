@@ -14,7 +14,7 @@ import msgspec
 
 from amora_fs_assets.domain.records import Ancestor, RunRecord
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.stores.registry_form import Head
+from amora_fs_assets.stores.registry.registry_json import Head
 
 FOLDER = Path(__file__).parents[1] / "docs" / "registry"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from amora_fs_assets.stores.embedded_server import _server_program
+from amora_fs_assets.stores.embedded.server import _server_program
 from amora_fs_assets_tests.emulators.process import free_ports
 
 

@@ -16,10 +16,10 @@ from dagster_gcp import BigQueryResource, GCSResource
 
 from amora_fs_assets import FeatureStore, Settings, load_training_set
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.operations.definitions import apply, collect
-from amora_fs_assets.operations.tables import rows_of
+from amora_fs_assets.operations.expressions.tables import rows_of
+from amora_fs_assets.operations.registry.apply import apply, collect
 from amora_fs_assets.orchestration.automation import SENSOR
-from amora_fs_assets.orchestration.build import build_definitions
+from amora_fs_assets.orchestration.code_location import build_definitions
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
@@ -49,7 +49,7 @@ def settings(
         registry=f"gs://{gcs_bucket}/registry",
         home=tmp_path,
         bigquery_project=project,
-        bigquery_dataset="features",
+        dataset="features",
         now=at(15, month=2),
     )
 

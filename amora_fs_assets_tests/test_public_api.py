@@ -30,7 +30,7 @@ from amora_fs_assets import FeatureStore, Settings
 store = FeatureStore(Settings(home={str(tmp_path)!r}))
 assert store.list_feature_views() == []
 store.online.generation
-import amora_fs_assets.operations.online, amora_fs_assets.operations.served
+import amora_fs_assets.operations.online.read, amora_fs_assets.operations.online.catalogue_cache
 print([m for m in ("dagster", "ibis", "pandas", "google.cloud", "pyarrow", "duckdb") if m in sys.modules])
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
@@ -40,7 +40,13 @@ def test_importing_what_reads_costs_little_more_than_redis() -> None:
     """At most 0.2 s, on a quiet machine a third of it; medians, in turns, since the machine may be busy."""
     reading = ", ".join(
         f"amora_fs_assets.{each}"
-        for each in ("feature_store", "operations.online", "operations.served", "stores.redis", "stores.registry")
+        for each in (
+            "feature_store",
+            "operations.online.read",
+            "operations.online.catalogue_cache",
+            "stores.redis.online_store",
+            "stores.registry.object_registry",
+        )
     )
     seconds: dict[str, list[float]] = {"redis": [], reading: []}
     for _ in range(5):

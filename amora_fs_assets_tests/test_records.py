@@ -16,13 +16,13 @@ import redis
 from click.testing import CliRunner
 
 from amora_fs_assets import FeatureStore, FeatureView, Settings
-from amora_fs_assets.cli import main
+from amora_fs_assets.cli.main import main
 from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
 from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, OnlineStoreError, OnlineStoreUnavailable
 from amora_fs_assets.domain.records import Input, Output, RunRecord
-from amora_fs_assets.operations import push as push_verb
-from amora_fs_assets.operations.checkout import commit_of
-from amora_fs_assets.stores.embedded_server import EmbeddedServer
+from amora_fs_assets.operations.online import push as push_verb
+from amora_fs_assets.operations.records.git_commit import commit_of
+from amora_fs_assets.stores.embedded.server import EmbeddedServer
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.small import CLOCK, at
 
@@ -215,8 +215,8 @@ def test_parity_is_recorded_with_what_it_found(store: FeatureStore) -> None:
     server = EmbeddedServer(store.settings.home)
     client = redis.Redis(unix_socket_path=str(server.acquire()))
     state = store.online.state("spending")
-    assert state.seen is not None
-    for key in client.scan_iter(f"{state.seen.prefix}*"):
+    assert state.live is not None
+    for key in client.scan_iter(f"{state.live.location}*"):
         client.delete(key)
     server.release()
     assert not store.parity("spending").passed

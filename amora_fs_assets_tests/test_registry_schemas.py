@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.domain.errors import ChecksFailed
-from amora_fs_assets.operations import training_sets
-from amora_fs_assets.operations.definitions import apply, collect
+from amora_fs_assets.operations.registry.apply import apply, collect
+from amora_fs_assets.operations.training.build import TrainingSetBuild
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.registry_schemas import FOLDER, OBJECTS, schema, text
 from amora_fs_assets_tests.small import at
@@ -42,10 +42,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
     with pytest.raises(ChecksFailed):
         store.compute("2020-02-01", "2020-03-01")
     made = code.training_set("bought")
-    built = training_sets.stage(made, store=store.offline, run_id="run", now=at(1, month=3), definition_hash="0")
-    training_sets.publish(
-        built, store=store.offline, registry=store.registry, now=at(1, month=3), started_at=at(1, month=3)
+    build = TrainingSetBuild(
+        made, store=store.offline, registry=store.registry, run_id="run", now=lambda: at(1, month=3)
     )
+    build.stage(store.registry.catalogue())
+    build.publish()
     registry = Path(store.settings.registry)
     globs = {"head": "head.json", "snapshot": "snapshots/*", "run": "runs/*/*/*", "training_set": "training_sets/*/*"}
     return {

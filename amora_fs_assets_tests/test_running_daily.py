@@ -13,10 +13,10 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from amora_fs_assets.cli import main
-from amora_fs_assets.orchestration.build import Alert, Automation, build_definitions
+from amora_fs_assets.cli.main import main
+from amora_fs_assets.orchestration.code_location import Alert, Automation, build_definitions
 from amora_fs_assets.settings import Settings
-from amora_fs_assets.stores.registry import open_registry
+from amora_fs_assets.stores.open import open_registry
 from amora_fs_assets_tests import small
 
 PAGE = (Path(__file__).parents[1] / "docs" / "running-daily.md").read_text()

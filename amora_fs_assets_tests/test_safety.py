@@ -28,8 +28,8 @@ from amora_fs_assets import (
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionError, OnlineStoreError, SettingsError
 from amora_fs_assets.operations import runs
-from amora_fs_assets.operations.definitions import apply
-from amora_fs_assets.orchestration.build import build_definitions
+from amora_fs_assets.operations.registry.apply import apply
+from amora_fs_assets.orchestration.code_location import build_definitions
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
@@ -129,8 +129,8 @@ def test_a_table_that_would_need_quoting_is_refused(table: str) -> None:
 
 @pytest.mark.parametrize("dataset", ["a`; DROP SCHEMA x", "a.b", "a-b", ""])
 def test_a_dataset_that_would_need_quoting_is_refused(dataset: str) -> None:
-    with pytest.raises(SettingsError, match="BIGQUERY_DATASET"):
-        Settings(bigquery_dataset=dataset)
+    with pytest.raises(SettingsError, match="DATASET"):
+        Settings(dataset=dataset)
 
 
 def test_a_password_is_in_no_error_log_record_or_metadata(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

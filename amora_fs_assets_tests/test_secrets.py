@@ -21,8 +21,8 @@ from google.cloud import bigquery
 from google.oauth2.service_account import Credentials
 
 from amora_fs_assets import FeatureStore, Settings
-from amora_fs_assets.operations.definitions import apply
-from amora_fs_assets.orchestration.build import build_definitions
+from amora_fs_assets.operations.registry.apply import apply
+from amora_fs_assets.orchestration.code_location import build_definitions
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.small import at

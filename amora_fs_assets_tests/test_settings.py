@@ -12,9 +12,9 @@ import pytest
 
 from amora_fs_assets import Settings
 from amora_fs_assets.domain.errors import SettingsError
-from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
-from amora_fs_assets.stores.bigquery_jobs import JobOptions
-from amora_fs_assets.stores.offline import open_offline_store
+from amora_fs_assets.stores.bigquery.jobs import JobOptions
+from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
+from amora_fs_assets.stores.open import open_offline_store
 
 
 def test_without_any_variable_everything_is_embedded_in_the_home() -> None:
@@ -32,7 +32,7 @@ def test_every_variable_is_read_in_its_own_type() -> None:
             "AMORA_FS_HOME": "/somewhere",
             "AMORA_FS_LOCK_TIMEOUT": "1.5",
             "AMORA_FS_BIGQUERY_PROJECT": "my-project",
-            "AMORA_FS_BIGQUERY_DATASET": "features",
+            "AMORA_FS_DATASET": "features",
             "AMORA_FS_BIGQUERY_LOCATION": "europe-west3",
             "AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED": "1000",
             "AMORA_FS_BIGQUERY_PRIORITY": "batch",
@@ -50,7 +50,7 @@ def test_every_variable_is_read_in_its_own_type() -> None:
         home=Path("/somewhere"),
         lock_timeout=1.5,
         bigquery_project="my-project",
-        bigquery_dataset="features",
+        dataset="features",
         bigquery_location="europe-west3",
         bigquery_maximum_bytes_billed=1000,
         bigquery_priority="batch",
@@ -76,7 +76,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("AMORA_FS_HTTP_PORT", "http", "port number"),
         ("AMORA_FS_ONLINE_SHARDS", "some", "whole number of shards"),
         ("AMORA_FS_ONLINE_SHARDS", "0", "from 1 to 10,000"),
-        ("AMORA_FS_BIGQUERY_DATASET", "a; drop", "letters, digits, underscores"),
+        ("AMORA_FS_DATASET", "a; drop", "letters, digits, underscores"),
         ("AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED", "10 GB", "whole number of bytes"),
         ("AMORA_FS_BIGQUERY_PRIORITY", "urgent", "interactive or batch"),
         ("AMORA_FS_BIGQUERY_TIMEOUT", "an hour", "number of seconds"),
@@ -84,6 +84,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("AMORA_FS_BIGQUERY_PRICE_PER_TIB", "cheap", "price"),
         ("AMORA_FS_BIGQUERY_PRICE_PER_TIB", "-1", "zero or more"),
         ("AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED", "-1", "zero or more"),
+        ("AMORA_FS_BIGQUERY_DATASET", "features", "is called AMORA_FS_DATASET now"),
         ("AMORA_FS_OFLINE_STORE", "duckdb", "is no setting. Known: .*AMORA_FS_OFFLINE_STORE"),
     ],
 )
@@ -111,7 +112,7 @@ _OUT_OF_RANGE: dict[str, list[Any]] = {
     "project": ["", " ", None, 3],
     "lock_timeout": [0, -1, float("nan"), float("inf"), 1e300, True, None, timedelta(seconds=3)],
     "bigquery_project": [None, 3],
-    "bigquery_dataset": ["", "é", "a-b", "a.b", None, "x" * 1025, "1a"],
+    "dataset": ["", "é", "a-b", "a.b", None, "x" * 1025, "1a"],
     "bigquery_location": [3],
     "bigquery_maximum_bytes_billed": [-1, 2**63, 1.5, True, float("inf")],
     "bigquery_priority": ["BATCH", None],
@@ -171,7 +172,7 @@ def test_what_is_set_for_bigquery_reaches_its_store(monkeypatch: pytest.MonkeyPa
     settings = Settings(
         offline_store="bigquery",
         bigquery_project="my-project",
-        bigquery_dataset="features",
+        dataset="features",
         bigquery_location="europe-west3",
         bigquery_maximum_bytes_billed=1000,
         bigquery_priority="batch",

@@ -31,9 +31,9 @@ from amora_fs_assets import (
     Timestamp,
 )
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.operations.sources import load
-from amora_fs_assets.operations.tables import unbound
-from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
+from amora_fs_assets.operations.expressions.tables import unbound
+from amora_fs_assets.operations.offline.load_source import load
+from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator, bigquery_emulator
 from benchmarks.measure import median, peak_memory, report, table
 

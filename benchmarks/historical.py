@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,10 @@ import pyarrow as pa
 
 from amora_fs_assets import Entity, FeatureService, FeatureView
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.ports import Engine
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.historical import historical_features
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.operations.training.historical import historical_features
+from amora_fs_assets.stores.duckdb.dialect import DUCKDB
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from benchmarks.measure import Run, median, report, run, table
 
 ROOT = Path(__file__).parents[1]
@@ -43,9 +44,9 @@ FEATURES = {f"{letter}{i}": type_ for letter, (_, type_, count) in TYPES.items()
 
 
 class MergingStore(DuckDBOfflineStore):
-    """DuckDB, asked with the expression that is BigQuery's."""
+    """DuckDB without ASOF joins: the point-in-time join is then the expression that BigQuery runs."""
 
-    engine: Engine = "bigquery"
+    dialect = replace(DUCKDB, has_asof_join=False)
 
 
 class SmallStore(DuckDBOfflineStore):

@@ -23,13 +23,13 @@ import psutil
 from amora_fs_assets import FeatureStore
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.operations import runs, sources
-from amora_fs_assets.operations.coverage import coverages
-from amora_fs_assets.operations.definitions import apply
-from amora_fs_assets.orchestration.build import build_definitions
+from amora_fs_assets.operations import runs
+from amora_fs_assets.operations.offline import load_source as sources
+from amora_fs_assets.operations.offline.coverage import coverages
+from amora_fs_assets.operations.registry.apply import apply
+from amora_fs_assets.orchestration.code_location import build_definitions
 from amora_fs_assets.settings import Settings
-from amora_fs_assets.stores.offline import open_offline_store
-from amora_fs_assets.stores.registry import open_registry
+from amora_fs_assets.stores.open import open_offline_store, open_registry
 from benchmarks import large_views
 from benchmarks.large_views import CLOCK, CUSTOMERS, FEATURES, SERVICE, START, VIEWS
 from benchmarks.measure import MEBIBYTE, median, report, table
@@ -217,7 +217,7 @@ def looks(kind: str, home: Path) -> dict[str, float]:  # noqa: ARG001
     }  # fmt: skip
 
 
-PARTS = {each.__name__: each for each in (load, run, dev, service, looks)}
+STORES = {each.__name__: each for each in (load, run, dev, service, looks)}
 
 
 def measured(part: str, kind: str = "ours") -> dict[str, float]:
@@ -289,6 +289,6 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:]:
         part, kind, folder = sys.argv[1:]
-        sys.stdout.write("\n" + json.dumps(PARTS[part](kind, Path(folder))) + "\n")
+        sys.stdout.write("\n" + json.dumps(STORES[part](kind, Path(folder))) + "\n")
     else:
         main()

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 import redis
 
 from amora_fs_assets import FeatureStore
-from amora_fs_assets.stores.row_codec import encode_part
+from amora_fs_assets.stores.redis.row_codec import encode_part
 from benchmarks.measure import median, report, table
 from benchmarks.online_data import NOW, VIEWS, batch, feature_store, server, used_memory, views
 
@@ -82,7 +82,7 @@ def ours_and_raw(store: FeatureStore, seconds: float) -> tuple[Times, Times]:
     raw: Times = {}
     for size in SIZES:
         asked = {"driver": drivers(size)}
-        prefixes = [store.online.state(view.name).generations[-1].prefix.encode() for view in views()]
+        prefixes = [store.online.state(view.name).generations[-1].location.encode() for view in views()]
         keys = [prefix + encode_part(driver) for prefix in prefixes for driver in asked["driver"]]
         ours[size], raw[size] = [], []
         until = time.perf_counter() + seconds
@@ -259,11 +259,11 @@ def main() -> None:
             pq.write_table(pa.Table.from_batches([batch(number, 0, ENTITIES)]), folder / f"view_{number}.parquet")
         empty = used_memory(url)
         for number, view in enumerate(views()):
-            store.online.load(view, [batch(number, 0, ENTITIES)], cursor=1, clock=NOW, new_generation=True)
+            store.online.load(view, [batch(number, 0, ENTITIES)], published_through=1, clock=NOW, new_generation=True)
         our_bytes = (used_memory(url) - empty) / ENTITIES
         before = used_memory(url)
         for number, view in enumerate(views()):
-            store.online.load(view, [batch(number, 0, ENTITIES)], cursor=1, clock=NOW, new_generation=True)
+            store.online.load(view, [batch(number, 0, ENTITIES)], published_through=1, clock=NOW, new_generation=True)
         both_bytes = (used_memory(url) - before) / ENTITIES + our_bytes
         before = used_memory(url)
         feast(folder, url, "write")

@@ -19,7 +19,7 @@ from amora_fs_assets import Entity, FeatureService, FeatureStore, FeatureView, S
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.stores.embedded_server import _server_program
+from amora_fs_assets.stores.embedded.server import _server_program
 
 VIEWS, FEATURES = 3, 10
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import redis
 
-from amora_fs_assets.stores.embedded_server import _server_program
-from amora_fs_assets.stores.row_codec import encode
+from amora_fs_assets.stores.embedded.server import _server_program
+from amora_fs_assets.stores.redis.row_codec import encode
 from benchmarks.measure import median, report, table
 from benchmarks.online_data import VIEWS, batch, server, used_memory, views
 

@@ -25,11 +25,11 @@ import redis
 
 from amora_fs_assets import Entity, FeatureView
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.ports import Draft
+from amora_fs_assets.domain.ports.offline import Draft
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.materialize import materialize
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
-from amora_fs_assets.stores.redis import RedisOnlineStore
+from amora_fs_assets.operations.online.materialize import materialize
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
 from benchmarks.measure import median, peak_memory, report, table
 from benchmarks.online import feast
 from benchmarks.online_data import NOW, server, used_memory

@@ -20,13 +20,13 @@ from typing import Any
 
 import redis
 
-from amora_fs_assets.operations import sharded
-from amora_fs_assets.operations.materialize import streamed
-from amora_fs_assets.operations.sharded import ShardedLoad
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
-from amora_fs_assets.stores.redis import RedisOnlineStore
-from amora_fs_assets.stores.redis_scripts import BATCH
-from amora_fs_assets.stores.redis_writing import Expiry, Rows
+from amora_fs_assets.operations.online import sharded
+from amora_fs_assets.operations.online.materialize import streamed
+from amora_fs_assets.operations.online.sharded import ShardedLoad
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
+from amora_fs_assets.stores.redis.scripts import BATCH
+from amora_fs_assets.stores.redis.writing import Expiry, Rows
 from amora_fs_assets_tests.servers import bundled_valkey, redis_cluster
 from benchmarks.measure import median, report, table
 from benchmarks.online_data import NOW, server
@@ -70,7 +70,7 @@ def pack(home: Path, url: str, load: ShardedLoad, shard: int) -> int:  # noqa: A
     """The same without a server: rows read, packed, ready to go."""
     assert load.load is not None
     expiry = Expiry.of_view(VIEW, expire=True)
-    packed = Rows(view=VIEW, prefix=load.load.prefix, sequence=1, mode=BATCH, expiry=expiry)
+    packed = Rows(view=VIEW, prefix=load.load.location, sequence=1, mode=BATCH, expiry=expiry)
     store = DuckDBOfflineStore(home)
     return sum(part.rows for part in packed.calls(streamed(sharded.shard_of(VIEW, load, shard), store)))
 

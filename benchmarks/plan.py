@@ -17,13 +17,12 @@ from ibis.expr.types import Table
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureService, FeatureView, Field, Source, SourceSchema, Timestamp
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.operations.definitions import apply_plan
-from amora_fs_assets.operations.plan import plan
-from amora_fs_assets.operations.scan import scans
-from amora_fs_assets.operations.sources import load
+from amora_fs_assets.operations.offline.load_source import load
+from amora_fs_assets.operations.registry.apply import apply_plan
+from amora_fs_assets.operations.registry.plan import plan
+from amora_fs_assets.operations.registry.scan_estimate import scans
 from amora_fs_assets.settings import Settings
-from amora_fs_assets.stores.offline import open_offline_store
-from amora_fs_assets.stores.registry import open_registry
+from amora_fs_assets.stores.open import open_offline_store, open_registry
 from benchmarks.measure import median, report, table
 
 VIEWS, FEATURES, ROWS = 200, 20, 1_000_000

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from amora_fs_assets.domain.records import CheckResult, ColumnLineage, Input, RuleResult, RunRecord, SourceColumn
-from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets.stores.registry import ObjectRegistry
+from amora_fs_assets.stores.registry.folder import FolderObjectStore
+from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 from benchmarks.measure import median, report, table
 
 VIEWS, DAYS = 20, 500
@@ -39,7 +39,7 @@ def records() -> Iterable[RunRecord]:
 
 def fill(registry: ObjectRegistry) -> None:
     """Record them all: without the disk's confirmation of each, which is not what is measured here."""
-    from amora_fs_assets.stores import folder
+    from amora_fs_assets.stores.registry import folder
 
     folder.os.fsync = lambda _: None  # type: ignore[attr-defined]
     for run in records():

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Settings, Source, SourceSchema, Timestamp
-from amora_fs_assets.operations.sources import load as load_source
+from amora_fs_assets.operations.offline.load_source import load as load_source
 
 ROWS, ENTITIES = 200_000, 50_000
 START, DAYS = datetime(2020, 1, 1, tzinfo=UTC), 20

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
-from amora_fs_assets.domain import plain_form
+from amora_fs_assets.domain import catalogue_json as plain_form
 from amora_fs_assets.domain.callers import refused
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import (
@@ -341,6 +342,14 @@ def _add(kind: Mapping[str, _Definition], definition: _Definition) -> None:
         raise DefinitionError(
             f"{type(definition).__name__} '{definition.name}' is defined twice, in different ways{where}. Rename one."
         )
+
+
+def package_of(definitions: str | ModuleType | Catalogue) -> str | ModuleType:
+    """The package or module of definitions; of a catalogue the module of its first transform, or ""."""
+    if not isinstance(definitions, Catalogue):
+        return definitions
+    transforms = (view.transform for view in definitions.feature_views.values())
+    return next((transform.__module__ for transform in transforms if transform is not None), "")
 
 
 def module_of(definition: Definition) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any, Literal
 
-from amora_fs_assets.domain import plain_form
+from amora_fs_assets.domain import catalogue_json as plain_form
 from amora_fs_assets.domain.catalogue import Catalogue, Definition
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity

@@ -64,6 +64,6 @@ def dropped_sequence(keys: Iterable[str]) -> str:
     return unused("sequence", keys)
 
 
-def entities(count: int) -> str:
-    """So many of them, in words."""
+def count_of_entities(count: int) -> str:
+    """`3 entities`: a count for messages."""
     return f"{count:,} {'entity' if count == 1 else 'entities'}"

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from amora_fs_assets.domain.errors import OfflineStoreError
 from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.table_names import is_version_table
 
 TO_TABLE = "to_table-"
 """How the ids of `to_table`'s runs begin."""
@@ -52,7 +53,7 @@ def writer_of(written: Written) -> Writer:
     """Who publishes, or published, it. Nothing but the publication itself is asked, of whatever release it is."""
     if written.run_id.startswith(TO_TABLE) or _EARLIER_TO_TABLE.fullmatch(written.run_id):
         return Writer("to_table", written.name)
-    if written.table.rpartition(".")[2].startswith(f"training_set_{written.name}_"):
+    if is_version_table(written.table, written.name):
         return Writer("training set", written.name)
     return Writer("feature view" if written.definition_hash else "source", written.name)
 

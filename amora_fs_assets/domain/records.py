@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from amora_fs_assets.domain.meter import Job
+from amora_fs_assets.domain.job_costs import Job
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 
@@ -50,7 +50,7 @@ class Publication:
     published_at: datetime
     # Null for publications of earlier releases, and for rows that no transform computed:
     identity: str | None = None  # the computing identity of the view that made the rows
-    inputs: str | None = None  # what the computation read, as JSON: see `operations/inputs.py`
+    inputs: str | None = None  # what the computation read, as JSON: see `operations/offline/inputs.py`
     computed_from: datetime | None = None  # the rows are those of [computed_from, computed_until),
     computed_until: datetime | None = None  # the clock at most, also where the whole table was replaced
     # The identities of docs/protocol.md; null for publications of earlier releases.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -11,6 +11,22 @@ from amora_fs_assets.domain.errors import InvalidRequest, shown
 
 Instant = datetime | date | str
 """The types of an instant in the public API. Naive values are UTC. A pandas Timestamp is a datetime."""
+
+Clock = Callable[[], datetime]
+"""Gives the current instant, aware, in UTC."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+def from_microseconds(value: int) -> datetime:
+    """The instant `value` microseconds after 1970-01-01, UTC."""
+    return EPOCH + timedelta(microseconds=value)
+
+
+def wall_clock() -> datetime:
+    """The current instant of this machine's clock, in UTC."""
+    return datetime.now(UTC)
 
 
 def utc(value: Instant, argument: str = "") -> datetime:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.errors import PublicationRefused
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.meter import Meter
-from amora_fs_assets.domain.ports import OfflineStore, OnlineStore, Registry
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.ports.online import OnlineStore
+from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.protocol import TRIES
 from amora_fs_assets.domain.records import CheckResult, Input, Output, Publication, RuleResult
-from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.operations import compute as verb
-from amora_fs_assets.operations import materialize as online_verb
-from amora_fs_assets.operations import parity as parity_verb
-from amora_fs_assets.operations import sources
-from amora_fs_assets.operations.corrections import corrections
-from amora_fs_assets.operations.coverage import coverage_now, merged, without
-from amora_fs_assets.operations.definitions import check_applied
-from amora_fs_assets.operations.materialize import Materialized
-from amora_fs_assets.operations.parity import Parity
-from amora_fs_assets.operations.recording import recorded
-from amora_fs_assets.operations.recovery import complete
+from amora_fs_assets.domain.table_names import table_name
+from amora_fs_assets.domain.time import Clock, Interval, wall_clock
+from amora_fs_assets.operations.offline import load_source
+from amora_fs_assets.operations.offline.computation import Computation
+from amora_fs_assets.operations.offline.compute import interval_of
+from amora_fs_assets.operations.offline.corrections import corrections
+from amora_fs_assets.operations.offline.coverage import coverage_now, merged, without
+from amora_fs_assets.operations.online import materialize as online_verb
+from amora_fs_assets.operations.online import parity as parity_verb
+from amora_fs_assets.operations.online.materialize import Materialized
+from amora_fs_assets.operations.online.parity import Parity
+from amora_fs_assets.operations.records.recording import recorded
 from amora_fs_assets.operations.several import Progress, Several
-from amora_fs_assets.operations.tables import table_name
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def load_missing(
     read = {table_name(part, store.dataset) for view in views for part in (view, *view.sources)}
     for source in code.sources.values():
         if source.loader is not None and source.table in read and store.columns(source.table) is None:
-            sources.load(source, run_id=run_id, store=store, registry=registry)
+            load_source.load(source, run_id=run_id, store=store, registry=registry)
 
 
 def compute_missing(
@@ -114,6 +114,7 @@ def compute(
     registry: Registry,
     run_id: str,
     clock: datetime,
+    now: Clock = wall_clock,
 ) -> Publication | None:
     """Compute [start, end) of a view, check it, publish it, and record what happened.
 
@@ -121,7 +122,7 @@ def compute(
     """
     for tried in range(1, TRIES + 1):
         try:
-            return _computed(view, start, end, store=store, registry=registry, run_id=run_id, clock=clock)
+            return _computed(view, start, end, store=store, registry=registry, run_id=run_id, clock=clock, now=now)
         except PublicationRefused as error:
             if tried == TRIES:
                 raise
@@ -138,51 +139,16 @@ def _computed(
     registry: Registry,
     run_id: str,
     clock: datetime,
+    now: Clock,
 ) -> Publication | None:
     applied = registry.catalogue()
-    hash_ = check_applied(view, applied)
-    interval = verb.interval_of(view, start, end, clock)
-    began = datetime.now(UTC)
-    computed, meter = None, Meter(view.name, run_id)
-    complete("compute", view.name, store=store, registry=registry)
-    try:
-        computed = verb.stage(view, interval, store=store, run_id=run_id, definition_hash=hash_, applied=applied,
-                              meter=meter)  # fmt: skip
-        if not computed.checked.passed:
-            raise verb.refusal(computed)
-        publication = verb.publish(computed, store=store, now=datetime.now(UTC))
-    except BaseException as error:
-        give_up(view, error, run_id=run_id, started_at=began, interval=interval, computed=computed, meter=meter,
-                store=store, registry=registry)  # fmt: skip
-        raise
-    registry.record(
-        verb.record_of(view, run_id=run_id, started_at=began, finished_at=datetime.now(UTC), interval=interval,
-                       meter=meter, computed=computed, publication=publication)
-    )  # fmt: skip
-    return publication
-
-
-def give_up(
-    view: FeatureView,
-    error: BaseException,
-    *,
-    run_id: str,
-    started_at: datetime,
-    interval: Interval | None,
-    computed: verb.Computed | None,
-    meter: Meter,
-    store: OfflineStore,
-    registry: Registry,
-) -> str:
-    """Record a computation that failed and drop what it staged; the name of the record's object."""
-    try:
-        return registry.record(
-            verb.record_of(view, run_id=run_id, started_at=started_at, finished_at=datetime.now(UTC),
-                           interval=interval, meter=meter, computed=computed, error=error)
-        )  # fmt: skip
-    finally:
-        if computed and computed.staged:
-            store.discard(computed.staged)
+    interval = interval_of(view, start, end, clock)
+    computation = Computation(view, store=store, registry=registry, run_id=run_id, now=now)
+    with computation.failing():
+        computation.stage(interval, applied)
+        computation.require_passed()
+    computation.publish()
+    return computation.publication
 
 
 def materialize(
@@ -196,6 +162,7 @@ def materialize(
     since: datetime | None = None,
     full: bool = False,
     expire: bool = True,
+    now: Clock = wall_clock,
 ) -> Materialized:
     """Bring a view online and record it."""
     return recorded_load(
@@ -203,7 +170,7 @@ def materialize(
         lambda: online_verb.materialize(
             view, store=store, online=online, clock=clock, since=since, full=full, expire=expire
         ),
-        store=store, online=online, registry=registry, run_id=run_id, clock=clock, began=datetime.now(UTC),
+        store=store, online=online, registry=registry, run_id=run_id, clock=clock, began=now(), now=now,
     )  # fmt: skip
 
 
@@ -217,19 +184,22 @@ def recorded_load(
     run_id: str,
     clock: datetime,
     began: datetime,
+    now: Clock = wall_clock,
 ) -> Materialized:
     """Do what ends a load, and record the load."""
     details = {"clock": clock.isoformat(), "new_generation": False, "view_id": view.view_id}
     known: dict[str, Any] = {"code_version": code_version(view), "schema_hash": view.schema_hash, "details": details}
-    with recorded("materialize", view.name, run_id=run_id, registry=registry, began=began, **known) as run:
+    with recorded("materialize", view.name, run_id=run_id, registry=registry, began=began, now=now, **known) as run:
         loaded = load()
         table = table_name(view, store.dataset)
         newest = online.generation(view)
         run.update(
             rows=loaded.rows,
-            sequence=loaded.cursor,
-            inputs=(Input(name=view.name, table=table, sequence=loaded.cursor or None),),
-            outputs=(Output(name=view.name, sequence=loaded.cursor, generation=newest.number if newest else None),),
+            sequence=loaded.published_through,
+            inputs=(Input(name=view.name, table=table, sequence=loaded.published_through or None),),
+            outputs=(
+                Output(name=view.name, sequence=loaded.published_through, generation=newest.number if newest else None),
+            ),
             details=details
             | {"new_generation": loaded.new_generation}
             | ({"because": loaded.because} if loaded.because else {}),
@@ -255,8 +225,10 @@ def parity(
         run.update(
             status="succeeded" if found.passed else "failed",
             rows=found.sampled,
-            sequence=found.cursor,
-            inputs=(Input(name=view.name, table=table_name(view, store.dataset), sequence=found.cursor or None),),
+            sequence=found.published_through,
+            inputs=(
+                Input(name=view.name, table=table_name(view, store.dataset), sequence=found.published_through or None),
+            ),
             checks=(CheckResult(name="parity", rules=tuple(rules), failing_rows=found.examples),),
             details={name: getattr(found, name) for name in ("equal", *parity_verb.NO_FAULTS)},
             error=f"Of {found.sampled} keys {faults}." if faults else "",

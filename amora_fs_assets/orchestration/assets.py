@@ -4,7 +4,7 @@ Dagster reads the annotations of its contexts, so that they are no strings here.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -12,16 +12,16 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.meter import Meter
 from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.training_set import TrainingSet
-from amora_fs_assets.operations import compute, runs, sources, training_sets
-from amora_fs_assets.operations.checks import check_names
-from amora_fs_assets.operations.coverage import publications_for
-from amora_fs_assets.operations.definitions import check_applied
-from amora_fs_assets.operations.period_rows import rows_by_period
-from amora_fs_assets.operations.recording import failure_recorded
-from amora_fs_assets.operations.recovery import complete
+from amora_fs_assets.operations.offline import load_source
+from amora_fs_assets.operations.offline.computation import Computation
+from amora_fs_assets.operations.offline.compute import interval_of
+from amora_fs_assets.operations.offline.coverage import publications_for
+from amora_fs_assets.operations.offline.gate import check_names
+from amora_fs_assets.operations.offline.period_rows import rows_by_period
+from amora_fs_assets.operations.training.build import TrainingSetBuild
 from amora_fs_assets.orchestration.failures import failure, said_in_dagster
 from amora_fs_assets.orchestration.io_manager import IO_MANAGER, Staged
 from amora_fs_assets.orchestration.metadata import check_result, column_schema, owners_of, tags_of, words_of
@@ -41,7 +41,7 @@ from amora_fs_assets.orchestration.partitions import (
     periods_of,
     stretch,
 )
-from amora_fs_assets.orchestration.parts import PARTS, parts_of
+from amora_fs_assets.orchestration.resources import STORES, stores_of
 from amora_fs_assets.settings import Settings
 
 
@@ -70,22 +70,24 @@ def source_asset(
         return dg.AssetSpec(**spec)
 
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        parts = parts_of(context)
+        stores = stores_of(context)
         with said_in_dagster():
-            publication = sources.load(source, run_id=context.run.run_id, store=parts.offline, registry=parts.registry)
+            publication = load_source.load(
+                source, run_id=context.run.run_id, store=stores.offline, registry=stores.registry
+            )
         context.log.info("raw/%s: %s rows loaded", source.name, f"{publication.rows:,}")
         return dg.MaterializeResult(
             metadata={"dagster/row_count": publication.rows, "publication": publication.sequence}
         )
 
-    spec |= {"io_manager_key": IO_MANAGER, "required_resource_keys": {PARTS}}
+    spec |= {"io_manager_key": IO_MANAGER, "required_resource_keys": {STORES}}
     asset: dg.AssetsDefinition = dg.asset(**spec, retry_policy=retry_policy)(load)
     return asset
 
 
 def external_view(view: FeatureView, code: Catalogue, settings: Settings, group: str = "") -> dg.AssetSpec:
     """The view of another package as an external asset: the other package's code location computes the view."""
-    table = view.table or f"{settings.bigquery_dataset}.{view.name}"
+    table = table_name(view, settings.dataset)
     return dg.AssetSpec(
         ["feature_view", view.name],
         group_name=group_of(view, group, "feature_views"),
@@ -111,7 +113,7 @@ def feature_view_asset(
 ) -> dg.AssetsDefinition:
     """`feature_view/<view>`: computed and staged, gated by a check per column and one for the key, then published."""
     key = dg.AssetKey(["feature_view", view.name])
-    table = view.table or f"{settings.bigquery_dataset}.{view.name}"
+    table = table_name(view, settings.dataset)
 
     @dg.multi_asset(
         name=f"feature_view__{view.name}",
@@ -143,60 +145,41 @@ def feature_view_asset(
         ],
         partitions_def=partitions_of(view, settings.now),
         retry_policy=retry_policy,
-        required_resource_keys={PARTS},
+        required_resource_keys={STORES},
         config_schema=STRETCH if view.partitions else None,
     )
     def asset(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        parts = parts_of(context)
-        began = datetime.now(UTC)
-        computed, interval, meter, asked = None, None, Meter(view.name, context.run.run_id), None
+        stores = stores_of(context)
+        clock = stores.settings.clock()
+        computation = Computation(view, store=stores.offline, registry=stores.registry, run_id=context.run.run_id)
         try:
-            hash_ = check_applied(view, parts.applied)
-            complete("compute", view.name, store=parts.offline, registry=parts.registry)
-            clock = parts.settings.clock()
-            asked, config = asked_for(context, view), context.op_execution_context.op_config or {}
-            if asked or any(config.values()):
-                start, end = stretch(config, *(asked or (view.start or clock, clock)))
-            else:
-                start, end = missing(view, publications_for(view, parts.offline), clock, parts.offline.dataset)
-            interval = compute.interval_of(view, start, end, clock)
-            computed = compute.stage(
-                view,
-                interval,
-                store=parts.offline,
-                run_id=context.run.run_id,
-                definition_hash=hash_,
-                applied=parts.applied,
-                meter=meter,
-            )
-            yield from (check_result(result, key, words_of(view)) for result in computed.checked.results)
-            if not computed.checked.passed:
-                raise compute.refusal(computed)
-            rows = rows_by_period(computed, parts.offline)
-        except BaseException as error:
-            # Dagster does not call handle_output then.
-            where = runs.give_up(
-                view,
-                error,
-                run_id=context.run.run_id,
-                started_at=began,
-                interval=interval,
-                computed=computed,
-                meter=meter,
-                store=parts.offline,
-                registry=parts.registry,
-            )
-            if not isinstance(error, FeatureStoreError):
-                raise
-            raise failure(error, **{"registry record": f"{parts.registry.url}/{where}"}) from error
+            with computation.failing():
+                asked = asked_for(context, view)
+                start, end = _stretch_of(context, view, asked, clock)
+                interval = interval_of(view, start, end, clock)
+                staged = computation.stage(interval, stores.applied)
+                yield from (check_result(result, key, words_of(view)) for result in staged.checked.results)
+                computation.require_passed()
+                rows = rows_by_period(staged, stores.offline)
+        except FeatureStoreError as error:  # Dagster does not call handle_output then
+            raise failure(error, **{"registry record": computation.recording.url}) from error
         if asked and interval is not None:
-            by_partition = {name: rows[each.start] for name, each in periods_of(view, interval, parts.settings.now)}
+            by_partition = {name: rows[each.start] for name, each in periods_of(view, interval, stores.settings.now)}
             for partition in context.partition_keys:
                 context.add_asset_metadata({"dagster/row_count": by_partition.get(partition, 0)}, key, partition)
-        staged = Staged(work=computed, started_at=began, rows={} if asked else rows)
-        yield dg.Output(staged, output_name="rows")
+        yield dg.Output(Staged(run=computation, rows={} if asked else rows), output_name="rows")
 
     return asset
+
+
+def _stretch_of(
+    context: dg.AssetExecutionContext, view: FeatureView, asked: tuple[datetime, datetime] | None, clock: datetime
+) -> tuple[datetime, datetime]:
+    """What the run is to compute: its partitions or its config; without both, everything that is missing."""
+    stores, config = stores_of(context), context.op_execution_context.op_config or {}
+    if asked or any(config.values()):
+        return stretch(config, *(asked or (view.start or clock, clock)))
+    return missing(view, publications_for(view, stores.offline), clock, stores.offline.dataset)
 
 
 def training_set_asset(
@@ -219,26 +202,14 @@ def training_set_asset(
         tags=tags_of(training_set.tags),
         code_version=code_version(training_set) or None,
         retry_policy=retry_policy,
-        required_resource_keys={PARTS},
+        required_resource_keys={STORES},
     )
     def build(context: dg.AssetExecutionContext) -> Any:
-        parts = parts_of(context)
-        began, run_id = datetime.now(UTC), context.run.run_id
-        with (
-            said_in_dagster(),
-            failure_recorded("training_set", training_set.name, run_id=run_id, registry=parts.registry),
-        ):
-            hash_ = check_applied(training_set, parts.applied)
-            complete("training_set", training_set.name, store=parts.offline, registry=parts.registry)
-            built = training_sets.stage(
-                training_set,
-                store=parts.offline,
-                run_id=run_id,
-                now=began,
-                definition_hash=hash_,
-                applied=parts.applied,
-            )
-        return Staged(work=built, started_at=began)
+        stores = stores_of(context)
+        run = TrainingSetBuild(training_set, store=stores.offline, registry=stores.registry, run_id=context.run.run_id)
+        with said_in_dagster():
+            run.stage(stores.applied)
+        return Staged(run=run)
 
     return build
 

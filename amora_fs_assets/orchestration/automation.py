@@ -14,8 +14,8 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.in_progress import assets_in_progress
 from amora_fs_assets.orchestration.look import Look
-from amora_fs_assets.orchestration.parts import PARTS, Parts
 from amora_fs_assets.orchestration.published import Published
+from amora_fs_assets.orchestration.resources import STORES, Stores
 
 SENSOR = "feature_store_automation"
 
@@ -26,8 +26,8 @@ def automation_sensor(automation: Automation, code: Catalogue) -> dg.SensorDefin
     published = Published()
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        parts = getattr(context.resources, PARTS)
-        assert isinstance(parts, Parts), "the resource gives the parts"
+        parts = getattr(context.resources, STORES)
+        assert isinstance(parts, Stores), "the resource gives the parts"
         assert context.repository_def is not None, "Dagster gives it to sensors that target assets"
         busy = assets_in_progress(context.instance, context.repository_def, automation.longest)
         look = Look(automation, parts, busy, context.repository_def, json.loads(context.cursor or "{}"), published)
@@ -48,6 +48,6 @@ def automation_sensor(automation: Automation, code: Catalogue) -> dg.SensorDefin
         asset_selection=dg.AssetSelection.all(),
         minimum_interval_seconds=max(1, int(automation.looks.total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys={PARTS},
+        required_resource_keys={STORES},
         description="Computes what is missing up to the clock, loads it online, and builds training sets.",
     )

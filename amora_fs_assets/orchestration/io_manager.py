@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -17,21 +17,20 @@ from amora_fs_assets.domain.errors import FeatureStoreError, PublicationRefused,
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.protocol import TRIES
-from amora_fs_assets.domain.records import Publication, RunRecord
-from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.operations import compute, runs, training_sets, versions
-from amora_fs_assets.operations.compute import Computed
-from amora_fs_assets.operations.coverage import coverages, publications_for
-from amora_fs_assets.operations.coverage_report import lines, summary
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.time import Interval, wall_clock
+from amora_fs_assets.operations.expressions.tables import all_rows, check_tables, rows_there, within
 from amora_fs_assets.operations.frames import to_pandas
-from amora_fs_assets.operations.recording import failure_recorded
-from amora_fs_assets.operations.retention import prune
-from amora_fs_assets.operations.tables import all_rows, check_tables, rows_there, within
-from amora_fs_assets.operations.training_sets import Built
+from amora_fs_assets.operations.offline.computation import Computation
+from amora_fs_assets.operations.offline.coverage import coverages, publications_for
+from amora_fs_assets.operations.offline.coverage_words import lines, summary
+from amora_fs_assets.operations.training import versions
+from amora_fs_assets.operations.training.build import TrainingSetBuild
+from amora_fs_assets.operations.training.retention import prune
 from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.metadata import DATA_VERSION, column_schema, record_metadata
 from amora_fs_assets.orchestration.partitions import completed
-from amora_fs_assets.orchestration.parts import PARTS, Parts
+from amora_fs_assets.orchestration.resources import STORES, Stores
 
 IO_MANAGER = "feature_store_io_manager"
 
@@ -40,8 +39,7 @@ IO_MANAGER = "feature_store_io_manager"
 class Staged:
     """What an asset hands over: staged, passed by the gate, to be published."""
 
-    work: Computed | Built
-    started_at: datetime
+    run: Computation | TrainingSetBuild
     rows: Mapping[datetime, int] = field(default_factory=dict)
     """Rows by the start of their period, for a run without partitions. Completed periods are reported to Dagster."""
 
@@ -52,8 +50,8 @@ class FeatureStoreIOManager(dg.IOManager):
     Inputs come as pandas (by default), a pyarrow Table, or a lazy Ibis table, and hold no lock.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
 
     def handle_output(self, context: dg.OutputContext, obj: Staged) -> None:
         """Publish in one transaction, and keep the run's record and lineage in the registry."""
@@ -61,23 +59,25 @@ class FeatureStoreIOManager(dg.IOManager):
             self._publish(context, obj)
 
     def _publish(self, context: dg.OutputContext, obj: Staged) -> None:
-        work = obj.work
-        record = self._built(work, obj.started_at) if isinstance(work, Built) else self._computed(work, obj.started_at)
-        where = self._parts.registry.record(record)
-        metadata = record_metadata(record, f"{self._parts.registry.url}/{where}", self._parts.code)
+        run = obj.run
+        try:
+            record = run.publish()
+        except PublicationRefused as error:
+            raise dg.RetryRequested(max_retries=TRIES - 1) from error
+        metadata = record_metadata(record, run.recording.url, self._stores.code)
         if "warning" in record.details:
             context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
-        if isinstance(work, Built):
-            views = [part.view for part in work.training_set.service.projections]
+        if isinstance(run, TrainingSetBuild):
+            views = [part.view for part in run.training_set.service.projections]
             words = {column.name: column.description for view in views for column in view.row_columns}
-            columns = [replace(column, description=words.get(column.name, "")) for column in work.columns]
+            columns = [replace(column, description=words.get(column.name, "")) for column in run.staged.columns]
             context.add_output_metadata({"dagster/column_schema": column_schema(columns)})
             context.add_output_metadata(self._pruned(record.name, record.run_id))
-        if isinstance(work, Computed):
-            published = publications_for(work.view, self._parts.offline) if record.kind == "compute" else []
+        if isinstance(run, Computation):
+            published = publications_for(run.view, self._stores.offline) if record.kind == "compute" else []
             if record.kind == "compute":
-                metadata["coverage"] = self._coverage(work.view, published)
-            for partition, rows in self._completed(work, obj.rows, published):
+                metadata["coverage"] = self._coverage(run.view, published)
+            for partition, rows in self._completed(run, obj.rows, published):
                 said = {"dagster/row_count": rows, "publication": record.sequence, "interval": str(record.interval)}
                 tags = {DATA_VERSION: str(record.sequence)}
                 event = dg.AssetMaterialization(context.asset_key, partition=partition, metadata=said, tags=tags)
@@ -88,81 +88,38 @@ class FeatureStoreIOManager(dg.IOManager):
 
     def _coverage(self, view: FeatureView, published: Sequence[Publication]) -> str:
         """What of the view is current, stale, missing or part-computed now, in words."""
-        clock, dataset = self._parts.settings.clock(), self._parts.offline.dataset
+        clock, dataset = self._stores.settings.clock(), self._stores.offline.dataset
         found = coverages(view, published, clock=clock, dataset=dataset)[view.name]
         return "\n".join([summary(found), *lines([found])])
 
     def _completed(
-        self, work: Computed, rows: Mapping[datetime, int], published: Sequence[Publication]
+        self, run: Computation, rows: Mapping[datetime, int], published: Sequence[Publication]
     ) -> Iterator[tuple[str, int]]:
         """The partitions that the run has completed, with their rows."""
-        if rows and work.interval is not None:
-            now, clock = self._parts.settings.now, self._parts.settings.clock()
-            dataset = self._parts.offline.dataset
-            found = completed(work.view, work.interval, published, now=now, clock=clock, dataset=dataset)
+        if rows and run.interval is not None:
+            now, clock = self._stores.settings.now, self._stores.settings.clock()
+            dataset = self._stores.offline.dataset
+            found = completed(run.view, run.interval, published, now=now, clock=clock, dataset=dataset)
             yield from ((partition, rows[period.start]) for partition, period in found)
-
-    def _built(self, work: Built, started_at: datetime) -> RunRecord:
-        store, registry = self._parts.offline, self._parts.registry
-        name = work.training_set.name
-        try:
-            with failure_recorded("training_set", name, run_id=work.run_id, registry=registry):
-                record = training_sets.publish(
-                    work, store=store, registry=registry, now=datetime.now(UTC), started_at=started_at
-                )
-        except BaseException:
-            store.discard(work.staged)
-            raise
-        return record
 
     def _pruned(self, name: str, run_id: str) -> dict[str, str]:
         """Remove the versions that are too many; what fails then is tried with the next version."""
-        settings = self._parts.settings
+        settings = self._stores.settings
         if settings.training_set_versions is None:
             return {}
         try:
             found = prune(
-                name, keep=settings.training_set_versions, store=self._parts.offline, registry=self._parts.registry,
-                run_id=run_id, now=datetime.now(UTC), dry_run=False,
+                name, keep=settings.training_set_versions, store=self._stores.offline, registry=self._stores.registry,
+                run_id=run_id, now=wall_clock(), dry_run=False,
             )  # fmt: skip
         except FeatureStoreError as error:
             return {"versions": f"Older versions were not removed: {error}"}
         return {"versions": str(found)}
 
-    def _computed(self, work: Computed, started_at: datetime) -> RunRecord:
-        store, registry = self._parts.offline, self._parts.registry
-        try:
-            publication = compute.publish(work, store=store, now=datetime.now(UTC))
-        except BaseException as error:
-            runs.give_up(
-                work.view,
-                error,
-                run_id=work.run_id,
-                started_at=started_at,
-                interval=work.interval,
-                computed=work,
-                meter=work.meter,
-                store=store,
-                registry=registry,
-            )
-            if isinstance(error, PublicationRefused):
-                raise dg.RetryRequested(max_retries=TRIES - 1) from error
-            raise
-        return compute.record_of(
-            work.view,
-            run_id=work.run_id,
-            started_at=started_at,
-            finished_at=datetime.now(UTC),
-            interval=work.interval,
-            meter=work.meter,
-            computed=work,
-            publication=publication,
-        )
-
     def load_input(self, context: dg.InputContext) -> Any:
         """The asset's rows: of the partitions asked for, or of the newest version. Raises NotFound errors."""
         query = self._query(context)
-        with self._parts.offline.read(query) as batches:
+        with self._stores.offline.read(query) as batches:
             rows: pa.Table = batches.read_all()
         wanted = context.dagster_type.typing_type
         if wanted is pa.Table:
@@ -178,15 +135,15 @@ class FeatureStoreIOManager(dg.IOManager):
 
     def _query(self, context: dg.InputContext) -> Table:
         kind, name = context.asset_key.path
-        code, store = self._parts.code, self._parts.offline
+        code, store = self._stores.code, self._stores.offline
         if kind == "training_set":
-            return versions.rows_of_version(name, versions.manifest_of(name, None, self._parts.registry), store)
+            return versions.rows_of_version(name, versions.manifest_of(name, None, self._stores.registry), store)
         if kind == "raw":
             source = code.source(name)
             check_tables([source], store)
             return all_rows(source, store.dataset)
         view = code.feature_view(name)
-        rows = rows_there(view, store, self._parts.applied)
+        rows = rows_there(view, store, self._stores.applied)
         if context.has_asset_partitions:
             window = context.asset_partitions_time_window
             interval = Interval(window.start, window.end)
@@ -199,12 +156,12 @@ class FeatureStoreIOManager(dg.IOManager):
         assert view.partitions is not None, "Dagster gives partitions of what is partitioned"
         published = [
             Interval(p.start, p.end)
-            for p in self._parts.offline.publications(view.name)
+            for p in self._stores.offline.publications(view.name)
             if p.start is not None and p.end is not None
         ]
         missing = [
             period
-            for period in view.partitions.parts(interval.until(self._parts.settings.clock()))
+            for period in view.partitions.parts(interval.until(self._stores.settings.clock()))
             if not any(p.start < period.end and p.end > period.start for p in published)
         ]
         if missing:
@@ -232,7 +189,7 @@ def _say(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
 _AT_EACH_PARTITION = {"dagster/row_count", "interval", "publication", "registry record"}
 
 
-@dg.io_manager(required_resource_keys={PARTS}, description="Publishes, records, loads.")
+@dg.io_manager(required_resource_keys={STORES}, description="Publishes, records, loads.")
 def feature_store_io_manager(context: dg.InitResourceContext) -> FeatureStoreIOManager:
     """The IO manager over the run's stores."""
-    return FeatureStoreIOManager(getattr(context.resources, PARTS))
+    return FeatureStoreIOManager(getattr(context.resources, STORES))

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from amora_fs_assets.domain.applied import check_applied
 from amora_fs_assets.domain.errors import DefinitionNotApplied
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.operations import runs
-from amora_fs_assets.operations.definitions import check_applied
 from amora_fs_assets.orchestration.failures import said_in_dagster
-from amora_fs_assets.orchestration.outside import events
-from amora_fs_assets.orchestration.parts import PARTS, Parts, parts_of
+from amora_fs_assets.orchestration.report_run import events
+from amora_fs_assets.orchestration.resources import STORES, Stores, stores_of
 
 LATE = "feature_store_late"
 
@@ -21,9 +21,9 @@ LATE = "feature_store_late"
 def late_job(views: Sequence[FeatureView], retry_policy: dg.RetryPolicy | None = None) -> dg.JobDefinition:
     """`feature_store_late`: one step over the views, each after those that it reads."""
 
-    @dg.op(name="compute_late", retry_policy=retry_policy, required_resource_keys={PARTS})
+    @dg.op(name="compute_late", retry_policy=retry_policy, required_resource_keys={STORES})
     def compute_late(context: dg.OpExecutionContext) -> None:
-        parts = parts_of(context)
+        parts = stores_of(context)
         with said_in_dagster():
             for publication in runs.compute_late(
                 _applied(context, parts, views),
@@ -65,7 +65,7 @@ def late_schedule(cron: str) -> dg.ScheduleDefinition:
     )
 
 
-def _applied(context: dg.OpExecutionContext, parts: Parts, views: Sequence[FeatureView]) -> list[FeatureView]:
+def _applied(context: dg.OpExecutionContext, parts: Stores, views: Sequence[FeatureView]) -> list[FeatureView]:
     found = []
     for view in views:
         try:

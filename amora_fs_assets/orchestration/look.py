@@ -10,25 +10,25 @@ from typing import Any
 
 import dagster as dg
 
+from amora_fs_assets.domain.applied import check_applied
 from amora_fs_assets.domain.catalogue import computing_identity
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.ports import Generation
+from amora_fs_assets.domain.ports.online import Generation
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
-from amora_fs_assets.operations.coverage import Coverage, coverages, merged, without
-from amora_fs_assets.operations.definitions import check_applied
-from amora_fs_assets.operations.impact import Recompute, Scan
-from amora_fs_assets.operations.scan import scans
-from amora_fs_assets.operations.tables import table_name
-from amora_fs_assets.operations.upkeep import LONGEST_WAIT, Piece, Upkeep, awaiting, costly, is_due, slot
+from amora_fs_assets.operations.offline.coverage import Coverage, coverages, merged, without
+from amora_fs_assets.operations.offline.upkeep import LONGEST_WAIT, Piece, Upkeep, awaiting, costly, is_due, slot
+from amora_fs_assets.operations.registry.impact import Recompute, Scan
+from amora_fs_assets.operations.registry.scan_estimate import scans
 from amora_fs_assets.orchestration.cadence import Automation
-from amora_fs_assets.orchestration.freshness import FRESHNESS, aged
+from amora_fs_assets.orchestration.freshness_check import FRESHNESS, aged
 from amora_fs_assets.orchestration.partitions import partitions_of
-from amora_fs_assets.orchestration.parts import Parts
 from amora_fs_assets.orchestration.published import Published
+from amora_fs_assets.orchestration.resources import Stores
 from amora_fs_assets.orchestration.together import together
 
 MAX_RUNTIME = "dagster/max_runtime"
@@ -42,7 +42,7 @@ class Look:
     """One look at the store: what is to be run now, and what the next look has to know."""
 
     automation: Automation
-    parts: Parts
+    parts: Stores
     busy: frozenset[dg.AssetKey]
     repository: dg.RepositoryDefinition
     state: dict[str, Any]
@@ -225,7 +225,7 @@ class Look:
         if not published:
             return None
         newest, there = max(each.sequence for each in published), self._generation(view)
-        if self.unreachable or (there is not None and there.cursor >= newest and self._served(view, there)):
+        if self.unreachable or (there is not None and there.published_through >= newest and self._served(view, there)):
             return None
         loads = self.state.setdefault("loads", {})
         sequence, last = loads.get(view.name, (0, None))

@@ -10,7 +10,7 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.meter import costs
+from amora_fs_assets.domain.job_costs import costs
 from amora_fs_assets.domain.records import CheckResult, ColumnLineage, RunRecord
 
 DATA_VERSION = "dagster/data_version"

@@ -7,7 +7,6 @@ import re
 import warnings
 from dataclasses import fields
 from typing import Any
-from urllib.parse import urlencode
 
 import dagster as dg
 
@@ -16,6 +15,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.settings import Settings
+from amora_fs_assets.store_table import OFFLINE_STORES
 
 Shown = Source | FeatureView | TrainingSet
 
@@ -30,15 +30,11 @@ def group_of(definition: Shown, group: str, default: str) -> str:
 
 
 def table_metadata(table: str, settings: Settings) -> dict[str, Any]:
-    """The table's name, on BigQuery with its project, and a link to the console, where the project is known."""
-    if settings.offline_store != "bigquery" or not settings.bigquery_project:
-        return {"dagster/table_name": table}
-    *project, dataset, name = table.split(".")
-    where = {"p": ".".join(project) or settings.bigquery_project, "d": dataset, "t": name, "page": "table"}
-    return {
-        "dagster/table_name": ".".join([where["p"], dataset, name]),
-        "BigQuery": dg.MetadataValue.url(f"https://console.cloud.google.com/bigquery?{urlencode(where)}"),
-    }
+    """The table's name, and a link to the table's page where the store has one."""
+    row = OFFLINE_STORES[settings.offline_store]
+    page = row.load("table_page")(table, settings) if row.table_page else {}
+    links = {label: dg.MetadataValue.url(url) for label, url in page.items() if label != "name"}
+    return {"dagster/table_name": page.get("name", table), **links}
 
 
 def code_metadata(definition: Shown) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval, Period, utc
-from amora_fs_assets.operations.coverage import coverage_now
+from amora_fs_assets.operations.offline.coverage import coverage_now
 
 _CRON = {Period.HOUR: "0 * * * *", Period.DAY: "0 0 * * *", Period.WEEK: "0 0 * * 0", Period.MONTH: "0 0 1 * *"}
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from threading import Lock
 
-from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.table_names import publications_table
 
 
 class Published:
@@ -25,7 +26,7 @@ class Published:
     def of(self, store: OfflineStore) -> Sequence[Publication]:
         """All publications of the store, in order."""
         with self._lock:
-            modified = store.modified(f"{store.dataset}._publications")
+            modified = store.modified(publications_table(store.dataset))
             if modified is not None and modified == self._modified:
                 return tuple(self._known)
             newest = self._known[-1] if self._known else None

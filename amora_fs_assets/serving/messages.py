@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from amora_fs_assets.domain.ports import NEVER
+from amora_fs_assets.domain.ports.online import NEVER
+from amora_fs_assets.domain.time import EPOCH, from_microseconds
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.online import OnlineResponse
+from amora_fs_assets.operations.online.read import OnlineResponse
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -88,7 +87,7 @@ def _columns(response: OnlineResponse) -> bytes:
     keys = names[: len(names) - len(response.statuses)]
     count = len(response.columns[names[0]])
     present = _encode(["PRESENT"] * count)
-    results = [_results(response, keys, present, _encode([_EPOCH] * count))] if keys else []
+    results = [_results(response, keys, present, _encode([EPOCH] * count))] if keys else []
     for view in response.views:
         times = _encode(_times(view.event_timestamps))
         if view.complete:
@@ -128,7 +127,7 @@ def _rows(response: OnlineResponse) -> bytes:
     keys = names[: len(names) - len(response.statuses)]
     count = len(response.columns[names[0]])
     statuses: dict[str, Sequence[str]] = {**{name: ["PRESENT"] * count for name in keys}, **response.statuses}
-    times = {name: [_EPOCH] * count for name in keys}
+    times = {name: [EPOCH] * count for name in keys}
     for view in response.views:
         times.update(dict.fromkeys(view.names, _times(view.event_timestamps)))
     values = [_jsonable(response, name) for name in names]
@@ -145,7 +144,7 @@ def _rows(response: OnlineResponse) -> bytes:
 
 
 def _times(moments: Sequence[int]) -> list[datetime]:
-    known = {each: _EPOCH if each == NEVER else _EPOCH + _MICROSECOND * each for each in set(moments)}
+    known = {each: EPOCH if each == NEVER else from_microseconds(each) for each in set(moments)}
     return [known[each] for each in moments]
 
 

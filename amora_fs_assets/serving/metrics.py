@@ -9,8 +9,8 @@ from typing import Any, get_args
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from amora_fs_assets.domain.ports import NEVER
-from amora_fs_assets.operations.online import OnlineResponse, Status
+from amora_fs_assets.domain.ports.online import NEVER
+from amora_fs_assets.operations.online.read import OnlineResponse, Status
 
 _FASTEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _STATUSES = get_args(Status)

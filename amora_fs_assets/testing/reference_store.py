@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,17 +12,19 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import TableNotFound
-from amora_fs_assets.domain.ports import Draft, Engine, StoredTable
+from amora_fs_assets.domain.ports.offline import Draft, StoredTable
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.table_names import staged_table
 from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
 from amora_fs_assets.testing.witness import Witness
 
 
 class ReferenceStore:
     """OfflineStore for what is read and staged; it publishes nothing."""
 
-    engine: Engine = "bigquery"
+    dialect = BIGQUERY
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class ReferenceStore:
 
     def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:  # noqa: ARG002
         """Keep the rows of a query, a SELECT or an Arrow table; their `dataset.table`."""
-        staged = f"{self.dataset}._staged_{name}_{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
+        staged = staged_table(name, run_id, self.dataset)
         if isinstance(data, Table):
             data = self.sql(data)
         self._tables[staged] = self.query(data) if isinstance(data, str) else data

@@ -15,12 +15,13 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.operations.compute import query_of
-from amora_fs_assets.operations.tables import all_columns, table_name
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.operations.expressions.tables import all_columns
+from amora_fs_assets.operations.offline.transform import query_of
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.testing.reference_store import ReferenceStore
 from amora_fs_assets.testing.witness import RefusedByGoogleSQL, Witness
 

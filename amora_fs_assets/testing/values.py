@@ -12,7 +12,7 @@ import pyarrow as pa
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.stores.bigquery_tables import type_of
+from amora_fs_assets.stores.bigquery.tables import type_of
 
 ARROW = {type_of(Column("any", type_)): IBIS_TYPES[type_].to_pyarrow() for type_ in DataType}
 """The Arrow type of each of GoogleSQL's types that a column may have."""

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import FeatureStoreError
-from amora_fs_assets.stores.bigquery_tables import type_of
+from amora_fs_assets.stores.bigquery.tables import type_of
 from amora_fs_assets.testing.values import decoded, encoded
 
 _PROCESS = Path(__file__).with_name("reference.py")

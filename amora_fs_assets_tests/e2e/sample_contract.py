@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from amora_fs_assets import FeatureStore, Settings
-from amora_fs_assets.operations.tables import rows_of
+from amora_fs_assets.operations.expressions.tables import rows_of
 
 CLOCK = "2014-01-01T05:00Z"
 

@@ -25,7 +25,7 @@ from amora_fs_assets_tests.postgres import PASSWORD, postgres
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
 CODE_LOCATION = """
-from amora_fs_assets.orchestration.build import FORKED, build_definitions
+from amora_fs_assets.orchestration.code_location import FORKED, build_definitions
 from amora_fs_assets.settings import Settings
 
 # As on BigQuery: steps side by side, although they wait for one DuckDB file here.

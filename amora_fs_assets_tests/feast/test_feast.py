@@ -16,10 +16,11 @@ import pytest
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import RegistryConflict
-from amora_fs_assets.operations.definitions import apply, collect
-from amora_fs_assets.stores.feast_registry import NAME, sync
-from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets.stores.registry import ObjectRegistry, open_objects
+from amora_fs_assets.operations.registry.apply import apply, collect
+from amora_fs_assets.stores.open import open_objects
+from amora_fs_assets.stores.registry.feast_registry import NAME, sync
+from amora_fs_assets.stores.registry.folder import FolderObjectStore
+from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.conftest import missing
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
@@ -154,7 +155,7 @@ def test_feast_reads_from_our_bigquery_tables_what_we_read(
     module = ModuleType("definitions")
     vars(module).update(view=code.feature_view("spending"), service=code.feature_service("shopping"))
     settings = Settings(home=tmp_path, registry=f"gs://{gcs_bucket}/team", offline_store="bigquery",
-                        bigquery_project="with-feast", bigquery_dataset="features", now=at(1, month=3))  # fmt: skip
+                        bigquery_project="with-feast", dataset="features", now=at(1, month=3))  # fmt: skip
     ours = FeatureStore(settings, module)
     ours.apply()
     assert sync(open_objects(settings), settings, python=python) == "written"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amora_fs_assets import FeatureStore, Settings
-from amora_fs_assets.operations import sources
+from amora_fs_assets.operations.offline import load_source as sources
 from amora_fs_assets_tests.features.sample import CLOCK
 
 

@@ -11,10 +11,10 @@ from pandas.testing import assert_frame_equal
 
 from amora_fs_assets import FeatureStore, FeatureView, Interval, Settings, Source
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
-from amora_fs_assets.domain.ports import Draft, OfflineStore
-from amora_fs_assets.operations.compute import query_of
-from amora_fs_assets.operations.definitions import collect
-from amora_fs_assets.operations.tables import all_rows, within
+from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
+from amora_fs_assets.operations.expressions.tables import all_rows, within
+from amora_fs_assets.operations.offline.transform import query_of
+from amora_fs_assets.operations.registry.apply import collect
 
 CLOCK = datetime(2014, 1, 1, 5, tzinfo=UTC)
 CODE = collect("amora_fs_assets.features")

@@ -15,8 +15,9 @@ from ibis.expr.types import Table
 from amora_fs_assets import FeatureStore, FeatureView, Interval, Source, known_at
 from amora_fs_assets.features import entities, sources
 from amora_fs_assets.features.airport_weather import AirportWeather, airport_weather
-from amora_fs_assets.operations import compute
-from amora_fs_assets.operations.tables import all_rows
+from amora_fs_assets.operations.expressions.tables import all_rows
+from amora_fs_assets.operations.offline import compute
+from amora_fs_assets.operations.offline.transform import query_of
 from amora_fs_assets_tests.features.sample import CLOCK, CODE, COMPUTED, at, rows_of
 
 
@@ -135,7 +136,7 @@ def scans(plan: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("view", COMPUTED, ids=lambda view: view.name)
 def test_a_month_reads_only_its_interval_lookback_and_lateness(view: FeatureView, sample: FeatureStore) -> None:
     start, end = at(3, 1), at(4, 1)
-    sql = sample.offline.sql(compute.query_of(view, Interval(start, end), sample.offline.dataset))
+    sql = sample.offline.sql(query_of(view, Interval(start, end), sample.offline.dataset))
     with duckdb.connect(str(sample.settings.home / "offline.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         row = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}").fetchone()

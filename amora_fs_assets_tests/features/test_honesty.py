@@ -12,7 +12,7 @@ from ibis.expr.types import Table
 
 from amora_fs_assets import FeatureStore, FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
-from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.features import sources
 from amora_fs_assets.features.hours import hour_end, hour_number
 from amora_fs_assets.features.network_load import NetworkLoad

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from amora_fs_assets.domain.ports import OfflineStore
-from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
-from amora_fs_assets.stores.gcs import GcsObjectStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets.stores.google_clients import bigquery_storage_client, storage_client
+from amora_fs_assets.stores.registry.gcs import GcsObjectStore
 from amora_fs_assets_tests.gcp.conftest import SECONDS, Place
 from amora_fs_assets_tests.stores.object_store_contract import ObjectStoreContract, OpenStore
 from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract

@@ -20,7 +20,7 @@ def demos(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[De
         "AMORA_FS_BIGQUERY_PROJECT": place.settings.bigquery_project,
         "AMORA_FS_BIGQUERY_LOCATION": place.settings.bigquery_location,
         "AMORA_FS_BIGQUERY_IMPERSONATE": place.settings.bigquery_impersonate,
-        "AMORA_FS_BIGQUERY_DATASET": place.dataset(),
+        "AMORA_FS_DATASET": place.dataset(),
         "AMORA_FS_REGISTRY": f"gs://{place.bucket}/{place.folder()}",
     }
     yield Demos(demo(homes / "embedded", {}), demo(homes / "cloud", cloud))

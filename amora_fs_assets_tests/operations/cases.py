@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from amora_fs_assets import Entity, FeatureService, FeatureView
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.ports import Engine, OfflineStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.historical import HistoricalFeatures, historical_features
+from amora_fs_assets.operations.training.historical import HistoricalFeatures, historical_features
 from amora_fs_assets_tests.operations.oracle import Row, brute_force
 
 MICROSECOND = timedelta(microseconds=1)
@@ -97,13 +97,13 @@ class Case:
         return columns
 
 
-def random_case(rng: Random, *, views: int = 3, rows: int = 30, moments: int = 30, engine: Engine = "duckdb") -> Case:
-    """Up to so many views, rows of each, and moments; of what the engine can hold."""
+def random_case(rng: Random, *, views: int = 3, rows: int = 30, moments: int = 30, null_lists: bool = True) -> Case:
+    """A case of at most this many views, rows of each view, and moments. BigQuery holds no null lists."""
     times = _times(rng)
     projections: list[FeatureViewProjection] = []
     tables: dict[str, list[Row]] = {}
     for number in range(rng.randint(1, views)):
-        view = _view(rng, f"v{number}", VALUES if engine == "duckdb" else NO_NULL_LISTS)
+        view = _view(rng, f"v{number}", VALUES if null_lists else NO_NULL_LISTS)
         tables[view.name] = _rows(rng, view, times, rng.choice((0, 1, *[rows] * 8)))
         projections.append(view[tuple(f.name for f in view.features if rng.random() < 0.8) or "a"])
         if view.join_keys and rng.random() < 0.3:  # one view twice, for two roles

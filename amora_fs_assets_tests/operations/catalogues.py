@@ -11,11 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from amora_fs_assets.domain import plain_form
+from amora_fs_assets.domain import catalogue_json as plain_form
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import FeatureStoreError
-from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets.stores.registry import ObjectRegistry
+from amora_fs_assets.stores.registry.folder import FolderObjectStore
+from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 
 CLOCK = datetime(2020, 3, 1, tzinfo=UTC)
 Plain = dict[str, Any]

@@ -11,9 +11,9 @@ import pytest
 import redis
 from ibis.expr.types import Table
 
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
-from amora_fs_assets.stores.embedded_server import EmbeddedServer
-from amora_fs_assets.stores.redis import RedisOnlineStore
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets.stores.embedded.server import EmbeddedServer
+from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
 
 Compared = list[str]
 _COMPARED: Compared = []

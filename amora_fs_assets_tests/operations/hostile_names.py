@@ -27,7 +27,7 @@ def names() -> list[str]:
     """Each word of each text of the code, docstrings left out, and those that it composes."""
     found = set(SPELLED)
     for room in ROOMS:
-        for path in sorted((Path(amora_fs_assets.__file__).parent / room).glob("*.py")):
+        for path in sorted((Path(amora_fs_assets.__file__).parent / room).rglob("*.py")):
             for text in _texts(ast.parse(path.read_text())):
                 found.update(word for word in _WORD.findall(text) if len(word) <= 40)
     return sorted(found)

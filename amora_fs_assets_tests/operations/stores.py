@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -11,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet
 from google.cloud import bigquery
 
-from amora_fs_assets.domain.ports import Engine
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.stores.duckdb.dialect import DUCKDB
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 
 
 class MergingDuckDBStore(DuckDBOfflineStore):
-    """DuckDB, asked with the expression that is BigQuery's."""
+    """DuckDB without ASOF joins: the point-in-time join is then the expression that BigQuery runs."""
 
-    engine: Engine = "bigquery"
+    dialect = replace(DUCKDB, has_asof_join=False)
 
 
 def fill(home: Path, tables: Mapping[str, pa.Table]) -> None:

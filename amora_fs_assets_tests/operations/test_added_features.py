@@ -14,20 +14,20 @@ import pytest
 from ibis.expr.types import Table
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Field, Settings, Source, TrainingSet
-from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
+from amora_fs_assets.cli.rendering.plan import markdown
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import SourceMismatch
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
-from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations import training_sets
-from amora_fs_assets.operations.historical import historical_features
-from amora_fs_assets.operations.plan_report import markdown
+from amora_fs_assets.operations.training.build import TrainingSetBuild
+from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.serving.app import create_app
-from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.small import CLOCK, Orders, at, orders_table
 from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows
@@ -188,9 +188,11 @@ def joined_by(store: FeatureStore, features: Any) -> dict[str, list[Any]]:
 def trained(store: FeatureStore) -> dict[str, list[Any]]:
     """The features of a training set's rows, as its asset makes them."""
     code = store.code.training_set("bought")
-    now = at(1, month=3)
-    built = training_sets.stage(code, store=store.offline, run_id="run", now=now, definition_hash=definition_hash(code))
-    training_sets.publish(built, store=store.offline, registry=store.registry, now=now, started_at=now)
+    build = TrainingSetBuild(
+        code, store=store.offline, registry=store.registry, run_id="run", now=lambda: at(1, month=3)
+    )
+    build.stage(store.registry.catalogue())
+    build.publish()
     table = store.load_training_set("bought", as_type="arrow").sort_by("customer")
     return {name: table[name].to_pylist() for name in ("amount", "double")}
 

@@ -12,9 +12,11 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureService, FeatureView
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.ports import Engine
+from amora_fs_assets.domain.ports.dialect import Dialect
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.point_in_time import point_in_time
+from amora_fs_assets.operations.expressions.point_in_time import point_in_time
+from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
+from amora_fs_assets.stores.duckdb.dialect import DUCKDB
 from amora_fs_assets_tests.small import at
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -52,16 +54,16 @@ SHAPES: dict[str, tuple[list[Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("engine", ["duckdb", "bigquery"])
+@pytest.mark.parametrize("dialect", [DUCKDB, BIGQUERY], ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_sql_is_as_reviewed(shape: str, engine: Engine) -> None:
+def test_the_sql_is_as_reviewed(shape: str, dialect: Dialect) -> None:
     parts, options = SHAPES[shape]
     service = FeatureService("golden", parts)
     keys = dict.fromkeys(service.join_keys, "string")
     spine = ibis.table({**keys, "event_timestamp": "timestamp('UTC', 6)", "label": "int64"}, name="spine")
-    query = point_in_time(spine, service, engine=engine, dataset="feature_store", **options)
-    sql = str(ibis.to_sql(query, dialect=engine)) + "\n"
-    golden = GOLDEN / engine / f"{shape}.sql"
+    query = point_in_time(spine, service, dialect=dialect, dataset="feature_store", **options)
+    sql = str(ibis.to_sql(query, dialect=dialect.name)) + "\n"
+    golden = GOLDEN / dialect.name / f"{shape}.sql"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_text(sql)

@@ -15,20 +15,20 @@ from amora_fs_assets import Entity, FeatureService, FeatureView, Settings
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.names import RESERVED_COLUMNS, unused, unused_prefix
-from amora_fs_assets.domain.ports import Draft, OfflineStore
+from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.checks import check
-from amora_fs_assets.operations.contents import contents_of
-from amora_fs_assets.operations.historical import historical_features
-from amora_fs_assets.operations.newest import newest_by
-from amora_fs_assets.operations.tables import dropped_keys, rows_of, unbound
-from amora_fs_assets.orchestration.build import build_definitions
-from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
-from amora_fs_assets.stores.redis_keys import PREFIXES, namer, prefix_of, state_name
-from amora_fs_assets.stores.row_codec import encode_part
+from amora_fs_assets.operations.expressions.row_order import newest_by
+from amora_fs_assets.operations.expressions.table_fingerprint import contents_of
+from amora_fs_assets.operations.expressions.tables import dropped_keys, rows_of, unbound
+from amora_fs_assets.operations.offline.gate import check
+from amora_fs_assets.operations.training.historical import historical_features
+from amora_fs_assets.orchestration.code_location import build_definitions
+from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets.stores.redis.keys import PREFIXES, namer, prefix_of, state_name
+from amora_fs_assets.stores.redis.row_codec import encode_part
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.operations.hostile_names import COLUMN, NAME, SPELLED, apart, names
 from amora_fs_assets_tests.small import at

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from amora_fs_assets.cli import main
+from amora_fs_assets.cli.main import main
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import BreakingChanges, DefinitionError
-from amora_fs_assets.operations.definitions import apply, collect
-from amora_fs_assets.operations.plan import plan
-from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets.stores.registry import ObjectRegistry
+from amora_fs_assets.operations.registry.apply import apply, collect
+from amora_fs_assets.operations.registry.plan import plan
+from amora_fs_assets.stores.registry.folder import FolderObjectStore
+from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 from amora_fs_assets_tests.small import at
 
 VIEW = """

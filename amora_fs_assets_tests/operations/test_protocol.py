@@ -15,9 +15,9 @@ from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Fi
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionNotApplied, OnlineStateLost, OnlineStoreError, PublicationRefused
 from amora_fs_assets.domain.protocol import TRIES, belongs, new_incarnation
-from amora_fs_assets.operations import compute as verb
-from amora_fs_assets.operations.sources import load as load_source
-from amora_fs_assets.stores.redis import RedisOnlineStore
+from amora_fs_assets.operations.offline import compute as verb
+from amora_fs_assets.operations.offline.load_source import load as load_source
+from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.small import at
 
@@ -97,7 +97,7 @@ def between(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> No
     """Do something between the reading and the publishing of the next computation."""
     real = verb.publish
 
-    def publish(computed: verb.Computed, **more: Any) -> Any:
+    def publish(computed: verb.StagedRows, **more: Any) -> Any:
         monkeypatch.setattr(verb, "publish", real)
         action()
         return real(computed, **more)
@@ -123,7 +123,7 @@ def test_a_computation_that_is_refused_again_and_again_says_which_run_came_betwe
     real = verb.publish
     deep: list[str] = []
 
-    def publish(computed: verb.Computed, **more: Any) -> Any:
+    def publish(computed: verb.StagedRows, **more: Any) -> Any:
         if not deep:
             deep.append("the other run is at work")
             other.compute(*ALL)
@@ -286,10 +286,10 @@ def test_no_prefix_is_used_again_after_redis_was_emptied(opened: Opened) -> None
     store.materialize_incremental()
     online = store.online
     assert isinstance(online, RedisOnlineStore)
-    before = online.state("spending").generations[-1].prefix
+    before = online.state("spending").generations[-1].location
     online._connection.run(lambda client: client.flushall())
     store.materialize_incremental()
-    assert online.state("spending").generations[-1].prefix != before
+    assert online.state("spending").generations[-1].location != before
 
 
 def test_a_longer_ttl_brings_back_what_redis_collected(opened: Opened) -> None:
@@ -396,7 +396,7 @@ def test_a_rollback_goes_to_the_generation_that_went_live_before(opened: Opened)
     store = opened(view_of([(1, at(2), 1.0)]))
     store.compute(*ALL)
     store.materialize_incremental()
-    first = store.online.state("spending").live
+    first = store.online.state("spending").live_number
     store.materialize_incremental(full=True)
     assert store.rollback("spending").number == first
 

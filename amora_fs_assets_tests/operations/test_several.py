@@ -24,7 +24,7 @@ from amora_fs_assets.domain.errors import (
 )
 from amora_fs_assets.operations.several import Attempt, Several
 from amora_fs_assets_tests import small
-from amora_fs_assets_tests.operations.test_compute import feature_store
+from amora_fs_assets_tests.operations.offline.test_compute import feature_store
 
 SPAN = ("2020-01-01", small.CLOCK)
 ENTITIES = {"customer": [1]}

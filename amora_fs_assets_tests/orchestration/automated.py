@@ -13,10 +13,10 @@ from ibis.expr.types import Table
 
 from amora_fs_assets import FeatureStore, FeatureView, Source
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.operations import sources
+from amora_fs_assets.operations.offline import load_source as sources
 from amora_fs_assets.orchestration.automation import SENSOR
-from amora_fs_assets.orchestration.build import build_definitions
 from amora_fs_assets.orchestration.cadence import Automation
+from amora_fs_assets.orchestration.code_location import build_definitions
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import QUIET, Project
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from amora_fs_assets import Settings
-from amora_fs_assets.orchestration.build import Alert, Automation, build_definitions
+from amora_fs_assets.orchestration.code_location import Alert, Automation, build_definitions
 from amora_fs_assets_tests.orchestration.automated import shop
 
 HOME = "AUTOMATED_HOME"

@@ -21,10 +21,9 @@ import dagster as dg
 from amora_fs_assets import Settings
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.records import RunRecord
-from amora_fs_assets.operations.definitions import apply
-from amora_fs_assets.orchestration.build import JOB, build_definitions
-from amora_fs_assets.stores.offline import open_offline_store
-from amora_fs_assets.stores.registry import open_registry
+from amora_fs_assets.operations.registry.apply import apply
+from amora_fs_assets.orchestration.code_location import JOB, build_definitions
+from amora_fs_assets.stores.open import open_offline_store, open_registry
 from amora_fs_assets_tests import small
 
 VIEW = dg.AssetKey(["feature_view", "spending"])

@@ -12,7 +12,7 @@ import pytest
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.orchestration.alerts import FAILED_CHECKS, FAILED_RUNS
-from amora_fs_assets.orchestration.build import Alert, Automation
+from amora_fs_assets.orchestration.code_location import Alert, Automation
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.automated import Shop, after_midnight, view
 

@@ -14,7 +14,7 @@ from amora_fs_assets import FeatureView, TrainingSet
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.orchestration.build import Automation, build_definitions
+from amora_fs_assets.orchestration.code_location import Automation, build_definitions
 from amora_fs_assets.orchestration.late import LATE
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.automated import ORDERS, Shop, after_midnight, shop, view

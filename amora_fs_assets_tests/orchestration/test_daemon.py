@@ -72,7 +72,7 @@ def test_three_midnights_on_a_real_daemon(tmp_path: Path) -> None:
         newest = {each.name: each.sequence for each in store.offline.publications()}
         generations = {view.name: store.online.generation(view) for view in store.list_feature_views()}
         return all(each.complete for each in found.values()) and all(
-            each is not None and each.cursor >= newest[name] for name, each in generations.items()
+            each is not None and each.published_through >= newest[name] for name, each in generations.items()
         )
 
     made.sell((1, small.at(31), 1.0))

@@ -12,7 +12,7 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureView, Settings, Source, Timestamp, known_at
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
-from amora_fs_assets.orchestration.build import build_definitions
+from amora_fs_assets.orchestration.code_location import build_definitions
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, RAW, VIEW, Project
 

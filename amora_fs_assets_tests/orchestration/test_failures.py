@@ -16,11 +16,11 @@ from ibis.expr.types import Table
 
 from amora_fs_assets import Source
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.ports import Draft
+from amora_fs_assets.domain.ports.offline import Draft
 from amora_fs_assets.domain.records import Publication, RunRecord
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
-from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets.stores.registry import ObjectRegistry
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets.stores.registry.folder import FolderObjectStore
+from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, RAW, VIEW, Project, error_of, in_a_process
 

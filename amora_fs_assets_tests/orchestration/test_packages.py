@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from amora_fs_assets import Settings
-from amora_fs_assets.orchestration.build import build_definitions
+from amora_fs_assets.orchestration.code_location import build_definitions
 
 THEIRS = """
 from amora_fs_assets_tests import small

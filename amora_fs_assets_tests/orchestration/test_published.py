@@ -8,9 +8,9 @@ import duckdb
 import pytest
 
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.operations import sources
+from amora_fs_assets.operations.offline import load_source as sources
 from amora_fs_assets.orchestration.published import Published
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import Project
 

@@ -14,11 +14,11 @@ from google.auth.exceptions import TransportError
 
 from amora_fs_assets.domain import errors
 from amora_fs_assets.domain.errors import FINAL, FeatureStoreError
-from amora_fs_assets.domain.ports import Draft
+from amora_fs_assets.domain.ports.offline import Draft
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.orchestration.failures import failure
-from amora_fs_assets.stores.bigquery_errors import explained
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.stores.bigquery.errors import explained
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.process import free_ports
 from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, RAW, VIEW, Project, error_of, in_a_process

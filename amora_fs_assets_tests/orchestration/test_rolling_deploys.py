@@ -12,13 +12,14 @@ import dagster as dg
 import pytest
 from ibis.expr.types import Table
 
+from amora_fs_assets.domain.applied import check_applied
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionNotApplied
-from amora_fs_assets.operations import compute as verb
-from amora_fs_assets.operations.applied import sync
-from amora_fs_assets.operations.definitions import apply, check_applied
-from amora_fs_assets.operations.parity import parity
-from amora_fs_assets.stores.redis import connect
+from amora_fs_assets.operations.offline import compute as verb
+from amora_fs_assets.operations.online.parity import parity
+from amora_fs_assets.operations.registry.applied_table import sync
+from amora_fs_assets.operations.registry.apply import apply
+from amora_fs_assets.stores.open import open_online_store as connect
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import ONLINE, RAW, VIEW, Project, error_of
 

@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from amora_fs_assets.domain.ports import ViewState
-from amora_fs_assets.operations import materialize
-from amora_fs_assets.stores import duckdb_publication, redis, redis_generations, redis_scripts
+from amora_fs_assets.domain.ports.online import ViewState
+from amora_fs_assets.operations.online import materialize
+from amora_fs_assets.stores.duckdb import publication as duckdb_publication
+from amora_fs_assets.stores.redis import generations as redis_generations
+from amora_fs_assets.stores.redis import online_store as redis
+from amora_fs_assets.stores.redis import scripts as redis_scripts
 from amora_fs_assets_tests.protocol.histories import histories
 from amora_fs_assets_tests.protocol.pairs import Covered, explore, lengths_of
 from amora_fs_assets_tests.protocol.world import World, stepped
@@ -64,7 +67,7 @@ def _in_text(owner: Any, name: str, *changes: str) -> list[Any]:
 
 
 def _by_number(self: ViewState, view: str, to: int | None = None) -> Any:
-    return max((each for each in self.generations if each.number < self.live), key=lambda each: each.number)
+    return max((each for each in self.generations if each.number < self.live_number), key=lambda each: each.number)
 
 
 FAULTS = (
@@ -78,7 +81,7 @@ FAULTS = (
     ),
     Fault(
         "apply does not tell the offline store", "compute", "apply another transform",
-        lambda: [mock.patch("amora_fs_assets.operations.applied.sync", return_value=None)],
+        lambda: [mock.patch("amora_fs_assets.operations.registry.applied_table.sync", return_value=None)],
     ),
     Fault(
         "a replacement removes rows that were pushed meanwhile", "compute", "push",
@@ -108,7 +111,7 @@ FAULTS = (
     ),
     Fault(
         "a load does not look at the id of its cursor", "restore and correct", "read",
-        lambda: _in_text(materialize, "_another", "if live.cursor and not any(", "if False and not any("),
+        lambda: _in_text(materialize, "_another", "if live.published_through and not any(", "if False and not any("),
     ),
     Fault(
         "a load does not look for publications that the offline store lost", "push", "restore and load",
@@ -137,7 +140,7 @@ FAULTS = (
         "a push compares times alone", "push", "correct and load",
         lambda: [
             *_in_script("wins = later > earlier and (pushed or new > old)", "wins = later > earlier"),
-            *_in_text(_GENERATIONS, "push", " or generation.cursor >= published", ""),
+            *_in_text(_GENERATIONS, "push", " or generation.published_through >= published", ""),
         ],
     ),
     Fault(

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from amora_fs_assets import FeatureStore
-from amora_fs_assets.domain.ports import NEVER, OnlineRequest
-from amora_fs_assets.operations import runs, sharded
-from amora_fs_assets.operations.definitions import apply_anew
+from amora_fs_assets.domain.ports.online import NEVER, OnlineRequest
+from amora_fs_assets.operations import runs
+from amora_fs_assets.operations.online import sharded
+from amora_fs_assets.operations.registry.apply import apply_anew
 from amora_fs_assets_tests.protocol.definitions import CLOCK, DAY_TWO, KEYS, START, VIEW
 from amora_fs_assets_tests.protocol.scheduler import step
 from amora_fs_assets_tests.protocol.world import World

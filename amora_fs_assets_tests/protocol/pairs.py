@@ -14,9 +14,9 @@ from itertools import product
 
 from amora_fs_assets import FeatureStore
 from amora_fs_assets.domain.errors import FeatureStoreError, TableNotFound
-from amora_fs_assets.operations.parity import parity
-from amora_fs_assets.stores.redis_keys import state_name
-from amora_fs_assets.stores.redis_state import decoded
+from amora_fs_assets.operations.online.parity import parity
+from amora_fs_assets.stores.redis.keys import state_name
+from amora_fs_assets.stores.redis.state import decoded
 from amora_fs_assets_tests.protocol import model
 from amora_fs_assets_tests.protocol.definitions import KEYS, VIEW
 from amora_fs_assets_tests.protocol.operations import (
@@ -192,7 +192,9 @@ def _empty(world: World, store: FeatureStore, covered: Covered) -> Iterator[str]
     covered.values += len(found)
     view_id = store.registry.catalogue().feature_view(VIEW).view_id
     state = decoded(world.redis.get(state_name(PROJECT, VIEW)))
-    if world.events.lost and any(each.number == state.live and each.view_id == view_id for each in state.generations):
+    if world.events.lost and any(
+        each.number == state.live_number and each.view_id == view_id for each in state.generations
+    ):
         return  # loaded in this life of the view, before a backup was restored
     if any(found.values()):
         yield f"rows of an earlier view of the name are served: {found}"
@@ -203,11 +205,15 @@ def _rolled_back(world: World, store: FeatureStore) -> Iterator[str]:
     state = decoded(world.redis.get(state_name(PROJECT, VIEW)))
     there = {each.number: each.view_id for each in state.generations}
     went_live = [number for number in world.events.went_live if number in there]
-    before = [number for number in went_live[: went_live.index(state.live)] if there[number] == there[state.live]]
+    before = [
+        number
+        for number in went_live[: went_live.index(state.live_number)]
+        if there[number] == there[state.live_number]
+    ]
     if before:
         back = store.rollback(VIEW).number
         if back != before[-1]:
-            yield f"a rollback from generation {state.live} went to {back}; they went live in the order {went_live}"
+            yield f"a rollback from {state.live_number} went to {back}; generations went live in the order {went_live}"
 
 
 def _outcome(world: World, operation: Operation, covered: Covered) -> Iterator[str]:

@@ -16,16 +16,19 @@ import redis
 
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.domain.catalogue import Catalogue, applied_of
-from amora_fs_assets.domain.ports import Draft, StoredObject
+from amora_fs_assets.domain.ports.offline import Draft
+from amora_fs_assets.domain.ports.registry import StoredObject
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.stores import duckdb as duckdb_store
-from amora_fs_assets.stores import duckdb_file, redis_connection, redis_writing
-from amora_fs_assets.stores.duckdb_publication import Publishing
-from amora_fs_assets.stores.duckdb_tables import quoted
-from amora_fs_assets.stores.redis_keys import state_name
-from amora_fs_assets.stores.redis_state import decoded
-from amora_fs_assets.stores.registry import ObjectRegistry
+from amora_fs_assets.stores.duckdb import file as duckdb_file
+from amora_fs_assets.stores.duckdb import offline_store as duckdb_store
+from amora_fs_assets.stores.duckdb.publication import Publishing
+from amora_fs_assets.stores.duckdb.tables import quoted
+from amora_fs_assets.stores.redis import connection as redis_connection
+from amora_fs_assets.stores.redis import writing as redis_writing
+from amora_fs_assets.stores.redis.keys import state_name
+from amora_fs_assets.stores.redis.state import decoded
+from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 from amora_fs_assets_tests.protocol.definitions import CLOCK, PROJECTS, VIEW, source_rows
 from amora_fs_assets_tests.protocol.scheduler import current, step
 

@@ -86,8 +86,8 @@ def serving(home: Path, *options: str, **environment: str) -> Iterator[Serving]:
         store = FeatureStore(Settings(home=home, online_store_url=redis.url))
         service = FeatureService("spender", [VIEW["amount"], WHOLE], owner="shop@example.com")
         store.registry.apply(Catalogue.of([*views(), service]), parent=None, clock=NOW)
-        store.online.load(VIEW, [batch(VIEW, *ROWS)], cursor=1, clock=NOW, new_generation=True)
-        store.online.load(WHOLE, [batch(WHOLE, (NOW, 7))], cursor=1, clock=NOW, new_generation=True)
+        store.online.load(VIEW, [batch(VIEW, *ROWS)], published_through=1, clock=NOW, new_generation=True)
+        store.online.load(WHOLE, [batch(WHOLE, (NOW, 7))], published_through=1, clock=NOW, new_generation=True)
         command = [str(Path(sys.executable).with_name("amora-fs")), "serve", "--port", str(port), *options]
         behind = {"AMORA_FS_HOME": str(home), "AMORA_FS_ONLINE_STORE_URL": redis.url}
         with (home / "server.log").open("wb") as log:

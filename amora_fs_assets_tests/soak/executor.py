@@ -14,9 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from amora_fs_assets import FeatureStore, Settings
-from amora_fs_assets.domain.catalogue import definition_hash
 from amora_fs_assets.domain.errors import FeatureStoreError
-from amora_fs_assets.operations import training_sets
+from amora_fs_assets.operations.training.build import TrainingSetBuild
 from amora_fs_assets_tests.soak.definitions import source_text
 from amora_fs_assets_tests.soak.world import SOURCES, TRAINING_SET, Row, Views
 
@@ -118,7 +117,7 @@ class Executor:
         for name in views:
             state = self.store.online.state(name)
             numbers = [each.number for each in state.generations]
-            found[name] = {"live": state.live, "pinned": state.pinned, "generations": numbers}
+            found[name] = {"live": state.live_number, "pinned": state.pinned, "generations": numbers}
         return found
 
     def sequence(self, view: str) -> int:
@@ -164,10 +163,9 @@ class Executor:
         code = self.store.code.training_set(TRAINING_SET)
         offline, registry = self.store.offline, self.store.registry
         run_id = f"soak-{uuid.uuid4()}"
-        built = training_sets.stage(code, store=offline, run_id=run_id, now=now, definition_hash=definition_hash(code))
-        record = training_sets.publish(built, store=offline, registry=registry, now=now, started_at=now)
-        registry.record(record)
-        return str(record.details["version"])
+        build = TrainingSetBuild(code, store=offline, registry=registry, run_id=run_id, now=lambda: now)
+        build.stage(registry.catalogue())
+        return str(build.publish().details["version"])
 
     def versions(self) -> list[str]:
         """The versions of the training set that are there."""

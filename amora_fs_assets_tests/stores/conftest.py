@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from amora_fs_assets.domain.ports import ObjectStore
-from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets.stores.gcs import GcsObjectStore
+from amora_fs_assets.domain.ports.registry import ObjectStore
+from amora_fs_assets.stores.registry.folder import FolderObjectStore
+from amora_fs_assets.stores.registry.gcs import GcsObjectStore
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from amora_fs_assets.domain.errors import InvalidRequest
-from amora_fs_assets.domain.ports import ObjectStore
+from amora_fs_assets.domain.ports.registry import ObjectStore
 from amora_fs_assets_tests.stores.at_once import at_once
 
 OpenStore = Callable[[], ObjectStore]

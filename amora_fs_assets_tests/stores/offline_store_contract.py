@@ -13,12 +13,12 @@ import pytest
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.ownership import TO_TABLE
-from amora_fs_assets.domain.ports import Draft, OfflineStore
+from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.tables import unbound
+from amora_fs_assets.operations.expressions.tables import unbound
 from amora_fs_assets_tests.small import at
 
 KEY = Column("customer", DataType.INT64)

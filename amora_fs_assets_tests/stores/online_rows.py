@@ -11,7 +11,7 @@ import pyarrow as pa
 from amora_fs_assets import Entity, FeatureView
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
-from amora_fs_assets.domain.ports import OnlineRequest
+from amora_fs_assets.domain.ports.online import OnlineRequest
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 

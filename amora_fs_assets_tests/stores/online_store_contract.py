@@ -14,7 +14,7 @@ import pytest
 from amora_fs_assets import FeatureView
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
-from amora_fs_assets.domain.ports import NEVER, Key, OnlineRows, OnlineStore
+from amora_fs_assets.domain.ports.online import NEVER, Key, OnlineRows, OnlineStore
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets_tests.stores.online_rows import AMOUNT, CUSTOMER, NOTE, batch, hour, micros, request, view_of
 
@@ -27,12 +27,14 @@ class OnlineStoreContract:
         store: OnlineStore,
         view: FeatureView,
         *rows: Sequence[Any],
-        cursor: int = 1,
+        published_through: int = 1,
         clock: datetime | None = None,
         new_generation: bool = False,
     ) -> int:
         batches = [batch(view, row) for row in rows]
-        return store.load(view, batches, cursor=cursor, clock=clock or hour(100), new_generation=new_generation)
+        return store.load(
+            view, batches, published_through=published_through, clock=clock or hour(100), new_generation=new_generation
+        )
 
     def read(self, store: OnlineStore, *wanted: tuple[FeatureView, Sequence[Any]]) -> list[list[Any]]:
         """For each view and its keys what each key has now: its values, or None."""
@@ -93,101 +95,103 @@ class OnlineStoreContract:
 
     def test_what_was_loaded_is_said_by_the_generation(self, store: OnlineStore) -> None:
         view = view_of()
-        self.load(store, view, (1, hour(0), 1.0, ""), cursor=7, clock=hour(3))
+        self.load(store, view, (1, hour(0), 1.0, ""), published_through=7, clock=hour(3))
         first = store.generation(view)
         assert first is not None
-        assert (first.cursor, first.clock, first.schema_hash) == (7, hour(3), view.schema_hash)
-        self.load(store, view, (1, hour(1), 2.0, ""), cursor=9, clock=hour(4))
+        assert (first.published_through, first.clock, first.schema_hash) == (7, hour(3), view.schema_hash)
+        self.load(store, view, (1, hour(1), 2.0, ""), published_through=9, clock=hour(4))
         second = store.generation(view)
         assert second is not None
-        assert (second.number, second.cursor, second.clock) == (first.number, 9, hour(4))
+        assert (second.number, second.published_through, second.clock) == (first.number, 9, hour(4))
 
     def test_a_later_publication_wins_whatever_the_times(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(5), 1.0), (2, hour(5), 1.0), cursor=1)
-        self.load(store, view, (1, hour(5), 2.0), (2, hour(3), 2.0), cursor=2)  # a correction, a row that moved
+        self.load(store, view, (1, hour(5), 1.0), (2, hour(5), 1.0), published_through=1)
+        self.load(
+            store, view, (1, hour(5), 2.0), (2, hour(3), 2.0), published_through=2
+        )  # a correction, a row that moved
         assert self.values(store, view, 1, 2) == [[2.0], [2.0]]
 
     def test_an_earlier_publication_loses_whatever_the_times(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(1), 2.0), cursor=2)
-        self.load(store, view, (1, hour(9), 1.0), cursor=1)
+        self.load(store, view, (1, hour(1), 2.0), published_through=2)
+        self.load(store, view, (1, hour(9), 1.0), published_through=1)
         assert self.values(store, view, 1) == [[2.0]]
 
     def test_of_one_publication_the_newer_time_stays(self, store: OnlineStore) -> None:
         """Two loads, of which the one with the earlier clock comes last."""
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(1), 1.0), cursor=2, clock=hour(1))
-        self.load(store, view, (1, hour(2), 2.0), cursor=2, clock=hour(2))
-        self.load(store, view, (1, hour(1), 1.0), cursor=2, clock=hour(1))
+        self.load(store, view, (1, hour(1), 1.0), published_through=2, clock=hour(1))
+        self.load(store, view, (1, hour(2), 2.0), published_through=2, clock=hour(2))
+        self.load(store, view, (1, hour(1), 1.0), published_through=2, clock=hour(1))
         assert self.values(store, view, 1) == [[2.0]]
 
     def test_a_load_that_knows_less_does_not_set_the_cursor_back(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(1), 1.0), cursor=5, clock=hour(5))
-        self.load(store, view, (2, hour(1), 1.0), cursor=3, clock=hour(5))
-        self.load(store, view, (2, hour(1), 1.0), cursor=5, clock=hour(4))
+        self.load(store, view, (1, hour(1), 1.0), published_through=5, clock=hour(5))
+        self.load(store, view, (2, hour(1), 1.0), published_through=3, clock=hour(5))
+        self.load(store, view, (2, hour(1), 1.0), published_through=5, clock=hour(4))
         live = store.generation(view)
         assert live is not None
-        assert (live.cursor, live.clock) == (5, hour(5))
+        assert (live.published_through, live.clock) == (5, hour(5))
 
     def test_a_tombstone_takes_a_key_away(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), cursor=1)
-        self.load(store, view, (1, None, None), (3, None, None), cursor=2)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), published_through=1)
+        self.load(store, view, (1, None, None), (3, None, None), published_through=2)
         assert self.values(store, view, 1, 2, 3) == [None, [1.0], None]
 
     def test_keys_with_a_row_are_counted_up_to_a_limit(self, store: OnlineStore) -> None:
         view, whole = view_of(AMOUNT), view_of(NOTE, keys=[], name="whole")
         assert store.count(view, 10) == 0
-        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), (3, hour(1), 1.0), cursor=1)
-        self.load(store, view, (1, None, None), cursor=2)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), (3, hour(1), 1.0), published_through=1)
+        self.load(store, view, (1, None, None), published_through=2)
         self.load(store, whole, (hour(0), "all"))
         assert [store.count(view, most) for most in (2, 3, 10)] == [None, 2, 2]
         assert store.count(whole, 10) == 1
 
     def test_a_key_that_was_taken_away_can_come_back(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, None, None), cursor=2)
-        self.load(store, view, (1, hour(1), 3.0), cursor=3)
+        self.load(store, view, (1, None, None), published_through=2)
+        self.load(store, view, (1, hour(1), 3.0), published_through=3)
         assert self.values(store, view, 1) == [[3.0]]
 
     def test_a_slow_load_does_not_undo_a_newer_one_that_ends_before_it(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), cursor=1)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), published_through=1)
 
         def slow() -> Iterator[pa.RecordBatch]:
-            self.load(store, view, (1, hour(0), 3.0), (2, None, None), cursor=3)
+            self.load(store, view, (1, hour(0), 3.0), (2, None, None), published_through=3)
             yield batch(view, (1, hour(9), 2.0), (2, hour(9), 2.0))
 
-        store.load(view, slow(), cursor=2, clock=hour(100), new_generation=False)
+        store.load(view, slow(), published_through=2, clock=hour(100), new_generation=False)
         assert self.values(store, view, 1, 2) == [[3.0], None]
         live = store.generation(view)
         assert live is not None
-        assert live.cursor == 3
+        assert live.published_through == 3
 
     def test_a_new_generation_that_knows_less_than_a_load_beside_it_does_not_go_live(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(1), 1.0), cursor=1)
+        self.load(store, view, (1, hour(1), 1.0), published_through=1)
 
         def slow() -> Iterator[pa.RecordBatch]:
-            self.load(store, view, (1, hour(1), 3.0), cursor=3, new_generation=True)
+            self.load(store, view, (1, hour(1), 3.0), published_through=3, new_generation=True)
             yield batch(view, (1, hour(1), 2.0))
 
-        store.load(view, slow(), cursor=2, clock=hour(100), new_generation=True)
+        store.load(view, slow(), published_through=2, clock=hour(100), new_generation=True)
         assert self.values(store, view, 1) == [[3.0]]
 
     def test_a_stale_load_does_not_bring_a_deleted_key_back(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, None, None), cursor=2)
-        self.load(store, view, (1, hour(1), 3.0), cursor=1)
+        self.load(store, view, (1, None, None), published_through=2)
+        self.load(store, view, (1, hour(1), 3.0), published_through=1)
         assert self.values(store, view, 1) == [None]
 
     def test_a_new_generation_holds_only_what_it_was_given(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), cursor=4)
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), published_through=4)
         first = store.generation(view)
-        self.load(store, view, (2, hour(1), 2.0), cursor=4, new_generation=True)
+        self.load(store, view, (2, hour(1), 2.0), published_through=4, new_generation=True)
         second = store.generation(view)
         assert first is not None
         assert second is not None
@@ -196,23 +200,28 @@ class OnlineStoreContract:
 
     def test_a_window_brings_some_keys_and_leaves_all_else_as_it_is(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
-        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), cursor=1, clock=hour(5))
+        self.load(store, view, (1, hour(1), 1.0), (2, hour(1), 1.0), published_through=1, clock=hour(5))
         store.load(
-            view, [batch(view, (2, hour(9), 2.0))], cursor=3, clock=hour(10), new_generation=False, window=True
-        )  # fmt: skip
+            view,
+            [batch(view, (2, hour(9), 2.0))],
+            published_through=3,
+            clock=hour(10),
+            new_generation=False,
+            window=True,
+        )
         assert self.values(store, view, 1, 2) == [[1.0], [2.0]]
         live = store.generation(view)
         assert live is not None
-        assert (live.cursor, live.clock, live.reached, live.partial) == (1, hour(5), hour(10), False)
-        self.load(store, view, (1, hour(11), 3.0), cursor=4, clock=hour(12))
+        assert (live.published_through, live.clock, live.reached, live.partial) == (1, hour(5), hour(10), False)
+        self.load(store, view, (1, hour(11), 3.0), published_through=4, clock=hour(12))
         live = store.generation(view)
         assert live is not None
-        assert (live.cursor, live.clock, live.reached) == (4, hour(12), hour(12))
+        assert (live.published_through, live.clock, live.reached) == (4, hour(12), hour(12))
 
     def test_a_window_that_begins_a_generation_leaves_it_partial(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
         rows = [batch(view, (2, hour(9), 2.0))]
-        store.load(view, rows, cursor=3, clock=hour(10), new_generation=True, window=True)
+        store.load(view, rows, published_through=3, clock=hour(10), new_generation=True, window=True)
         live = store.generation(view)
         assert live is not None
         assert (live.partial, self.values(store, view, 1, 2)) == (True, [None, [2.0]])
@@ -227,7 +236,7 @@ class OnlineStoreContract:
             yield batch(view, (2, hour(1), 2.0))
             assert self.values(store, view, 1, 2) == [[1.0], [1.0]]
 
-        store.load(view, batches(), cursor=1, clock=hour(100), new_generation=True)
+        store.load(view, batches(), published_through=1, clock=hour(100), new_generation=True)
         assert self.values(store, view, 1, 2) == [[2.0], [2.0]]
 
     def test_a_new_generation_that_fails_leaves_the_old_one(self, store: OnlineStore) -> None:
@@ -239,7 +248,7 @@ class OnlineStoreContract:
             raise RuntimeError("the offline store is gone")
 
         with pytest.raises(RuntimeError):
-            store.load(view, batches(), cursor=1, clock=hour(100), new_generation=True)
+            store.load(view, batches(), published_through=1, clock=hour(100), new_generation=True)
         assert self.values(store, view, 1, 5) == [[1.0], None]
         self.load(store, view, (1, hour(1), 3.0), new_generation=True)
         assert self.values(store, view, 1, 5) == [[3.0], None]
@@ -247,7 +256,7 @@ class OnlineStoreContract:
     def test_more_rows_than_one_write_takes(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
         rows = [(number, hour(0), float(number)) for number in range(5_000)]
-        assert store.load(view, [batch(view, *rows)], cursor=1, clock=hour(1), new_generation=True) == 5_000
+        assert store.load(view, [batch(view, *rows)], published_through=1, clock=hour(1), new_generation=True) == 5_000
         assert self.values(store, view, *range(0, 6_000, 500)) == [
             [float(number)] if number < 5_000 else None for number in range(0, 6_000, 500)
         ]
@@ -304,17 +313,17 @@ class OnlineStoreContract:
         view = view_of(AMOUNT)
         self.load(store, view)
         store.push(view, batch(view, *((key, hour(5), 1.0) for key in (1, 2, 3))), sequence=None)
-        self.load(store, view, (1, hour(4), 2.0), (2, hour(5), 2.0), (3, hour(6), 2.0), cursor=9)
+        self.load(store, view, (1, hour(4), 2.0), (2, hour(5), 2.0), (3, hour(6), 2.0), published_through=9)
         assert self.values(store, view, 1, 2, 3) == [[1.0], [2.0], [2.0]]
 
     def test_a_pushed_row_is_like_any_other_once_its_publication_is_loaded(self, store: OnlineStore) -> None:
         """What offline then says counts: here, that it was corrected, moved back in time, and deleted."""
         view = view_of(AMOUNT)
-        self.load(store, view, cursor=1)
+        self.load(store, view, published_through=1)
         store.push(view, batch(view, *((key, hour(5), 1.0) for key in (1, 2, 3))), sequence=4)
-        self.load(store, view, (1, hour(3), 2.0), (2, None, None), cursor=3)
+        self.load(store, view, (1, hour(3), 2.0), (2, None, None), published_through=3)
         assert self.values(store, view, 1, 2, 3) == [[1.0], [1.0], [1.0]]
-        self.load(store, view, (1, hour(3), 2.0), (2, None, None), cursor=5)
+        self.load(store, view, (1, hour(3), 2.0), (2, None, None), published_through=5)
         assert self.values(store, view, 1, 2, 3) == [[2.0], None, [1.0]]
 
     def test_pushed_rows_are_in_the_generation_that_is_being_filled_too(self, store: OnlineStore) -> None:
@@ -325,7 +334,7 @@ class OnlineStoreContract:
             yield batch(view, (1, hour(1), 1.0))
             store.push(view, batch(view, (1, hour(2), 2.0), (2, hour(2), 2.0)), sequence=None)
 
-        store.load(view, filling(), cursor=2, clock=hour(100), new_generation=True)
+        store.load(view, filling(), published_through=2, clock=hour(100), new_generation=True)
         assert self.values(store, view, 1, 2) == [[2.0], [2.0]]
 
     def test_nothing_is_pushed_into_a_view_that_was_never_loaded_or_has_other_columns(self, store: OnlineStore) -> None:
@@ -340,16 +349,16 @@ class OnlineStoreContract:
         self.load(store, view, (1, hour(1), 1.0))
         self.load(store, view, (1, hour(1), 2.0), new_generation=True)
         assert self.rolled_back(store, view, lambda: store.rollback(view.name).number) == [[1.0]]
-        self.load(store, view, (1, hour(2), 3.0), cursor=2)  # goes on in the newest, unseen
+        self.load(store, view, (1, hour(2), 3.0), published_through=2)  # goes on in the newest, unseen
         assert self.values(store, view, 1) == [[1.0]]
-        self.load(store, view, (1, hour(2), 4.0), cursor=3, new_generation=True)  # even then
+        self.load(store, view, (1, hour(2), 4.0), published_through=3, new_generation=True)  # even then
         assert self.values(store, view, 1) == [[1.0]]
         assert self.rolled_back(store, view, lambda: store.unpin(view.name).number) == [[4.0]]
 
     def rolled_back(self, store: OnlineStore, view: FeatureView, change: Callable[[], int]) -> list[Any]:
         """What readers find a second after the change."""
         number = change()
-        assert store.state(view.name).live == number
+        assert store.state(view.name).live_number == number
         time.sleep(0.6)
         return self.values(store, view, 1)
 
@@ -384,7 +393,12 @@ class OnlineStoreContract:
 
         with pytest.raises(OnlineStoreError, match="it differs"):
             store.load(
-                view, [batch(view, (1, hour(1), 2.0))], cursor=1, clock=hour(1), new_generation=True, check=check
+                view,
+                [batch(view, (1, hour(1), 2.0))],
+                published_through=1,
+                clock=hour(1),
+                new_generation=True,
+                check=check,
             )
         assert seen == [2.0, None]
         assert self.values(store, view, 1) == [[1.0]]

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from amora_fs_assets import Entity, FeatureService, FeatureStore, FeatureView, Settings
-from amora_fs_assets.cli import main
+from amora_fs_assets.cli.main import main
 from amora_fs_assets.domain.errors import BreakingChanges, RegistryConflict
-from amora_fs_assets.operations import definitions
-from amora_fs_assets.operations.plan import Plan
+from amora_fs_assets.operations.registry import apply as definitions
+from amora_fs_assets.operations.registry.plan import Plan
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.stores.at_once import at_once

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pytest
 
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.tables import unbound
-from amora_fs_assets.stores.bigquery import BigQueryOfflineStore
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.operations.expressions.tables import unbound
+from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows

@@ -13,7 +13,7 @@ import pytest
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.domain.errors import OfflineStoreError, SourceMismatch
 from amora_fs_assets.operations import runs
-from amora_fs_assets.operations.definitions import apply
+from amora_fs_assets.operations.registry.apply import apply
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.small import at

@@ -11,7 +11,8 @@ import pytest
 from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.testing import Witness
 from amora_fs_assets.testing.reference_store import ReferenceStore
 from amora_fs_assets_tests.witness.tally import TALLY
@@ -46,7 +47,7 @@ def mirrored(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         yield expected.to_reader()
 
     monkeypatch.setattr(DuckDBOfflineStore, "read", read)
-    monkeypatch.setattr(DuckDBOfflineStore, "engine", "bigquery")
+    monkeypatch.setattr(DuckDBOfflineStore, "dialect", BIGQUERY)
     monkeypatch.setattr(DuckDBOfflineStore, "hashing", "")
     yield
     assert asked, "the test read nothing"

@@ -9,13 +9,13 @@ import pytest
 
 from amora_fs_assets import FeatureService
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.ports import Draft
+from amora_fs_assets.domain.ports.offline import Draft
 from amora_fs_assets.domain.protocol import APPLIED_COLUMNS, Applied
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS
+from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.tables import table_name
-from amora_fs_assets.stores.bigquery_publication import (
+from amora_fs_assets.stores.bigquery.publication import (
     applied_written,
     made_anew,
     needed,

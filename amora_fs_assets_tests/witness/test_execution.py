@@ -11,20 +11,21 @@ from hypothesis import given, settings
 
 from amora_fs_assets import FeatureView
 from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.checks import check
-from amora_fs_assets.operations.contents import contents_of
-from amora_fs_assets.operations.newest import newest_by
-from amora_fs_assets.operations.pushed_rows import table_of
-from amora_fs_assets.operations.tables import rows_of, table_name, unbound
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.operations.expressions.row_order import newest_by
+from amora_fs_assets.operations.expressions.table_fingerprint import contents_of
+from amora_fs_assets.operations.expressions.tables import rows_of, unbound
+from amora_fs_assets.operations.offline.gate import check
+from amora_fs_assets.operations.online.pushed_rows import table_of
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.testing import Witness
 from amora_fs_assets.testing.reference_store import ReferenceStore
 from amora_fs_assets.testing.same import _same
 from amora_fs_assets_tests.operations.cases import random_case
-from amora_fs_assets_tests.operations.stores import fill
-from amora_fs_assets_tests.operations.test_nan import BROKEN, COLUMNS, VIEW
-from amora_fs_assets_tests.operations.test_one_set_of_rules import (
+from amora_fs_assets_tests.operations.expressions.test_point_in_time import compare
+from amora_fs_assets_tests.operations.offline.test_nan import BROKEN, COLUMNS, VIEW
+from amora_fs_assets_tests.operations.offline.test_one_set_of_rules import (
     _SETTINGS,
     PATTERNS,
     VALUES,
@@ -35,8 +36,8 @@ from amora_fs_assets_tests.operations.test_one_set_of_rules import (
     schema_of,
     view_of,
 )
-from amora_fs_assets_tests.operations.test_point_in_time import compare
-from amora_fs_assets_tests.operations.test_types_on_engines import FEATURES, arrow, value
+from amora_fs_assets_tests.operations.offline.test_types_on_engines import FEATURES, arrow, value
+from amora_fs_assets_tests.operations.stores import fill
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.witness.tally import TALLY
 
@@ -64,7 +65,7 @@ def test_values_of_every_type_come_back_as_they_were_given(reference: ReferenceS
 @pytest.mark.parametrize("block", range(4))
 def test_the_point_in_time_join_equals_brute_force(block: int, witness: Witness) -> None:
     for seed in range(block * 10, block * 10 + 10):
-        case = random_case(Random(seed), views=3, rows=30, moments=60, engine="bigquery")
+        case = random_case(Random(seed), views=3, rows=30, moments=60, null_lists=False)
         store = ReferenceStore(witness, {table_name(view, "feature_store"): case.table(view) for view in case.views})
         with TALLY.comparing("point-in-time join", 0):
             TALLY.cells += compare(case, store)
@@ -103,7 +104,7 @@ def test_checks_treat_nan_and_infinities_as_ieee_754_has_it(value: float | None,
 @pytest.mark.parametrize("seed", range(8))
 def test_the_newest_row_is_the_oracles(seed: int, witness: Witness, tmp_path: Path) -> None:
     """In tables of ours and of somebody else's, with ties in all features, nulls and NaN."""
-    case = random_case(Random(seed), views=3, rows=60, moments=1, engine="bigquery")
+    case = random_case(Random(seed), views=3, rows=60, moments=1, null_lists=False)
     tables = {table_name(view, "feature_store"): case.table(view) for view in case.views}
     fill(tmp_path, tables)
     reference = ReferenceStore(witness, tables)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from amora_fs_assets_tests.operations.test_late_oracle import embedded as embedded
-from amora_fs_assets_tests.operations.test_late_oracle import (
+from amora_fs_assets_tests.operations.offline.test_late_oracle import embedded as embedded
+from amora_fs_assets_tests.operations.offline.test_late_oracle import (
     test_rows_later_than_the_bound_are_not_lost_either as test_rows_later_than_the_bound_are_not_lost_either,
 )
 from amora_fs_assets_tests.witness.mirror import mirrored as mirrored

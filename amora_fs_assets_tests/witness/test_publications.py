@@ -15,12 +15,13 @@ import pytest
 from amora_fs_assets import Interval, Source, SourceSchema, Timestamp
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
-from amora_fs_assets.domain.ports import Draft
+from amora_fs_assets.domain.ports.offline import Draft
 from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.tables import known_rows, table_name
-from amora_fs_assets.stores.bigquery_publication import needed, parameters, transaction
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.operations.expressions.tables import known_rows
+from amora_fs_assets.stores.bigquery.publication import needed, parameters, transaction
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.testing.reference_store import ReferenceStore
 from amora_fs_assets.testing.witness import Witness
 from amora_fs_assets_tests.small import at

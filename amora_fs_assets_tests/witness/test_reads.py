@@ -10,18 +10,19 @@ from random import Random
 import pytest
 
 from amora_fs_assets import Entity, FeatureView, Interval
-from amora_fs_assets.domain.ports import OfflineStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Period
-from amora_fs_assets.operations.checks import Checked
-from amora_fs_assets.operations.compute import Computed
-from amora_fs_assets.operations.parity import _newest
-from amora_fs_assets.operations.period_rows import rows_by_period
-from amora_fs_assets.operations.tables import rows_of, table_name
-from amora_fs_assets.stores.duckdb import DuckDBOfflineStore
+from amora_fs_assets.operations.expressions.tables import rows_of
+from amora_fs_assets.operations.offline.compute import StagedRows
+from amora_fs_assets.operations.offline.gate import GateResult
+from amora_fs_assets.operations.offline.period_rows import rows_by_period
+from amora_fs_assets.operations.online.parity import _newest
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.testing.reference_store import ReferenceStore
 from amora_fs_assets.testing.witness import Witness
+from amora_fs_assets_tests.operations.offline.test_types_on_engines import arrow, generated
 from amora_fs_assets_tests.operations.stores import fill
-from amora_fs_assets_tests.operations.test_types_on_engines import arrow, generated
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.witness.tally import TALLY
 from amora_fs_assets_tests.witness.test_publications import COLUMNS, rows
@@ -55,8 +56,8 @@ def test_rows_by_period_are_counted_alike(period: Period, witness: Witness, tmp_
     inside = [time for time in staged["event_timestamp"].to_pylist() if interval.start <= time < interval.end]
 
     def counted(store: OfflineStore) -> dict[datetime, int]:
-        checked = Checked(len(inside), 0, ())
-        computed = Computed(
+        checked = GateResult(len(inside), 0, ())
+        computed = StagedRows(
             view=view, interval=interval, run_id="run", definition_hash="", staged=staging, checked=checked, lineage={}
         )
         return dict(rows_by_period(computed, store))

@@ -15,8 +15,8 @@ from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Source, S
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.definitions import collect
-from amora_fs_assets.operations.tables import all_columns
+from amora_fs_assets.operations.expressions.tables import all_columns
+from amora_fs_assets.operations.registry.apply import collect
 from amora_fs_assets.testing import Witness, assert_same_on
 from amora_fs_assets_tests.small import at
 

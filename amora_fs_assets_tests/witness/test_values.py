@@ -14,7 +14,7 @@ import pytest
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.testing import RefusedByGoogleSQL, Witness, WitnessUnavailable
-from amora_fs_assets_tests.operations.test_types_on_engines import EXTREMES, same
+from amora_fs_assets_tests.operations.offline.test_types_on_engines import EXTREMES, same
 
 VALUES: dict[DataType, list[Any]] = {type_: [*values, None] for type_, values in EXTREMES.items()}
 VALUES |= {type_: [[], VALUES[type_.item][:-1]] for type_ in DataType if type_.is_list}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.operations.definitions import collect
+from amora_fs_assets.operations.registry.apply import collect
 
 VIEWS = """
     import ibis

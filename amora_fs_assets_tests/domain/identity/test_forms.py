@@ -20,7 +20,7 @@ from amora_fs_assets.domain.identity.code import Code
 from amora_fs_assets.domain.identity.expression import Forms
 from amora_fs_assets.domain.meaning import FORM
 from amora_fs_assets.domain.training_set import TrainingSet
-from amora_fs_assets.operations.definitions import collect
+from amora_fs_assets.operations.registry.apply import collect
 from amora_fs_assets_tests.domain.identity.expressions import ONE, RELATIONS, expressions
 
 GOLDEN = Path(__file__).parent / "golden"

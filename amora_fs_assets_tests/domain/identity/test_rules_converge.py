@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Timestamp
 from amora_fs_assets.domain.catalogue import Catalogue, computing_identity
 from amora_fs_assets.domain.errors import DefinitionError
-from amora_fs_assets.operations.definitions import apply
-from amora_fs_assets.operations.plan import plan
-from amora_fs_assets.stores.folder import FolderObjectStore
-from amora_fs_assets.stores.registry import ObjectRegistry
+from amora_fs_assets.operations.registry.apply import apply
+from amora_fs_assets.operations.registry.plan import plan
+from amora_fs_assets.stores.registry.folder import FolderObjectStore
+from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 
 CLOCK = datetime(2020, 3, 1, tzinfo=UTC)
 VALUES: dict[Any, st.SearchStrategy[Any]] = {

@@ -1,0 +1,43 @@
+"""The building half of a feature store: everything that imports Ibis. FeatureStore loads the half when first needed."""
+
+from __future__ import annotations
+
+from amora_fs_assets.operations import runs
+from amora_fs_assets.operations.expressions.tables import owners_of
+from amora_fs_assets.operations.frames import to_pandas, to_polars
+from amora_fs_assets.operations.offline.corrections import corrections
+from amora_fs_assets.operations.registry import applied_table
+from amora_fs_assets.operations.registry.apply import apply_anew, apply_plan, collect
+from amora_fs_assets.operations.registry.daily_reads import day
+from amora_fs_assets.operations.registry.plan import Plan, plan, with_coverage, with_scans
+from amora_fs_assets.operations.registry.scan_estimate import scans
+from amora_fs_assets.operations.several import Several
+from amora_fs_assets.operations.training.build import load
+from amora_fs_assets.operations.training.historical import historical_features
+from amora_fs_assets.operations.training.retention import hold, prune, release
+from amora_fs_assets.stores.registry import feast_registry
+
+__all__ = [
+    "Plan",
+    "Several",
+    "applied_table",
+    "apply_anew",
+    "apply_plan",
+    "collect",
+    "corrections",
+    "day",
+    "feast_registry",
+    "historical_features",
+    "hold",
+    "load",
+    "owners_of",
+    "plan",
+    "prune",
+    "release",
+    "runs",
+    "scans",
+    "to_pandas",
+    "to_polars",
+    "with_coverage",
+    "with_scans",
+]

@@ -1,0 +1,1 @@
+"""The command `amora-fs`: one module for each group of commands."""

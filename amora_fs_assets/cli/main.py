@@ -1,0 +1,253 @@
+"""amora-fs: the feature store from a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from amora_fs_assets.cli import online as cli_online
+from amora_fs_assets.cli import registry as cli_registry
+from amora_fs_assets.cli import training_sets as cli_training_sets
+from amora_fs_assets.cli.progress import Reported
+from amora_fs_assets.cli.shared import examples, explained
+from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import count_of_entities
+from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.time import utc
+from amora_fs_assets.feature_store import DEFINITIONS, FeatureStore
+from amora_fs_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from amora_fs_assets.operations.online.materialize import Materialized
+
+SAMPLE_CLOCK = "2014-01-01T05:00Z"
+"""Where the sample's data end."""
+READING = ("history", "lineage", "plan", "status", "training-sets")
+"""Commands that have an answer as of another time; the others act, and on what is now."""
+
+
+def _time(value: str) -> datetime:
+    """An argument in ISO 8601; without an offset it is UTC."""
+    try:
+        return utc(value)
+    except InvalidRequest:
+        raise click.BadParameter(f"{value!r} is not a time. Write 2013-01-01, or 2013-01-01T05:00Z.") from None
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "demo",
+        "apply",
+        "compute 2013-01-01 2013-02-01 --feature-views carrier_punctuality",
+        "materialize-incremental",
+        "status",
+    ),
+)
+@click.version_option(package_name="amora-fs-assets")
+@click.option("--definitions", default=DEFINITIONS, show_default=True, help="Package that holds the definitions.")
+@click.option("--as-of", help="Read the registry as of a time, a run or a snapshot: see `amora-fs history`.")
+@click.pass_context
+@explained
+def main(context: click.Context, definitions: str, as_of: str | None) -> None:
+    """Compute features, bring them online, look at the feature store.
+
+    Settings are the environment's AMORA_FS_*; without any, everything is embedded in ./.amora_fs.
+    """
+    if as_of is not None and context.invoked_subcommand not in READING:
+        raise click.UsageError(
+            f"--as-of is for {', '.join(READING)}: '{context.invoked_subcommand}' acts on what is now."
+        )
+    sys.path.insert(0, "")  # definitions beside which one stands
+    context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
+
+
+for _command in (*cli_registry.COMMANDS, *cli_online.COMMANDS, cli_training_sets.training_sets):
+    main.add_command(_command)
+
+_pick = click.option(
+    "--feature-views",
+    "--models",
+    "views",
+    multiple=True,
+    metavar="TEXT",
+    help="Their names, comma-separated, or the option again; all by default.",
+)
+
+
+def _names(views: Sequence[str], known: Mapping[str, FeatureView]) -> list[str]:
+    """The views that were picked, all of those known by default."""
+    if not known:
+        raise click.ClickException("There are no feature views yet. Define one and run `amora-fs apply`.")
+    return [name.strip() for part in views for name in part.split(",") if name.strip()] or list(known)
+
+
+@main.command(
+    epilog=examples(
+        "compute",
+        "compute --late",
+        "compute 2013-01-01 2013-02-01",
+        "compute 2013-01-01 2013-01-01T12:00Z --feature-views carrier_punctuality,network_load",
+    )
+)
+@click.argument("start", required=False, type=_time)
+@click.argument("end", required=False, type=_time)
+@_pick
+@click.option("--late", is_flag=True, help="What was computed of rows of sources that changed since; no times then.")
+@click.pass_obj
+@explained
+def compute(
+    store: FeatureStore, start: datetime | None, end: datetime | None, views: Sequence[str], *, late: bool
+) -> None:
+    """Compute [START, END) of feature views: sources -> checks -> offline store.
+
+    Without START and END: exactly what is missing, stale or part-computed up to now, as `status` and `plan` show it.
+    With --late: exactly what was computed of rows of sources that changed since, as `plan --late` shows it.
+    """
+    if start is None or end is None or late:
+        if start is not None:
+            raise click.UsageError("Give both START and END, or neither: then what is missing, or --late, is computed.")
+        _compute_missing(store, _names(views, store.code.feature_views), late=late)
+        return
+    with Reported("Computing", _published, timed=True) as progress:
+        store.compute(start, end, _names(views, store.code.feature_views), progress=progress)
+
+
+def _published(publication: Publication | None) -> str:
+    return "checked" if publication is None else f"{publication.rows:,} rows published"
+
+
+def _compute_missing(store: FeatureStore, views: list[str], *, late: bool) -> None:
+    computed, compute_ = 0, store.compute_late if late else store.compute_missing
+    with Reported("Computing", _intervals, lines=False) as progress:
+        for publication in compute_(views, progress=progress):
+            computed += 1
+            click.echo(f"{publication.name} {publication.computed}: {publication.rows:,} rows published")
+    if not computed:
+        click.echo("Nothing to compute: all of it is current.")
+
+
+def _intervals(publications: tuple[Publication, ...] | None) -> str:
+    if not publications:
+        return "current"
+    rows = sum(publication.rows for publication in publications)
+    return f"{rows:,} rows published in {len(publications)} interval{'s' * (len(publications) != 1)}"
+
+
+@main.command(
+    epilog=examples("materialize 2013-01-01 2014-01-01", "materialize 2013-12-01 2014-01-01 --models route_delays")
+)
+@click.argument("start", type=_time)
+@click.argument("end", type=_time)
+@_pick
+@click.pass_obj
+@explained
+def materialize(store: FeatureStore, start: datetime, end: datetime, views: Sequence[str]) -> None:
+    """Bring the entities with rows in [START, END] up to date; the others stay as they are."""
+    with Reported("Loading", _written) as progress:
+        store.materialize(start, end, _online(store, views), progress=progress)
+
+
+@main.command(
+    "materialize-incremental",
+    epilog=examples("materialize-incremental", "materialize-incremental 2013-06-01 --feature-views route_delays"),
+)
+@click.argument("end", required=False, type=_time)
+@_pick
+@click.option("--full", is_flag=True, help="Fill a new generation with everything.")
+@click.pass_obj
+@explained
+def materialize_incremental(store: FeatureStore, end: datetime | None, views: Sequence[str], *, full: bool) -> None:
+    """Bring the online store up to END, now by default: what was published since, and rows whose time has come."""
+    with Reported("Loading", _written) as progress:
+        store.materialize_incremental(end, _online(store, views), full=full, progress=progress)
+
+
+def _online(store: FeatureStore, views: Sequence[str]) -> list[str]:
+    return _names(views, {view.name: view for view in store.list_feature_views()})
+
+
+def _written(loaded: Materialized) -> str:
+    return f"{count_of_entities(loaded.rows)} written"
+
+
+@main.command(epilog=examples("status", "status carrier_punctuality"))
+@click.argument("view", required=False)
+@click.pass_obj
+@explained
+def status(store: FeatureStore, view: str | None) -> None:
+    """Show what each feature view holds, its last publication and its state online, or all about VIEW.
+
+    What it holds is current, stale (of another definition or of older inputs), missing, or part-computed (the clock has
+    moved on since): `amora-fs compute` computes what is not current.
+    """
+    from amora_fs_assets.operations.offline.coverage_words import lines, summary
+
+    if view is not None:
+        click.echo(cli_online.online_status(store, view))
+        click.echo("\n".join(lines(store.coverage([view]).values())))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    head = store.registry.head()
+    click.echo(f"Registry: {store.registry.url} ({head.hash[:12] if head else 'nothing applied yet: amora-fs apply'})")
+    table = Table()
+    for heading in ("feature view", "holds", "published", "interval", "rows", "online"):
+        table.add_column(heading, no_wrap=True)
+    published = {each.name: each for each in store.offline.publications(newest=True)}
+    covered = store.coverage()
+    for each in store.list_feature_views():
+        last = published.get(each.name)
+        generation = store.online.generation(each)
+        behind = (
+            "" if generation is None or last is None or last.sequence <= generation.published_through else ", behind"
+        )
+        table.add_row(
+            each.name,
+            summary(covered[each.name]) if each.name in covered else "",
+            "(somebody else's table)" if each.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
+            f"{last.start:%Y-%m-%d} - {last.end:%Y-%m-%d}" if last and last.start and last.end else "",
+            f"{last.rows:,}" if last else "",
+            f"generation {generation.number}{behind}" if generation else "never loaded",
+        )
+    # Into a file or a pipe it goes as wide as it is.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for line in lines(covered.values()):
+        click.echo(line)
+
+
+@main.command(epilog=examples("stop"))
+@click.pass_obj
+@explained
+def stop(store: FeatureStore) -> None:
+    """Stop the embedded online server; its data stay."""
+    from amora_fs_assets.stores.embedded.server import stop as stop_server
+
+    click.echo("Stopped." if stop_server(store.settings.home) else "No embedded server was running.")
+
+
+@main.command(epilog=examples("demo", "demo --until 2013-02-10", "demo --now"))
+@click.option("--until", type=_time, help="Stop the clock here; by default where 2013 ends in New York.")
+@click.option("--now", is_flag=True, help="Move the flights by whole days to end last midnight, and let the clock run.")
+@explained
+def demo(until: datetime | None, now: bool) -> None:  # noqa: FBT001
+    """Run the sample through everything: a year of flights, its training set, features online."""
+    from amora_fs_assets.demo import run
+    from amora_fs_assets.features import nycflights
+
+    if now and until:
+        raise click.UsageError("--until stops the clock and --now lets it run: give one of the two.")
+    # The Dagster code location reads its settings from there.
+    if now:
+        os.environ.pop("AMORA_FS_NOW", None)
+        os.environ[nycflights.DAYS_LATER] = str(nycflights.days_to(datetime.now(UTC)))
+    else:
+        os.environ["AMORA_FS_NOW"] = until.isoformat() if until else os.environ.get("AMORA_FS_NOW") or SAMPLE_CLOCK
+    run(FeatureStore(Settings.from_env()))

@@ -1,0 +1,200 @@
+"""amora-fs plan, apply, history, lineage: from code to registry, back in its time, and along what is made of what."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from amora_fs_assets.cli.shared import examples, explained
+from amora_fs_assets.domain.errors import BreakingChanges, OfflineStoreError
+from amora_fs_assets.feature_store import FeatureStore
+
+if TYPE_CHECKING:
+    from amora_fs_assets.operations.offline.coverage import Coverage
+    from amora_fs_assets.operations.registry.plan import Plan
+
+_prune = click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
+_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "markdown", "json"]),
+    default="tree",
+    show_default=True,
+    help="For people, for a pull request, for programs.",
+)
+BREAKING = 3
+"""Exit code of what is, or would be, breaking."""
+
+
+@click.command(
+    epilog=examples(
+        "plan", "plan --late", "plan --every 15", "plan --format markdown", "--definitions shop.features plan"
+    )
+)
+@_prune
+@_format
+@click.option("--scan/--no-scan", default=True, help="Ask the offline store how much computing would read.")
+@click.option("--late", is_flag=True, help="Also compare the sources with what was read of them: what changed since?")
+@click.option(
+    "--every",
+    type=click.IntRange(1, 24 * 60),
+    metavar="MINUTES",
+    help="Also say what a day reads in which automation computes newest rows so often.",
+)
+@click.pass_obj
+@explained
+def plan(store: FeatureStore, prune: bool, form: str, scan: bool, late: bool, every: int | None) -> None:  # noqa: FBT001
+    """Show what `apply` would change and whom that hits, and what is to be computed; change nothing.
+
+    Each change is compatible, needs recompute, or is breaking. To be computed is, too, what is missing, stale or
+    part-computed of the views as they are; `amora-fs compute` computes exactly that.
+
+    Exit code 0: no changes, whatever is to be computed; 2: changes; 3: breaking ones.
+    """
+    often = timedelta(minutes=every) if every is not None else None
+    planned = store.plan(prune=prune, scan=scan, late=late, every=often)
+    _show(planned, form)
+    sys.exit(planned.exit_code)
+
+
+@click.command(epilog=examples("apply", "apply --prune", "apply --allow-breaking"))
+@_prune
+@click.option("--allow-breaking", is_flag=True, help="Apply what breaks readers, too.")
+@_format
+@click.pass_obj
+@explained
+def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> None:  # noqa: FBT001
+    """Make the code's definitions what counts.
+
+    Breaking changes are refused, with exit code 3 and nothing changed, unless they are allowed. Where somebody else
+    applies meanwhile, the code is planned again.
+    """
+    tried: list[Plan] = []
+    try:
+        snapshot = store.apply(prune=prune, allow_breaking=allow_breaking, show=tried.append)
+        _show(tried[-1], form)
+    except BreakingChanges as error:
+        _show(tried[-1], form)
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(BREAKING)
+    click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.", err=form == "json")
+
+
+@click.command(epilog=examples("history", "history carrier_punctuality", "history --between 2026-01-01 2026-02-01"))
+@click.argument("name", required=False)
+@click.option("--between", nargs=2, metavar="OLD NEW", help="Only what changed from one state to another.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    help="States and runs to show, newest first.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.pass_obj
+@explained
+def history(store: FeatureStore, name: str | None, between: tuple[str, str] | None, limit: int, form: str) -> None:
+    """Show what was applied when, and what that changed; of one NAME also its versions, its runs and what it holds now.
+
+    OLD and NEW are times in ISO 8601, snapshots (their first digits) or ids of runs, as `amora-fs --as-of` takes them.
+    """
+    from amora_fs_assets.cli.rendering.history import changes_table, plain_history, runs_table, versions_table
+    from amora_fs_assets.cli.rendering.plan import plain_change
+    from amora_fs_assets.operations.offline import coverage_words as coverage_report
+    from amora_fs_assets.operations.registry import history as verb
+
+    if between:
+        changes = verb.between(store.registry, *between)
+        shown = [plain_change(change) for change in changes if name in (None, change.name)]
+        _print(shown, form, lambda: [changes_table(shown)])
+        return
+    versions = list(islice(verb.versions(store.registry, name), limit))
+    runs = [] if name is None else list(store.registry.records(name, limit=limit))
+    covered = _coverage(store, name)
+    plain = plain_history(versions, runs) | ({} if covered is None else {"coverage": coverage_report.plain(covered)})
+    _print(plain, form, lambda: [versions_table(versions), runs_table(runs)])
+    if form == "table" and covered is not None:
+        click.echo("\n".join([f"Holds now: {coverage_report.summary(covered)}", *coverage_report.lines([covered])]))
+
+
+def _coverage(store: FeatureStore, name: str | None) -> Coverage | None:
+    """What the view holds; None of anything else, and where the offline store cannot be asked."""
+    if name not in {view.name for view in store.list_feature_views() if view.table is None}:
+        return None
+    try:
+        return store.coverage([str(name)])[str(name)]
+    except OfflineStoreError as error:
+        click.echo(f"What '{name}' holds is not known: {error}", err=True)
+        return None
+
+
+@click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share"))
+@click.argument("name")
+@click.option("--column", help="One column of it; of a service, view:feature.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "json"]),
+    default="tree",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.pass_obj
+@explained
+def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> None:
+    """Show what a source, view, service or training set is made of, and what is made of it.
+
+    Columns are known from the runs of the applied definition. With `amora-fs --as-of`, of that time or run.
+    """
+    from rich.console import Console
+
+    from amora_fs_assets.cli.rendering.lineage import trees
+    from amora_fs_assets.operations.registry.lineage_graph import lineage as verb
+
+    found = verb(store.registry, name, column)
+    if form == "json":
+        click.echo(json.dumps(found.to_plain(), indent=2))
+        return
+    for tree in trees(found):
+        Console().print(tree)
+
+
+def _print(plain: Any, form: str, tables: Callable[[], list[Any]]) -> None:
+    from rich.console import Console
+
+    if form == "json":
+        click.echo(json.dumps(plain, indent=2))
+    else:
+        for table in tables():
+            if table.row_count:
+                Console().print(table)
+
+
+def _show(planned: Plan, form: str) -> None:
+    from rich.console import Console
+
+    from amora_fs_assets.cli.rendering import plan as plan_report
+
+    match form:
+        case "json":
+            click.echo(json.dumps(plan_report.plain(planned), indent=2))
+        case "markdown":
+            click.echo(plan_report.markdown(planned))
+        case _:
+            Console().print(plan_report.tree(planned))
+
+
+COMMANDS = (plan, apply, history, lineage)

@@ -1,0 +1,102 @@
+"""The registry's history for people (tables) and for programs (plain data)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from amora_fs_assets.cli.rendering.plan import plain_change
+from amora_fs_assets.domain.records import Output, RunRecord
+from amora_fs_assets.operations.registry.history import Version
+
+
+def versions_table(versions: Sequence[Version]) -> Table:
+    """A row per state: when it was applied, as what, and what was different before."""
+    table = Table("applied", "snapshot", "version", "changes", title="Definitions", title_justify="left")
+    for each in versions:
+        changes = [_change(plain_change(change)) for change in each.changes]
+        table.add_row(_time(each.snapshot.applied_at), each.snapshot.hash[:12], each.version, "\n".join(changes))
+    return table
+
+
+def runs_table(runs: Sequence[RunRecord]) -> Table:
+    """A row per run: when, what, how it went."""
+    table = Table("started", "kind", "status", "interval", "rows", "took", title="Runs", title_justify="left")
+    table.add_column("wrote", no_wrap=True)
+    table.add_column("commit")
+    table.add_column("run", overflow="fold")  # whole, since one asks for it: --as-of RUN
+    for run in runs:
+        interval = f"{run.interval.start:%Y-%m-%d} - {run.interval.end:%Y-%m-%d}" if run.interval else ""
+        colour = "green" if run.status == "succeeded" else "red"
+        said = f"[{colour}]{run.status}[/{colour}]"
+        took = f"{run.duration.total_seconds():.1f} s"
+        wrote = "\n".join(map(_output, run.outputs))
+        commit = run.commit[:7] + ("*" if run.commit.endswith("-dirty") else "")
+        table.add_row(_time(run.started_at), run.kind, said, interval, f"{run.rows:,}", took, wrote, commit,
+                      escape(run.run_id))  # fmt: skip
+    return table
+
+
+def changes_table(changes: Sequence[dict[str, Any]]) -> Table:
+    """A row per change."""
+    table = Table("class", "changes")
+    for change in changes:
+        table.add_row(change["class"], _change(change))
+    return table
+
+
+def plain_history(versions: Sequence[Version], runs: Sequence[RunRecord]) -> dict[str, Any]:
+    """The history as JSON has it."""
+    return {
+        "versions": [
+            {
+                "applied_at": each.snapshot.applied_at.isoformat(),
+                "snapshot": each.snapshot.hash,
+                "version": each.version,
+                "changes": [plain_change(change) for change in each.changes],
+            }
+            for each in versions
+        ],
+        "runs": [
+            {
+                "started_at": run.started_at.isoformat(),
+                "kind": run.kind,
+                "status": run.status,
+                "start": run.interval.start.isoformat() if run.interval else None,
+                "end": run.interval.end.isoformat() if run.interval else None,
+                "duration": run.duration.total_seconds(),
+                "rows": run.rows,
+                "bytes": run.bytes,
+                "run_id": run.run_id,
+                "sequence": run.sequence,
+                "commit": run.commit,
+                "code_version": run.code_version,
+                "schema_hash": run.schema_hash,
+                "sql_hash": run.sql_hash,
+                "inputs": [asdict(each) for each in run.inputs],
+                "outputs": [asdict(each) for each in run.outputs],
+                "checks": {check.name: {rule.rule: rule.failed_rows for rule in check.rules} for check in run.checks},
+                "error": run.error,
+            }
+            for run in runs
+        ],
+    }
+
+
+def _change(change: dict[str, Any]) -> str:
+    said = "; ".join(each["what"] for each in change["differences"])
+    return escape(f"{change['action']} {change['kind']} '{change['name']}'" + (f": {said}" if said else ""))
+
+
+def _output(output: Output) -> str:
+    published = "" if output.sequence is None else f"publication {output.sequence}"
+    return published if output.generation is None else f"generation {output.generation}"
+
+
+def _time(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,279 @@
+"""The catalogue's JSON form: plain data out of definitions, and definitions out of plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from amora_fs_assets.domain.column import Column, Rule
+from amora_fs_assets.domain.entity import Entity
+from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.gate import Gate
+from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.domain.types import DataType
+
+Stores = tuple[
+    dict[str, Entity], dict[str, Source], dict[str, FeatureView], dict[str, FeatureService], dict[str, TrainingSet]
+]
+
+_Read = TypeVar("_Read")
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "type": column.type.value,
+        "nullable": column.nullable,
+        "description": column.description,
+        "rules": [{"name": rule.name, "arguments": dict(rule.arguments)} for rule in column.rules],
+    }
+
+
+def entity(entity: Entity) -> dict[str, Any]:
+    """The entity as plain data; what it refers to by name."""
+    return {"name": entity.name, "join_keys": list(entity.join_keys), "description": entity.description}
+
+
+def source(source: Source) -> dict[str, Any]:
+    """The source as plain data; what it refers to by name."""
+    return {
+        "name": source.name,
+        "table": source.table,
+        "timestamp_field": source.timestamp_field,
+        "available_at": source.available_at,
+        # Left out where there is none: the hashes of sources that never had a bound stay as they are.
+        **({} if source.max_lateness is None else {"max_lateness_seconds": _seconds(source.max_lateness)}),
+        "valid_from": source.valid_from.isoformat() if source.valid_from else None,
+        "description": source.description,
+        "owner": source.owner,
+        "columns": [_column(each) for each in source.columns],
+        **({} if source.loader_hash is None else {"loader": source.loader_hash}),
+    }
+
+
+def feature_view(view: FeatureView) -> dict[str, Any]:
+    """The feature view as plain data; what it refers to by name."""
+    return {
+        "name": view.name,
+        "entities": [entity.name for entity in view.entities],
+        "sources": [source.name for source in view.sources],
+        "table": view.table,
+        "timestamp_field": view.timestamp_field,
+        "ttl_seconds": _seconds(view.ttl),
+        "partitions": view.partitions.value if view.partitions else None,
+        "start": view.start.isoformat() if view.start else None,
+        "lookback_seconds": _seconds(view.lookback),
+        "table_partitions": view.table_partitions.value,
+        "description": view.description,
+        "owner": view.owner,
+        "tags": dict(view.tags),
+        "code_hash": view.code_hash,
+        "columns": [_column(each) for each in view.columns],
+        **_meaning(view),
+    }
+
+
+def gates(views: Mapping[str, FeatureView]) -> dict[str, Any]:
+    """The views' gates by name. They follow from the definitions and the release: no part of what is compared."""
+    return {name: view.gate.to_plain() for name, view in views.items() if view.gate is not None}
+
+
+def _meaning(definition: FeatureView | TrainingSet) -> dict[str, Any]:
+    """Nothing where an old release applied it, so that its form, and with that its hash, stays what it was."""
+    return {} if definition.meaning is None else {"meaning": definition.meaning.to_plain()}
+
+
+def _projection(projection: FeatureViewProjection) -> dict[str, Any]:
+    return {
+        "view": projection.view.name,
+        "features": list(projection.features),
+        "alias": projection.name_alias,
+        "join_keys": dict(projection.join_key_map),
+    }
+
+
+def feature_service(service: FeatureService) -> dict[str, Any]:
+    """The feature service as plain data; what it refers to by name."""
+    return {
+        "name": service.name,
+        "version": service.version,
+        "features": [_projection(projection) for projection in service.projections],
+        "description": service.description,
+        "owner": service.owner,
+        "tags": dict(service.tags),
+    }
+
+
+def training_set(each: TrainingSet) -> dict[str, Any]:
+    """The training set as plain data; what it refers to by name."""
+    return {
+        "name": each.name,
+        "service": each.service.name,
+        "sources": [source.name for source in each.sources],
+        "description": each.description,
+        "owner": each.owner,
+        "tags": dict(each.tags),
+        "known_time": each.known_time,
+        "code_hash": each.code_hash,
+        **_meaning(each),
+    }
+
+
+def _read_columns(plain: list[dict[str, Any]]) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            each["name"],
+            DataType(each["type"]),
+            each["nullable"],
+            each["description"],
+            tuple(Rule(rule["name"], rule["arguments"]) for rule in each["rules"]),
+        )
+        for each in plain
+    )
+
+
+def read(plain: Mapping[str, Any], view_ids: Mapping[str, str] = MappingProxyType({})) -> Stores:
+    """The catalogue's parts again, the views with their `view_ids`.
+
+    Raises RegistryCorrupt, which names the definition that is malformed.
+    """
+    entities = {e["name"]: _named("Entity", e, _entity) for e in plain["entities"]}
+    sources = {s["name"]: _named("Source", s, _source) for s in plain["sources"]}
+    views: dict[str, FeatureView] = {}
+    pending = list(plain["feature_views"])
+    while pending:
+        ready = [v for v in pending if all(name in sources or name in views for name in v["sources"])]
+        if not ready:
+            raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads what the catalogue does not hold.")
+        for v in ready:
+            view_id = view_ids.get(v["name"], "")
+            read_one = partial(
+                _view, entities=entities, readable={**sources, **views}, catalogue=plain, view_id=view_id
+            )
+            views[v["name"]] = _named("Feature view", v, read_one)
+        pending = [v for v in pending if v["name"] not in views]
+    views = {v["name"]: views[v["name"]] for v in plain["feature_views"]}
+    services = {
+        s["name"]: _named("Feature service", s, lambda s: _service(s, views)) for s in plain["feature_services"]
+    }
+    readable: dict[str, Source | FeatureView] = {**views, **sources}
+    training_sets = {
+        t["name"]: _named("Training set", t, lambda t: _training_set(t, views, services, readable))
+        for t in plain["training_sets"]
+    }
+    return entities, sources, views, services, training_sets
+
+
+def _named(kind: str, plain: Mapping[str, Any], read: Callable[[Mapping[str, Any]], _Read]) -> _Read:
+    try:
+        return read(plain)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, DefinitionError) as error:
+        said = str(error) if isinstance(error, DefinitionError) else repr(error)
+        raise RegistryCorrupt(f"{kind} '{plain['name']}' cannot be read: {said}") from error
+
+
+def _entity(plain: Mapping[str, Any]) -> Entity:
+    return Entity(plain["name"], plain["join_keys"], plain["description"])
+
+
+def _source(plain: Mapping[str, Any]) -> Source:
+    return Source(
+        plain["name"],
+        _read_columns(plain["columns"]),
+        plain["table"],
+        plain["timestamp_field"],
+        plain["available_at"],
+        plain["valid_from"],
+        plain["description"],
+        plain["owner"],
+        max_lateness=_duration(plain.get("max_lateness_seconds")),
+        applied_loader=plain.get("loader"),
+    )
+
+
+def _view(
+    plain: Mapping[str, Any],
+    entities: Mapping[str, Entity],
+    readable: Mapping[str, Source | FeatureView],
+    catalogue: Mapping[str, Any],
+    view_id: str,
+) -> FeatureView:
+    return read_view(plain, entities, readable, Gate.read(catalogue.get("gates", {}).get(plain["name"])), view_id)
+
+
+def _service(plain: Mapping[str, Any], views: Mapping[str, FeatureView]) -> FeatureService:
+    return FeatureService.applied(
+        plain["name"],
+        [
+            FeatureViewProjection(views[p["view"]], tuple(p["features"]), p["alias"], p["join_keys"])
+            for p in plain["features"]
+        ],
+        plain["description"],
+        plain["owner"],
+        plain["tags"],
+    )
+
+
+def _training_set(
+    plain: Mapping[str, Any],
+    views: Mapping[str, FeatureView],
+    services: Mapping[str, FeatureService],
+    readable: Mapping[str, Source | FeatureView],
+) -> TrainingSet:
+    return TrainingSet(
+        plain["name"],
+        services.get(plain["service"]) or views[plain["service"]],
+        [readable[name] for name in plain["sources"]],
+        description=plain["description"],
+        owner=plain["owner"],
+        tags=plain["tags"],
+        known_time=plain.get("known_time", False),
+        code_hash=plain["code_hash"],
+        applied_meaning=Meaning.of_plain(plain.get("meaning")),
+    )
+
+
+def read_view(
+    plain: Mapping[str, Any],
+    entities: Mapping[str, Entity],
+    readable: Mapping[str, Source | FeatureView],
+    gate: Gate | None = None,
+    view_id: str = "",
+) -> FeatureView:
+    """The feature view again, over these entities, sources and views."""
+    return FeatureView(
+        plain["name"],
+        _read_columns(plain["columns"]),
+        [entities[name] for name in plain["entities"]],
+        [readable[name] for name in plain["sources"]],
+        table=plain["table"],
+        timestamp_field=plain["timestamp_field"],
+        ttl=_duration(plain["ttl_seconds"]),
+        partitions=plain["partitions"],
+        start=plain["start"],
+        lookback=_duration(plain["lookback_seconds"]) or timedelta(0),
+        table_partitions=plain.get("table_partitions", "day"),
+        description=plain["description"],
+        owner=plain["owner"],
+        tags=plain["tags"],
+        code_hash=plain["code_hash"],
+        gate=gate,
+        view_id=view_id,
+        applied_meaning=Meaning.of_plain(plain.get("meaning")),
+    )

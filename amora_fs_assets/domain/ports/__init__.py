@@ -1,0 +1,1 @@
+"""Ports: small protocols between operations and stores, each with one contract suite."""

@@ -1,0 +1,41 @@
+"""What operations must know about an offline store's engine to compile expressions for the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.expr.types import IntegerValue, StringValue, TimestampValue, Value
+
+from amora_fs_assets.domain.time import Period
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """Capabilities of an engine. Operations ask for a capability, and never for the engine's name."""
+
+    name: str
+    """The SQL dialect, as sqlglot and Ibis call it."""
+    has_asof_join: bool
+    """Whether the engine joins each moment with the last row before the moment (ASOF JOIN)."""
+    estimates_scans: bool
+    """Whether `OfflineStore.scanned_bytes` answers. Otherwise a plan counts the rows of the sources."""
+    json: Callable[[Value], StringValue]
+    """A row (a struct) as JSON text."""
+    md5: Callable[[StringValue], StringValue]
+    """The MD5 of a text, in hex."""
+    hash: Callable[[Value], IntegerValue]
+    """A hash of a row (a struct). Stores with the same `OfflineStore.hashing` hash alike."""
+    period_number: Callable[[TimestampValue, Period], IntegerValue]
+    """The number of the hour or the day since the year 1 that contains an instant."""
+
+
+def engine_function(function: str, type_: dt.DataType, *values: Value) -> Any:
+    """Call a function of the engine, of one or two arguments, which Ibis does not know."""
+    builtin: Any = ibis.udf.scalar.builtin
+    signature = (tuple(value.type() for value in values), type_)
+    one, two = (lambda one: one), (lambda one, two: (one, two))
+    return builtin(one if len(values) == 1 else two, name=function, signature=signature)(*values)

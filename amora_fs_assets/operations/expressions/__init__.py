@@ -1,0 +1,1 @@
+"""Ibis expressions and table names that several operations share."""

@@ -1,0 +1,51 @@
+"""Column lineage: which source columns a query's columns are made from, read off its SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlglot
+from ibis.expr.types import Table
+from sqlglot import exp
+from sqlglot.lineage import lineage
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import build_scope
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.records import ColumnLineage, SourceColumn
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.table_names import table_name
+from amora_fs_assets.operations.expressions.tables import all_columns
+
+
+def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store: OfflineStore) -> ColumnLineage:
+    """For each column of the query the source columns that its values are computed from, in order of name.
+
+    A column that only filters, groups or joins does not count.
+    """
+    names = {table_name(source, store.dataset): source.name for source in sources}
+    schema: dict[str, Any] = {}
+    for source in sources:
+        dataset, _, table = table_name(source, store.dataset).rpartition(".")
+        schema.setdefault(dataset, {})[table] = {column.name: str(column.type) for column in all_columns(source)}
+    tree = sqlglot.parse_one(store.sql(query), dialect=store.dialect.name)
+    # Ibis writes SELECT * where it can: the columns behind the stars have to be known.
+    tree = qualify(
+        tree, dialect=store.dialect.name, schema=schema, validate_qualify_columns=False, quote_identifiers=False
+    )
+    scope = build_scope(tree)
+    found: ColumnLineage = {}
+    for column in query.columns:
+        origins = set()
+        for node in lineage(
+            column, tree, dialect=store.dialect.name, scope=scope, copy=False, trim_selects=False
+        ).walk():
+            if isinstance(node.expression, exp.Table):
+                origin = names.get(f"{node.expression.db}.{node.expression.name}")
+                name = node.name.rpartition(".")[2].strip('"`')
+                if origin is not None and name != "*":
+                    origins.add((origin, name))
+        found[column] = tuple(SourceColumn(name=origin, column=name) for origin, name in sorted(origins))
+    return found

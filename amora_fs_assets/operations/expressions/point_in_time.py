@@ -1,0 +1,229 @@
+"""The point-in-time join: for each moment of a spine, the feature values that held then.
+
+One lazy expression per service. DuckDB has ASOF joins. Elsewhere moments and rows are merged and a running maximum
+finds each moment's row: cost grows with the rows, not with the rows per key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import ibis
+from ibis.expr.types import Table, Value
+
+from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, unused_prefix
+from amora_fs_assets.domain.ports.dialect import Dialect
+from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.expressions.row_order import newest_by, newest_first, without
+from amora_fs_assets.operations.expressions.tables import Added, rows_of
+
+Bounds = tuple[datetime, datetime]
+_UTC = IBIS_TYPES[DataType.TIMESTAMP]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a view: `<prefix>k<i>` (join keys), `<prefix>time`, `<prefix>visible` (from when on), `<prefix>f_<x>`.
+
+    No column of the spine begins with the prefix.
+    """
+
+    prefix: str
+    table: Table
+
+    @property
+    def visible(self) -> str:
+        return f"{self.prefix}visible"
+
+    def keys(self, count: int) -> list[str]:
+        return [f"{self.prefix}k{i}" for i in range(count)]
+
+
+def output_names(service: FeatureService, *, full: bool, taken: tuple[str, ...] = ()) -> dict[tuple[str, str], str]:
+    """The column of each (projection, feature): `<feature>`, or `<view or alias>__<feature>` where `full`.
+
+    Raises InvalidRequest where two are equal, or one is among the `taken` columns.
+    """
+    names: dict[tuple[str, str], str] = {}
+    seen = {name: f"a column '{name}' of the rows asked for" for name in taken}
+    for projection in service.projections:
+        for feature in projection.features:
+            name = f"{projection.name}__{feature}" if full else feature
+            if name in seen:
+                raise InvalidRequest(
+                    f"Feature '{projection.name}:{feature}' has the name of {seen[name]}. "
+                    + ("Rename the column." if full else "Ask with full_feature_names=True.")
+                )
+            seen[name] = f"feature '{projection.name}:{feature}'"
+            names[projection.name, feature] = name
+    return names
+
+
+def point_in_time(
+    spine: Table,
+    service: FeatureService,
+    *,
+    dialect: Dialect,
+    dataset: str,
+    full_feature_names: bool = False,
+    known_time: bool = False,
+    bounds: Bounds | None = None,
+    added: Added | None = None,
+) -> Table:
+    """The spine's columns and rows, duplicates too, and the features of the service at each row's event_timestamp.
+
+    `bounds` are the spine's first and last event_timestamp, where known: they let the engine skip partitions. `added`
+    features are null. Rows come in no order. Raises InvalidRequest for missing or wrongly typed join keys and for names
+    that collide.
+    """
+    names = output_names(service, full=full_feature_names, taken=spine.columns)
+    check_spine(spine, service)
+    given = spine.columns
+    own = unused_prefix(given)  # every column that the join adds begins with it
+    moment = EVENT_TIMESTAMP
+    if spine[EVENT_TIMESTAMP].type() != _UTC:
+        moment = f"{own}moment"
+        spine = spine.mutate(**{moment: spine[EVENT_TIMESTAMP].cast(_UTC)})
+    groups: dict[tuple[str, ...], list[_Rows]] = {}
+    for number, projection in enumerate(service.projections):
+        # An ASOF join sorts all rows. A small spine has few keys.
+        wanted = spine if dialect.has_asof_join and projection.join_keys else None
+        held = rows_of(projection.view, dataset, (added or {}).get(projection.view.name, ()))
+        rows = _rows(projection, held, f"{own}{number}_", known_time=known_time, bounds=bounds, wanted=wanted)
+        groups.setdefault(projection.join_keys, []).append(rows)
+    join = _asof if dialect.has_asof_join else _running_maximum
+    joined = spine
+    for keys, views in groups.items():  # views of the same keys share the spine's scan where the engine allows
+        joined = join(joined, moment, keys, views, own)
+    features = {
+        names[projection.name, feature]: _within_ttl(joined, moment, projection.view, f"{own}{number}_", feature)
+        for number, projection in enumerate(service.projections)
+        for feature in projection.features
+    }
+    return joined.select(*given, **features)
+
+
+def check_spine(spine: Table, service: FeatureService) -> None:
+    """Raise InvalidRequest unless the spine has `event_timestamp` and the service's join keys, of their types."""
+    if EVENT_TIMESTAMP not in spine.columns:
+        raise InvalidRequest(f"The rows asked for have no column '{EVENT_TIMESTAMP}'. Columns: {list(spine.columns)}.")
+    if not spine[EVENT_TIMESTAMP].type().is_timestamp():
+        raise InvalidRequest(f"Column '{EVENT_TIMESTAMP}' is {spine[EVENT_TIMESTAMP].type()}; make it a timestamp.")
+    for projection in service.projections:
+        for column, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
+            if column not in spine.columns:
+                raise InvalidRequest(
+                    f"The rows asked for have no column '{column}', a join key of '{projection.name}'. "
+                    f"Columns: {list(spine.columns)}."
+                )
+            given, wanted = spine[column].type(), IBIS_TYPES[key.type]
+            if not given.is_null() and not (given.is_integer() if wanted.is_integer() else given.is_string()):
+                raise InvalidRequest(f"Join key '{column}' is {given}; '{projection.name}' needs {wanted}.")
+
+
+def _rows(
+    projection: FeatureViewProjection,
+    rows: Table,
+    prefix: str,
+    *,
+    known_time: bool,
+    bounds: Bounds | None,
+    wanted: Table | None,
+) -> _Rows:
+    """The rows that can count: at most one per key and instant of becoming visible; of the `wanted` keys alone."""
+    view = projection.view
+    if view.table is not None:  # where the gate does not keep them out
+        # Nulls equal nothing, but to DuckDB's ASOF (1.5) a null among several keys may equal another one.
+        rows = rows.filter(*(rows[name].notnull() for name in (EVENT_TIMESTAMP, *view.join_keys)))
+    if bounds is not None:
+        rows = rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(bounds[1]))
+        if (oldest := _before(bounds[0], view.ttl)) is not None:
+            rows = rows.filter(rows[EVENT_TIMESTAMP] >= ibis.literal(oldest))
+    keys = list(view.join_keys)
+    if wanted is not None:
+        rows = rows.semi_join(
+            wanted, [rows[key] == wanted[asked] for key, asked in zip(keys, projection.join_keys, strict=True)]
+        )
+    if known_time and view.has_created_timestamp:
+        created = ibis.coalesce(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP])
+        rows = rows.mutate(_visible=ibis.greatest(rows[EVENT_TIMESTAMP], created))
+        rows = newest_by(rows, view, [*keys, "_visible"])
+        # A row that becomes visible when a greater one already is never counts.
+        rank = ibis.row_number().over(ibis.window(group_by=keys or None, order_by=newest_first(view)))
+        rows = rows.mutate(_rank=rank)
+        seen = ibis.window(group_by=keys or None, order_by="_visible", rows=(None, 0))
+        rows = rows.mutate(_best=rows["_rank"].min().over(seen))
+        rows = rows.filter(rows["_rank"] == rows["_best"])
+    else:
+        rows = rows.mutate(_visible=rows[EVENT_TIMESTAMP])
+        if view.has_created_timestamp or view.table is not None:  # otherwise the gate saw to it
+            rows = newest_by(rows, view, [*keys, "_visible"])
+    named = {f"{prefix}k{i}": rows[key] for i, key in enumerate(keys)}
+    times = {f"{prefix}time": rows[EVENT_TIMESTAMP], f"{prefix}visible": rows["_visible"]}
+    features = {f"{prefix}f_{feature}": rows[feature] for feature in projection.features}
+    return _Rows(prefix, rows.select(**named, **times, **features))
+
+
+def _before(first: datetime, ttl: timedelta | None) -> datetime | None:
+    """The oldest time that counts at `first`; None where there is no bound."""
+    try:
+        return None if ttl is None else first - ttl
+    except OverflowError:
+        return None
+
+
+def _asof(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows], own: str) -> Table:  # noqa: ARG001
+    """The spine with the columns of each view's row that held then."""
+    for view in views:
+        same = [spine[key] == view.table[name] for key, name in zip(keys, view.keys(len(keys)), strict=True)]
+        spine = spine.asof_join(view.table, spine[moment] >= view.table[view.visible], same)
+    return spine
+
+
+def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows], own: str) -> Table:
+    """The same. Moments and the rows of all views are sorted into one line per key, once."""
+    wanted = {f"{own}s{i}": key for i, key in enumerate(keys)}
+    time, asked = f"{own}m", f"{own}moments"
+    types = [views[0].table[name].type() for name in views[0].keys(len(keys))]
+    given = {s: spine[key].cast(type_) for (s, key), type_ in zip(wanted.items(), types, strict=True)}
+    moments = spine.select(**given, **{time: spine[moment]}).distinct()
+    never = ibis.null(_UTC)
+    # Rows go before moments of the same instant: both ends of the ttl are included.
+    parts = [moments.mutate(**{view.visible: never for view in views}, **{asked: ibis.literal(1, "int64")})]
+    for view in views:
+        rows = view.table
+        parts.append(
+            rows.select(
+                **{s: rows[k] for s, k in zip(wanted, view.keys(len(keys)), strict=True)},
+                **{time: rows[view.visible]},
+                **{each.visible: rows[view.visible] if each is view else never for each in views},
+                **{asked: ibis.literal(0, "int64")},
+            )
+        )
+    merged = ibis.union(*parts)
+    before = ibis.window(group_by=list(wanted) or None, order_by=[time, asked], rows=(None, 0))
+    found = merged.mutate(**{f"{view.prefix}seen": merged[view.visible].max().over(before) for view in views})
+    found = without(found.filter(found[asked] == 1), asked, *(view.visible for view in views))
+    for view in views:
+        joined = view.keys(len(keys))
+        same = [found[s] == view.table[k] for s, k in zip(wanted, joined, strict=True)]
+        found = found.left_join(view.table, [found[f"{view.prefix}seen"] == view.table[view.visible], *same])
+        found = without(found, f"{view.prefix}seen", view.visible, *joined)
+    same = [spine[key] == found[s] for s, key in wanted.items()]
+    return without(spine.left_join(found, [spine[moment] == found[time], *same]), time, *wanted)
+
+
+def _within_ttl(joined: Table, moment: str, view: FeatureView, prefix: str, feature: str) -> Value:
+    value = joined[f"{prefix}f_{feature}"]
+    if view.ttl is None:  # DuckDB's ASOF (1.5) finds a row for a moment that is null
+        held = joined[moment].notnull()
+    else:
+        age = ibis.interval(microseconds=view.ttl // timedelta(microseconds=1))
+        held = joined[f"{prefix}time"] >= joined[moment] - age
+    return held.ifelse(value, ibis.null(value.type()))

@@ -1,0 +1,57 @@
+"""Why a computation that published no row most likely has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.operations.expressions.tables import unbound
+from amora_fs_assets.operations.offline.gate import GateResult
+from amora_fs_assets.operations.offline.inputs import Fingerprint
+
+
+def why_empty(
+    view: FeatureView,
+    interval: Interval,
+    checked: GateResult,
+    fingerprints: Mapping[str, Fingerprint],
+    staged: str,
+    store: OfflineStore,
+) -> str:
+    """The warning for an interval without rows, with the likely cause; empty where there are rows."""
+    if checked.rows:
+        return ""
+    if checked.clipped_rows:
+        return _all_clipped(view, interval, checked.clipped_rows, staged, store)
+    without = [name for name, print_ in fingerprints.items() if not print_.rows]
+    if without:
+        names = " and ".join(f"'{name}'" for name in without)
+        reach = f"{interval} and the {view.lookback} before it" if view.lookback else str(interval)
+        return f"no rows: source {names} has no rows that became known in {reach}. Was the source filled late?"
+    read = ", ".join(f"{print_.rows:,} of source '{name}'" for name, print_ in fingerprints.items())
+    of = f" of the rows that it read ({read})" if read else ""
+    return (
+        f"no rows: the transform returned none{of}. Look at its filters and joins, and at "
+        f"lookback={view.lookback}: it is too short where rows need older ones."
+    )
+
+
+def _all_clipped(view: FeatureView, interval: Interval, clipped: int, staged: str, store: OfflineStore) -> str:
+    rows = unbound(view.row_columns, staged)
+    time = rows[EVENT_TIMESTAMP]
+    with store.read(rows.aggregate(first=time.min(), last=time.max())) as batches:
+        (found,) = batches.read_all().to_pylist()
+    first, last = found["first"], found["last"]
+    said = (
+        f"no rows: all {clipped:,} rows that the transform returned have an event_timestamp outside the interval, from "
+        f"{first.isoformat()} to {last.isoformat()}"
+    )
+    if first >= interval.end:
+        return (
+            f"{said}. Rows of a later time belong to a later interval, which has to read back that far: "
+            f"lookback={view.lookback} is too short where it is less."
+        )
+    return f"{said}. Label each row no earlier than the rows that it is made of became known: `known_at`."

@@ -1,0 +1,218 @@
+"""What a computation read, as its publication keeps it: of each source how many rows, and a hash of their content.
+
+The fingerprint of a source has an entry for each period in which rows became known: that instant decides which
+intervals read a row. Comparing it with the source as it stands tells which rows were changed by hand, or came late.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, cast
+
+import ibis
+from ibis.expr.types import IntegerValue, Table, TimestampValue, Value
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.records import Input
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.time import Interval, Period, before
+from amora_fs_assets.operations.expressions.tables import all_rows
+
+_MOST_PERIODS = 400
+"""How many entries a fingerprint has at most; then its periods are longer ones."""
+_MODULUS = 2**31
+"""Hashes are reduced by it, so that the sum of four billion rows is an int64."""
+_UNITS = (Period.HOUR, Period.DAY, Period.MONTH)
+_EPOCH = datetime.min.replace(tzinfo=UTC)
+_TIMESTAMP = "timestamp('UTC', 6)"
+_SECONDS = {Period.HOUR: 3_600, Period.DAY: 86_400}
+"""The periods by which engines group. Months are sums of days."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """Rows of a source that became known in a period: how many, and the sum of their hashes, where they were hashed."""
+
+    rows: int
+    content: int | None = None
+
+    def __add__(self, other: Count) -> Count:
+        """The rows of both."""
+        known = self.content is not None and other.content is not None
+        return Count(self.rows + other.rows, (self.content or 0) + (other.content or 0) if known else None)
+
+    def equals(self, other: Count) -> bool:
+        """Whether the rows are the same ones, as far as one can tell."""
+        return self.rows == other.rows and (None in (self.content, other.content) or self.content == other.content)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a computation read of a source."""
+
+    unit: Period | None = None  # of the periods; None: the source has no time, and one entry for all of its rows
+    periods: Mapping[datetime | None, Count] = field(default_factory=dict)  # by start; periods without rows are absent
+    hashing: str = ""  # how the content was hashed
+    modified: str = ""  # when the table was last modified, where the engine says
+    overdue: int = 0  # rows that became known later than max_lateness allows; no period counts them
+
+    @property
+    def rows(self) -> int:
+        """How many rows in all."""
+        return sum(each.rows for each in self.periods.values())
+
+    def to_plain(self) -> dict[str, Any]:
+        """As JSON has it: periods by their second since 1970."""
+        periods = [
+            [None if start is None else int(start.timestamp()), each.rows, each.content]
+            for start, each in self.periods.items()
+        ]
+        plain = {"unit": self.unit, "hashing": self.hashing, "modified": self.modified, "periods": periods}
+        return plain | ({"overdue": self.overdue} if self.overdue else {})
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Fingerprint:
+        """Read the JSON form."""
+        periods = {
+            None if start is None else datetime.fromtimestamp(start, UTC): Count(rows, content)
+            for start, rows, content in plain["periods"]
+        }
+        unit = None if plain["unit"] is None else Period(plain["unit"])
+        return cls(unit, periods, plain["hashing"], plain["modified"], plain.get("overdue", 0))
+
+
+def as_text(inputs: Iterable[Input], fingerprints: Mapping[str, Fingerprint]) -> str:
+    """The column `inputs` of `_publications`: by name the table, the newest publication in it, and the fingerprint."""
+    found = {}
+    for each in inputs:
+        print_ = fingerprints.get(each.name)
+        found[each.name] = {
+            "table": each.table,
+            "sequence": each.sequence,
+            **({"fingerprint": print_.to_plain()} if print_ else {}),
+        }
+    return json.dumps(found, separators=(",", ":"))
+
+
+def fingerprints_of(text: str | None) -> dict[str, Fingerprint]:
+    """The fingerprints that the column `inputs` holds, by the input's name."""
+    inputs = json.loads(text) if text else {}
+    return {name: Fingerprint.from_plain(each["fingerprint"]) for name, each in inputs.items() if "fingerprint" in each}
+
+
+def is_fingerprinted(source: Source | FeatureView) -> bool:
+    """Whether somebody else may change its rows: of a computed view the publications say what changed."""
+    return isinstance(source, Source) or source.table is not None
+
+
+def take(
+    view: FeatureView, interval: Interval, store: OfflineStore, overdue: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Fingerprint]:
+    """The fingerprint of each source that a computation of the interval is about to read, in one query.
+
+    `overdue`: how many rows of each source were found that became known later than max_lateness says.
+    To be taken before the rows are read: what changes in between is then found as a change.
+    """
+    sources = {source.name: source for source in view.sources if is_fingerprinted(source)}
+    units = {name: unit_of(view, source, interval) for name, source in sources.items()}
+    queries = [
+        _periods(source, units[name], interval, view.lookback, store).mutate(source=ibis.literal(name))
+        for name, source in sources.items()
+    ]
+    found: dict[str, dict[datetime | None, Count]] = {name: {} for name in sources}
+    modified = {name: store.modified(table_of(source)) for name, source in sources.items()}
+    if queries:
+        with store.read(ibis.union(*queries) if len(queries) > 1 else queries[0]) as batches:
+            for row in batches.read_all().to_pylist():
+                unit, of = units[row["source"]], found[row["source"]]
+                start = None if unit is None else unit.floor(start_of(row["number"], grouping(unit)))
+                of[start] = of.get(start, Count(0, 0)) + Count(row["rows"], row["content"])
+    return {
+        name: Fingerprint(units[name], periods, store.hashing, modified[name] or "", overdue.get(name, 0))
+        for name, periods in found.items()
+    }
+
+
+def unit_of(view: FeatureView, source: Source | FeatureView, interval: Interval) -> Period | None:
+    """The periods of a fingerprint: the view's own where they are not too many."""
+    if times_of(source) is None:
+        return None
+    shortest = Period.DAY if view.partitions in (None, Period.WEEK) else view.partitions
+    reach = interval.end - before(interval.start, view.lookback)
+    few = (unit for unit in _UNITS if unit.shortest >= shortest.shortest and reach / unit.shortest <= _MOST_PERIODS)
+    return next(few, Period.MONTH)
+
+
+def table_of(source: Source | FeatureView) -> str:
+    """Where the rows are of a source, or of a view that stands for somebody else's table."""
+    assert source.table is not None, "computed views are not fingerprinted"
+    return source.table
+
+
+def rows_read(source: Source | FeatureView, span: Interval | None, store: OfflineStore) -> Table:
+    """The rows that became known in the span, as computations read them: `known` and `content` (the row's hash).
+
+    A row that became known later than `max_lateness` allows is not among them, whatever the interval. Of a source
+    without time: all rows; `known` is null.
+    """
+    table, times = all_rows(source, store.dataset), times_of(source)
+    if times is None or span is None:
+        return table.select(known=ibis.null(_TIMESTAMP), content=_content(table, store))
+    happened = table[times.happened]
+    known = known_instant(happened, table[times.available] if times.available else None)
+    kept = [known >= ibis.literal(span.start), known < ibis.literal(span.end)]
+    lateness = max_lateness_of(source)
+    if times.available is not None:
+        kept.append(happened < ibis.literal(span.end))
+        if lateness is not None:
+            kept.append(happened >= ibis.literal(before(span.start, lateness)))
+            kept.append(happened >= known - ibis.interval(seconds=-(-lateness // timedelta(seconds=1))))
+    return table.filter(*kept).select(known=known.cast(_TIMESTAMP), content=_content(table, store))
+
+
+def counted(rows: Table, **keys: Value) -> Table:
+    """By the keys: how many `rows`, and the sum of their `content`, which grows by the sum of the parts."""
+    aggregates = {"rows": rows.count(), "content": rows.content.sum().cast("int64")}
+    return rows.group_by(**keys).aggregate(**aggregates)
+
+
+def number_of(instant: TimestampValue, unit: Period, store: OfflineStore) -> IntegerValue:
+    """The number of the hour or day since the year 1 that an instant lies in."""
+    return store.dialect.period_number(instant, unit)
+
+
+def grouping(unit: Period) -> Period:
+    """The periods by which engines group for a fingerprint of the unit."""
+    return Period.HOUR if unit is Period.HOUR else Period.DAY
+
+
+def number(instant: datetime, unit: Period) -> int:
+    """As `number_of`."""
+    return (instant - _EPOCH) // timedelta(seconds=_SECONDS[unit])
+
+
+def start_of(number: int, unit: Period) -> datetime:
+    """The start of the hour or day of that number."""
+    return _EPOCH + timedelta(seconds=number * _SECONDS[unit])
+
+
+def _periods(
+    source: Source | FeatureView, unit: Period | None, interval: Interval, lookback: timedelta, store: OfflineStore
+) -> Table:
+    since = unit.floor(before(interval.start, lookback)) if unit else interval.start
+    rows = rows_read(source, Interval(since, interval.end), store)
+    number = number_of(rows.known, grouping(unit), store) if unit else ibis.null("int64")
+    return counted(rows, number=number)
+
+
+def _content(rows: Table, store: OfflineStore) -> IntegerValue:
+    if not store.hashing:
+        return cast("IntegerValue", ibis.null("int64"))
+    row: Value = ibis.struct({column: rows[column] for column in rows.columns})
+    return store.dialect.hash(row) % _MODULUS

@@ -1,0 +1,286 @@
+"""Serving: entity rows in, the newest feature values and a status for each out. Knows neither Ibis nor Arrow."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
+
+from amora_fs_assets.domain.arrow import arrow_type
+from amora_fs_assets.domain.callers import refused
+from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError, shown
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports.online import NEVER, OnlineRequest, OnlineRows
+from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.time import EPOCH, MICROSECOND, from_microseconds
+from amora_fs_assets.domain.types import DataType
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Status = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
+EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
+EntityColumns = dict[str, list[Any]]
+"""The join keys by column, as the caller gave them."""
+_PYTHON = {DataType.INT64: int, DataType.STRING: str}
+_NOTHING = type(None)
+_NULLS = {"NAType", "NaTType"}  # of pandas, which is not imported for it
+
+
+@dataclass(slots=True)
+class ViewAnswer:
+    """One view's share of an answer."""
+
+    view: str
+    names: Sequence[str]
+    """Of its features, as they are called here."""
+    event_timestamps: Sequence[int]
+    """Of its rows, in microseconds since 1970; NEVER for no row."""
+    complete: bool
+    """Every value is PRESENT."""
+
+
+@dataclass
+class OnlineResponse:
+    """Values and statuses by column, rows as asked for; the join keys come first."""
+
+    columns: Mapping[str, list[Any]]
+    statuses: Mapping[str, list[Status]]
+    """Of each feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
+    types: Mapping[str, DataType]
+    views: Sequence[ViewAnswer]
+
+    @cached_property
+    def event_timestamps(self) -> dict[str, list[datetime | None]]:
+        """Of each feature, since when its values hold (UTC); None where there is no row."""
+        return {
+            name: [None if t == NEVER else from_microseconds(t) for t in each.event_timestamps]
+            for each in self.views
+            for name in each.names
+        }
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """`{name: [values]}`, join keys first."""
+        return dict(self.columns)
+
+    def to_arrow(self) -> pa.Table:
+        """The same as an Arrow table, of the types that the catalogue says."""
+        import pyarrow as pa
+
+        # A NaN among the join keys means null, as pandas has it; among the features it is a value.
+        return pa.table(
+            {
+                name: pa.array(values, arrow_type(self.types[name]), from_pandas=name not in self.statuses)
+                for name, values in self.columns.items()
+            }
+        )
+
+    def to_df(self) -> pd.DataFrame:
+        """The same as a data frame; integers and booleans stay what they are where some are null."""
+        from amora_fs_assets.operations.frames import to_pandas
+
+        return to_pandas(self.to_arrow())
+
+
+class OnlineReader:
+    """How a service's features are read: made once, used for every request."""
+
+    def __init__(self, service: FeatureService, *, full_feature_names: bool = False) -> None:
+        """Raise InvalidRequest for names that collide."""
+        self._keys: dict[str, DataType] = {}
+        self._parts: list[_Part] = []
+        types: dict[str, DataType] = {}
+        for projection in service.projections:
+            for name, column in zip(projection.join_keys, projection.view.key_columns, strict=True):
+                self._keys[name] = types[name] = column.type
+        for projection in service.projections:
+            part = _Part(projection, full_feature_names)
+            for name, feature in zip(part.names, projection.columns, strict=True):
+                if name in types:
+                    raise InvalidRequest(
+                        f"Feature '{projection.name}:{feature.name}' has the name of another column, '{name}'. "
+                        "Ask with full_feature_names=True."
+                    )
+                types[name] = feature.type
+            self._parts.append(part)
+        self._types = types
+
+    def requests(self, entity_rows: EntityRows) -> tuple[EntityColumns, list[OnlineRequest]]:
+        """What to read for these entities. Raises InvalidRequest for a missing join key, or one of a wrong type."""
+        asked, count = _asked(entity_rows, self._keys)
+        keys = {name: _checked(name, asked[name], type_) for name, type_ in self._keys.items()}
+        return asked, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._parts]
+
+    def response(self, asked: EntityColumns, found: Sequence[OnlineRows], clock: datetime) -> OnlineResponse:
+        """The rows as an answer; `clock` decides what is older than its ttl. Raises OnlineStoreError."""
+        now = (clock - EPOCH) // MICROSECOND
+        columns: dict[str, list[Any]] = {name: asked[name] for name in self._keys}
+        statuses: dict[str, list[Status]] = {}
+        views = [
+            answer
+            for part, rows in zip(self._parts, found, strict=True)
+            for answer in part.answers(rows, now, columns, statuses)
+        ]
+        return OnlineResponse(columns, statuses, self._types, views)
+
+
+class _Part:
+    """One view's share of a plan."""
+
+    def __init__(self, projection: FeatureViewProjection, full_feature_names: bool) -> None:  # noqa: FBT001
+        self.view: FeatureView = projection.view
+        self.join_keys = projection.join_keys
+        self.features = projection.features
+        self.names = [f"{projection.name}__{f}" if full_feature_names else f for f in projection.features]
+        self._ttl = None if projection.view.ttl is None else projection.view.ttl // MICROSECOND
+
+    def answers(
+        self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
+    ) -> list[ViewAnswer]:
+        """Add the features' values and statuses to the answer, and say what they are.
+
+        A feature that was added since the load is NOT_FOUND; it has no time.
+        """
+        times = rows.event_timestamps
+        complete = self._answer(rows, now, columns, statuses)
+        if rows.added.isdisjoint(self.features):
+            return [ViewAnswer(self.view.name, self.names, times, complete)]
+        answers = []
+        for added, those in groupby(zip(self.features, self.names, strict=True), lambda pair: pair[0] in rows.added):
+            names = [name for _, name in those]
+            if added:
+                statuses.update({name: ["NOT_FOUND"] * len(times) for name in names})
+            held = [NEVER] * len(times) if added else times
+            answers.append(ViewAnswer(self.view.name, names, held, complete and not added))
+        return answers
+
+    def _answer(
+        self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
+    ) -> bool:
+        """Add the features' values and statuses to the answer; whether all are PRESENT."""
+        times = rows.event_timestamps
+        oldest = NEVER + 1 if self._ttl is None else now - self._ttl
+        try:
+            values = [rows.columns[feature] for feature in self.features]
+        except KeyError as error:
+            raise OnlineStoreError(
+                f"{self.view}: feature {error} is not online yet as the registry says. "
+                "Compute it and run `amora-fs materialize-incremental`."
+            ) from None
+        if rows.complete and (self._ttl is None or not times or min(times) >= oldest):
+            present: list[Status] = ["PRESENT"]
+            count = len(times)
+            columns.update(zip(self.names, values, strict=True))
+            statuses.update([(name, present * count) for name in self.names])
+            return True
+        absent: list[Status | None] = [
+            None if time >= oldest else "NOT_FOUND" if time == NEVER else "OUTSIDE_MAX_AGE" for time in times
+        ]
+        for name, column in zip(self.names, values, strict=True):
+            columns[name] = [None if why else value for value, why in zip(column, absent, strict=True)]
+            statuses[name] = [
+                why or ("NULL_VALUE" if value is None else "PRESENT") for value, why in zip(column, absent, strict=True)
+            ]
+        return False
+
+
+def _asked(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[EntityColumns, int]:
+    """The join keys as columns of one length, and that length."""
+    if isinstance(entity_rows, Mapping):
+        columns: dict[str, list[Any]] = {name: _column(name, values) for name, values in entity_rows.items()}
+    elif (frame := _frame(entity_rows)) is not None:
+        columns = frame
+    elif isinstance(entity_rows, str | bytes):
+        raise _no_rows(entity_rows)
+    else:
+        rows: list[Any] = []
+        try:
+            rows += entity_rows
+            return {key: [row[key] for row in rows] for key in keys}, len(rows)
+        except KeyError as error:
+            key = error.args[0] if error.args else None
+            lacking = next((row for row in rows if isinstance(row, Mapping) and key not in row), {})
+            raise _missing(key, list(lacking)) from None
+        except Exception:
+            if rows and all(isinstance(row, Mapping) for row in rows):
+                raise
+            raise _no_rows(entity_rows) from None
+    for key in keys:
+        if key not in columns:
+            raise _missing(key, list(columns))
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) > 1:
+        raise InvalidRequest(f"entity_rows: columns of different lengths: { {k: len(v) for k, v in columns.items()} }.")
+    return columns, lengths.pop() if lengths else 1
+
+
+def _frame(entity_rows: Any) -> dict[str, list[Any]] | None:
+    """The columns of a pandas or polars frame or of an Arrow table; None for what is none of them."""
+    if hasattr(entity_rows, "to_arrow"):  # polars
+        entity_rows = entity_rows.to_arrow()
+    if hasattr(entity_rows, "to_pydict"):  # Arrow
+        names = entity_rows.schema.names
+    elif hasattr(entity_rows, "columns") and hasattr(entity_rows, "iloc"):  # pandas
+        names = list(map(str, entity_rows.columns))
+    else:
+        return None
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise InvalidRequest(f"entity_rows have two columns '{twice}'. Rename or drop one.")
+    found: dict[str, list[Any]]
+    found = entity_rows.to_pydict() if hasattr(entity_rows, "to_pydict") else entity_rows.to_dict("list")
+    return found
+
+
+def _no_rows(entity_rows: object) -> InvalidRequest:
+    return InvalidRequest(
+        f"entity_rows is {type(entity_rows).__name__}; give a list of dicts, a dict of columns, a DataFrame or an "
+        "Arrow table."
+    )
+
+
+def _column(name: str, values: Any) -> list[Any]:
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise refused(f"entity_rows: column '{name}'", values, "a list of values, one per entity")
+    return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
+
+
+def _missing(key: object, there: list[Any]) -> InvalidRequest:
+    have = ", ".join(sorted(map(repr, there))) or "nothing"
+    return InvalidRequest(f"entity_rows lack join key '{key}'. They have: {have}.")
+
+
+def _checked(name: str, values: list[Any], type_: DataType) -> list[Any]:
+    """The column as the catalogue's type; None where a value is null."""
+    if set(map(type, values)) <= {_PYTHON[type_], _NOTHING}:
+        keys = values
+    else:
+        keys = [_key(value, type_, name) for value in values]
+    if type_ is DataType.INT64:
+        wide = [key for key in keys if key is not None and not -(2**63) <= key < 2**63] if keys else []
+        if wide:
+            raise InvalidRequest(f"Join key '{name}' takes int64; {wide[0]} does not fit into 64 bits.")
+    return keys
+
+
+def _key(value: Any, type_: DataType, name: str) -> int | str | None:
+    """A value of some other type where nothing is lost: a NumPy scalar, a whole float."""
+    if value is None or type(value).__name__ in _NULLS or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if type_ is DataType.STRING and isinstance(value, str):
+        return str(value)
+    if type_ is DataType.INT64 and not isinstance(value, bool):
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            return int(value)
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise InvalidRequest(f"Join key '{name}' takes {type_}; {shown(value)} is {type(value).__name__}.")

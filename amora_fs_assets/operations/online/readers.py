@@ -1,0 +1,82 @@
+"""What changes what readers get at once, each with its record: push, rollback, unpin. Knows no Ibis."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from amora_fs_assets.domain.catalogue import definition_hash
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.ports.online import Generation, OnlineStore
+from amora_fs_assets.domain.ports.registry import Registry
+from amora_fs_assets.domain.protocol import Applied
+from amora_fs_assets.domain.records import Output
+from amora_fs_assets.operations.online import push as verb
+from amora_fs_assets.operations.online.pushed_rows import Rows
+from amora_fs_assets.operations.records.recording import recorded
+
+
+def push(
+    view: FeatureView,
+    rows: Rows,
+    *,
+    online: OnlineStore,
+    offline: OfflineStore | None,
+    registry: Registry,
+    run_id: str,
+    clock: datetime,
+    applied: Applied | None = None,
+    expire: bool = True,
+) -> int:
+    """Push rows and record it; how many were newer than what is served. See operations.push.
+
+    A registry out of reach stops no push: that is logged.
+    """
+    hash_ = definition_hash(view)
+    known: dict[str, Any] = {"definition_hash": hash_, "schema_hash": view.schema_hash}
+    with recorded("push", view.name, run_id=run_id, registry=registry, needed=False, **known) as run:
+        newer = verb.push(
+            view,
+            rows,
+            online=online,
+            offline=offline,
+            run_id=run_id,
+            clock=clock,
+            applied=applied,
+            definition_hash=hash_,
+            expire=expire,
+            run=run,
+        )
+        run["details"] = {"newer": newer, "to_offline": offline is not None}
+    return newer
+
+
+def rollback(name: str, to: int | None = None, *, online: OnlineStore, registry: Registry, run_id: str) -> Generation:
+    """Let readers see an older generation, and record it. See OnlineStore.rollback."""
+    with recorded("rollback", name, run_id=run_id, registry=registry, needed=False, details={"to": to}) as run:
+        before = online.state(name).live_number
+        run["details"] = {"from": before, "to": to}
+        now = online.rollback(name, to)
+        run.update(_seen(name, before, now))
+    return now
+
+
+def unpin(name: str, *, online: OnlineStore, registry: Registry, run_id: str) -> Generation:
+    """Let readers see the newest generation again, and record it. See OnlineStore.unpin."""
+    with recorded("unpin", name, run_id=run_id, registry=registry, needed=False) as run:
+        before = online.state(name).live_number
+        run["details"] = {"from": before}
+        now = online.unpin(name)
+        run.update(_seen(name, before, now))
+    return now
+
+
+def _seen(name: str, before: int, now: Generation) -> dict[str, Any]:
+    """The generation that readers see from now on."""
+    return {
+        "sequence": now.published_through,
+        "schema_hash": now.schema_hash,
+        "outputs": (Output(name=name, sequence=now.published_through, generation=now.number),),
+        "details": {"from": before, "to": now.number, "clock": now.clock.isoformat()},
+    }

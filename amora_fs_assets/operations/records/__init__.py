@@ -1,0 +1,1 @@
+"""Records of runs, including the runs that were killed."""

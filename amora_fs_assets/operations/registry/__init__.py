@@ -1,0 +1,1 @@
+"""Definitions in the registry: plan a change, apply the change, show history and lineage."""

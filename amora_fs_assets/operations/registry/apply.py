@@ -1,0 +1,130 @@
+"""From code to registry: what a package defines, what applying it would change, and whether it was applied."""
+
+from __future__ import annotations
+
+import pkgutil
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from importlib import import_module
+from types import ModuleType
+
+from amora_fs_assets.domain.catalogue import Catalogue, module_of
+from amora_fs_assets.domain.changes import KINDS, Change, kind_of
+from amora_fs_assets.domain.entity import Entity
+from amora_fs_assets.domain.errors import DefinitionError, RegistryConflict, shown
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports.registry import Registry
+from amora_fs_assets.domain.records import Snapshot
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.operations.registry.plan import Plan, plan
+
+PATIENCE = 600.0
+"""How long `apply` goes on while others apply faster [s]: a bucket takes about one new head a second."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0
+"""The longest random pause before a second try, and before any later one [s]."""
+
+
+def collect(package: str | ModuleType) -> Catalogue:
+    """All definitions at the top level of a package's modules, or of one module. Raises DefinitionError.
+
+    The package is said to define what its own code is in it, and the services that it holds; not what it imports.
+    Entities are everybody's words.
+    """
+    modules = list(_modules(package))
+    found = (value for module in modules for value in vars(module).values())
+    definitions = [
+        value for value in found if isinstance(value, Entity | Source | FeatureView | FeatureService | TrainingSet)
+    ]
+    names = {module.__name__ for module in modules}
+    packages: dict[str, dict[str, str]] = {}
+    for each in definitions:
+        if isinstance(each, FeatureService) or module_of(each) in names:
+            packages.setdefault(KINDS[kind_of(each)], {})[each.name] = modules[0].__name__
+    return replace(Catalogue.of(definitions), packages=packages)
+
+
+def defined_elsewhere(definition: Source | FeatureView | TrainingSet, code: Catalogue) -> bool:
+    """Whether the definition belongs to another package, and the collected package only imports it."""
+    if not code.packages or definition.name in code.packages.get(KINDS[kind_of(definition)], {}):
+        return False
+    module = sys.modules.get(module_of(definition))
+    return module is not None and any(value is definition for value in vars(module).values())
+
+
+def _modules(package: str | ModuleType) -> Iterator[ModuleType]:
+    yield (module := _imported(package) if isinstance(package, str) else package)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
+        yield import_module(found.name)
+
+
+def _imported(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise DefinitionError(f"definitions is {shown(name)}, which is no name of a package, such as 'shop.features'.")
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # a module that is there imports one that is not
+        raise DefinitionError(f"There is no package '{name}' to read definitions from. Stand beside it.") from error
+
+
+def apply(
+    code: Catalogue, registry: Registry, *, clock: datetime, prune: bool = False, allow_breaking: bool = False
+) -> Snapshot:
+    """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
+
+    Raises BreakingChanges, with nothing changed, unless they are allowed, and RegistryConflict where somebody else
+    applied meanwhile.
+    """
+    return apply_plan(
+        plan(code, registry, clock=clock, dataset="", prune=prune),
+        registry,
+        clock=clock,
+        allow_breaking=allow_breaking,
+    )
+
+
+def apply_plan(planned: Plan, registry: Registry, *, clock: datetime, allow_breaking: bool = False) -> Snapshot:
+    """Do what the plan says, and nothing else: raises RegistryConflict where the head is not its `parent` any more."""
+    if not allow_breaking:
+        planned.refuse_breaking()
+    return registry.apply(planned.catalogue, parent=planned.parent, clock=clock)
+
+
+def apply_anew(
+    planning: Callable[[], Plan],
+    registry: Registry,
+    *,
+    clock: Callable[[], datetime],
+    allow_breaking: bool = False,
+    show: Callable[[Plan], None] | None = None,
+    patience: float = PATIENCE,
+) -> Snapshot:
+    """Plan and apply, and plan again where somebody else applied in between, after a pause of random length.
+
+    `show` is given each plan before it is tried. Breaking changes that are allowed are those of the first plan: what
+    breaks only because of what somebody else applied meanwhile is refused with BreakingChanges. Raises
+    RegistryConflict where others were faster for all of `patience` [s].
+    """
+    until, longest = time.monotonic() + patience, FIRST_PAUSE
+    allowed: set[Change] | None = None
+    while True:
+        planned = planning()
+        if show is not None:
+            show(planned)
+        if allow_breaking and allowed is None:
+            allowed = set(planned.breaking)
+        planned.refuse_breaking(allowed or ())
+        try:
+            return apply_plan(planned, registry, clock=clock(), allow_breaking=True)
+        except RegistryConflict:
+            if time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0, longest))
+        longest = min(2 * longest, LONGEST_PAUSE)

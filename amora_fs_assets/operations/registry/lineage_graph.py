@@ -1,0 +1,200 @@
+"""Where things come from and what is made of them: definitions say which tables, runs' records which columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
+from amora_fs_assets.domain.changes import KINDS, Kind
+from amora_fs_assets.domain.errors import FeatureNotFound, NotFound
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports.registry import Registry
+from amora_fs_assets.domain.records import ColumnLineage
+
+
+@dataclass(frozen=True, order=True)
+class Node:
+    """A source, feature view, feature service or training set; or one column of it."""
+
+    kind: Kind
+    name: str
+    column: str | None = None  # of a service: `view:feature`, with the view's alias
+
+    def __str__(self) -> str:
+        """As people read it."""
+        return f"{self.kind} {self.name}" + ("" if self.column is None else f": {self.column}")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What is upstream and downstream of some nodes."""
+
+    roots: tuple[Node, ...]
+    edges: frozenset[tuple[Node, Node]]  # from what is read to what is made of it
+    unknown: frozenset[Node]  # whose columns no run of this definition has told yet
+
+    def above(self, node: Node) -> list[Node]:
+        """What it is made of."""
+        return sorted(source for source, made in self.edges if made == node)
+
+    def below(self, node: Node) -> list[Node]:
+        """What is made of it."""
+        return sorted(made for source, made in self.edges if source == node)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The graph as JSON has it."""
+        nodes = sorted({*self.roots, *(node for edge in self.edges for node in edge)})
+        return {
+            "roots": [_plain(node) for node in self.roots],
+            "nodes": [_plain(node) for node in nodes],
+            "edges": [{"from": _plain(source), "to": _plain(made)} for source, made in sorted(self.edges)],
+            "columns_unknown": [_plain(node) for node in sorted(self.unknown)],
+        }
+
+
+def _plain(node: Node) -> dict[str, str]:
+    named = {"kind": node.kind, "name": node.name}
+    return named if node.column is None else {**named, "column": node.column}
+
+
+def lineage(registry: Registry, name: str, column: str | None = None) -> Graph:
+    """All that is upstream and downstream of whatever has that name, or of one of its columns.
+
+    As of the registry's state: a `PastRegistry` answers for then. Raises NotFound, FeatureNotFound.
+    """
+    return _Lineage(registry).around(name, column)
+
+
+class _Lineage:
+    """One question's answer: each record is read once, and only where it is needed."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._catalogue: Catalogue = registry.catalogue()
+        self._columns: dict[Node, ColumnLineage | None] = {}
+
+    def around(self, name: str, column: str | None) -> Graph:
+        roots = [node for node in self._nodes if node.name == name]
+        if not roots:
+            raise NotFound.named(name, {node.name for node in self._nodes})
+        if column is not None:
+            known = {each for node in roots for each in self._columns_of(node)}
+            roots = [Node(node.kind, name, column) for node in roots if column in self._columns_of(node)]
+            if not roots:
+                raise FeatureNotFound.named(f"{name}:{column}", {f"{name}:{each}" for each in known})
+        above = set(_walk(roots, self._above))
+        below = {(node, made) for made, node in _walk(roots, self._below)}
+        unknown = {node for node, told in self._columns.items() if told is None} if column is not None else set()
+        return Graph(tuple(roots), frozenset(above | below), frozenset(unknown))
+
+    @cached_property
+    def _nodes(self) -> list[Node]:
+        return [
+            Node(kind, name)
+            for kind, attribute in KINDS.items()
+            if kind != "entity"
+            for name in getattr(self._catalogue, attribute)
+        ]
+
+    @cached_property
+    def _edges(self) -> list[tuple[Node, Node]]:
+        """Of definitions as wholes."""
+        found: list[tuple[Node, Node]] = []
+        for view in self._catalogue.feature_views.values():
+            found += [(self._readable(source.name), Node("feature view", view.name)) for source in view.sources]
+        for service in self._catalogue.feature_services.values():
+            parts = {part.view.name for part in service.projections}
+            found += [(Node("feature view", name), Node("feature service", service.name)) for name in sorted(parts)]
+        for each in self._catalogue.training_sets.values():
+            made, service = Node("training set", each.name), each.service
+            read = Node("feature view" if service.is_view else "feature service", service.name)
+            found += [(read, made), *((self._readable(source.name), made) for source in each.sources)]
+        return found
+
+    def _readable(self, name: str) -> Node:
+        return Node("feature view" if name in self._catalogue.feature_views else "source", name)
+
+    def _above(self, node: Node) -> Iterator[Node]:
+        """What a node is made of: of a column the columns, otherwise the definitions."""
+        if node.column is None:
+            yield from (source for source, made in self._edges if made == node)
+        elif node.kind == "feature service":
+            service = self._catalogue.feature_services[node.name]
+            name, _, feature = node.column.partition(":")
+            yield from (Node("feature view", p.view.name, feature) for p in service.projections if p.name == name)
+        else:
+            told = self._told(Node(node.kind, node.name)) or {}
+            yield from (self._column(each.name, each.column) for each in told.get(node.column, ()))
+
+    def _below(self, node: Node) -> Iterator[Node]:
+        """What is made of a node."""
+        whole = Node(node.kind, node.name)
+        for made in (made for source, made in self._edges if source == whole):
+            if node.column is None:
+                yield made
+            else:
+                yield from (
+                    Node(made.kind, made.name, column)
+                    for column in self._columns_of(made)
+                    if node in set(self._above(Node(made.kind, made.name, column)))
+                )
+        if node.kind == "feature view" and node.column is not None:
+            # A training set is joined from views: what its records name are these, not the service between.
+            yield from self._joined(node)
+
+    def _joined(self, node: Node) -> Iterator[Node]:
+        for each in self._catalogue.training_sets.values():
+            if node.name in {part.view.name for part in each.service.projections} and not each.service.is_view:
+                made = Node("training set", each.name)
+                yield from (
+                    Node(made.kind, made.name, column)
+                    for column in self._columns_of(made)
+                    if node in set(self._above(Node(made.kind, made.name, column)))
+                )
+
+    def _columns_of(self, node: Node) -> list[str]:
+        match node.kind:
+            case "source":
+                return [column.name for column in self._catalogue.sources[node.name].columns]
+            case "feature view":
+                return [column.name for column in self._catalogue.feature_views[node.name].row_columns]
+            case "feature service":
+                parts = self._catalogue.feature_services[node.name].projections
+                return [f"{part.name}:{feature}" for part in parts for feature in part.features]
+            case _:
+                return list(self._told(node) or ())
+
+    def _column(self, name: str, column: str) -> Node:
+        node = self._readable(name)
+        return Node(node.kind, node.name, column)
+
+    def _told(self, node: Node) -> ColumnLineage | None:
+        """The column lineage that the newest good run of this very definition recorded."""
+        if node.kind not in ("feature view", "training set"):
+            return None
+        if node not in self._columns:
+            kind = "compute" if node.kind == "feature view" else "training_set"
+            known = self._catalogue.feature_views if node.kind == "feature view" else self._catalogue.training_sets
+            definition = known[node.name]
+            if isinstance(definition, FeatureView) and definition.table is not None:
+                return {}  # somebody else's table: where its columns come from is his to say
+            hash_ = definition_hash(definition)
+            runs = self._registry.records(node.name, kind=kind, status="succeeded")
+            told = (run.column_lineage for run in runs if run.definition_hash == hash_ and run.column_lineage)
+            self._columns[node] = next(told, None)
+        return self._columns[node]
+
+
+def _walk(roots: Iterable[Node], next_: Any) -> Iterator[tuple[Node, Node]]:
+    """Every edge (there, here) that is reached from the roots, each node visited once."""
+    pending, seen = list(roots), set(roots)
+    while pending:
+        here = pending.pop()
+        for there in next_(here):
+            yield there, here
+            if there not in seen:
+                seen.add(there)
+                pending.append(there)

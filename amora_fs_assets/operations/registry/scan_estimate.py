@@ -1,0 +1,97 @@
+"""What computing would read, before it reads it: BigQuery says bytes, in DuckDB the sources' rows are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import ibis
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.known import max_lateness_of
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.table_names import table_name
+from amora_fs_assets.operations.expressions.tables import scanned_rows
+from amora_fs_assets.operations.offline.transform import query_of
+from amora_fs_assets.operations.registry.impact import Recompute, Scan
+
+_AT_ONCE = 16  # dry runs cost nothing but their way to Google and back
+
+
+def scans(recompute: Sequence[Recompute], code: Catalogue, store: OfflineStore) -> dict[Recompute, Scan]:
+    """What computing each interval would scan; unknown, with the reason, where nobody can say.
+
+    Raises nothing of the store's: a plan is worth having without it.
+    """
+    asked = [each for each in recompute if each.view in code.feature_views]
+    if store.dialect.estimates_scans:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = pool.map(lambda each: _dry_run(each, code.feature_views[each.view], store), asked)
+            known = dict(zip(asked, found, strict=True))
+        return known | _without_code(recompute, asked, "bytes")
+    try:
+        return _counted(asked, code, store) | _without_code(recompute, asked, "rows")
+    except FeatureStoreError as error:
+        return {each: Scan(None, "rows", str(error)) for each in recompute}
+
+
+def _without_code(recompute: Sequence[Recompute], asked: Sequence[Recompute], unit: str) -> dict[Recompute, Scan]:
+    gone = [each for each in recompute if each not in asked]
+    return {each: Scan(None, "bytes" if unit == "bytes" else "rows", "its code is gone") for each in gone}
+
+
+def _whole_tables(view: FeatureView) -> str:
+    """Which tables are scanned from their first row on, since nobody says how late their rows become known."""
+    whole = [source for source in view.sources if max_lateness_of(source) is None]
+    said = [
+        f"all of '{each.name}' up to the interval's end, since "
+        + ("its created_timestamp has no bound" if isinstance(each, FeatureView) else "it has no max_lateness")
+        for each in whole
+    ]
+    return "; ".join(said)
+
+
+def _dry_run(each: Recompute, view: FeatureView, store: OfflineStore) -> Scan:
+    try:
+        query = query_of(view, each.interval, store.dataset)
+        return Scan(store.scanned_bytes(query), "bytes", note=_whole_tables(view))
+    except FeatureStoreError as error:
+        return Scan(None, "bytes", str(error))
+
+
+def _counted(asked: Sequence[Recompute], code: Catalogue, store: OfflineStore) -> dict[Recompute, Scan]:
+    """One query for all: a count for each interval of each source, however many views read it."""
+    tables: dict[str, bool] = {}
+    counts: dict[tuple[object, ...], Table] = {}
+    read: dict[Recompute, list[tuple[object, ...]]] = {}
+    missing: dict[Recompute, str] = {}
+    for each in asked:
+        view = code.feature_views[each.view]
+        for source in view.sources:
+            table = table_name(source, store.dataset)
+            if table not in tables:
+                tables[table] = store.columns(table) is not None
+            if not tables[table]:
+                missing[each] = f"{table} is not there yet"
+                continue
+            key = (table, each.interval, view.lookback)
+            read.setdefault(each, []).append(key)
+            if key not in counts:
+                rows = scanned_rows(source, store.dataset, each.interval, view.lookback)
+                counts[key] = rows.aggregate(rows=rows.count()).mutate(number=ibis.literal(len(counts), "int64"))
+    by_number: dict[int, int] = {}
+    if counts:
+        with store.read(ibis.union(*counts.values())) as batches:
+            by_number = {row["number"]: row["rows"] for row in batches.read_all().to_pylist()}
+    rows_of = {key: by_number[number] for number, key in enumerate(counts)}
+    return {
+        each: Scan(None, "rows", missing[each])
+        if each in missing
+        else Scan(
+            sum(rows_of[key] for key in read.get(each, ())), "rows", note=_whole_tables(code.feature_views[each.view])
+        )
+        for each in asked
+    }

@@ -1,0 +1,1 @@
+"""Historical features and versions of training sets."""

@@ -1,0 +1,238 @@
+"""Historical features: a spine in, the same rows with the feature values of their moments out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from ibis.common.exceptions import IbisError
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.errors import DefinitionError, InvalidRequest, OfflineStoreError
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.job_costs import Meter
+from amora_fs_assets.domain.names import check_table
+from amora_fs_assets.domain.ownership import TO_TABLE, check_owner
+from amora_fs_assets.domain.ports.offline import Draft, OfflineStore, Part, ReadsBeside
+from amora_fs_assets.domain.time import Clock, Interval, wall_clock
+from amora_fs_assets.operations.expressions.point_in_time import check_spine, output_names, point_in_time
+from amora_fs_assets.operations.expressions.tables import check_tables, columns_of
+from amora_fs_assets.operations.frames import to_pandas, to_polars
+from amora_fs_assets.operations.training.beside import FEW, MANY, parts
+from amora_fs_assets.operations.training.spine import FRAME, FrameSpine, QuerySpine, every_row, spine_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HistoricalFeatures:
+    """The rows asked for and their features; nothing runs until they are taken."""
+
+    store: OfflineStore
+    spine: FrameSpine | QuerySpine
+    join: Callable[..., Table]  # of a spine, and of its bounds
+    names: tuple[str, ...]  # of the feature columns
+    owners: Mapping[str, str] = field(default_factory=dict)  # the tables that definitions name, and which
+    beside: tuple[Part, ...] = ()  # the join of many views to few rows of a frame: a query for each
+    now: Clock = wall_clock
+
+    def to_sql(self) -> str:
+        """The SQL that runs. A frame's rows are its table `entity_rows`, a query's a staged one.
+
+        Of many views and few rows of a frame it is a SELECT for each view, of which `;` stands between.
+        """
+        if self.beside:
+            return ";\n\n".join(part.sql for part in self.beside)
+        with _explained(), self._query() as (query, _):
+            return self.store.sql(query)
+
+    def to_arrow(self) -> pa.Table:
+        """A frame's rows in their order, columns untouched, features behind them. A query's come in no order."""
+        with self._read() as batches:
+            result = batches.read_all()
+        if isinstance(self.spine, QuerySpine):
+            return result
+        given = self.spine.arrow()
+        for name in self.names:
+            given = given.append_column(name, result[name])
+        return given
+
+    def to_arrow_batches(self) -> Iterator[pa.RecordBatch]:
+        """The same a batch at a time, never as a whole in memory. The store is held until the last one is taken."""
+        given = self.spine.arrow() if isinstance(self.spine, FrameSpine) else None
+        taken = 0
+        with self._read() as batches:
+            for batch in batches:
+                if given is None:
+                    yield batch
+                    continue
+                rows = given.slice(taken, len(batch)).combine_chunks()
+                taken += len(batch)
+                arrays = [rows[name].combine_chunks() for name in rows.column_names] + batch.columns
+                yield pa.RecordBatch.from_arrays(
+                    [a.combine_chunks() if isinstance(a, pa.ChunkedArray) else a for a in arrays],
+                    [*rows.column_names, *self.names],
+                )
+
+    def to_df(self) -> pd.DataFrame:
+        """The same as a data frame, with the caller's index; integers and truth values stay such when null."""
+        import pandas as pd
+
+        if isinstance(self.spine, QuerySpine) or isinstance(self.spine.given, pa.Table):
+            return to_pandas(self.to_arrow())
+        with self._read() as batches:
+            features = to_pandas(batches.read_all())
+        features.index = self.spine.given.index
+        # The features go into the result as they are; the caller's columns are copied, to stay the caller's.
+        joined: pd.DataFrame = pd.concat([self.spine.given.copy(), features], axis=1, copy=False)
+        return joined
+
+    def to_polars(self) -> pl.DataFrame:
+        """The same as a polars frame. Raises InvalidRequest where polars is not installed."""
+        return to_polars(self.to_arrow())
+
+    def to_table(self, name: str) -> int:
+        """Write them to the table `dataset.table`, replacing what `to_table` wrote there before; the number of rows.
+
+        Raises OfflineStoreError, with nothing written, for a table that anything else wrote, or may write: a
+        definition's, or one of the store's own.
+        """
+        self._check_writable(name)
+        with _explained():
+            return self._write(name)
+
+    def _write(self, name: str) -> int:
+        run_id = f"{TO_TABLE}{uuid.uuid4()}"
+        with Meter("historical", run_id):  # so that a job that is sent twice runs once
+            return self._written(name, run_id)
+
+    def _written(self, name: str, run_id: str) -> int:
+        if isinstance(self.spine, FrameSpine):
+            rows = self.to_arrow()
+            staged = self.store.stage(rows, name="historical", run_id=run_id)
+        else:
+            with self._query() as (query, _):
+                staged = self.store.stage(query, name="historical", run_id=run_id)
+        try:
+            there = self.store.columns(staged)
+            assert there is not None, "it was staged just now"
+            draft = Draft(
+                name=name.rpartition(".")[2],
+                table=name,
+                columns=columns_of(there, "to_table"),
+                run_id=run_id,
+                published_at=self.now(),
+            )
+            return self.store.publish(staged, draft).rows
+        except BaseException:
+            self.store.discard(staged)
+            raise
+
+    def _check_writable(self, table: str) -> None:
+        """Raise OfflineStoreError, or InvalidRequest for what is no table's name, before anything is written."""
+        try:
+            check_table("to_table", table)
+        except DefinitionError as error:
+            raise InvalidRequest(str(error)) from error
+        folded = table.casefold()  # DuckDB does not tell the cases of letters apart
+        if folded.startswith(f"{self.store.dataset}._".casefold()):
+            raise OfflineStoreError(f"Table {table} would be among the store's own. Name another table.")
+        owner = {name.casefold(): owner for name, owner in self.owners.items()}.get(folded)
+        if owner is not None:
+            raise OfflineStoreError(
+                f"Table {table} belongs to {owner}: to_table does not write to it. Name another table."
+            )
+        last = [each for each in self.store.publications(newest=True) if each.table.casefold() == folded]
+        wanted = Draft(name=table.rpartition(".")[2], table=table, columns=(), run_id=TO_TABLE, published_at=_NEVER)
+        there = self.store.columns(table) is not None
+        check_owner(wanted, last[-1] if last and there else None, filled=there)
+
+    @contextmanager
+    def _query(self) -> Iterator[tuple[Table, dict[str, pa.Table]]]:
+        if isinstance(self.spine, FrameSpine):
+            joined = self.join(self.spine.table, bounds=self.spine.bounds)
+            yield joined.order_by(self.spine.row).select(*self.names), {FRAME: self.spine.seen}
+        else:
+            with self.spine.stored(self.store) as (table, bounds):
+                yield self.join(table, bounds=bounds), {}
+
+    @contextmanager
+    def _read(self) -> Iterator[pa.RecordBatchReader]:
+        if self.beside and isinstance(self.spine, FrameSpine) and isinstance(self.store, ReadsBeside):
+            with _explained():
+                found = self.store.read_beside(self.beside, {FRAME: self.spine.seen})
+            columns = [column for each in found for column in each.columns]
+            yield pa.Table.from_arrays(columns, list(self.names)).to_reader()
+            return
+        with _explained(), self._query() as (query, frames), self.store.read(query, frames) as batches:
+            yield batches
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What Arrow or Ibis cannot do with the columns of the rows asked for, as an error of the request."""
+    try:
+        yield
+    except (pa.ArrowException, IbisError, UnicodeEncodeError) as error:
+        raise InvalidRequest(
+            f"The rows asked for cannot be joined as they are: {type(error).__name__}: {error}. Cast their columns."
+        ) from error
+
+
+def historical_features(
+    service: FeatureService,
+    entity_df: Any = None,
+    *,
+    store: OfflineStore,
+    full_feature_names: bool = False,
+    known_time: bool = False,
+    interval: Interval | None = None,
+    owners: Mapping[str, str] | None = None,
+) -> HistoricalFeatures:
+    """The service's features at each row's event_timestamp, as a lazy result. See `point_in_time`.
+
+    `entity_df` is a pandas or polars frame, an Arrow table, an Ibis table or a SELECT of the store's engine: join keys,
+    event_timestamp (naive: UTC), and columns that pass through. Or instead `interval`: each key and time of the
+    service's views in it. `owners`: the tables that `to_table` does not write to, and whose they are. Raises
+    InvalidRequest, TableNotFound, SourceMismatch; for a SELECT when its rows are taken.
+    """
+    if (entity_df is None) == (interval is None):
+        raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
+    views = {projection.view.name: projection.view for projection in service.projections}
+    added = check_tables(list(views.values()), store, may_lack_added=True)
+    any_join = partial(
+        point_in_time,
+        dialect=store.dialect,
+        dataset=store.dataset,
+        known_time=known_time,
+        added=added,
+    )
+    join = partial(any_join, service=service, full_feature_names=full_feature_names)
+    beside: tuple[Part, ...] = ()
+    spine = every_row(service, interval, store.dataset) if interval is not None else spine_of(entity_df, service)
+    if isinstance(spine, FrameSpine):
+        names = output_names(service, full=full_feature_names, taken=spine.columns)
+        if len(service.projections) >= MANY and spine.seen.num_rows <= FEW and isinstance(store, ReadsBeside):
+            check_spine(spine.table, service)
+            one = partial(any_join, bounds=spine.bounds, full_feature_names=True)
+            with _explained():
+                found = parts(service, spine=spine.table, row=spine.row, join=one, sql=store.sql, added=added)
+                beside = tuple(found)
+    else:
+        names = output_names(service, full=full_feature_names)
+        if isinstance(spine.query, Table):
+            with _explained():
+                join(spine.query)  # so that what is wrong is said now
+    return HistoricalFeatures(
+        store=store, spine=spine, join=join, names=tuple(names.values()), owners=owners or {}, beside=beside
+    )

@@ -1,0 +1,275 @@
+"""The moments that features are asked for: a caller's frame, or a query that is stored once before it is joined."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlglot
+from ibis.expr import operations as ops
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP, unused
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.expressions.point_in_time import Bounds
+from amora_fs_assets.operations.expressions.tables import rows_of, within
+
+FRAME = "entity_rows"
+_QUERIES = {
+    sqlglot.TokenType.SELECT,
+    sqlglot.TokenType.WITH,
+    sqlglot.TokenType.FROM,
+    sqlglot.TokenType.L_PAREN,
+    sqlglot.TokenType.VALUES,
+}
+"""The first tokens of statements that return rows."""
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSpine:
+    """A frame of the caller's: it stays with the caller, the engine sees keys, moments and row numbers."""
+
+    given: Any  # pandas DataFrame or Arrow table, never changed
+    columns: tuple[str, ...]
+    seen: pa.Table  # join keys, the moment, and `row`
+    row: str  # the column of the rows' numbers
+
+    @property
+    def table(self) -> Table:
+        """What the engine sees, as the table `entity_rows`."""
+        return ibis.table(ibis.Schema.from_pyarrow(self.seen.schema), name=FRAME)
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """The first and the last moment."""
+        ends = pc.min_max(self.seen[EVENT_TIMESTAMP])
+        return _in_calendar(ends["min"], ends["max"])
+
+    def arrow(self) -> pa.Table:
+        """The caller's columns."""
+        if isinstance(self.given, pa.Table):
+            return self.given
+        try:
+            return pa.Table.from_pandas(self.given, preserve_index=False)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise InvalidRequest(
+                f"entity_df: its columns do not go into an Arrow table: {'. '.join(map(str, error.args))}. "
+                "Let each column hold values of one type, or take the result with to_df()."
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuerySpine:
+    """A query of the store's engine: an Ibis table or a SELECT."""
+
+    query: Table | str
+
+    @contextmanager
+    def stored(self, store: OfflineStore) -> Iterator[tuple[Table, Bounds | None]]:
+        """Its rows as a table of their own, for as long as the context lasts, with its first and last moment.
+
+        The join reads the spine more than once: a query would run as often, and might not give the same rows twice.
+        """
+        query = one_query(self.query, store.dialect.name) if isinstance(self.query, str) else self.query
+        staged = store.stage(query, name="spine", run_id=uuid.uuid4().hex)
+        try:
+            columns = store.columns(staged)
+            assert columns is not None, "it was staged just now"
+            _check_carried(columns)
+            dataset, _, name = staged.rpartition(".")
+            table = ibis.table(columns, name=name, database=dataset)
+            yield table, _bounds(table, store)
+        finally:
+            store.discard(staged)
+
+
+def one_query(sql: str, engine: str) -> str:
+    """The caller's SELECT without its closing semicolon.
+
+    An engine runs several statements in one text with the rights of the store. Raises InvalidRequest for several
+    statements, and for a statement that returns no rows.
+    """
+    try:
+        tokens = sqlglot.tokenize(sql, read=engine)
+    except sqlglot.TokenError as error:
+        raise InvalidRequest(f"entity_df: the SELECT cannot be read: {error}. Mend it.") from error
+    while tokens and tokens[-1].token_type is sqlglot.TokenType.SEMICOLON:
+        tokens.pop()
+    if not tokens or tokens[0].token_type not in _QUERIES:
+        raise InvalidRequest(f"entity_df begins with {tokens[0].text if tokens else ''!r}. Give one SELECT.")
+    if any(token.token_type is sqlglot.TokenType.SEMICOLON for token in tokens):
+        raise InvalidRequest("entity_df is several statements. Give one SELECT; nothing was run.")
+    return sql[: tokens[-1].end + 1]
+
+
+def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine:
+    """What the caller asks for. Raises InvalidRequest for what is no table, or lacks keys of the right types."""
+    if isinstance(entity_df, str):
+        try:
+            entity_df.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(f"entity_df: the SELECT is no text: {error}.") from error
+        return QuerySpine(query=entity_df)
+    if isinstance(entity_df, Table):
+        if not entity_df.op().find(ops.InMemoryTable):
+            return QuerySpine(query=entity_df.unbind())
+        entity_df = entity_df.to_pyarrow()
+    elif isinstance(entity_df, pa.RecordBatch):
+        entity_df = pa.Table.from_batches([entity_df])
+    elif hasattr(entity_df, "to_arrow"):  # polars
+        entity_df = entity_df.to_arrow()
+    if not isinstance(entity_df, pa.Table | pd.DataFrame):
+        raise InvalidRequest(
+            f"entity_df is {type(entity_df).__name__}; give a pandas or polars DataFrame, an Arrow table, an Ibis "
+            "table or a SELECT."
+        )
+    names = entity_df.column_names if isinstance(entity_df, pa.Table) else entity_df.columns
+    columns = tuple(str(name) for name in names)
+    twice = next((name for place, name in enumerate(columns) if name in columns[:place]), None)
+    if twice is not None:
+        raise InvalidRequest(f"entity_df has two columns '{twice}'. Rename or drop one.")
+    row = unused("_row", service.join_keys)
+    return FrameSpine(given=entity_df, columns=columns, seen=_seen(entity_df, columns, service, row), row=row)
+
+
+def every_row(service: FeatureService, interval: Interval, dataset: str) -> QuerySpine:
+    """Each (join keys, event_timestamp) of the service's views in the interval, once.
+
+    Raises InvalidRequest where the views have different join keys: there is no one list of rows then.
+    """
+    keyed = [p for p in service.projections if p.join_keys] or list(service.projections)
+    if len({frozenset(p.join_keys) for p in keyed}) > 1:
+        raise InvalidRequest(
+            f"Feature service '{service.name}': its views have different join keys "
+            f"({'; '.join(f'{p.name}: {list(p.join_keys)}' for p in keyed)}), so that there is no one list of rows. "
+            "Give entity_df, or ask for views of the same keys."
+        )
+    parts = []
+    for projection in keyed:
+        rows = rows_of(projection.view, dataset)
+        inside = within(rows[EVENT_TIMESTAMP], interval) & rows[EVENT_TIMESTAMP].notnull()
+        rows = rows.filter(inside, *(rows[key].notnull() for key in projection.view.join_keys))
+        asked = dict(zip(projection.join_keys, projection.view.join_keys, strict=True))
+        parts.append(rows.select(**{name: rows[asked[name]] for name in service.join_keys}, **_time(rows)))
+    return QuerySpine(query=ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0].distinct())
+
+
+def _check_carried(columns: Mapping[str, dt.DataType]) -> None:
+    """Raise InvalidRequest for a column of a type that the result cannot have."""
+    for name, type_ in columns.items():
+        kind = type_.raw_type if isinstance(type_, dt.Unknown) else type_
+        refusal = InvalidRequest(
+            f"Column '{name}' of the rows asked for is {kind}, which the result cannot have. "
+            "Cast the column, or drop it."
+        )
+        if isinstance(type_, dt.Unknown):
+            raise refusal
+        try:
+            ibis.Schema({name: type_}).to_pyarrow()
+        except Exception as error:  # Ibis raises whatever its table of types lacks
+            raise refusal from error
+
+
+def _time(rows: Table) -> dict[str, Any]:
+    return {EVENT_TIMESTAMP: rows[EVENT_TIMESTAMP]}
+
+
+def _bounds(spine: Table, store: OfflineStore) -> Bounds | None:
+    if EVENT_TIMESTAMP not in spine.columns or not spine[EVENT_TIMESTAMP].type().is_timestamp():
+        return None  # the join says what is wrong
+    time = spine[EVENT_TIMESTAMP].cast("timestamp('UTC', 6)")
+    with store.read(spine.aggregate(first=time.min(), last=time.max())) as batches:
+        found = batches.read_all()
+    return _in_calendar(found["first"][0], found["last"][0])
+
+
+def _in_calendar(first: pa.Scalar, last: pa.Scalar) -> Bounds | None:
+    """The bounds as Python has them. Raises InvalidRequest for years that no date has."""
+    if not first.is_valid:
+        return None
+    try:
+        return first.as_py(), last.as_py()
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest(
+            f"Column '{EVENT_TIMESTAMP}' of the rows asked for has a moment outside the years 1 to 9999. Correct it."
+        ) from error
+
+
+def _seen(entity_df: Any, columns: tuple[str, ...], service: FeatureService, row: str) -> pa.Table:
+    """What the engine needs of the caller's frame: join keys, the moment, and the row's number."""
+    types = {
+        asked: key.type
+        for projection in service.projections
+        for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True)
+    }
+    for name in (EVENT_TIMESTAMP, *types):
+        if name not in columns:
+            raise InvalidRequest(f"entity_df has no column '{name}'. Columns: {list(columns)}.")
+    needed = {name: _key(_array(entity_df, columns.index(name), name), name, type_) for name, type_ in types.items()}
+    moment = _array(entity_df, columns.index(EVENT_TIMESTAMP), EVENT_TIMESTAMP)
+    if not (pa.types.is_timestamp(moment.type) or pa.types.is_date(moment.type) or pa.types.is_null(moment.type)):
+        raise InvalidRequest(
+            f"entity_df: '{EVENT_TIMESTAMP}' is {moment.type}. Convert it: pd.to_datetime(..., utc=True)."
+        )
+    try:
+        return pa.table({**needed, EVENT_TIMESTAMP: _moments(moment), row: pa.array(np.arange(len(moment)))})
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(f"entity_df: column '{EVENT_TIMESTAMP}' has a moment out of range: {error}.") from error
+
+
+def _moments(moment: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The moments in UTC and microseconds."""
+    if pa.types.is_date(moment.type):
+        moment = moment.cast(pa.timestamp("us"))
+    if pa.types.is_timestamp(moment.type) and moment.type.unit == "ns":
+        # Cut down to the microsecond that they lie in; in UTC, since a local time may occur twice.
+        moment = pc.floor_temporal(moment.cast(pa.timestamp("ns", tz="UTC")), unit="microsecond")
+    return moment.cast(_TIME, safe=False)
+
+
+def _key(array: pa.ChunkedArray, name: str, type_: DataType) -> pa.ChunkedArray:
+    """The key's values in the view's type: integers of any width, and pandas' floats for integers with nulls."""
+    texts = (pa.types.is_string, pa.types.is_large_string, getattr(pa.types, "is_string_view", pa.types.is_string))
+    text = any(kind(array.type) for kind in texts)
+    if pa.types.is_null(array.type):
+        fits = True
+    elif type_ is DataType.STRING:
+        fits = text
+    else:
+        fits = pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_decimal(array.type)
+    if not fits:
+        raise InvalidRequest(f"entity_df: join key '{name}' is {array.type}; the features need {type_}. Convert it.")
+    try:
+        return array.cast(pa.string() if type_ is DataType.STRING else pa.int64())
+    except pa.ArrowInvalid as error:
+        raise InvalidRequest(f"entity_df: join key '{name}' is not {type_}: {error}") from error
+
+
+def _array(entity_df: Any, place: int, name: str) -> pa.ChunkedArray:
+    if isinstance(entity_df, pa.Table):
+        array = entity_df.column(place)
+    else:
+        try:
+            array = pa.Array.from_pandas(entity_df.iloc[:, place])
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise InvalidRequest(
+                f"entity_df: column '{name}' holds values of more than one type, or of none that Arrow has: {error}. "
+                "Let all be of one type."
+            ) from error
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])

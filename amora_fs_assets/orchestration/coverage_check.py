@@ -1,0 +1,47 @@
+"""Coverage as an asset check: every interval of a view up to the clock is what its definition says."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.time import before
+from amora_fs_assets.operations.offline.coverage import coverages, publications_for
+from amora_fs_assets.operations.offline.coverage_words import lines, summary
+from amora_fs_assets.orchestration.failures import said_in_dagster
+from amora_fs_assets.orchestration.resources import STORES, Stores
+
+
+def coverage_check(
+    view: FeatureView, retry_policy: dg.RetryPolicy | None = None, behind: timedelta = timedelta(0)
+) -> dg.AssetChecksDefinition:
+    """`coverage` of `feature_view/<view>`: a warning that names what is stale, missing or part-computed.
+
+    What began to be so within `behind` of the clock is no fault: on a running clock a computation that has just ended
+    is some seconds behind.
+    """
+
+    @dg.asset_check(
+        name="coverage",
+        asset=dg.AssetKey(["feature_view", view.name]),
+        description="Every interval up to the clock holds what the definition says, of inputs as they are.",
+        retry_policy=retry_policy,
+        required_resource_keys={STORES},
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        stores = getattr(context.resources, STORES)
+        assert isinstance(stores, Stores), "the resource gives the parts"
+        store = stores.offline
+        clock = stores.settings.clock()
+        with said_in_dagster():
+            ours = stores.code.feature_view(view.name)
+            found = coverages(ours, publications_for(ours, store), clock=clock, dataset=store.dataset)[view.name]
+        gaps = "\n".join(f"- {line}" for line in lines([found]))
+        return dg.AssetCheckResult(
+            passed=all(each.interval.start > before(clock, behind) for each in found.gaps),
+            severity=dg.AssetCheckSeverity.WARN,
+            description=summary(found),
+            metadata={"holds": summary(found), "not current": dg.MetadataValue.md(gaps or "none")},
+        )
+
+    return check

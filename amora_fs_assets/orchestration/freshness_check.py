@@ -1,0 +1,59 @@
+"""Freshness as an asset check: how old the newest row is that is served, whatever was run.
+
+Dagster reads the annotation of the check's context, so that it is no string here.
+"""
+
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports.online import Generation
+from amora_fs_assets.orchestration.failures import said_in_dagster
+from amora_fs_assets.orchestration.resources import STORES, Stores
+
+FRESHNESS = "freshness"
+
+
+def aged(
+    view: FeatureView, generation: Generation | None, *, clock: datetime, limit: timedelta
+) -> dg.AssetCheckEvaluation:
+    """What the check says of a generation: whether its newest row is no older than `limit` at the clock."""
+    newest = generation.newest_event if generation is not None else None
+    age = clock - newest if newest is not None else None
+    said = f"The newest row is of {newest.isoformat()}, {age} ago" if newest is not None else "No row is served"
+    passed = age is not None and age <= limit
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(["online", view.name]),
+        check_name=FRESHNESS,
+        passed=passed,
+        description=f"{said}{'.' if passed else f'; {limit} are allowed.'}",
+        metadata={
+            "newest event": newest.isoformat() if newest is not None else "none",
+            "age [s]": age.total_seconds() if age is not None else -1.0,
+            "allowed [s]": limit.total_seconds(),
+        },
+    )
+
+
+def freshness_check(
+    view: FeatureView, limit: timedelta, retry_policy: dg.RetryPolicy | None = None
+) -> dg.AssetChecksDefinition:
+    """`freshness` of `online/<view>`. Automation tells its result at each look; it can be run by hand, too."""
+
+    @dg.asset_check(
+        name=FRESHNESS,
+        asset=dg.AssetKey(["online", view.name]),
+        description=f"The newest row that is served is no older than {limit}.",
+        retry_policy=retry_policy,
+        required_resource_keys={STORES},
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        stores = getattr(context.resources, STORES)
+        assert isinstance(stores, Stores), "the resource gives the parts"
+        with said_in_dagster():
+            generation = stores.online.generation(view)
+        found = aged(view, generation, clock=stores.settings.clock(), limit=limit)
+        return dg.AssetCheckResult(passed=found.passed, description=found.description, metadata=found.metadata)
+
+    return check

@@ -1,0 +1,232 @@
+"""`online/<view>`: the newest row of each entity in Redis, brought up to date after each publication.
+
+One step loads a view. Where the settings say so, many steps do, each a shard, on whatever the job's executor has: the
+first stages the rows, the last lets them go live. Dagster reads the annotations of contexts, so that they are no
+strings here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from amora_fs_assets.domain.applied import applied_definition
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import count_of_entities
+from amora_fs_assets.domain.ports.online import ShardResult
+from amora_fs_assets.domain.time import wall_clock
+from amora_fs_assets.operations import runs
+from amora_fs_assets.operations.online import sharded
+from amora_fs_assets.operations.online.materialize import Materialized
+from amora_fs_assets.operations.online.sharded import ShardedLoad
+from amora_fs_assets.operations.records.recording import failure_recorded
+from amora_fs_assets.orchestration.failures import said_in_dagster
+from amora_fs_assets.orchestration.metadata import column_schema, owners_of, tags_of
+from amora_fs_assets.orchestration.pages import code_metadata, group_of
+from amora_fs_assets.orchestration.resources import STORES, Stores, stores_of
+from amora_fs_assets.settings import Settings
+
+_IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
+_CHANGED = dg.AutomationCondition.any_deps_updated().since_last_handled()
+WHEN_ITS_VIEW_CHANGED = (_CHANGED & _IDLE).with_label("after_its_view")
+_FULL = {"full": dg.Field(bool, default_value=False, description="Fill a new generation.")}
+COUNTED = 10_000
+"""Entities online are counted up to here: to count all of a large view is to go through all that Redis holds."""
+_TRIED_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
+
+
+def online_asset(
+    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None = None, group: str = ""
+) -> dg.AssetsDefinition:
+    """The asset, of as many shards as the settings say."""
+    of_shards = settings.online_shards > 1
+    return (
+        _sharded(view, settings, retry_policy, group)
+        if of_shards
+        else _of_one_step(view, settings, retry_policy, group)
+    )
+
+
+def _of_one_step(
+    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None, group: str
+) -> dg.AssetsDefinition:
+    def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        stores = stores_of(context)
+        with _failing(view, stores, context.run.run_id) as served:
+            loaded = runs.materialize(
+                served,
+                store=stores.offline,
+                online=stores.online,
+                registry=stores.registry,
+                run_id=context.run.run_id,
+                clock=stores.settings.clock(),
+                full=bool(context.op_execution_context.op_config["full"]),
+                expire=stores.settings.now is None,
+            )
+        context.log.info("online/%s: %s written", view.name, count_of_entities(loaded.rows))
+        return dg.MaterializeResult(metadata=_metadata(served, loaded, stores))
+
+    asset: dg.AssetsDefinition = dg.asset(
+        **_said_of(view, group),
+        deps=[dg.AssetDep(["feature_view", view.name])],
+        freshness_policy=_freshness(view, settings),
+        retry_policy=retry_policy,
+        required_resource_keys={STORES},
+        config_schema=_FULL,
+    )(load)
+    return asset
+
+
+def _sharded(
+    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None, group: str
+) -> dg.AssetsDefinition:
+    # No step has the name of another view's asset, which begins with `online__`.
+    parts_needed: dict[str, Any] = {"required_resource_keys": {STORES}}
+
+    @dg.op(
+        name=f"online_begin__{view.name}",
+        ins={"published": dg.In(dg.Nothing)},
+        out={"load": dg.Out(dg.Any), "shards": dg.DynamicOut(int)},
+        config_schema=_FULL,
+        retry_policy=retry_policy,
+        **parts_needed,
+    )
+    def begin(context: dg.OpExecutionContext) -> Iterator[Any]:
+        stores = stores_of(context)
+        with _failing(view, stores, context.run.run_id, recorded=True) as served:
+            load = sharded.begin(
+                served,
+                store=stores.offline,
+                online=stores.online,
+                clock=stores.settings.clock(),
+                shards=settings.online_shards,
+                run_id=context.run.run_id,
+                now=wall_clock(),
+                full=bool(context.op_config["full"]),
+                expire=stores.settings.now is None,
+            )
+        yield dg.Output(load, output_name="load")
+        for shard in range(settings.online_shards if load.load else 0):
+            yield dg.DynamicOutput(shard, output_name="shards", mapping_key=f"shard_{shard}")
+
+    @dg.op(
+        name=f"online_shard__{view.name}", out=dg.Out(dg.Any), retry_policy=retry_policy or _TRIED_AGAIN, **parts_needed
+    )
+    def write(context: dg.OpExecutionContext, load: Any, shard: int) -> Any:
+        assert isinstance(load, ShardedLoad), "the first step gives it"
+        stores = stores_of(context)
+        with _failing(view, stores, context.run.run_id, recorded=True) as served:
+            written = sharded.write(
+                served, load, shard, store=stores.offline, online=stores.online, expire=stores.settings.now is None
+            )
+        context.log.info("online/%s: %s written by shard %s", view.name, count_of_entities(written.rows), shard)
+        return written
+
+    @dg.op(name=f"online_finish__{view.name}", out=dg.Out(dg.Nothing), retry_policy=retry_policy, **parts_needed)
+    def finish(context: dg.OpExecutionContext, load: Any, written: list[Any]) -> Iterator[Any]:
+        assert isinstance(load, ShardedLoad), "the first step gives it"
+        assert all(isinstance(each, ShardResult) for each in written), "the shards give them"
+        stores = stores_of(context)
+        with _failing(view, stores, context.run.run_id) as served:
+            loaded = runs.recorded_load(
+                served,
+                lambda: sharded.finish(
+                    served,
+                    load,
+                    written,
+                    store=stores.offline,
+                    online=stores.online,
+                    expire=stores.settings.now is None,
+                ),
+                store=stores.offline,
+                online=stores.online,
+                registry=stores.registry,
+                run_id=context.run.run_id,
+                clock=load.load.clock if load.load else stores.settings.clock(),
+                began=load.began,
+            )
+        yield dg.Output(None, metadata=_metadata(served, loaded, stores))
+
+    def steps(published: Any) -> Any:
+        load, shards = begin(published)
+        return finish(load, shards.map(lambda shard: write(load, shard)).collect())
+
+    asset: dg.AssetsDefinition = dg.graph_asset(
+        **_said_of(view, group),
+        ins={"published": dg.AssetIn(["feature_view", view.name], dagster_type=dg.Nothing)},
+        config=dg.ConfigMapping(
+            config_fn=lambda config: {f"online_begin__{view.name}": {"config": config}},
+            config_schema=_FULL,
+        ),
+    )(steps)
+    policy = _freshness(view, settings)
+    if policy is None:
+        return asset
+    return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
+
+
+def _said_of(view: FeatureView, group: str) -> dict[str, Any]:
+    """What the UI says of the asset."""
+    return {
+        "key": ["online", view.name],
+        "group_name": group_of(view, group, "online"),
+        "kinds": {"redis"},
+        "description": f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'nothing: one row'}.",
+        "owners": owners_of(view.owner),
+        "tags": tags_of(view.tags),
+        "metadata": {"dagster/column_schema": column_schema(view.row_columns), **code_metadata(view)},
+        "code_version": view.schema_hash[:12],
+        "automation_condition": WHEN_ITS_VIEW_CHANGED,
+    }
+
+
+@contextmanager
+def _failing(view: FeatureView, stores: Stores, run_id: str, *, recorded: bool = False) -> Iterator[FeatureView]:
+    """Give the view as the registry has it, and say what is wrong in Dagster's words.
+
+    What is loaded is what the registry says, whatever the code here says. A failure inside is `recorded` where the step
+    does not record it itself.
+    """
+    with said_in_dagster():
+        with failure_recorded("materialize", view.name, run_id=run_id, registry=stores.registry):
+            served = applied_definition(view, stores.applied)
+        if recorded:
+            with failure_recorded("materialize", view.name, run_id=run_id, registry=stores.registry):
+                yield served
+        else:
+            yield served
+
+
+def _metadata(view: FeatureView, loaded: Materialized, stores: Stores) -> dict[str, Any]:
+    """What is online now, and what this load wrote of it."""
+    now, clock = stores.online.generation(view), stores.settings.clock()
+    there = stores.online.count(view, COUNTED)
+    if there is None and loaded.new_generation:
+        there = loaded.rows
+    newest = now.newest_event if now is not None else None
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column.name: [dg.TableColumnDep(dg.AssetKey(["feature_view", view.name]), column.name)]
+                for column in view.row_columns
+            }
+        ),
+        **({"dagster/row_count": there} if there is not None else {}),
+        "entities online": f"{there:,}" if there is not None else f"more than {COUNTED:,}",
+        "rows written": loaded.rows,
+        "generation": now.number if now is not None else 0,
+        "new generation": loaded.new_generation,
+        **({"because": loaded.because} if loaded.because else {}),
+        "publication": loaded.published_through,
+        "newest event": newest.isoformat() if newest is not None else "none: there is no row",
+        **({"lag [s]": (clock - newest).total_seconds()} if newest is not None else {}),
+    }
+
+
+def _freshness(view: FeatureView, settings: Settings) -> dg.FreshnessPolicy | None:
+    """Values older than their ttl are not given out, so that a load has to come at least that often."""
+    if view.ttl is None or view.ttl < timedelta(minutes=1) or settings.now is not None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=view.ttl)

@@ -1,0 +1,71 @@
+"""Parity as an asset check: what is served of a view equals the newest rows of the offline store."""
+
+import dagster as dg
+
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.operations.online.parity import FAULTS, Parity
+from amora_fs_assets.operations.runs import parity
+from amora_fs_assets.orchestration.failures import said_in_dagster
+from amora_fs_assets.orchestration.resources import STORES, Stores
+
+SAMPLE = 1_000
+"""Keys that are compared."""
+_WORDS = {
+    "equal": "the same on both sides",
+    "missing": "fault: offline has a row, online has none",
+    "extra": "fault: online has a row of a key that offline has none of",
+    "stale": "fault: online's row is older",
+    "different": "fault: of the same time with other values",
+    "ahead": "online's row is newer: pushed, or offline after the load's clock",
+    "behind": "published after the load, not online yet",
+    "outside": "not among the keys that windows brought",
+    "aged_out": "so old that Redis may have collected it",
+}
+
+
+def parity_check(view: FeatureView, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetChecksDefinition:
+    """`parity` of `online/<view>`, on a sample of keys. A failure is shown; it takes nothing offline."""
+
+    @dg.asset_check(
+        name="parity",
+        asset=dg.AssetKey(["online", view.name]),
+        description="What is served of a sample of keys equals the newest rows of the offline store.",
+        retry_policy=retry_policy,
+        required_resource_keys={STORES},
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        stores = getattr(context.resources, STORES)
+        assert isinstance(stores, Stores), "the resource gives the parts"
+        with said_in_dagster():
+            found = parity(
+                stores.applied.feature_view(view.name),
+                store=stores.offline,
+                online=stores.online,
+                registry=stores.registry,
+                run_id=context.run.run_id,
+                sample=SAMPLE,
+                expire=stores.settings.now is None,
+            )
+        examples = "\n".join(f"- `{example}`" for example in found.examples)
+        faults = ", ".join(f"{getattr(found, name):,} {name}" for name in FAULTS if getattr(found, name))
+        return dg.AssetCheckResult(
+            passed=found.passed,
+            description=f"Of {found.sampled:,} keys {faults or f'{found.equal:,} equal, no fault'}.",
+            metadata={
+                "keys": _counts(found),
+                "publication": found.published_through,
+                "examples": dg.MetadataValue.md(examples or "none"),
+            },
+        )
+
+    return check
+
+
+def _counts(found: Parity) -> dg.TableMetadataValue:
+    """How many of the sampled keys are what, and what that means."""
+    rows = [
+        dg.TableRecord({"keys": getattr(found, name), "are": name.replace("_", " "), "meaning": words})
+        for name, words in _WORDS.items()
+    ]
+    columns = [dg.TableColumn("keys", "int"), dg.TableColumn("are", "string"), dg.TableColumn("meaning", "string")]
+    return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns=columns))

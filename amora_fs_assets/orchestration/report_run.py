@@ -1,0 +1,102 @@
+"""Runs outside of Dagster, told to its instance, so that its UI is not left stale.
+
+What is complete becomes a materialization: of each period that is computed as a whole, of an online load. What changed
+a part (some rows of a period, a push, which generation readers see) is an observation: taken for a materialization it
+would make a period look computed that is not, and fill the gaps that a backfill is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.ports.offline import OfflineStore
+from amora_fs_assets.domain.records import RunRecord
+from amora_fs_assets.operations.offline.coverage import publications_for
+from amora_fs_assets.orchestration.metadata import DATA_VERSION, check_result, record_metadata, words_of
+from amora_fs_assets.orchestration.partitions import completed, periods_of
+
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+_ASSETS = {
+    "load_source": "raw",
+    "training_set": "training_set",
+    "prune": "training_set",
+    "hold": "training_set",
+    "release": "training_set",
+    "materialize": "online",
+    "push": "online",
+    "rollback": "online",
+    "unpin": "online",
+    "parity": "online",
+}
+
+
+def report(
+    run: RunRecord, where: str, applied: Catalogue, store: OfflineStore, now: datetime | None, clock: datetime
+) -> None:
+    """Tell the instance of DAGSTER_HOME of a run that was recorded at `where`.
+
+    `now` is the settings' fixed clock, if there is one. Raises what Dagster raises where there is no instance.
+    """
+    with dg.DagsterInstance.get() as instance:
+        for event in events(run, where, applied, store, now, clock):
+            instance.report_runless_asset_event(event)
+
+
+def events(
+    run: RunRecord, where: str, applied: Catalogue, store: OfflineStore, now: datetime | None, clock: datetime
+) -> Iterator[Event]:
+    """What Dagster's log would hold of the run: nothing but checks where it failed."""
+    key = dg.AssetKey([_ASSETS.get(run.kind, "feature_view"), run.name])
+    if run.status == "succeeded":
+        yield from _assets(run, key, record_metadata(run, where, applied), applied, store, now, clock)
+    for check in run.checks:
+        result = check_result(check, key, words_of(applied.feature_views.get(run.name)))
+        assert result.check_name is not None, "a check of ours has a name"
+        yield dg.AssetCheckEvaluation(
+            asset_key=key,
+            check_name=result.check_name,
+            passed=result.passed,
+            metadata=result.metadata,
+            severity=result.severity,
+            description=result.description,
+            blocking=run.kind != "parity",
+        )
+
+
+def _assets(
+    run: RunRecord,
+    key: dg.AssetKey,
+    metadata: dict[str, Any],
+    applied: Catalogue,
+    store: OfflineStore,
+    now: datetime | None,
+    clock: datetime,
+) -> Iterator[Event]:
+    version = {} if run.sequence is None else {DATA_VERSION: str(run.sequence)}
+    view = applied.feature_views.get(run.name)
+    match run.kind:
+        case "parity":
+            return
+        case "push" | "rollback" | "unpin" | "prune" | "hold" | "release":
+            yield dg.AssetObservation(key, metadata={"what": run.kind, **metadata})
+            if run.kind == "push" and run.sequence is not None:
+                yield dg.AssetObservation(
+                    dg.AssetKey(["feature_view", run.name]), metadata={"what": run.kind, **metadata}
+                )
+        case "compute" if view is not None and view.partitions is not None:
+            assert run.interval is not None, "a computation of periods has an interval"
+            published = publications_for(view, store)
+            found = completed(view, run.interval, published, now=now, clock=clock, dataset=store.dataset)
+            whole = {partition for partition, _ in found}
+            for partition, _ in periods_of(view, run.interval, now):
+                if partition in whole:
+                    yield dg.AssetMaterialization(key, metadata=metadata, partition=partition, tags=version)
+                else:
+                    yield dg.AssetObservation(key, metadata=metadata, partition=partition)
+        case _:
+            yield dg.AssetMaterialization(key, metadata=metadata, tags=version)

@@ -1,0 +1,431 @@
+"""The offline store in BigQuery: google-cloud-bigquery for jobs, the Storage Read API for rows."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+import pyarrow.parquet
+import sqlglot
+from google.api_core.exceptions import GoogleAPIError, NotFound
+from google.cloud import bigquery
+from ibis.expr.operations import UnboundTable
+from ibis.expr.types import Table
+from sqlglot import exp
+
+from amora_fs_assets.domain import protocol
+from amora_fs_assets.domain.errors import DefinitionNotApplied, OfflineStoreError, SettingsError, TableNotFound
+from amora_fs_assets.domain.ownership import check_owner, of_definitions
+from amora_fs_assets.domain.ports.offline import Draft, StoredTable
+from amora_fs_assets.domain.protocol import APPLIED_COLUMNS, Applied, belongs, new_incarnation, not_applied, refused
+from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
+from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.table_names import applied_table, publications_table, staged_table
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
+from amora_fs_assets.stores.bigquery.errors import explained
+from amora_fs_assets.stores.bigquery.jobs import JobOptions, Jobs
+from amora_fs_assets.stores.bigquery.partitions import changed_late
+from amora_fs_assets.stores.bigquery.publication import (
+    NOT_APPLIED,
+    REFUSED,
+    applied_written,
+    made_anew,
+    needed,
+    parameters,
+    preparation,
+    side_tables,
+    taken_of,
+    transaction,
+    values,
+    within,
+)
+from amora_fs_assets.stores.bigquery.reads import PatientReads
+from amora_fs_assets.stores.bigquery.tables import columns_of, create, describe, incarnation_of, quoted, type_of
+
+if TYPE_CHECKING:
+    from google.cloud.bigquery_storage import BigQueryReadClient
+
+_STAGED_FOR = timedelta(days=7)
+"""After which BigQuery itself drops what a killed process left."""
+_FEW = 1_000
+"""Rows that come sooner with the answer itself than by a read session."""
+_MARK = "amora_fs_content"
+"""The label of a staged table that says what was staged."""
+
+
+class BigQueryOfflineStore:
+    """OfflineStore in a dataset of BigQuery."""
+
+    dialect = BIGQUERY
+
+    def __init__(
+        self,
+        client: bigquery.Client,
+        *,
+        dataset: str,
+        options: JobOptions | None = None,
+        storage_client: BigQueryReadClient | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self._client = client
+        self._options = options or JobOptions()
+        # Any: Google's annotation asks for its own class, of which two methods are called.
+        self._reads: Any = storage_client and PatientReads(storage_client, self._options.timeout)
+        self._jobs = Jobs(client, self._options)
+        self._datasets: set[str] = set()  # those that are known to be there
+
+    @property
+    def hashing(self) -> str:
+        """Inputs are counted, which reads their times alone, unless hashing is asked for: it reads all columns."""
+        return "farm_fingerprint" if self._options.hash_inputs else ""
+
+    def modified(self, table: str) -> str | None:
+        """When its rows were last changed; None for a view, and while rows are in the streaming buffer."""
+        there = self._table(table)
+        if there is None or there.table_type != "TABLE" or there.streaming_buffer is not None:
+            return None
+        return f"{there.modified.isoformat()} {there.num_rows}"
+
+    def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
+        """The table's columns as it stands; None where there is no such table."""
+        there = self.table(table)
+        return None if there is None else there.columns
+
+    def table(self, name: str) -> StoredTable | None:
+        """The table as it stands; None where there is no such table."""
+        there = self._table(name)
+        return None if there is None else StoredTable(columns_of(there), incarnation_of(there))
+
+    def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
+        """The same of each of these tables, several asked for at once."""
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            return list(pool.map(self.table, names))
+
+    def applied(self) -> tuple[Applied, ...]:
+        """The rows of `_applied`."""
+        if self._table(applied_table(self.dataset)) is None:
+            return ()
+        with self._explained():
+            names = ", ".join(map(quoted, APPLIED_COLUMNS))
+            rows = self._jobs.query(f"SELECT {names} FROM {quoted(applied_table(self.dataset))}")
+            return tuple(Applied(**dict(row.items())) for row in rows)
+
+    def write_applied(self, rows: Sequence[Applied]) -> None:
+        """Replace the rows of `_applied` of these views."""
+        if rows:
+            self._make_dataset(self.dataset)
+            with self._explained():
+                self._jobs.query(applied_written(rows, self.dataset), step="apply")
+
+    def sql(self, query: Table) -> str:
+        """The SQL that `read` and `stage` run for the query."""
+        return str(ibis.to_sql(query, dialect="bigquery"))
+
+    def scanned_bytes(self, query: Table) -> int | None:
+        """What running the query would scan, in bytes, by BigQuery's own dry run, which costs nothing."""
+        with self._explained(query):
+            return self._jobs.scanned_bytes(self.sql(query))
+
+    def changed_late(self, table: str, time: str, lateness: timedelta) -> tuple[Interval, ...] | None:
+        """The partitions by `time` that were changed later than `lateness` after their end, by INFORMATION_SCHEMA."""
+        there = self._table(table)
+        if there is None or there.time_partitioning is None or there.time_partitioning.field != time:
+            return None
+        dataset, _, name = table.rpartition(".")
+        with self._explained():
+            rows = self._jobs.query(
+                f"SELECT * FROM {quoted(dataset)}.INFORMATION_SCHEMA.PARTITIONS WHERE table_name = @name",
+                parameters={"name": name},
+            )
+            return changed_late([dict(row.items()) for row in rows], there.time_partitioning.type_, lateness)
+
+    @contextmanager
+    def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
+        """The query's rows, streamed."""
+        schema = query.schema().to_pyarrow()
+        loaded: dict[str, str] = {}
+        try:
+            for name, frame in (frames or {}).items():
+                loaded[name] = f"{self.dataset}._frame_{uuid.uuid4().hex}"
+                self._load(frame, loaded[name])
+            with self._explained(query):
+                rows = self._jobs.query(_renamed(self.sql(query), loaded))
+                few = rows.total_rows is not None and rows.total_rows <= _FEW
+                batches = rows.to_arrow_iterable(bqstorage_client=None if few else self._reads)
+                yield pa.RecordBatchReader.from_batches(
+                    schema, (batch.select(schema.names).cast(schema) for batch in batches)
+                )
+        finally:
+            for table in loaded.values():
+                self.discard(table)
+
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
+        """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
+        staged = staged_table(name, run_id, self.dataset)
+        self._make_dataset(self.dataset)
+        if isinstance(data, pa.Table):
+            self._load(data, staged)
+            return staged
+        sql = data if isinstance(data, str) else self.sql(data)
+        query = None if isinstance(data, str) else data
+        with self._explained(query):
+            clustered = f"CLUSTER BY {quoted(clustered_by)} " if clustered_by else ""
+            mark = _hashed(sql, clustered, *self._states(query)) if query is not None else uuid.uuid4().hex[:32]
+            expires = (datetime.now(UTC) + _STAGED_FOR).isoformat()
+            options = f"expiration_timestamp = TIMESTAMP '{expires}', labels = [('{_MARK}', '{mark}')]"
+            self._jobs.query(
+                f"CREATE OR REPLACE TABLE {quoted(staged)} {clustered}OPTIONS ({options}) AS {sql}",
+                step="stage",
+                identity=f"{staged} {mark}",
+                remains=lambda: self._holds(staged, mark),
+            )
+        return staged
+
+    def publish(self, staged: str, draft: Draft) -> Publication:
+        """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
+        self._make_dataset(draft.table.rpartition(".")[0])
+        with self._explained():
+            made = self._client.get_table(staged, **self._jobs.call).created
+            self._prepare(draft)
+            draft = replace(draft, incarnation=self._make_room(staged, draft))
+            with _law_explained(draft):
+                self._jobs.query(
+                    transaction(draft, staged, self.dataset),
+                    step="publish",
+                    parameters=parameters(draft),
+                    identity=f"{staged} {made.isoformat()} {draft.table} {draft.interval}",
+                )
+            describe(self._client, draft, self._jobs.call)
+            publication = self._publications_where(
+                "run_id = @run_id AND `table` = @table", run_id=draft.run_id, table=draft.table
+            )[-1]
+        self.discard(staged)
+        return publication
+
+    def discard(self, staged: str) -> None:
+        """Drop a staged table, if it is there."""
+        with self._explained():
+            self._client.delete_table(staged, not_found_ok=True, **self._jobs.call)
+
+    def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
+        """What was published, of one name or of all, with sequences greater than `after`, in order.
+
+        With `newest` the last one of each table alone: years of daily runs are many.
+        """
+        there = self._table(self._publications)
+        if there is None:
+            return ()
+        known = [field.name for field in there.schema]
+        named = "" if name is None else " AND name = @name"
+        last = " QUALIFY ROW_NUMBER() OVER (PARTITION BY `table` ORDER BY sequence DESC) = 1" if newest else ""
+        with self._explained():
+            return self._publications_where(f"sequence > @after{named}{last}", known, after=after, name=name)
+
+    @property
+    def _publications(self) -> str:
+        return publications_table(self.dataset)
+
+    def _publications_where(
+        self, condition: str, known: Iterable[str] = PUBLICATION_COLUMNS, **given: int | str | None
+    ) -> tuple[Publication, ...]:
+        """Those of a condition; `known` are the columns that are there: an earlier release made fewer."""
+        fields = [column for column in PUBLICATION_COLUMNS if column in set(known)]
+        rows = self._jobs.query(
+            f"SELECT {', '.join(map(quoted, fields))} FROM {quoted(self._publications)} "
+            f"WHERE {condition} ORDER BY sequence",
+            parameters=given,
+        )
+        return of_definitions(str(given.get("name") or "") or None, (Publication(**dict(row.items())) for row in rows))
+
+    def _table(self, name: str) -> bigquery.Table | None:
+        with self._explained():
+            try:
+                return self._client.get_table(name, **self._jobs.call)
+            except NotFound as error:
+                if "Project" in error.message:
+                    raise
+                return None
+
+    def _make_dataset(self, name: str) -> None:
+        """Make it where it is missing. Raises SettingsError where it is in another location than the settings say."""
+        if name in self._datasets:
+            return
+        wanted = bigquery.Dataset(f"{self._client.project}.{name}")
+        wanted.location = self._options.location
+        with self._explained():
+            try:  # making one takes a right that nobody needs where it is there
+                there = self._client.get_dataset(wanted.reference, **self._jobs.call)
+            except NotFound as error:
+                if "Project" in error.message:
+                    raise
+                there = self._client.create_dataset(wanted, exists_ok=True, **self._jobs.call)
+        if self._options.location and there.location.lower() != self._options.location.lower():
+            raise SettingsError(
+                f"Dataset {name} is in {there.location}, AMORA_FS_BIGQUERY_LOCATION says {self._options.location}. A "
+                "dataset does not move: set the location to its own, or AMORA_FS_DATASET to a new one."
+            )
+        self._datasets.add(name)
+
+    def _prepare(self, draft: Draft) -> None:
+        """Make what a publication needs beside its own table, as far as it is missing.
+
+        A table of the view's keys is made anew where the keys were others: a load of the new ones is a full one.
+        """
+        there = {name: columns_of(found) for name in needed(draft, self.dataset) if (found := self._table(name))}
+        for name, columns in side_tables(draft, self.dataset).items():
+            if name in there and there[name] != {column.name: IBIS_TYPES[column.type] for column in columns}:
+                self.discard(name)
+                del there[name]
+        if script := preparation(draft, self.dataset, there):
+            self._jobs.query(script, step="prepare")
+
+    def _make_room(self, staged: str, draft: Draft) -> str:
+        """Make the table what the draft needs; its incarnation.
+
+        Raises OfflineStoreError where rows of other types would stay.
+        """
+        table, new = self._table(draft.table), new_incarnation(draft.view_id or "")
+        if table is None:
+            # Another publication may make the table first: then that one's incarnation is the table's.
+            self._jobs.query(
+                f"CREATE {create(draft, new, anew=False)};{made_anew(draft, self.dataset)}", step="prepare"
+            )
+            made = self._table(draft.table)
+            return new if made is None else incarnation_of(made)
+        there = columns_of(table)
+        published = self._publications_where("`table` = @table", table=draft.table)
+        last = published[-1] if published else None
+        check_owner(draft, last, filled=not last and self._one(f"SELECT count(*) FROM {quoted(draft.table)}") != (0,))
+        incarnation = protocol.incarnation_of(incarnation_of(table), last)
+        another = draft.view_id is not None and not belongs(incarnation, draft.view_id)
+        if another and draft.appended:
+            raise OfflineStoreError(
+                f"Table {draft.table} holds rows of an earlier feature view '{draft.name}'. "
+                f"Compute the view first: `amora-fs compute --feature-views {draft.name}`."
+            )
+        missing = [column for column in draft.columns if column.name not in there]
+        others = [c for c in draft.columns if there.get(c.name, IBIS_TYPES[c.type]) != IBIS_TYPES[c.type]]
+        by_hand = bool(missing and last and draft.schema_hash and last.schema_hash == draft.schema_hash)
+        if (others or by_hand) and not another:
+            (remaining,) = self._one(f"SELECT count(*) FROM {quoted(draft.table)} WHERE NOT ({within(draft)})")
+            if remaining:
+                was = (
+                    f"holds rows of other types than '{draft.name}' has now ({', '.join(c.name for c in others)})"
+                    if others
+                    else f"lost its column '{missing[0].name}' since it was last published"
+                )
+                raise OfflineStoreError(
+                    f"Table {draft.table} {was}, and they would stay: "
+                    "compute all of it at once, from its start, or rename the view."
+                )
+        if others or another:
+            # At once with its new rows: readers see the old table or the new. The publication follows.
+            self._jobs.query(
+                f"CREATE OR REPLACE {create(draft, new)} AS SELECT {values(draft)} FROM {quoted(staged)} "
+                f"WHERE {taken_of(draft)};{made_anew(draft, self.dataset)}",
+                step="prepare",
+            )
+            return new
+        for column in missing:
+            added = f"ADD COLUMN IF NOT EXISTS {quoted(column.name)} {type_of(column)}"
+            self._jobs.query(f"ALTER TABLE {quoted(draft.table)} {added}", step="prepare")
+        return incarnation
+
+    def _states(self, query: Table) -> Iterator[str]:
+        """What tells the state of each table that the query reads from an earlier one."""
+        for table in _tables(query):
+            there = self._client.get_table(table, **self._jobs.call)
+            stands = there.table_type == "TABLE"  # of a view the state is not its own
+            yield f"{table} {there.etag} {there.modified} {there.num_rows}" if stands else uuid.uuid4().hex
+
+    def _holds(self, staged: str, mark: str) -> bool:
+        there = self._table(staged)
+        return there is not None and there.labels.get(_MARK) == mark
+
+    def _missing(self, query: Table) -> str:
+        """The tables of the query that are not there: where a dataset is missing BigQuery names that alone."""
+        return ", ".join(table for table in _tables(query) if self._table(table) is None)
+
+    def _load(self, rows: pa.Table, table: str) -> None:
+        self._make_dataset(table.rpartition(".")[0])
+        file = io.BytesIO()
+        pyarrow.parquet.write_table(rows, file)
+        # The file says the types. Lists are the field's own, not records that hold a field of lists.
+        parquet = bigquery.ParquetOptions()
+        parquet.enable_list_inference = True
+        config = bigquery.LoadJobConfig(
+            source_format="PARQUET", write_disposition="WRITE_TRUNCATE", parquet_options=parquet
+        )
+        mark = hashlib.sha256(file.getbuffer()).hexdigest()[:32]
+        with self._explained():
+            self._jobs.load(file, table, config, identity=f"{table} {mark}", remains=lambda: self._holds(table, mark))
+            loaded = self._client.get_table(table, **self._jobs.call)
+            loaded.expires = datetime.now(UTC) + _STAGED_FOR
+            loaded.labels = {_MARK: mark}
+            self._client.update_table(loaded, ["expires", "labels"], **self._jobs.call)
+
+    def _one(self, sql: str) -> tuple[Any, ...]:
+        (row,) = self._jobs.query(sql)
+        found: tuple[Any, ...] = row.values()
+        return found
+
+    @contextmanager
+    def _explained(self, query: Table | None = None) -> Iterator[None]:
+        try:
+            with explained(self._client.project):
+                yield
+        except TableNotFound as error:
+            missing = self._missing(query) if query is not None else ""
+            if not missing:
+                raise
+            raise TableNotFound(
+                f"A table is not there yet: {missing}. Fill it first: `amora-fs compute`, or its asset."
+            ) from error
+
+
+@contextmanager
+def _law_explained(draft: Draft) -> Iterator[None]:
+    """Raise what the law stops as DefinitionNotApplied and PublicationRefused."""
+    try:
+        yield
+    except GoogleAPIError as error:
+        if NOT_APPLIED in str(error):
+            raise DefinitionNotApplied(not_applied(draft.name)) from error
+        found = re.search(rf"{REFUSED} (\d+) (\S+)", str(error))
+        if found is None:
+            raise
+        raise refused(draft.name, draft.table, run_id=found[2], sequence=int(found[1])) from error
+
+
+def _tables(query: Table) -> list[str]:
+    found = (node for node in query.op().find(UnboundTable) if node.namespace.database)
+    return sorted({f"{node.namespace.database}.{node.name}" for node in found})
+
+
+def _hashed(*parts: str) -> str:
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
+
+
+def _renamed(sql: str, tables: Mapping[str, str]) -> str:
+    """The query with its frames' bare names replaced by the tables that they were loaded to."""
+    if not tables:
+        return sql
+    tree = sqlglot.parse_one(sql, dialect="bigquery")
+    for table in list(tree.find_all(exp.Table)):
+        if not table.db and table.name in tables:
+            dataset, _, name = tables[table.name].rpartition(".")
+            alias = table.alias or table.name
+            table.replace(exp.alias_(exp.table_(name, db=dataset, quoted=True), alias, table=True, quoted=True))
+    return str(tree.sql(dialect="bigquery"))

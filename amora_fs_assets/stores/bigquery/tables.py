@@ -1,0 +1,117 @@
+"""Tables in BigQuery: types, layout, and the words that stand beside them in the console."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import ibis.expr.datatypes as dt
+from google.api_core.exceptions import PreconditionFailed
+from google.cloud import bigquery
+from ibis.backends.bigquery.datatypes import BigQuerySchema
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.ports.offline import Draft
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.stores.bigquery.jobs import label
+
+_TYPES = {
+    DataType.INT64: "INT64",
+    DataType.FLOAT64: "FLOAT64",
+    DataType.STRING: "STRING",
+    DataType.BOOLEAN: "BOOL",
+    DataType.BYTES: "BYTES",
+    DataType.DATE: "DATE",
+    DataType.TIMESTAMP: "TIMESTAMP",
+    DataType.DECIMAL: "NUMERIC",
+}
+_OURS = "amora_fs_"
+"""How the labels begin that this project sets, and drops again; other labels stay."""
+_INCARNATION = "amora-fs-incarnation"
+_CLUSTERED = 4  # columns at most
+_log = logging.getLogger(__name__)
+
+
+def quoted(name: str) -> str:
+    """A name of one or more parts, quoted: `feature_store.flights` is "`feature_store`.`flights`"."""
+    return ".".join(f"`{part}`" for part in name.split("."))
+
+
+def type_of(column: Column) -> str:
+    """The column's type in GoogleSQL."""
+    item = _TYPES[column.type.item]
+    return f"ARRAY<{item}>" if column.type.is_list else item
+
+
+def columns_of(table: bigquery.Table) -> dict[str, dt.DataType]:
+    """The columns as they stand, in Ibis' words."""
+    return {name: _as_declared(type_) for name, type_ in BigQuerySchema.to_ibis(table.schema).items()}
+
+
+def _as_declared(type_: dt.DataType) -> dt.DataType:
+    """BigQuery's timestamps are of microseconds, its columns and items nullable: as Ibis says that elsewhere."""
+    if type_.is_timestamp() and type_.timezone == "UTC":
+        return dt.Timestamp("UTC", 6)
+    if type_.is_array():
+        return dt.Array(_as_declared(type_.value_type))
+    return type_.copy(nullable=True)
+
+
+def create(draft: Draft, incarnation: str, *, anew: bool = True) -> str:
+    """What follows CREATE or CREATE OR REPLACE: partitioned by its time, clustered by its first join keys.
+
+    The table's incarnation is a label. A table that is not made `anew` stays where there is one.
+    """
+    columns = ", ".join(f"{quoted(column.name)} {type_of(column)}" for column in draft.columns)
+    period = draft.table_partitions.upper()
+    partitioned = f" PARTITION BY TIMESTAMP_TRUNC({quoted(draft.time)}, {period})" if draft.time else ""
+    clustered = f" CLUSTER BY {', '.join(map(quoted, draft.keys[:_CLUSTERED]))}" if draft.keys else ""
+    table = f"TABLE {'' if anew else 'IF NOT EXISTS '}{quoted(draft.table)} ({columns}){partitioned}{clustered}"
+    return f"{table} OPTIONS (labels = [('{_INCARNATION}', '{incarnation}')])"
+
+
+def incarnation_of(table: bigquery.Table) -> str:
+    """The incarnation that the table's label says; empty where there is none."""
+    return str(table.labels.get(_INCARNATION, ""))
+
+
+def describe(client: bigquery.Client, draft: Draft, call: Mapping[str, Any]) -> None:
+    """Let description, owner, tags and the columns' words stand at the table, where they do not yet.
+
+    `call` is how BigQuery's API is called: its `timeout` and `retry`.
+    """
+    table = client.get_table(draft.table, **call)
+    partitioning = table.time_partitioning
+    if draft.time and partitioning is not None and partitioning.type_ != draft.table_partitions.upper():
+        _log.warning(
+            "Table %s stays partitioned by %s, though '%s' says %s: BigQuery cannot change that in place. See "
+            "docs/bigquery.md.", draft.table, partitioning.type_.lower(), draft.name, draft.table_partitions,
+        )  # fmt: skip
+    changed = []
+    description = "\n".join(filter(None, (draft.description, draft.owner and f"Owner: {draft.owner}")))
+    if description != (table.description or ""):
+        table.description = description or None
+        changed.append("description")
+    wanted = _labels(draft)
+    ours = {name: value for name, value in table.labels.items() if name.startswith(_OURS)}
+    if ours != wanted:
+        table.labels = {**table.labels, **dict.fromkeys(ours), **wanted}  # a label that is None is dropped
+        changed.append("labels")
+    words = {column.name: column.description for column in draft.columns}
+    if any((field.description or "") != words.get(field.name, "") for field in table.schema):
+        table.schema = [_with(field, words.get(field.name, "")) for field in table.schema]
+        changed.append("schema")
+    if changed:
+        with suppress(PreconditionFailed):  # another publication is at it
+            client.update_table(table, changed, **call)
+
+
+def _labels(draft: Draft) -> Mapping[str, str]:
+    owner = {"owner": draft.owner} if draft.owner else {}
+    return {label(f"{_OURS}{name}"): label(value) for name, value in {**draft.tags, **owner}.items()}
+
+
+def _with(field: bigquery.SchemaField, description: str) -> bigquery.SchemaField:
+    return bigquery.SchemaField.from_api_repr({**field.to_api_repr(), "description": description})

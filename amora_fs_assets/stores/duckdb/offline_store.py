@@ -1,0 +1,201 @@
+"""The embedded offline store: `<home>/offline.duckdb`, where a dataset is a schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.ownership import of_definitions
+from amora_fs_assets.domain.ports.offline import Draft, Part, StoredTable
+from amora_fs_assets.domain.protocol import Applied
+from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
+from amora_fs_assets.domain.table_names import STAGED, publications_table, staged_table
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.stores.duckdb.dialect import DUCKDB
+from amora_fs_assets.stores.duckdb.file import opened
+from amora_fs_assets.stores.duckdb.publication import Publishing, read_applied, write_applied
+from amora_fs_assets.stores.duckdb.tables import quoted, stored_table, stored_tables
+from amora_fs_assets.stores.duckdb.times import check_times
+
+STAGED_FOR = timedelta(days=7)
+"""How long a staged table waits to be published; then its process counts as dead."""
+FEW_MOMENTS = 64
+"""The largest frame [rows] that DuckDB joins in loops. It does so itself when it knows the number of rows."""
+
+
+class DuckDBOfflineStore:
+    """OfflineStore in a DuckDB file. Each operation opens the file and closes it again."""
+
+    dialect = DUCKDB
+    hashing = f"duckdb {duckdb.__version__}"  # another version may hash otherwise
+
+    def __init__(self, home: Path, *, dataset: str = "feature_store", lock_timeout: float = 60.0) -> None:
+        self._home = home
+        self.dataset = dataset
+        self._lock_timeout = lock_timeout
+
+    def modified(self, table: str) -> str | None:  # noqa: ARG002  (the port's)
+        """DuckDB does not say: None."""
+        return None
+
+    def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
+        """The table's columns as it stands; None where there is no such table."""
+        there = self.table(table)
+        return None if there is None else there.columns
+
+    def table(self, name: str) -> StoredTable | None:
+        """The table as it stands; None where there is no such table."""
+        with self._open() as connection:
+            return stored_table(connection, name)
+
+    def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
+        """The same of each of these tables, the file opened once."""
+        with self._open() as connection:
+            return stored_tables(connection, names)
+
+    def sql(self, query: Table) -> str:
+        """The SQL that `read` and `stage` run for the query."""
+        return str(ibis.to_sql(query, dialect="duckdb"))
+
+    def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002  (the port's)
+        """DuckDB does not say: None."""
+        return None
+
+    def changed_late(self, table: str, time: str, lateness: timedelta) -> tuple[Interval, ...] | None:  # noqa: ARG002
+        """None: DuckDB has no partitions."""
+        return None
+
+    @contextmanager
+    def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
+        """The query's rows, streamed; the file is held until the context is left."""
+        schema = query.schema().to_pyarrow()
+        with self._open() as connection:
+            for name, frame in (frames or {}).items():
+                connection.register(name, frame)
+            batches = connection.execute(self.sql(query)).to_arrow_reader(100_000)
+            yield pa.RecordBatchReader.from_batches(
+                schema, (check_times(batch.select(schema.names).cast(schema)) for batch in batches)
+            )
+
+    def read_beside(self, parts: Sequence[Part], frames: Mapping[str, pa.Table]) -> list[pa.Table]:
+        """The rows of each SELECT. No process writes to the file in between."""
+        with self._open() as connection:
+            for name, frame in frames.items():
+                connection.register(name, frame)
+            if all(frame.num_rows <= FEW_MOMENTS for frame in frames.values()):
+                connection.execute(f"SET asof_loop_join_threshold = {FEW_MOMENTS}")
+            return [self._part(connection, part) for part in parts]
+
+    def _part(self, connection: duckdb.DuckDBPyConnection, part: Part) -> pa.Table:
+        found = connection.execute(part.sql).to_arrow_table().select(part.schema.names).cast(part.schema)
+        return pa.Table.from_batches(map(check_times, found.to_batches()), part.schema)
+
+    def stage(
+        self,
+        data: Table | pa.Table | str,
+        *,
+        name: str,
+        run_id: str,
+        clustered_by: str = "",  # noqa: ARG002  (the port's; a column by itself is cheap to go through)
+    ) -> str:
+        """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
+        staged = staged_table(name, run_id, self.dataset)
+        with self._open(write=True) as connection:
+            if isinstance(data, pa.Table):
+                connection.register("staged_rows", data)
+                data = "SELECT * FROM staged_rows"
+            rows = data if isinstance(data, str) else self.sql(data)
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.dataset)}")
+            self._sweep(connection)
+            connection.execute(f"CREATE OR REPLACE TABLE {quoted(staged)} AS {rows}")
+            connection.execute(f"COMMENT ON TABLE {quoted(staged)} IS '{datetime.now(UTC).isoformat()}'")
+        return staged
+
+    def publish(self, staged: str, draft: Draft) -> Publication:
+        """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
+        with self._open(write=True) as connection, _transaction(connection):
+            publication = Publishing(connection, staged, draft, self.dataset).publish()
+            connection.execute(f"DROP TABLE {quoted(staged)}")
+        return publication
+
+    def discard(self, staged: str) -> None:
+        """Drop a staged table, if it is there."""
+        with self._open(write=True) as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {quoted(staged)}")
+
+    def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
+        """What was published, of one name or of all, with sequences greater than `after`, in order.
+
+        With `newest` the last one of each table alone: years of daily runs are many.
+        """
+        with self._open() as connection:
+            there = stored_table(connection, self._publications)
+            if there is None:
+                return ()
+            fields = [each for each in PUBLICATION_COLUMNS if each in there.columns]  # an earlier release made fewer
+            rows = connection.execute(
+                f"SELECT {', '.join(map(quoted, fields))} FROM {quoted(self._publications)} "
+                "WHERE sequence > $after AND ($name IS NULL OR name = $name) "
+                'QUALIFY NOT $newest OR row_number() OVER (PARTITION BY "table" ORDER BY sequence DESC) = 1 '
+                "ORDER BY sequence",
+                {"after": after, "name": name, "newest": newest},
+            ).fetchall()
+        return of_definitions(name, (Publication(**dict(zip(fields, row, strict=True))) for row in rows))
+
+    def applied(self) -> tuple[Applied, ...]:
+        """The rows of `_applied`."""
+        with self._open() as connection:
+            return read_applied(connection, self.dataset)
+
+    def write_applied(self, rows: Sequence[Applied]) -> None:
+        """Replace the rows of `_applied` of these views."""
+        with self._open(write=True) as connection, _transaction(connection):
+            write_applied(connection, self.dataset, rows)
+
+    @property
+    def _publications(self) -> str:
+        return publications_table(self.dataset)
+
+    def _sweep(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Drop what processes staged that were killed days ago."""
+        staged = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND starts_with(table_name, ?) "
+            "AND TRY_CAST(comment AS TIMESTAMPTZ) < ?",
+            [self.dataset, STAGED, datetime.now(UTC) - STAGED_FOR],
+        )
+        for (name,) in staged.fetchall():
+            connection.execute(f"DROP TABLE {quoted(f'{self.dataset}.{name}')}")
+
+    @contextmanager
+    def _open(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        with opened(self._home, write=write, timeout=self._lock_timeout) as connection:
+            try:
+                yield connection
+            except duckdb.CatalogException as error:
+                if "does not exist" not in str(error):
+                    raise OfflineStoreError(f"DuckDB: {error}") from error
+                raise TableNotFound(
+                    f"A table is not there yet: {error}. Fill it first: `amora-fs compute`, or materialize its asset."
+                ) from error
+            except duckdb.Error as error:
+                raise OfflineStoreError(f"DuckDB: {error}") from error
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()

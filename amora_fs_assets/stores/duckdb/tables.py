@@ -1,0 +1,130 @@
+"""Tables in DuckDB: names, types, columns, and the incarnation that stands in a table's comment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.datatypes as dt
+import pyarrow as pa
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.ports.offline import StoredTable
+from amora_fs_assets.domain.types import DataType
+
+TYPES = {
+    DataType.INT64: "BIGINT",
+    DataType.FLOAT64: "DOUBLE",
+    DataType.STRING: "VARCHAR",
+    DataType.BOOLEAN: "BOOLEAN",
+    DataType.BYTES: "BLOB",
+    DataType.DATE: "DATE",
+    DataType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
+    DataType.DECIMAL: "DECIMAL(38,9)",
+}
+_INCARNATION = "amora_fs incarnation "
+"""How the comment of a table begins that has an incarnation."""
+
+
+def type_of(column: Column) -> str:
+    """The column's type in DuckDB."""
+    return TYPES[column.type.item] + ("[]" if column.type.is_list else "")
+
+
+def column_name(name: str) -> str:
+    """A column's name, quoted, whatever characters a caller gave it."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def quoted(name: str) -> str:
+    """A table's name of one or more parts, quoted: `feature_store.flights` is `"feature_store"."flights"`."""
+    return ".".join(f'"{part}"' for part in name.split("."))
+
+
+def declared(columns: Sequence[Column]) -> str:
+    """The columns with their types, as CREATE TABLE takes them."""
+    return ", ".join(f"{column_name(column.name)} {type_of(column)}" for column in columns)
+
+
+def one_row(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None = None
+) -> tuple[Any, ...]:
+    """The only row of a query."""
+    row = connection.execute(sql, parameters or None).fetchone()
+    assert row is not None, "an aggregate has one row"
+    return row
+
+
+def stored_table(connection: duckdb.DuckDBPyConnection, table: str) -> StoredTable | None:
+    """The table as it stands; None where there is no such table."""
+    (found,) = stored_tables(connection, [table])
+    return found
+
+
+def stored_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> list[StoredTable | None]:
+    """The same of each of these tables. DuckDB goes through all of its tables to find the comment of any."""
+    wanted = [table.lower() for table in tables]
+    found = connection.execute(
+        "SELECT * FROM (SELECT lower(schema_name || '.' || table_name) AS name, comment FROM duckdb_tables() UNION ALL "
+        "SELECT lower(schema_name || '.' || view_name), NULL FROM duckdb_views() WHERE NOT internal) "
+        "WHERE list_contains($wanted, name)",
+        {"wanted": wanted},
+    ).fetchall()
+    comments = {name: comment or "" for name, comment in found}
+    return [_stored(connection, each, comments[each.lower()]) if each.lower() in comments else None for each in tables]
+
+
+def _stored(connection: duckdb.DuckDBPyConnection, table: str, comment: str) -> StoredTable:
+    empty = connection.execute(f"SELECT * FROM {quoted(table)} LIMIT 0").to_arrow_table()
+    incarnation = comment.removeprefix(_INCARNATION) if comment.startswith(_INCARNATION) else ""
+    return StoredTable({field.name: _ibis_type(field.type) for field in empty.schema}, incarnation)
+
+
+def _ibis_type(type_: pa.DataType) -> dt.DataType:
+    """Ibis' word for the type of a column; unknown for one that Ibis has none for, such as an interval."""
+    try:
+        return ibis.Schema.from_pyarrow(pa.schema([("column", type_)]))["column"]
+    except (ValueError, KeyError, NotImplementedError):
+        return dt.Unknown(raw_type=str(type_))
+
+
+def make(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], incarnation: str) -> None:
+    """Create the table, or replace the one that is there."""
+    connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} ({declared(columns)})")
+    connection.execute(f"COMMENT ON TABLE {quoted(table)} IS '{_INCARNATION}{incarnation}'")
+
+
+def same_types(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
+    """Whether those of the columns that the table has are of these types."""
+    types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {quoted(table)}").fetchall()}
+    return all(types.get(column.name, type_of(column)) == type_of(column) for column in columns)
+
+
+def holds(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
+    """Whether the table has these columns, of these types, and no others."""
+    there = stored_table(connection, table)
+    return (
+        there is not None
+        and set(there.columns) == {column.name for column in columns}
+        and same_types(connection, table, columns)
+    )
+
+
+def ensure(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], *, anew: bool = False) -> None:
+    """Make the table where it is missing, has other columns, or is to be made `anew`."""
+    if anew or not holds(connection, table, columns):
+        connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} ({declared(columns)})")
+
+
+def add_columns(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], there: Mapping[str, Any]
+) -> None:
+    """Add the columns that the table lacks."""
+    for column in columns:
+        if column.name not in there:
+            connection.execute(
+                f"ALTER TABLE {quoted(table)} ADD COLUMN IF NOT EXISTS {column_name(column.name)} {type_of(column)}"
+            )

@@ -1,0 +1,32 @@
+"""Times that DuckDB holds, and that neither Python nor BigQuery has: infinities, and years before 1 or after 9999."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from amora_fs_assets.domain.errors import OfflineStoreError
+from amora_fs_assets.domain.time import EPOCH, MICROSECOND
+
+_MICROSECONDS = tuple((each.replace(tzinfo=UTC) - EPOCH) // MICROSECOND for each in (datetime.min, datetime.max))  # noqa: DTZ901
+_DAYS = tuple((each - EPOCH.date()).days for each in (date.min, date.max))
+
+
+def check_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, whose columns hold timestamps in microseconds. Raises OfflineStoreError for a time that is none."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        values = column.flatten() if pa.types.is_list(column.type) else column
+        if pa.types.is_timestamp(values.type):
+            ends, (least, most) = pc.min_max(values.cast(pa.int64())), _MICROSECONDS
+        elif pa.types.is_date32(values.type):
+            ends, (least, most) = pc.min_max(values.cast(pa.int32())), _DAYS
+        else:
+            continue
+        if ends["min"].is_valid and not least <= ends["min"].as_py() <= ends["max"].as_py() <= most:
+            raise OfflineStoreError(
+                f"Column '{name}' holds a time outside the years 1 to 9999, such as DuckDB's infinity. Correct it in "
+                "the table that is read, or read a SQL view of the table without these rows."
+            )
+    return batch

@@ -1,0 +1,1 @@
+"""The bundled Valkey server that a home starts for itself."""

@@ -1,0 +1,393 @@
+"""Generations of a view in Redis: filling, going live, pushing, rolling back.
+
+Everything that is known of a view stands in one string, changed by compare-and-swap. A row only ever lies under the
+prefix of its generation. So a process that dies at any point leaves either the state before or the state after; what it
+had written of a generation that is not complete is listed under `filling`, and the next load removes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from amora_fs_assets.domain.errors import FeatureStoreError, OnlineStoreError
+from amora_fs_assets.domain.expiry import kept
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports.online import (
+    UNPUBLISHED,
+    Filling,
+    Generation,
+    Key,
+    Load,
+    OnlineRows,
+    Origin,
+    ShardResult,
+    ViewState,
+)
+from amora_fs_assets.stores.redis import row_codec
+from amora_fs_assets.stores.redis.cleaning import Cleaning
+from amora_fs_assets.stores.redis.connection import Connection
+from amora_fs_assets.stores.redis.keys import PREFIXES, key_of, namer, prefix_of
+from amora_fs_assets.stores.redis.scripts import BATCH, PUSH, WRITE
+from amora_fs_assets.stores.redis.state import Change, States, going_live, numbers
+from amora_fs_assets.stores.redis.writing import Expiry, Rows, write
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Check = Callable[[Callable[[Sequence[Key]], OnlineRows]], None]
+_COUNTED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class RedisGenerations:
+    """The writing half of the online store."""
+
+    def __init__(self, connection: Connection, project: str) -> None:
+        self._connection = connection
+        self._project = project
+        self._states = States(connection, project)
+        self._cleaning = Cleaning(connection, self._states)
+
+    def state(self, name: str) -> ViewState:
+        """All generations of the view of that name, and which one readers see."""
+        return self._states.read(name)
+
+    def generation(self, view: FeatureView) -> Generation | None:
+        """The generation that loads go on with; None where the view was never loaded."""
+        return self.state(view.name).newest
+
+    def load(
+        self,
+        view: FeatureView,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        published_through: int,
+        clock: datetime,
+        new_generation: bool,
+        window: bool = False,
+        origin: Origin | None = None,
+        expire: bool = True,
+        check: Check | None = None,
+    ) -> int:
+        """Write rows and return how many were sent; see OnlineStore."""
+        load = self._prepared(
+            view,
+            published_through,
+            clock,
+            new_generation=new_generation,
+            window=window,
+            origin=origin or Origin(),
+            expire=expire,
+        )
+        if load is None:
+            return 0
+        with self._connection.named(self._cleaning.sign(load.location)) as client:
+            load = self._listed(view, load, until=None)
+            try:
+                written = self._written(client, view, load, batches, expire=expire)
+                return self._finished(view, load, [written], check)
+            except BaseException:
+                self._given_up(view, load)
+                raise
+
+    def begin(
+        self,
+        view: FeatureView,
+        *,
+        published_through: int,
+        clock: datetime,
+        new_generation: bool,
+        lasting: timedelta,
+        expire: bool = True,
+        origin: Origin | None = None,
+    ) -> Load | None:
+        """Begin a load whose parts are written by other processes; see OnlineStore."""
+        load = self._prepared(
+            view,
+            published_through,
+            clock,
+            new_generation=new_generation,
+            window=False,
+            origin=origin or Origin(),
+            expire=expire,
+        )
+        if load is None:
+            return None
+        return self._listed(view, load, until=datetime.now(UTC) + lasting)
+
+    def write(
+        self, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch], *, lasting: timedelta, expire: bool
+    ) -> ShardResult:
+        """Write a part of a load's rows; see OnlineStore."""
+        with self._connection.named(self._cleaning.sign(load.location)) as client:
+            self._renewed(view, load, lasting)
+            written = self._written(client, view, load, batches, expire=expire)
+            self._renewed(view, load, lasting)
+        return written
+
+    def finish(
+        self, view: FeatureView, load: Load, written: Sequence[ShardResult], *, check: Check | None = None
+    ) -> int:
+        """End a load whose parts were all written; see OnlineStore."""
+        try:
+            return self._finished(view, load, written, check)
+        except BaseException:
+            self._given_up(view, load)
+            raise
+
+    def check_push(self, view: FeatureView) -> None:
+        """Raise OnlineStoreError where rows of the view cannot be pushed; see OnlineStore."""
+        _check_push(view, self.state(view.name))
+
+    def written(self, name: str) -> frozenset[str]:
+        """Ids of publications of which rows may be online, since the last load that compared them; see OnlineStore."""
+        return self._states.written(name)
+
+    def push(
+        self,
+        view: FeatureView,
+        batch: pa.RecordBatch,
+        *,
+        sequence: int | None,
+        publication_id: str = "",
+        expire: bool = True,
+    ) -> int:
+        """Write rows that are newer than what is there, in every generation that can hold them; see OnlineStore."""
+        done, won = set[str](), 0
+        self._states.note_written(view.name, publication_id)
+        state = self.state(view.name)
+        if sequence is None:  # what was published stays, and the next load brings it online
+            _check_push(view, state)
+        published = UNPUBLISHED if sequence is None else sequence
+        # A generation that a load begins to fill meanwhile gets the rows too.
+        while todo := [each for each in _all(state) if each.location not in done]:
+            for generation in todo:
+                done.add(generation.location)
+                if not _holds(generation, view) or generation.published_through >= published:
+                    continue
+                rows = Rows(
+                    view=view, prefix=generation.location, sequence=published, mode=PUSH, flags=row_codec.PUSHED,
+                    expiry=Expiry.of_view(view, expire=expire),
+                )  # fmt: skip
+                for part in rows.calls([batch]):
+                    written = self._connection.run(partial(self._connection.run_script, script=WRITE, calls=part.calls))
+                    won += written if generation.number == state.live_number else 0
+            state = self.state(view.name)
+        return won
+
+    def sample_keys(self, view: FeatureView, count: int | None) -> list[Key]:
+        """Up to `count` keys that have a row in the generation that readers see; see OnlineStore."""
+        seen = self.state(view.name).live
+        if seen is None or not view.join_keys:
+            return []
+        names = self._connection.run(partial(self._connection.names_under, prefix=seen.location, count=count))
+        keys = [row_codec.decode_key(key_of(name, seen.location), len(view.join_keys)) for name in names]
+        rows = self._connection.mget(names) if names else []
+        return [key for key, row in zip(keys, rows, strict=True) if row is not None and not row_codec.is_gone(row)]
+
+    def count(self, view: FeatureView, most: int) -> int | None:
+        """How many keys have a row in the generation that readers see; see OnlineStore."""
+        seen = self.state(view.name).live
+        if seen is None:
+            return 0
+        names = self._connection.run(partial(self._connection.names_under, prefix=seen.location, count=most + 1))
+        if len(names) > most:
+            return None
+        rows = self._connection.mget(names) if names else []
+        return sum(row is not None and not row_codec.is_gone(row) for row in rows)
+
+    def rollback(self, name: str, to: int | None = None) -> Generation:
+        """Let readers see generation `to`, the one before theirs by default, until unpinned."""
+        state = self._change(name, lambda s: replace(s, live_number=s.after_rollback(name, to).number, pinned=True))
+        assert state.live is not None, "it was there"
+        return state.live
+
+    def unpin(self, name: str) -> Generation:
+        """Let readers see the newest generation again."""
+        state = self._change(name, lambda s: replace(s, live_number=s.after_unpin(name).number, pinned=False))
+        assert state.newest is not None, "it was there"
+        return state.newest
+
+    def _prepared(
+        self,
+        view: FeatureView,
+        published_through: int,
+        clock: datetime,
+        *,
+        new_generation: bool,
+        window: bool,
+        origin: Origin,
+        expire: bool,
+    ) -> Load | None:
+        """What is to be loaded where; None where the newest generation knows more. Raises OnlineStoreError."""
+        newest = self.state(view.name).newest
+        load = Load(
+            number=0,
+            location="",
+            published_through=published_through,
+            clock=clock,
+            new_generation=True,
+            before=newest,
+            window=window,
+            origin=origin,
+            kept=kept(view, expire=expire),
+        )
+        if new_generation or (newest is None and origin.generation is None):
+            self._cleaning.clean(view.name, make_room=True)
+            return replace(load, location=prefix_of(self._connection.run(_next_prefix), tagged=self._connection.tagged))
+        if newest is not None and not window and (published_through, clock) < (newest.published_through, newest.clock):
+            return None
+        if newest is None or origin.generation not in (None, newest.number):
+            raise OnlineStoreError(f"{view}: another load went live during this one. Run this one again.")
+        # Noted before its rows go where rows of other publications are.
+        self._states.note_written(view.name, origin.published_id)
+        return replace(load, number=newest.number, location=newest.location, new_generation=False)
+
+    def _listed(self, view: FeatureView, load: Load, until: datetime | None) -> Load:
+        """The load with its number; what it fills is known from now on, and removed should it not come to an end."""
+        if not load.new_generation:
+            return load
+
+        def listed(state: ViewState) -> ViewState:
+            filling = Filling(
+                number=max(numbers(state).values(), default=0) + 1,
+                location=load.location,
+                until=until,
+                published_through=load.published_through,
+                view_id=view.view_id,
+                schema_hash=view.schema_hash,
+            )
+            return replace(state, filling=(*state.filling, filling))
+
+        state = self._change(view.name, listed)
+        return replace(load, number=numbers(state)[load.location])
+
+    def _renewed(self, view: FeatureView, load: Load, lasting: timedelta) -> None:
+        """Say that somebody is at work. Raises OnlineStoreError where the generation was taken for dead."""
+        if not load.new_generation:
+            return
+
+        def renewed(state: ViewState) -> ViewState:
+            if all(each.location != load.location for each in state.filling):
+                raise OnlineStoreError(f"{view}: this load was taken for dead and its rows were removed. Run it again.")
+            until = datetime.now(UTC) + lasting
+            return replace(
+                state,
+                filling=tuple(replace(e, until=until) if e.location == load.location else e for e in state.filling),
+            )
+
+        self._change(view.name, renewed)
+
+    def _written(
+        self, client: Any, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch], *, expire: bool
+    ) -> ShardResult:
+        rows = Rows(
+            view=view, prefix=load.location, sequence=load.published_through, mode=BATCH,
+            expiry=Expiry.of_view(view, expire=expire, lasting=not load.new_generation),
+            tombstones=not load.new_generation,
+        )  # fmt: skip
+        sent, newest = write(lambda calls: self._connection.run_script(client, WRITE, calls), rows.calls(batches))
+        return ShardResult(rows=sent, newest_event=newest)
+
+    def _finished(self, view: FeatureView, load: Load, written: Sequence[ShardResult], check: Check | None) -> int:
+        sent = sum(each.rows for each in written)
+        newest_event = max((each.newest_event for each in written if each.newest_event), default=None)
+        if load.new_generation:
+            if not self._live(view, load, newest_event, check):
+                return 0
+            self._states.forget_written(view.name, load.origin.written)
+            return sent
+
+        def advance(state: ViewState) -> ViewState:
+            now = state.newest
+            if now is None or now.number != load.number:
+                return state
+            if not load.window and (load.published_through, load.clock) < (now.published_through, now.clock):
+                return state
+            published_through, clock = (
+                (now.published_through, now.clock) if load.window else (load.published_through, load.clock)
+            )
+            reach = max(load.clock, now.reached)
+            # A window's rows are of publications that the generation has not seen as a whole.
+            published_id = now.published_id if load.window else load.origin.published_id
+            kept_for = min((each for each in (now.kept, load.kept) if each is not None), default=None)
+            moved = replace(
+                now, published_through=published_through, published_id=published_id, kept=kept_for, clock=clock,
+                reach=reach if reach > clock else None, loaded_at=datetime.now(UTC),
+                newest_event=max(filter(None, (now.newest_event, newest_event)), default=None),
+            )  # fmt: skip
+            return replace(state, generations=(*state.generations[:-1], moved))
+
+        self._change(view.name, advance)
+        if not load.window:
+            self._states.forget_written(view.name, load.origin.written)
+        self._cleaning.clean(view.name)
+        return sent
+
+    def _live(self, view: FeatureView, load: Load, newest_event: datetime | None, check: Check | None) -> bool:
+        """Whether the new generation was taken, rather than one of somebody who knew more and was quicker."""
+        if check is not None:
+            check(partial(self._read_unseen, view, load.location))
+        generation = Generation(
+            number=load.number,
+            schema_hash=view.schema_hash,
+            keys=tuple((c.name, c.type.value) for c in view.key_columns),
+            features=tuple((c.name, c.type.value) for c in view.features),
+            published_through=load.published_through,
+            published_id=load.origin.published_id,
+            view_id=view.view_id,
+            incarnation=load.origin.incarnation,
+            kept=load.kept,
+            clock=load.clock,
+            partial=load.window,
+            loaded_at=datetime.now(UTC),
+            location=load.location,
+            newest_event=newest_event,
+        )
+        after = self._change(view.name, partial(going_live, generation=generation, before=load.before))
+        if any(each.number == load.number for each in after.generations):
+            return True
+        self._cleaning.remove(load.location)
+        return False
+
+    def _given_up(self, view: FeatureView, load: Load) -> None:
+        if load.new_generation:
+            with suppress(FeatureStoreError):  # the next load cleans up
+                self._cleaning.abandon(view.name, load.location)
+
+    def _read_unseen(self, view: FeatureView, prefix: str, keys: Sequence[Key]) -> OnlineRows:
+        wanted = namer(prefix)(b"".join(map(row_codec.encode_part, key)) for key in keys)
+        decode = row_codec.Decoder([(c.name, c.type.value) for c in view.features], view.schema_hash)
+        return decode(self._connection.mget(wanted) if wanted else [])
+
+    def _change(self, name: str, change: Change) -> ViewState:
+        return self._states.change(name, change)
+
+
+def _next_prefix(client: Any) -> int:
+    """A number that no prefix ever had, not even before Redis was emptied: the count begins at the clock [ms]."""
+    client.set(PREFIXES, (datetime.now(UTC) - _COUNTED_FROM) // timedelta(milliseconds=1), nx=True)
+    return int(client.incr(PREFIXES))
+
+
+def _all(state: ViewState) -> list[Generation | Filling]:
+    """Every generation, complete or not."""
+    return [*state.generations, *state.filling]
+
+
+def _holds(generation: Generation | Filling, view: FeatureView) -> bool:
+    """Whether rows of the view can be written into the generation: it is of the view, and has its columns."""
+    return (generation.view_id, generation.schema_hash) == (view.view_id, view.schema_hash)
+
+
+def _check_push(view: FeatureView, state: ViewState) -> None:
+    if state.live is None or state.live.view_id != view.view_id:
+        raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
+    if not any(_holds(each, view) for each in state.generations):
+        raise OnlineStoreError(
+            f"{view}: what is online has other columns than the registry. Run `amora-fs materialize-incremental`."
+        )

@@ -1,0 +1,252 @@
+"""The online store: one string per view and entity, in Redis or Valkey.
+
+<project>:<view>            the view's ViewState, as JSON (see redis_keys)
+<project>:<view>:_written   ids of publications of which rows may be online (see docs/protocol.md, "Loads")
+<prefix><key>               a row (see row_codec, redis_keys); each generation has a prefix of its own
+amora_fs:prefixes           counts the prefixes, over all projects of the server
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError, SettingsError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ports.online import Generation, OnlineRequest, OnlineRows, ViewState
+from amora_fs_assets.stores.embedded.server import EmbeddedServer
+from amora_fs_assets.stores.redis.connection import Connection
+from amora_fs_assets.stores.redis.generations import RedisGenerations
+from amora_fs_assets.stores.redis.keys import namer
+from amora_fs_assets.stores.redis.row_codec import Decoder, encode_part
+from amora_fs_assets.stores.redis.state import Change, decoded
+
+POINTER_TRUSTED = 0.5
+"""For how long a reader goes without looking which generation is live [s]. Looking is part of the read's round trip."""
+
+
+def _connection(url: str, server: EmbeddedServer | None, ca: str) -> Connection:
+    """To the server or the cluster of the URL, or to the embedded server. Raises SettingsError."""
+    scheme = urlsplit(url).scheme
+    if ca and not scheme.startswith("rediss"):
+        raise SettingsError(
+            f"AMORA_FS_ONLINE_STORE_CA is for TLS, and AMORA_FS_ONLINE_STORE_URL begins with {scheme}://. "
+            "Say rediss:// or rediss+cluster://, or unset it."
+        )
+    if ca and not Path(ca).is_file():
+        raise SettingsError(f"AMORA_FS_ONLINE_STORE_CA is {ca}, and there is no such file.")
+    if scheme.endswith("+cluster"):
+        from amora_fs_assets.stores.redis.cluster import ClusterConnection
+
+        return ClusterConnection(url=url, ca=ca)
+    return Connection(url=url, server=server, ca=ca)
+
+
+@dataclass(slots=True)
+class _Pointer:
+    """What a reader knows of a view."""
+
+    checked: float  # time.monotonic()
+    data: bytes | None
+    generation: Generation | None
+    named: Callable[[Iterable[bytes]], list[bytes]]  # its rows' names
+    decode: Decoder | None
+
+
+class RedisOnlineStore(RedisGenerations):
+    """OnlineStore over redis-py. One pool of connections, shared by threads."""
+
+    def __init__(self, *, project: str, url: str = "", server: EmbeddedServer | None = None, ca: str = "") -> None:
+        """Raise SettingsError for a URL that is none, and for `ca`, the certificates' file, where it is none."""
+        super().__init__(_connection(url, server, ca), project)
+        self._pointers: dict[str, _Pointer] = {}
+
+    def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
+        """For each request its rows, all in one round trip; after `timeout` [s] it is given up."""
+        until = None if timeout is None else time.monotonic() + timeout
+        self._learn([request.view for request in requests], until)
+        while True:
+            reading = _Reading(self, requests)
+            found = self._connection.mget(reading.wanted, until) if reading.wanted else []
+            if reading.still_holds(found):
+                return reading.rows(found)
+
+    async def read_async(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
+        """As `read`."""
+        until = None if timeout is None else time.monotonic() + timeout
+        unknown = [r.view.name for r in requests if r.view.name not in self._pointers]
+        if unknown:
+            found = await self._connection.mget_async([self._states.key(name) for name in unknown], until)
+            for name, data in zip(unknown, found, strict=True):
+                self._note(name, data)
+        while True:
+            reading = _Reading(self, requests)
+            found = await self._connection.mget_async(reading.wanted, until) if reading.wanted else []
+            if reading.still_holds(found):
+                return reading.rows(found)
+
+    def close(self) -> None:
+        """Give connections back, and the lease on the embedded server."""
+        self._connection.close()
+
+    async def close_async(self) -> None:
+        """Give the running event loop's connections back."""
+        await self._connection.close_async()
+
+    def _change(self, name: str, change: Change) -> ViewState:
+        """As everywhere; and this process sees at once what it did."""
+        try:
+            return super()._change(name, change)
+        finally:
+            if name in self._pointers:
+                self._pointers[name].checked = -POINTER_TRUSTED
+
+    def _learn(self, views: Sequence[FeatureView], until: float | None) -> None:
+        unknown = [view.name for view in views if view.name not in self._pointers]
+        if unknown:
+            found = self._connection.mget([self._states.key(name) for name in unknown], until)
+            for name, data in zip(unknown, found, strict=True):
+                self._note(name, data)
+
+    def _note(self, name: str, data: bytes | None) -> None:
+        state = decoded(data)
+        live = state.live
+        if live is None and state.live_number:
+            raise OnlineStoreError(
+                f"Feature view '{name}': Redis points at generation {state.live_number}, which is gone. "
+                f"Load it anew: `amora-fs materialize-incremental --full --feature-views {name}`."
+            )
+        self._pointers[name] = _Pointer(
+            time.monotonic(), data, live, namer(live.location if live else ""),
+            Decoder(live.features, live.schema_hash) if live else None,
+        )  # fmt: skip
+
+
+class _Reading:
+    """One MGET: the requests' rows and, where they were not looked at lately, the views' states."""
+
+    def __init__(self, store: RedisOnlineStore, requests: Sequence[OnlineRequest]) -> None:
+        self._store = store
+        self._requests = requests
+        known = store._pointers  # noqa: SLF001
+        self._pointers = [known[request.view.name] for request in requests]
+        self._columns: dict[int, list[Any]] = {}
+        self.wanted: list[bytes | str] = []
+        self._served = [_serves(*pair) for pair in zip(requests, self._pointers, strict=True)]
+        self._places = [self._want(*each) for each in zip(requests, self._pointers, self._served, strict=True)]
+        self._rows = len(self.wanted)
+        self._stale: list[str] = []
+        trusted = time.monotonic() - POINTER_TRUSTED
+        for request, pointer, served in zip(requests, self._pointers, self._served, strict=True):
+            # What is known is never a reason to refuse: then it is looked at again.
+            if (pointer.checked < trusted or not served) and request.view.name not in self._stale:
+                self._stale.append(request.view.name)
+                self.wanted.append(store._states.key(request.view.name))  # noqa: SLF001
+
+    def _want(self, request: OnlineRequest, pointer: _Pointer, served: bool) -> list[int | None] | slice:  # noqa: FBT001
+        start = len(self.wanted)
+        if not served:
+            return [None] * request.count
+        if not request.keys:
+            self.wanted += pointer.named([b""])
+            return [start] * request.count
+        parts = [self._encoded(column) for column in request.keys]
+        if not any(None in column for column in parts):
+            self.wanted += pointer.named(parts[0] if len(parts) == 1 else map(b"".join, zip(*parts, strict=True)))
+            return slice(start, len(self.wanted))
+        keys = [None if None in key else b"".join(key) for key in zip(*parts, strict=True)]
+        self.wanted += pointer.named(key for key in keys if key is not None)
+        places = iter(range(start, len(self.wanted)))
+        return [None if key is None else next(places) for key in keys]
+
+    def _encoded(self, column: Sequence[Any]) -> list[Any]:
+        """A column of join keys as bytes, once for all views that are asked by it."""
+        known = self._columns.get(id(column))
+        if known is None:
+            try:
+                if None in column:
+                    known = [None if value is None else encode_part(value) for value in column]
+                else:
+                    known = list(map(encode_part, column))
+            except UnicodeEncodeError as error:
+                raise InvalidRequest(f"A join key is no Unicode: {error}. Leave lone surrogates out.") from error
+            self._columns[id(column)] = known
+        return known
+
+    def still_holds(self, found: Sequence[bytes | None]) -> bool:
+        """Whether the generations that were read are those that readers are to see."""
+        if not self._stale:
+            return True
+        changed, now = False, time.monotonic()
+        for name, data in zip(self._stale, found[self._rows :], strict=True):
+            pointer = self._store._pointers[name]  # noqa: SLF001
+            if pointer.data == data:
+                pointer.checked = now
+            else:
+                self._store._note(name, data)  # noqa: SLF001
+                changed = True
+        return not changed
+
+    def rows(self, found: list[bytes | None]) -> list[OnlineRows]:
+        """Each request's rows."""
+        answers = []
+        for request, pointer, places, served in zip(
+            self._requests, self._pointers, self._places, self._served, strict=True
+        ):
+            if not served:
+                answers.append(_absent(request, pointer.generation))
+                continue
+            decode = pointer.decode or _nothing(request.view)
+            if isinstance(places, slice):
+                rows = decode(found[places])
+            else:
+                rows = decode([None if place is None else found[place] for place in places])
+            if pointer.generation is not None and pointer.generation.schema_hash != request.view.schema_hash:
+                rows = _of_the_views_types(rows, request.view, pointer.generation)
+            answers.append(rows)
+        return answers
+
+
+def _nothing(view: FeatureView) -> Decoder:
+    return Decoder(shape(view.features), view.schema_hash)
+
+
+def shape(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
+    """Names and types, as a generation keeps them."""
+    return tuple((column.name, column.type.value) for column in columns)
+
+
+def _of_the_views_types(rows: OnlineRows, view: FeatureView, generation: Generation) -> OnlineRows:
+    """Without the columns that the generation holds in another type, or the view does not have.
+
+    Those that the view has and the generation has not are null.
+    """
+    both = set(generation.features).intersection(shape(view.features))
+    columns = {name: rows.columns[name] for name, _ in both}
+    added = {feature.name for feature in view.features}.difference(dict(generation.features))
+    columns |= {name: [None] * len(rows.event_timestamps) for name in added}
+    return replace(rows, columns=columns, added=frozenset(added))
+
+
+def _serves(request: OnlineRequest, pointer: _Pointer) -> bool:
+    """Whether the generation that is known holds rows of the view, by its keys."""
+    generation, view = pointer.generation, request.view
+    if generation is None or generation.view_id != view.view_id:
+        return False
+    return generation.schema_hash == view.schema_hash or generation.keys == shape(view.key_columns)
+
+
+def _absent(request: OnlineRequest, generation: Generation | None) -> OnlineRows:
+    """No row for any key. Raises OnlineStoreError where the generation has the view's rows under other keys."""
+    view = request.view
+    if generation is not None and generation.view_id == view.view_id:
+        raise OnlineStoreError(
+            f"{view}: what is online has the join keys {dict(generation.keys)}, the registry says "
+            f"{dict(shape(view.key_columns))}. Run `amora-fs materialize-incremental`."
+        )
+    return replace(_nothing(view)([None] * request.count), loaded=False)

@@ -1,0 +1,124 @@
+"""What is known of a view in Redis: one string of JSON, read as a whole, changed by compare-and-swap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from amora_fs_assets.domain.errors import OnlineStoreError
+from amora_fs_assets.domain.ports.online import Generation, ViewState
+from amora_fs_assets.stores.redis.connection import Connection
+from amora_fs_assets.stores.redis.keys import state_name, written_name
+from amora_fs_assets.stores.redis.scripts import SWAP
+
+Change = Callable[[ViewState], ViewState]
+
+
+class States:
+    """The states of a project's views."""
+
+    def __init__(self, connection: Connection, project: str) -> None:
+        self._connection = connection
+        self.project = project
+
+    def key(self, name: str) -> str:
+        """Under which the view's state is."""
+        return state_name(self.project, name)
+
+    def read(self, name: str) -> ViewState:
+        """As it is."""
+        return decoded(self._connection.run(lambda client: client.get(self.key(name))))
+
+    def written(self, name: str) -> frozenset[str]:
+        """Ids of the publications that `note_written` noted, and nobody forgot."""
+        key = written_name(self.project, name)
+        found: Any = self._connection.run(lambda client: client.smembers(key))
+        return frozenset(each.decode() for each in found)
+
+    def note_written(self, name: str, publication_id: str) -> None:
+        """Rows of the publication are about to be written. One of an earlier release has no id, and is not noted."""
+        key = written_name(self.project, name)
+        if publication_id:
+            self._connection.run(lambda client: client.sadd(key, publication_id))
+
+    def forget_written(self, name: str, ids: Collection[str]) -> None:
+        """A load has compared these publications with the offline store's."""
+        key = written_name(self.project, name)
+        if ids:
+            self._connection.run(lambda client: client.srem(key, *ids))
+
+    def change(self, name: str, change: Change) -> ViewState:
+        """The state after `change`, which nobody else changed meanwhile; `change` may run more than once."""
+        key = self.key(name)
+
+        def run(client: Any) -> ViewState:
+            swap = client.register_script(SWAP)
+            while True:
+                data = client.get(key)
+                before = decoded(data)
+                after = change(before)
+                if after == before or swap(keys=[key], args=[data or b"", encoded(after)]):
+                    return after
+
+        return self._connection.run(run)
+
+
+_STORED = {"live_number": "live", "published_through": "cursor", "published_id": "cursor_id", "location": "prefix"}
+"""Fields that have another name in Redis: the names of earlier releases, which read the same states."""
+_FIELDS = {stored: field for field, stored in _STORED.items()}
+
+
+def decoded(data: Any) -> ViewState:
+    """The state as it is kept; an empty one for None."""
+    return ViewState() if data is None else msgspec.convert(_renamed(msgspec.json.decode(data), _FIELDS), ViewState)
+
+
+def encoded(state: ViewState) -> bytes:
+    """The state as Redis keeps it."""
+    return msgspec.json.encode(_renamed(msgspec.to_builtins(state), _STORED))
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """Plain data with other names of fields, in the same order."""
+    if isinstance(value, dict):
+        return {names.get(name, name): _renamed(each, names) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(each, names) for each in value]
+    return value
+
+
+def numbers(state: ViewState) -> dict[str, int]:
+    """Prefix and number of every generation, complete or not."""
+    return {each.location: each.number for each in state.generations} | {e.location: e.number for e in state.filling}
+
+
+def going_live(state: ViewState, *, generation: Generation, before: Generation | None) -> ViewState:
+    """With the generation complete, and seen by readers unless they are pinned.
+
+    Without it where a load that knew more went on beside this one since `before`. Raises OnlineStoreError where
+    the generation was taken for dead, or is partial and another one went live since.
+    """
+    left = tuple(each for each in state.filling if each.location != generation.location)
+    if left == state.filling:
+        raise OnlineStoreError("This load was taken for dead and its rows were removed. Run it again.")
+    newest = state.newest
+    if generation.partial and newest is not None and newest != before:
+        raise OnlineStoreError("Another load of the view went live during this one. Run this one again.")
+    if (
+        newest is not None
+        and newest != before  # a load that went on beside this one
+        and newest.schema_hash == generation.schema_hash
+        and (newest.view_id, newest.incarnation) == (generation.view_id, generation.incarnation)
+        and (generation.published_through, generation.clock) < (newest.published_through, newest.clock)
+    ):
+        return replace(state, filling=left)
+    now = datetime.now(UTC)
+    live = state.live_number if state.pinned else generation.number
+    retired = tuple(
+        replace(each, retired_at=each.retired_at or now) if each.number != live else each for each in state.generations
+    )
+    return replace(state, live_number=live, filling=left, generations=(*retired, generation))

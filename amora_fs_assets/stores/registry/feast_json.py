@@ -1,0 +1,145 @@
+"""The catalogue as Feast's RegistryProto, in the JSON form that Protocol Buffers define for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.entity import Entity
+from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP
+from amora_fs_assets.domain.records import Snapshot
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.settings import Settings
+from amora_fs_assets.store_table import OFFLINE_STORES
+
+# Feast has no dates: its own stores take them for times.
+_TYPES = {
+    DataType.INT64: "INT64",
+    DataType.FLOAT64: "DOUBLE",
+    DataType.STRING: "STRING",
+    DataType.BOOLEAN: "BOOL",
+    DataType.BYTES: "BYTES",
+    DataType.DATE: "UNIX_TIMESTAMP",
+    DataType.TIMESTAMP: "UNIX_TIMESTAMP",
+    DataType.DECIMAL: "DECIMAL",
+}
+# What Feast itself writes for a view of the whole, which has no entity.
+_NOBODY, _NOBODYS_KEY = "__dummy", "__dummy_id"
+_BIGQUERY = "feast.infra.offline_stores.bigquery_source.BigQuerySource"
+_FILE = "feast.infra.offline_stores.file_source.FileSource"
+
+
+def registry(catalogue: Catalogue, snapshot: Snapshot, settings: Settings) -> dict[str, Any]:
+    """The whole registry; `versionId` is the snapshot's hash."""
+    project, at = settings.project, {"lastUpdatedTimestamp": snapshot.applied_at.isoformat()}
+    keys = {c.name: c for view in catalogue.feature_views.values() for c in view.key_columns}
+    entities = [spec for each in catalogue.entities.values() for spec in _entities(each, keys)]
+    if any(not view.entities for view in catalogue.feature_views.values()):
+        entities.append({"name": _NOBODY, "joinKey": _NOBODYS_KEY, "valueType": "STRING"})
+    views = [_view(view, settings) for view in catalogue.feature_views.values()]
+    sources = [_source(source, settings) for source in catalogue.sources.values()]
+    services = [_service(service) for service in catalogue.feature_services.values()]
+    return {
+        "registrySchemaVersion": "1",
+        "versionId": snapshot.hash,
+        "lastUpdated": snapshot.applied_at.isoformat(),
+        "projects": [{"spec": {"name": project}, "meta": at}],
+        "entities": [{"spec": {"project": project, **spec}, "meta": at} for spec in entities],
+        "dataSources": [{"project": project, **spec} for spec in (*sources, *(v["batchSource"] for v in views))],
+        "featureViews": [{"spec": {"project": project, **spec}, "meta": at} for spec in views],
+        "featureServices": [{"spec": {"project": project, **spec}, "meta": at} for spec in services],
+    }
+
+
+def _entities(entity: Entity, keys: Mapping[str, Column]) -> Iterator[dict[str, Any]]:
+    """An entity of Feast's has one join key: one with several becomes an entity for each."""
+    for key in entity.join_keys:
+        yield {
+            "name": _entity_name(entity, key),
+            "joinKey": key,
+            "valueType": _TYPES[keys[key].type] if key in keys else "STRING",
+            "description": entity.description,
+        }
+
+
+def _entity_name(entity: Entity, key: str) -> str:
+    return entity.name if len(entity.join_keys) == 1 else f"{entity.name}__{key}"
+
+
+def _view(view: FeatureView, settings: Settings) -> dict[str, Any]:
+    keys = [_column(column) for column in view.key_columns]
+    return {
+        "name": view.name,
+        "entities": [_entity_name(e, key) for e in view.entities for key in e.join_keys] or [_NOBODY],
+        "entityColumns": keys or [{"name": _NOBODYS_KEY, "valueType": "STRING"}],
+        "features": [_column(column) for column in view.features],
+        "ttl": _ttl(view),
+        "online": True,
+        "offline": True,
+        "description": view.description,
+        "owner": view.owner,
+        "tags": dict(view.tags),
+        "batchSource": {
+            **_table(view.name, view.table or f"{settings.dataset}.{view.name}", settings),
+            "timestampField": view.timestamp_field,
+            "createdTimestampColumn": CREATED_TIMESTAMP if view.has_created_timestamp else "",
+            "description": view.description,
+            "owner": view.owner,
+        },
+    }
+
+
+def _source(source: Source, settings: Settings) -> dict[str, Any]:
+    return {
+        **_table(source.name, source.table, settings),
+        "timestampField": source.timestamp_field or "",
+        "description": source.description,
+        "owner": source.owner,
+    }
+
+
+def _table(name: str, table: str, settings: Settings) -> dict[str, Any]:
+    row = OFFLINE_STORES[settings.offline_store]
+    if row.feast_source:
+        return {"name": name, **row.load("feast_source")(table, settings)}
+    # Feast cannot read the store: the path is where an export of the table goes.
+    path = (settings.home / "feast" / f"{table}.parquet").as_uri()
+    return {
+        "name": name,
+        "type": "BATCH_FILE",
+        "dataSourceClassType": _FILE,
+        "fileOptions": {"uri": path, "fileFormat": {"parquetFormat": {}}},
+    }
+
+
+def _service(service: FeatureService) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "description": service.description,
+        "owner": service.owner,
+        "tags": {**service.tags, "amora_fs_version": service.version},
+        "features": [
+            {
+                "featureViewName": part.view.name,
+                "featureViewNameAlias": part.name_alias or "",
+                "featureColumns": [_column(column) for column in part.columns],
+                "joinKeyMap": dict(part.join_key_map),
+            }
+            for part in service.projections
+        ],
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    value_type = _TYPES[column.type.item] + ("_LIST" if column.type.is_list else "")
+    return {"name": column.name, "valueType": value_type, "description": column.description}
+
+
+def _ttl(view: FeatureView) -> str:
+    """Zero is Feast's word for no limit: of ours, which means the same instant, it makes the least that it knows."""
+    return "0s" if view.ttl is None else f"{max(view.ttl.total_seconds(), 1e-6):.6f}s"

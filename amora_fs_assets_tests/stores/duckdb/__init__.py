@@ -1,0 +1,1 @@
+"""Tests of DuckDB's offline store."""

@@ -36,7 +36,7 @@ from amora_fs_assets.operations.online.catalogue_cache import ServedCatalogue
 from amora_fs_assets.operations.online.lost import Loads
 from amora_fs_assets.operations.online.read import EntityRows, OnlineReader, OnlineResponse
 from amora_fs_assets.operations.records.git_commit import commit_of
-from amora_fs_assets.settings import Settings
+from amora_fs_assets.settings import Settings, missing_definitions
 from amora_fs_assets.stores.open import open_objects, open_offline_store, open_online_store, open_registry
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ else:
     readers = Lazy("amora_fs_assets.operations.online.readers")
     reporting = Lazy("amora_fs_assets.orchestration.report_run")
 
-DEFINITIONS = "amora_fs_assets.features"
 LoadedAs = Literal["pandas", "arrow", "polars", "batches"]
 _log = logging.getLogger(__name__)
 
@@ -75,8 +74,9 @@ class FeatureStore:
 
     Args:
         settings: Where its parts are; the environment's `AMORA_FS_*` by default.
-        definitions: The package or module, its name, or its Catalogue, that `plan`, `apply` and `compute` read.
-            Everything else reads the registry.
+        definitions: The package or module, its name, or its Catalogue, that `plan`, `apply` and `compute` read; by
+            default the one that the settings name, or that AMORA_FS_DEFINITIONS or the project in the working directory
+            names. Everything else reads the registry.
         as_of: Read the definitions as they counted then: at a time, for a run (its id), in a snapshot (its hash).
             Such a store is read only.
 
@@ -85,18 +85,18 @@ class FeatureStore:
     def __init__(
         self,
         settings: Settings | None = None,
-        definitions: str | ModuleType | Catalogue = DEFINITIONS,
+        definitions: str | ModuleType | Catalogue | None = None,
         as_of: AsOf | None = None,
     ) -> None:
         if not isinstance(settings, Settings | None):
             raise callers.refused("settings", settings, "Settings, or None for those of the environment")
-        if not isinstance(definitions, str | ModuleType | Catalogue):
+        if not isinstance(definitions, str | ModuleType | Catalogue | None):
             raise callers.refused("definitions", definitions, "a package or a module, its name, or a Catalogue")
         if not isinstance(as_of, datetime | str | None):
             raise callers.refused("as_of", as_of, "a time, the id of a run, or the hash of a snapshot")
         self.settings = settings or Settings.from_env()
         self.as_of = as_of
-        self._definitions = definitions
+        self._given = definitions
         self._versions: dict[tuple[str, str], FeatureService] = {}
 
     def __enter__(self) -> Self:
@@ -115,7 +115,7 @@ class FeatureStore:
         """Definitions as applied, and what runs did. Raises InvalidRequest for an `as_of` that is not in it."""
         registry = open_registry(
             self.settings,
-            commit=lambda: commit_of(package_of(self._definitions)),
+            commit=lambda: commit_of(package_of(self._named)),
             listener=self._tell_dagster if os.environ.get("DAGSTER_HOME") else None,
         )
         if self.as_of is None:
@@ -141,6 +141,16 @@ class FeatureStore:
     def offline(self) -> OfflineStore:
         """Tables of feature values."""
         return open_offline_store(self.settings)
+
+    @property
+    def _named(self) -> str | ModuleType | Catalogue:
+        """What holds the definitions; "" if nobody says it."""
+        return self._given or self.settings.definitions or Settings.from_env().definitions
+
+    @property
+    def _definitions(self) -> str | ModuleType | Catalogue:
+        """What holds the definitions. Raises SettingsError if nobody says it."""
+        return self._named or missing_definitions()
 
     @cached_property
     def code(self) -> Catalogue:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 from urllib.parse import urlsplit
 
 from amora_fs_assets.domain.errors import SettingsError, shown
 from amora_fs_assets.domain.time import utc
+from amora_fs_assets.project import TABLE, Project, nearest
 from amora_fs_assets.store_table import OFFLINE_STORES
 
 PREFIX = "AMORA_FS_"
@@ -63,6 +65,8 @@ class Settings:
     """Whether computations hash the rows of their sources (which scans all columns twice), or count them only."""
     bigquery_impersonate: str = ""
     """Service account that Google's clients act as, by its e-mail address."""
+    definitions: str = ""
+    """Package or module that holds the definitions, such as `shop_features`."""
     commit: str = ""
     """Commit of the feature code, kept in records; empty: that of the git checkout it is in, if it is in one."""
     now: datetime | None = None
@@ -89,25 +93,77 @@ class Settings:
         object.__setattr__(self, "registry", self.registry or str(self.home / "registry"))
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read `AMORA_FS_*`; what is unset or empty keeps its default. Raises SettingsError."""
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, project: str | os.PathLike[str] | None = None
+    ) -> Settings:
+        """Read `AMORA_FS_*`, and `[tool.amora_fs]` of the project; the environment wins.
+
+        A variable that is unset or empty is left to the project, and then to the default. Relative paths are below the
+        folder of the project's pyproject.toml, whatever the working directory is; without such a file, below the
+        working directory.
+
+        Args:
+            environ: The variables; those of the process by default.
+            project: A file or a folder of the project; the working directory by default.
+
+        Raises:
+            SettingsError: A variable or a key is no setting, or has a value that the setting does not take.
+
+        """
         environ = os.environ if environ is None else environ
+        here = nearest(project)
         known = {PREFIX + each.name.upper(): each.name for each in fields(cls)}
         unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
         if unknown:
             if unknown[0] in RENAMED:
                 raise SettingsError(f"{unknown[0]} is called {RENAMED[unknown[0]]} now.")
             raise SettingsError(f"{unknown[0]} is no setting. Known: {', '.join(sorted(known))}.")
-        given: dict[str, Any] = {known[name]: environ[name] for name in known if environ.get(name)}
-        return cls(**given)
+        given = _of_project(here, known.values())
+        given |= {known[name]: environ[name] for name in known if environ.get(name)}
+        try:
+            return cls(**_below(here.folder, given))
+        except SettingsError as error:
+            if here.file is None or not here.settings:
+                raise
+            raise SettingsError(f"{error} (Settings are read from the environment and from {here.file}.)") from error
 
     def clock(self) -> datetime:
         """Now, or the fixed clock."""
         return self.now or datetime.now(UTC)
 
 
+def missing_definitions() -> NoReturn:
+    """Raise SettingsError: nobody says which package holds the definitions."""
+    raise SettingsError(
+        "No package is named that holds the definitions. Put `definitions = 'shop_features'` under [tool.amora_fs] in "
+        "the pyproject.toml of your project, or set AMORA_FS_DEFINITIONS, or give --definitions. "
+        "`amora-fs init shop_features` makes a project; `amora-fs demo` shows the sample."
+    )
+
+
 RENAMED = {"AMORA_FS_BIGQUERY_DATASET": "AMORA_FS_DATASET"}
 """Settings of earlier releases, by their earlier names."""
+
+
+def _of_project(project: Project, known: Iterable[str]) -> dict[str, Any]:
+    """The settings of [tool.amora_fs]. Raises SettingsError for a key that is no setting."""
+    for name in project.settings:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(sorted(known))}."
+            raise SettingsError(f"{project.file}: '{name}' in [{TABLE}] is no setting. {hint}")
+    return dict(project.settings)
+
+
+def _below(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings with paths that do not depend on the working directory."""
+    paths = {"home": Settings.home, **{name: given[name] for name in given if name in ("registry", "online_store_ca")}}
+    paths |= {"home": given["home"]} if "home" in given else {}
+    for name, value in paths.items():
+        text = str(value)
+        given[name] = value if "://" in text or not text else str(folder / Path(text).expanduser())
+    return given
+
 
 _YEAR = 365 * 24 * 3600  # no time limit is longer: some clocks that wait count no farther [s]
 _Take = Callable[[Any], Any]
@@ -123,6 +179,12 @@ def _text(given: Any) -> str:
 
 def _some_text(given: Any) -> str:
     if not _text(given).strip():
+        raise ValueError
+    return _text(given)
+
+
+def _definitions(given: Any) -> str:
+    if given != "" and not all(part.isidentifier() for part in _text(given).split(".")):
         raise ValueError
     return _text(given)
 
@@ -230,6 +292,7 @@ _TAKES: dict[str, tuple[_Take, str]] = {
     "bigquery_price_per_tib": (_number(0, 1e12), "a price, zero or more"),
     "bigquery_hash_inputs": (_truth, "true or false"),
     "bigquery_impersonate": (_text, "the e-mail address of a service account"),
+    "definitions": (_definitions, "the name of a package or module, such as shop_features"),
     "commit": (_text, "a text"),
     "now": (_optional(utc), "a time in ISO 8601, such as 2014-01-01T05:00Z, of the years 1 to 9999"),
     "http_host": (_some_text, "a host name or an address"),

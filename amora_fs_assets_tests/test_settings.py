@@ -17,6 +17,12 @@ from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets.stores.open import open_offline_store
 
 
+@pytest.fixture(autouse=True)
+def _no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory is in no project, whose settings would be read, too."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_without_any_variable_everything_is_embedded_in_the_home() -> None:
     settings = Settings.from_env({})
     assert settings == Settings()
@@ -39,6 +45,7 @@ def test_every_variable_is_read_in_its_own_type() -> None:
             "AMORA_FS_BIGQUERY_TIMEOUT": "7.5",
             "AMORA_FS_BIGQUERY_PRICE_PER_TIB": "5",
             "AMORA_FS_BIGQUERY_IMPERSONATE": "runner@my-project.iam.gserviceaccount.com",
+            "AMORA_FS_DEFINITIONS": "shop.features",
             "AMORA_FS_NOW": "2014-01-01T05:00Z",
             "AMORA_FS_HTTP_PORT": "80",
             "AMORA_FS_API_TOKENS": "a, b,",
@@ -57,6 +64,7 @@ def test_every_variable_is_read_in_its_own_type() -> None:
         bigquery_timeout=7.5,
         bigquery_price_per_tib=5.0,
         bigquery_impersonate="runner@my-project.iam.gserviceaccount.com",
+        definitions="shop.features",
         now=datetime(2014, 1, 1, 5, tzinfo=UTC),
         http_port=80,
         api_tokens=("a", "b"),
@@ -94,6 +102,7 @@ def test_a_bad_variable_is_named_with_what_it_takes(variable: str, value: str, s
 
 
 _OUT_OF_RANGE: dict[str, list[Any]] = {
+    "definitions": ["shop-features", "shop..features", None, 1, "../shop"],
     "offline_store": ["DuckDB", None, ["duckdb"]],
     "online_store_url": [
         None,

@@ -14,13 +14,14 @@ from amora_fs_assets.cli import online as cli_online
 from amora_fs_assets.cli import registry as cli_registry
 from amora_fs_assets.cli import training_sets as cli_training_sets
 from amora_fs_assets.cli.progress import Reported
-from amora_fs_assets.cli.shared import examples, explained
+from amora_fs_assets.cli.shared import Group, examples, explained
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import count_of_entities
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import utc
-from amora_fs_assets.feature_store import DEFINITIONS, FeatureStore
+from amora_fs_assets.feature_store import FeatureStore
+from amora_fs_assets.project import nearest
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ SAMPLE_CLOCK = "2014-01-01T05:00Z"
 """Where the sample's data end."""
 READING = ("history", "lineage", "plan", "status", "training-sets")
 """Commands that have an answer as of another time; the others act, and on what is now."""
+WITHOUT_STORE = ("demo", "init", "new")
+"""Commands that make or bring their own store."""
 
 
 def _time(value: str) -> datetime:
@@ -41,6 +44,7 @@ def _time(value: str) -> datetime:
 
 
 @click.group(
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(
         "demo",
@@ -51,20 +55,29 @@ def _time(value: str) -> datetime:
     ),
 )
 @click.version_option(package_name="amora-fs-assets")
-@click.option("--definitions", default=DEFINITIONS, show_default=True, help="Package that holds the definitions.")
+@click.option(
+    "--definitions",
+    metavar="PACKAGE",
+    help="Package that holds the definitions; by default the one that AMORA_FS_DEFINITIONS or [tool.amora_fs] in "
+    "pyproject.toml names.",
+)
 @click.option("--as-of", help="Read the registry as of a time, a run or a snapshot: see `amora-fs history`.")
 @click.pass_context
 @explained
-def main(context: click.Context, definitions: str, as_of: str | None) -> None:
+def main(context: click.Context, definitions: str | None, as_of: str | None) -> None:
     """Compute features, bring them online, look at the feature store.
 
-    Settings are the environment's AMORA_FS_*; without any, everything is embedded in ./.amora_fs.
+    Settings are AMORA_FS_* in the environment and [tool.amora_fs] in the nearest pyproject.toml. Without settings
+    everything is embedded in .amora_fs, in the project's folder. --definitions and --as-of may stand after the command.
     """
     if as_of is not None and context.invoked_subcommand not in READING:
         raise click.UsageError(
             f"--as-of is for {', '.join(READING)}: '{context.invoked_subcommand}' acts on what is now."
         )
-    sys.path.insert(0, "")  # definitions beside which one stands
+    if context.invoked_subcommand in WITHOUT_STORE:
+        return
+    for folder in (str(nearest().folder), ""):  # the packages in the project's folder, and in the working directory
+        sys.path.insert(0, folder)
     context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
 
 
@@ -250,4 +263,4 @@ def demo(until: datetime | None, now: bool) -> None:  # noqa: FBT001
         os.environ[nycflights.DAYS_LATER] = str(nycflights.days_to(datetime.now(UTC)))
     else:
         os.environ["AMORA_FS_NOW"] = until.isoformat() if until else os.environ.get("AMORA_FS_NOW") or SAMPLE_CLOCK
-    run(FeatureStore(Settings.from_env()))
+    run(FeatureStore(Settings.from_env(), "amora_fs_assets.features"))

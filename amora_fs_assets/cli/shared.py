@@ -11,19 +11,67 @@ import click
 from amora_fs_assets.domain.errors import FeatureStoreError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_GLOBAL = ("--definitions", "--as-of")
+
+
+class Group(click.Group):
+    """A group whose own options may also stand after the command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Move the group's options before the command, unless the command has an option of that name."""
+        return super().parse_args(ctx, self._ordered(args))
+
+    def _ordered(self, args: list[str]) -> list[str]:
+        own = args[: args.index("--")] if "--" in args else args
+        taken = _options_of(self, own)
+        first: list[str] = []
+        rest: list[str] = []
+        position = 0
+        while position < len(own):
+            word = own[position]
+            name, equals, _ = word.partition("=")
+            if name in _GLOBAL and name not in taken:
+                length = 1 if equals else 2
+                first += own[position : position + length]
+                position += length
+            else:
+                rest.append(word)
+                position += 1
+        return [*first, *rest, *args[len(own) :]]
+
+
+def _options_of(group: click.Group, args: list[str]) -> set[str]:
+    """The options of the commands, and of their commands, that the arguments name."""
+    names: set[str] = set()
+    command: click.Command | None = group
+    for word in args:
+        if isinstance(command, click.Group) and word in command.commands:
+            command = command.commands[word]
+            names |= {option for parameter in command.params for option in parameter.opts}
+    return names
 
 
 def explained(command: Command) -> Command:
-    """Errors of the feature store as one message, without a traceback; exit code 1."""
+    """Show errors of the feature store as one message, without a traceback; exit code 1.
+
+    The commands that a message names are written as the user has to type them: with --definitions if that was given.
+    """
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except FeatureStoreError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(_typed(str(error))) from error
 
     return run  # type: ignore[return-value]
+
+
+def _typed(message: str) -> str:
+    """The message, with --definitions in the commands that it names if the user gave the option."""
+    context = click.get_current_context(silent=True)
+    given = context.find_root().params.get("definitions") if context else None
+    return message.replace("`amora-fs ", f"`amora-fs --definitions {given} ") if given else message
 
 
 def examples(*commands: str) -> str:

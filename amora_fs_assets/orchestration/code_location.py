@@ -26,7 +26,7 @@ from amora_fs_assets.orchestration.late import late_job, late_schedule
 from amora_fs_assets.orchestration.online_asset import online_asset
 from amora_fs_assets.orchestration.parity_check import parity_check
 from amora_fs_assets.orchestration.resources import STORES, google_resources, parts_resource
-from amora_fs_assets.settings import Settings
+from amora_fs_assets.settings import Settings, missing_definitions
 from amora_fs_assets.store_table import OFFLINE_STORES
 
 __all__ = ["FORKED", "JOB", "Alert", "Automation", "build_definitions"]
@@ -38,7 +38,7 @@ FORKED = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}
 def build_definitions(
     settings: Settings,
     *,
-    definitions: str | ModuleType | Catalogue = "amora_fs_assets.features",
+    definitions: str | ModuleType | Catalogue | None = None,
     overrides: Mapping[str, Any] | None = None,
     retry_policy: dg.RetryPolicy | None = None,
     automation: bool | Automation = False,
@@ -46,13 +46,15 @@ def build_definitions(
 ) -> dg.Definitions:
     """Assets, checks, the job `feature_store` over everything, and resources.
 
-    `definitions` is the package (or its catalogue) that holds the views. `overrides` replace parts:
+    `definitions` is the package (or its catalogue) that holds the views; by default the one that the settings name.
+    `overrides` replace parts:
     the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
     Dagster's `executor` and `loggers`. `retry_policy` is that of every step: it tries again what may pass by itself (a
     busy file, a network, a quota), never failed checks or wrong definitions. `automation` brings the sensor that keeps
     everything up to date: see docs/running-daily.md. `group` puts assets into groups by the tag of that name, or by
     "owner"; what has none is grouped by kind. Raises DefinitionError.
     """
+    definitions = definitions or settings.definitions or Settings.from_env().definitions or missing_definitions()
     code = definitions if isinstance(definitions, Catalogue) else collect(definitions)
     package = package_of(definitions)
     overrides = overrides or {}

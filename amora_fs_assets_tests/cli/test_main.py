@@ -126,10 +126,13 @@ def test_views_are_picked_by_either_name_of_the_option(amora_fs: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["compute", "2020-01-01", "2020-02-01"], "Run `amora-fs apply` first"),
+        (["compute", "2020-01-01", "2020-02-01"], "Run `amora-fs --definitions [a-z_0-9.]+ apply` first"),
         (["materialize-incremental"], "There are no feature views yet. Define one and run `amora-fs apply`."),
         (["compute", "2020-01-01", "2020-02-01", "--models", "spendin"], "Did you mean 'spending'?"),
-        (["compute", "2021-01-01", "2021-02-01"], "Run `amora-fs apply` first|there is nothing to compute"),
+        (
+            ["compute", "2021-01-01", "2021-02-01"],
+            "Run `amora-fs --definitions [a-z_0-9.]+ apply` first|there is nothing to compute",
+        ),
     ],
 )
 def test_an_error_is_one_message(amora_fs: Shell, words: list[str], message: str) -> None:
@@ -144,7 +147,10 @@ def test_an_error_is_one_message(amora_fs: Shell, words: list[str], message: str
         (["compute", "2021-01-01", "2021-02-01"], "there is nothing to compute in"),
         (["compute", "2020-02-01", "2020-01-01"], "is before the start, 2020-02-01T00:00:00+00:00. Swap them."),
         (["materialize", "2020-02-01", "2020-01-01"], "is before the start"),
-        (["materialize-incremental"], "there is no table feature_store.spending; compute it first: `amora-fs compute"),
+        (
+            ["materialize-incremental"],
+            "there is no table feature_store.spending; compute it first: `amora-fs --definitions",
+        ),
         (["materialize-incremental", "--models", "nosuch"], "Feature view 'nosuch' is not known. Known: spending."),
     ],
 )

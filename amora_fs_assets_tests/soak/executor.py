@@ -59,7 +59,7 @@ class Executor:
         sys.modules["soak_definitions"] = module
         spec.loader.exec_module(module)
         # As in a process that reloads its code: its connections stay, and what it knows of the catalogue.
-        self.store._definitions = module
+        self.store._given = module
         vars(self.store).pop("code", None)
 
     def apply(self, views: Views, *, prune: bool = False) -> list[str]:

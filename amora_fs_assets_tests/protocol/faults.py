@@ -133,7 +133,7 @@ FAULTS = (
     ),
     Fault(
         "readers do not look whose view a generation is of", "prune and add", "read",
-        lambda: _in_text(redis, "_serves", "generation is None or generation.view_id != view.view_id",
+        lambda: _in_text(redis, "serves", "generation is None or generation.view_id != view.view_id",
                          "generation is None"),
     ),
     Fault(

@@ -275,7 +275,10 @@ class OnlineStore(Protocol):
         """Up to `count` keys that have a row in the generation that readers see; all of them with None."""
 
     def count(self, view: FeatureView, most: int) -> int | None:
-        """How many keys have a row in the generation that readers see; None where it has more than `most` keys."""
+        """How many keys have a row in the generation that readers see; None where it has more than `most` keys.
+
+        Keys whose rows were taken away may count towards `most`.
+        """
 
     def rollback(self, name: str, to: int | None = None) -> Generation:
         """Let readers see generation `to`, the one before theirs by default, until unpinned.

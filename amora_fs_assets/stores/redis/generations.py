@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from amora_fs_assets.domain.errors import FeatureStoreError, OnlineStoreError
 from amora_fs_assets.domain.expiry import kept
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.generations import advanced, check_push, filled, going_live, shape, takes
 from amora_fs_assets.domain.ports.online import (
     UNPUBLISHED,
     Filling,
@@ -33,7 +34,7 @@ from amora_fs_assets.stores.redis.cleaning import Cleaning
 from amora_fs_assets.stores.redis.connection import Connection
 from amora_fs_assets.stores.redis.keys import PREFIXES, key_of, namer, prefix_of
 from amora_fs_assets.stores.redis.scripts import BATCH, PUSH, WRITE
-from amora_fs_assets.stores.redis.state import Change, States, going_live, numbers
+from amora_fs_assets.stores.redis.state import Change, States, numbers
 from amora_fs_assets.stores.redis.writing import Expiry, Rows, write
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class RedisGenerations:
 
     def check_push(self, view: FeatureView) -> None:
         """Raise OnlineStoreError where rows of the view cannot be pushed; see OnlineStore."""
-        _check_push(view, self.state(view.name))
+        check_push(view, self.state(view.name))
 
     def written(self, name: str) -> frozenset[str]:
         """Ids of publications of which rows may be online, since the last load that compared them; see OnlineStore."""
@@ -161,13 +162,13 @@ class RedisGenerations:
         self._states.note_written(view.name, publication_id)
         state = self.state(view.name)
         if sequence is None:  # what was published stays, and the next load brings it online
-            _check_push(view, state)
+            check_push(view, state)
         published = UNPUBLISHED if sequence is None else sequence
         # A generation that a load begins to fill meanwhile gets the rows too.
         while todo := [each for each in _all(state) if each.location not in done]:
             for generation in todo:
                 done.add(generation.location)
-                if not _holds(generation, view) or generation.published_through >= published:
+                if not takes(generation, view) or generation.published_through >= published:
                     continue
                 rows = Rows(
                     view=view, prefix=generation.location, sequence=published, mode=PUSH, flags=row_codec.PUSHED,
@@ -302,27 +303,7 @@ class RedisGenerations:
             self._states.forget_written(view.name, load.origin.written)
             return sent
 
-        def advance(state: ViewState) -> ViewState:
-            now = state.newest
-            if now is None or now.number != load.number:
-                return state
-            if not load.window and (load.published_through, load.clock) < (now.published_through, now.clock):
-                return state
-            published_through, clock = (
-                (now.published_through, now.clock) if load.window else (load.published_through, load.clock)
-            )
-            reach = max(load.clock, now.reached)
-            # A window's rows are of publications that the generation has not seen as a whole.
-            published_id = now.published_id if load.window else load.origin.published_id
-            kept_for = min((each for each in (now.kept, load.kept) if each is not None), default=None)
-            moved = replace(
-                now, published_through=published_through, published_id=published_id, kept=kept_for, clock=clock,
-                reach=reach if reach > clock else None, loaded_at=datetime.now(UTC),
-                newest_event=max(filter(None, (now.newest_event, newest_event)), default=None),
-            )  # fmt: skip
-            return replace(state, generations=(*state.generations[:-1], moved))
-
-        self._change(view.name, advance)
+        self._change(view.name, lambda s: advanced(s, load, newest_event, now=datetime.now(UTC)))
         if not load.window:
             self._states.forget_written(view.name, load.origin.written)
         self._cleaning.clean(view.name)
@@ -332,23 +313,10 @@ class RedisGenerations:
         """Whether the new generation was taken, rather than one of somebody who knew more and was quicker."""
         if check is not None:
             check(partial(self._read_unseen, view, load.location))
-        generation = Generation(
-            number=load.number,
-            schema_hash=view.schema_hash,
-            keys=tuple((c.name, c.type.value) for c in view.key_columns),
-            features=tuple((c.name, c.type.value) for c in view.features),
-            published_through=load.published_through,
-            published_id=load.origin.published_id,
-            view_id=view.view_id,
-            incarnation=load.origin.incarnation,
-            kept=load.kept,
-            clock=load.clock,
-            partial=load.window,
-            loaded_at=datetime.now(UTC),
-            location=load.location,
-            newest_event=newest_event,
+        generation = filled(view, load, newest_event, now=datetime.now(UTC))
+        after = self._change(
+            view.name, lambda s: going_live(s, generation=generation, before=load.before, now=datetime.now(UTC))
         )
-        after = self._change(view.name, partial(going_live, generation=generation, before=load.before))
         if any(each.number == load.number for each in after.generations):
             return True
         self._cleaning.remove(load.location)
@@ -361,7 +329,7 @@ class RedisGenerations:
 
     def _read_unseen(self, view: FeatureView, prefix: str, keys: Sequence[Key]) -> OnlineRows:
         wanted = namer(prefix)(b"".join(map(row_codec.encode_part, key)) for key in keys)
-        decode = row_codec.Decoder([(c.name, c.type.value) for c in view.features], view.schema_hash)
+        decode = row_codec.Decoder(shape(view.features), view.schema_hash)
         return decode(self._connection.mget(wanted) if wanted else [])
 
     def _change(self, name: str, change: Change) -> ViewState:
@@ -377,17 +345,3 @@ def _next_prefix(client: Any) -> int:
 def _all(state: ViewState) -> list[Generation | Filling]:
     """Every generation, complete or not."""
     return [*state.generations, *state.filling]
-
-
-def _holds(generation: Generation | Filling, view: FeatureView) -> bool:
-    """Whether rows of the view can be written into the generation: it is of the view, and has its columns."""
-    return (generation.view_id, generation.schema_hash) == (view.view_id, view.schema_hash)
-
-
-def _check_push(view: FeatureView, state: ViewState) -> None:
-    if state.live is None or state.live.view_id != view.view_id:
-        raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
-    if not any(_holds(each, view) for each in state.generations):
-        raise OnlineStoreError(
-            f"{view}: what is online has other columns than the registry. Run `amora-fs materialize-incremental`."
-        )

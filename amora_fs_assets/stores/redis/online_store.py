@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError, SettingsError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.generations import in_types_of, no_rows, serves
 from amora_fs_assets.domain.ports.online import Generation, OnlineRequest, OnlineRows, ViewState
 from amora_fs_assets.stores.embedded.server import EmbeddedServer
 from amora_fs_assets.stores.redis.connection import Connection
@@ -137,7 +137,9 @@ class _Reading:
         self._pointers = [known[request.view.name] for request in requests]
         self._columns: dict[int, list[Any]] = {}
         self.wanted: list[bytes | str] = []
-        self._served = [_serves(*pair) for pair in zip(requests, self._pointers, strict=True)]
+        self._served = [
+            serves(pointer.generation, request.view) for request, pointer in zip(requests, self._pointers, strict=True)
+        ]
         self._places = [self._want(*each) for each in zip(requests, self._pointers, self._served, strict=True)]
         self._rows = len(self.wanted)
         self._stale: list[str] = []
@@ -199,54 +201,13 @@ class _Reading:
             self._requests, self._pointers, self._places, self._served, strict=True
         ):
             if not served:
-                answers.append(_absent(request, pointer.generation))
+                answers.append(no_rows(request.view, request.count, pointer.generation))
                 continue
-            decode = pointer.decode or _nothing(request.view)
+            generation, decode = pointer.generation, pointer.decode
+            assert generation is not None and decode is not None, "the generation serves the view"  # noqa: PT018
             if isinstance(places, slice):
                 rows = decode(found[places])
             else:
                 rows = decode([None if place is None else found[place] for place in places])
-            if pointer.generation is not None and pointer.generation.schema_hash != request.view.schema_hash:
-                rows = _of_the_views_types(rows, request.view, pointer.generation)
-            answers.append(rows)
+            answers.append(in_types_of(request.view, rows, generation))
         return answers
-
-
-def _nothing(view: FeatureView) -> Decoder:
-    return Decoder(shape(view.features), view.schema_hash)
-
-
-def shape(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
-    """Names and types, as a generation keeps them."""
-    return tuple((column.name, column.type.value) for column in columns)
-
-
-def _of_the_views_types(rows: OnlineRows, view: FeatureView, generation: Generation) -> OnlineRows:
-    """Without the columns that the generation holds in another type, or the view does not have.
-
-    Those that the view has and the generation has not are null.
-    """
-    both = set(generation.features).intersection(shape(view.features))
-    columns = {name: rows.columns[name] for name, _ in both}
-    added = {feature.name for feature in view.features}.difference(dict(generation.features))
-    columns |= {name: [None] * len(rows.event_timestamps) for name in added}
-    return replace(rows, columns=columns, added=frozenset(added))
-
-
-def _serves(request: OnlineRequest, pointer: _Pointer) -> bool:
-    """Whether the generation that is known holds rows of the view, by its keys."""
-    generation, view = pointer.generation, request.view
-    if generation is None or generation.view_id != view.view_id:
-        return False
-    return generation.schema_hash == view.schema_hash or generation.keys == shape(view.key_columns)
-
-
-def _absent(request: OnlineRequest, generation: Generation | None) -> OnlineRows:
-    """No row for any key. Raises OnlineStoreError where the generation has the view's rows under other keys."""
-    view = request.view
-    if generation is not None and generation.view_id == view.view_id:
-        raise OnlineStoreError(
-            f"{view}: what is online has the join keys {dict(generation.keys)}, the registry says "
-            f"{dict(shape(view.key_columns))}. Run `amora-fs materialize-incremental`."
-        )
-    return replace(_nothing(view)([None] * request.count), loaded=False)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from amora_fs_assets.domain.errors import OnlineStoreError
-from amora_fs_assets.domain.ports.online import Generation, ViewState
+from amora_fs_assets.domain.ports.online import ViewState
 from amora_fs_assets.stores.redis.connection import Connection
 from amora_fs_assets.stores.redis.keys import state_name, written_name
 from amora_fs_assets.stores.redis.scripts import SWAP
@@ -94,31 +91,3 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 def numbers(state: ViewState) -> dict[str, int]:
     """Prefix and number of every generation, complete or not."""
     return {each.location: each.number for each in state.generations} | {e.location: e.number for e in state.filling}
-
-
-def going_live(state: ViewState, *, generation: Generation, before: Generation | None) -> ViewState:
-    """With the generation complete, and seen by readers unless they are pinned.
-
-    Without it where a load that knew more went on beside this one since `before`. Raises OnlineStoreError where
-    the generation was taken for dead, or is partial and another one went live since.
-    """
-    left = tuple(each for each in state.filling if each.location != generation.location)
-    if left == state.filling:
-        raise OnlineStoreError("This load was taken for dead and its rows were removed. Run it again.")
-    newest = state.newest
-    if generation.partial and newest is not None and newest != before:
-        raise OnlineStoreError("Another load of the view went live during this one. Run this one again.")
-    if (
-        newest is not None
-        and newest != before  # a load that went on beside this one
-        and newest.schema_hash == generation.schema_hash
-        and (newest.view_id, newest.incarnation) == (generation.view_id, generation.incarnation)
-        and (generation.published_through, generation.clock) < (newest.published_through, newest.clock)
-    ):
-        return replace(state, filling=left)
-    now = datetime.now(UTC)
-    live = state.live_number if state.pinned else generation.number
-    retired = tuple(
-        replace(each, retired_at=each.retired_at or now) if each.number != live else each for each in state.generations
-    )
-    return replace(state, live_number=live, filling=left, generations=(*retired, generation))

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -16,6 +17,7 @@ from amora_fs_assets.domain.errors import OnlineStoreUnavailable, SettingsError
 from amora_fs_assets.domain.ports.online import NEVER
 from amora_fs_assets.stores.embedded.server import EmbeddedServer
 from amora_fs_assets.stores.open import open_online_store as connect
+from amora_fs_assets.stores.redis import online_store
 from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
 from amora_fs_assets_tests.conftest import missing
 from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, debian_redis, redis_server
@@ -62,6 +64,28 @@ class TestOnDebiansRedis(OnlineStoreContract):
         store = RedisOnlineStore(project="tests", url=debian.url)
         yield store
         store.close()
+
+
+def test_a_reader_looks_after_half_a_second_which_generation_is_live(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, view = [1_000.0], view_of(AMOUNT)
+    monkeypatch.setattr(online_store, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    reader, writer = (RedisOnlineStore(project="tests", url=server.url) for _ in range(2))
+
+    def read_after(seconds: float) -> list[float]:
+        now[0] += seconds
+        return list(reader.read([request(view, [1])])[0].columns["amount"])
+
+    def load(amount: float) -> None:
+        rows = [batch(view, (1, hour(1), amount))]
+        writer.load(view, rows, published_through=1, clock=hour(1), new_generation=True)
+
+    load(1.0)
+    assert read_after(0) == [1.0]
+    load(2.0)
+    assert read_after(online_store.POINTER_TRUSTED - 0.01) == [1.0]
+    assert read_after(0.02) == [2.0]
 
 
 def kill(socket: Path) -> None:

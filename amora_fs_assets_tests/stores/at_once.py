@@ -7,9 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+import amora_fs_assets
+
+PACKAGE = Path(amora_fs_assets.__file__).parent
 _Out = TypeVar("_Out")
 _FORK = multiprocessing.get_context("fork")  # children have what is imported: 50 of them start within a second
 
@@ -36,17 +40,19 @@ def at_once(work: Callable[[int], _Out], processes: int) -> list[_Out]:
 
 
 def killed_at(line: int, work: Callable[[], Any], files: Sequence[str]) -> bool:
-    """Do `work` in a process that gets SIGKILL before the `line`-th line that it runs of `files`.
+    """Do `work` in a process that gets SIGKILL before the `line`-th line that it runs of `files` of the package.
 
     False where the work was done before it came to that.
     """
+    paths = {str(PACKAGE / file) for file in files}
+    assert all(map(os.path.isfile, paths)), f"one of {files} has moved"
 
     def run() -> None:
         left = line
 
         def trace(frame: FrameType, event: str, arg: object) -> Any:
             nonlocal left
-            if not frame.f_code.co_filename.endswith(tuple(files)):
+            if frame.f_code.co_filename not in paths:
                 return None
             if event == "line":
                 left -= 1

@@ -8,8 +8,9 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -18,13 +19,18 @@ import redis
 from amora_fs_assets.domain.errors import OnlineStoreError, OnlineStoreUnavailable
 from amora_fs_assets.domain.ports.online import NEVER
 from amora_fs_assets.stores.redis import cleaning as redis_cleaning
+from amora_fs_assets.stores.redis import connection, online_store
 from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
-from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, redis_server
+from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, eventually, redis_server
 from amora_fs_assets_tests.stores.at_once import killed_at
 from amora_fs_assets_tests.stores.online_rows import AMOUNT, batch, hour, request, view_of
 
 VIEW = view_of(AMOUNT)
-LOADER = [f"stores/redis_{name}.py" for name in ("generations", "cleaning", "state", "writing")]
+LOADER = [
+    "domain/generations.py",
+    *(f"stores/redis/{name}.py" for name in ("generations", "cleaning", "state", "writing")),
+]
+HOUR = 3_600.0
 
 
 @pytest.fixture
@@ -69,14 +75,15 @@ def work_of(server: RedisServer, amount: float, published_through: int, *, new_g
     )
 
 
+@pytest.mark.parametrize("every", [67, pytest.param(7, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("new_generation", [True, False])
 def test_a_loader_killed_at_any_line_leaves_the_old_rows_or_the_new_and_the_next_load_completes(
-    server: RedisServer, store: RedisOnlineStore, monkeypatch: pytest.MonkeyPatch, new_generation: bool
+    server: RedisServer, store: RedisOnlineStore, monkeypatch: pytest.MonkeyPatch, new_generation: bool, every: int
 ) -> None:
-    """Killed by SIGKILL before every line of the loader, one process each."""
+    """Killed by SIGKILL before every seventh line of the loader, one process each; in the quick suite before fewer."""
     monkeypatch.setattr(redis_cleaning, "RETIRED_FOR", redis_cleaning.RETIRED_FOR * 0)
     load(store, 0.0)
-    published_through, line, killed = 2, 1, True
+    published_through, line, kills, killed = 2, 1, 0, True
     while killed:
         before = served(store)
 
@@ -84,13 +91,15 @@ def test_a_loader_killed_at_any_line_leaves_the_old_rows_or_the_new_and_the_next
             work_of(server, amount, published_through, new_generation=new_generation)
 
         killed = killed_at(line, work, LOADER)
+        kills += killed
         after = served(RedisOnlineStore(project="tests", url=server.url))
         assert after in (before, [float(published_through)] * 4)
-        line += 7 if new_generation else 5
+        line += every
         published_through += 1
         load(store, float(published_through), published_through=published_through, new_generation=new_generation)
         assert served(store) == [float(published_through)] * 4
         published_through += 1
+    assert kills > 500 / every, f"{kills} kills: the loader's lines are in other files than {LOADER}"
     state = store.state(VIEW.name)
     assert state.filling == ()
     prefixes = {each.location.encode() for each in state.generations}
@@ -124,28 +133,38 @@ def test_redis_that_is_killed_in_the_middle_of_a_load_fails_it_and_the_next_comp
     assert served(store) == [2.0] * 4
 
 
-def test_a_slow_redis_is_given_up_after_the_timeout(server: RedisServer, store: RedisOnlineStore) -> None:
+def test_a_slow_redis_is_given_up_after_the_timeout(
+    server: RedisServer, store: RedisOnlineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not after the timeout of commands, which is longer than this test may take."""
+    monkeypatch.setattr(connection, "TIMEOUT", HOUR)
     load(store, 1.0)
+    with stopped(server), pytest.raises(OnlineStoreUnavailable, match=r"127\.0\.0\.1"):
+        store.read([request(VIEW, [1])], timeout=0.3)
+    assert served(store) == [1.0] * 4
+
+
+@contextmanager
+def stopped(server: RedisServer) -> Iterator[None]:
+    """The server neither answers nor ends."""
     assert server.process is not None
     server.process.send_signal(signal.SIGSTOP)
     try:
-        began = time.monotonic()
-        with pytest.raises(OnlineStoreUnavailable, match=r"127\.0\.0\.1"):
-            store.read([request(VIEW, [1])], timeout=0.3)
-        assert time.monotonic() - began < 1.5
+        yield
     finally:
         server.process.send_signal(signal.SIGCONT)
-    assert served(store) == [1.0] * 4
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_the_timeout_is_of_the_whole_read_and_the_next_read_gets_its_own_answer(
-    server: RedisServer, store: RedisOnlineStore, asynchronous: bool
+    server: RedisServer, store: RedisOnlineStore, monkeypatch: pytest.MonkeyPatch, asynchronous: bool
 ) -> None:
-    """Each command waits its turn for less than the timeout, all of them together for longer."""
+    """The first command takes an hour but for a moment. A second hour would be longer than this test may take."""
     load(store, 1.0)
-
-    loop = asyncio.new_event_loop()
+    loop, late, note = asyncio.new_event_loop(), [0.0], store._note
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + late[0])
+    for module in (online_store, connection):
+        monkeypatch.setattr(module, "time", clock)
 
     def read(key: int, timeout: float | None) -> list[int]:
         asked = [request(VIEW, [key])]
@@ -155,26 +174,21 @@ def test_the_timeout_is_of_the_whole_read_and_the_next_read_gets_its_own_answer(
             (rows,) = store.read(asked, timeout=timeout)
         return list(rows.event_timestamps)
 
-    def pauses() -> None:
-        for _ in range(4):
-            paused.client_pause(200)
-            time.sleep(0.21)
-
     (there,), (absent,) = read(1, None), read(99, None)
     assert (there != NEVER, absent) == (True, NEVER)
-    paused = redis.Redis.from_url(server.url)
-    seconds = []
-    for _ in range(5):
+    for _ in range(3):
         store._pointers.clear()  # so that there are two commands
-        pause = threading.Thread(target=pauses)
-        pause.start()
-        began = time.monotonic()
-        with suppress(OnlineStoreUnavailable):
-            read(99, 0.3)
-        seconds.append(time.monotonic() - began)
-        pause.join()
+        with ExitStack() as stack, monkeypatch.context() as patched:
+
+            def slow(name: str, data: bytes | None, stack: ExitStack = stack) -> None:
+                note(name, data)
+                late[0] += HOUR - 0.1
+                stack.enter_context(stopped(server))
+
+            patched.setattr(store, "_note", slow)
+            with pytest.raises(OnlineStoreUnavailable):
+                read(99, HOUR)
         assert read(1, None) == [there], "not what the one before had asked for"
-    assert max(seconds) < 0.4
     loop.run_until_complete(store.close_async())
     loop.close()
 
@@ -214,9 +228,8 @@ def test_a_wrong_password_is_said(tmp_path: Path) -> None:
 def test_a_redis_that_was_emptied_says_that_nothing_was_loaded(server: RedisServer, store: RedisOnlineStore) -> None:
     load(store, 1.0)
     redis.Redis.from_url(server.url).flushall()
-    time.sleep(0.6)
     assert store.generation(VIEW) is None
-    assert store.read([request(VIEW, [1])])[0].event_timestamps == [NEVER]
+    eventually(lambda: store.read([request(VIEW, [1])])[0].event_timestamps == [NEVER])
     load(store, 2.0)
     assert served(store) == [2.0] * 4
 
@@ -255,29 +268,34 @@ def test_two_full_loads_at_once_both_end_well_and_one_of_them_is_served(
 
 
 def test_readers_never_see_a_mix_while_generations_follow_each_other(
-    server: RedisServer, store: RedisOnlineStore
+    server: RedisServer, store: RedisOnlineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(online_store, "POINTER_TRUSTED", 0.01)
     load(store, 0.0)
-    seen: list[list[float | None]] = []
+    seen: list[list[list[float | None]]] = [[], []]
     stop = threading.Event()
 
-    def read() -> None:
+    def read(mine: list[list[float | None]]) -> None:
         reader = RedisOnlineStore(project="tests", url=server.url)
         while not stop.is_set():
-            seen.append(served(reader))
+            mine.append(served(reader))
         reader.close()
 
-    readers = [threading.Thread(target=read) for _ in range(2)]
+    readers = [threading.Thread(target=read, args=(mine,)) for mine in seen]
     for each in readers:
         each.start()
-    for number in range(1, 12):
-        load(store, float(number), published_through=number)
-        time.sleep(0.1)
-    stop.set()
-    for each in readers:
-        each.join()
-    assert all(len(set(row)) == 1 and None not in row for row in seen)
-    assert len({row[0] for row in seen}) > 2
+    try:
+        for number in range(1, 12):
+            load(store, float(number), published_through=number)
+            if number % 4 == 0:  # and some generations are over before anybody has seen them
+                eventually(lambda number=number: all(mine and mine[-1][0] == number for mine in seen))  # type: ignore[misc]
+    finally:
+        stop.set()
+        for each in readers:
+            each.join()
+    rows = [row for mine in seen for row in mine]
+    assert all(len(set(row)) == 1 and None not in row for row in rows)
+    assert {row[0] for row in rows} >= {4.0, 8.0}
 
 
 def test_a_generation_that_readers_left_a_moment_ago_is_kept(server: RedisServer, store: RedisOnlineStore) -> None:

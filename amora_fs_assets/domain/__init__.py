@@ -1,1 +1,1 @@
-"""The words: definitions, records, ports, errors."""
+"""Definitions, records, ports and errors."""

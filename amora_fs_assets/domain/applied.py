@@ -1,4 +1,4 @@
-"""Whether the code may publish: its definition against the applied one."""
+"""Compares a definition in the code with the applied definition: may the code publish?"""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from amora_fs_assets.domain.training_set import TrainingSet
 
 
 def check_applied(definition: FeatureView | TrainingSet, catalogue: Catalogue) -> str:
-    """The hash of the definition as it was applied, if what this one makes may be published under that.
+    """The hash of the applied definition, if the rows of the code's definition may be published under this hash.
 
-    A view's `computing_identity` decides its rows. Where that is another one, and of a training set, what was applied
-    may differ by compatible changes alone: other words, owners and tags, and rules that were dropped since. Raises
+    A view's `computing_identity` determines its rows: views with equal identities pass. Otherwise, and for training
+    sets, only compatible changes are allowed: other descriptions, owners and tags, and dropped rules. Raises
     DefinitionNotApplied.
     """
     applied = applied_definition(definition, catalogue)
@@ -28,24 +28,24 @@ def check_applied(definition: FeatureView | TrainingSet, catalogue: Catalogue) -
     return definition_hash(applied)
 
 
-_Made = TypeVar("_Made", bound="FeatureView | TrainingSet")
+_Definition = TypeVar("_Definition", bound="FeatureView | TrainingSet")
 
 
-def applied_definition(definition: _Made, catalogue: Catalogue) -> _Made:
-    """What the registry says under the definition's name. Raises DefinitionNotApplied where it is nothing."""
+def applied_definition(definition: _Definition, catalogue: Catalogue) -> _Definition:
+    """The applied definition of the same name. Raises DefinitionNotApplied if the registry has none."""
     known: Mapping[str, Any] = catalogue.feature_views
     if isinstance(definition, TrainingSet):
         known = catalogue.training_sets
-    applied: _Made | None = known.get(definition.name)
+    applied: _Definition | None = known.get(definition.name)
     if applied is None:
         raise DefinitionNotApplied(f"{definition}: its definition is not in the registry. Run `amora-fs apply` first.")
     return applied
 
 
 def _outdated(here: FeatureView | TrainingSet, applied: FeatureView | TrainingSet) -> tuple[str, ...]:
-    """Why what the code here makes is not what was applied: all that is more than a compatible change."""
+    """The differences between the code and the applied definition that are more than compatible changes."""
     if isinstance(here, FeatureView) and isinstance(applied, FeatureView):
-        # A view without partitions replaces its table from its start on.
+        # A view without partitions replaces its whole table, from `start` on.
         same_reach = here.partitions is not None or here.start == applied.start
         if same_reach and computing_identity(here) == computing_identity(applied):
             return ()

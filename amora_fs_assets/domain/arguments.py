@@ -1,6 +1,6 @@
 """The arguments of definitions: their types and ranges, checked where they enter.
 
-Each function returns the argument in the form that is kept, or raises DefinitionError, which names the definition
+Each function returns the argument in its stored form, or raises DefinitionError, which names the definition
 (`owner`, such as "Feature view 'spending'"), the argument and the fix.
 """
 
@@ -16,7 +16,7 @@ from amora_fs_assets.domain.time import utc
 
 LONGEST = timedelta(days=365_250)
 """The longest duration that a definition takes: 1,000 years. An instant of the years 1001 to 8999 plus or minus such a
-duration stays within the years 1 to 9999, which are those that Python and BigQuery have."""
+duration stays within the years 1 to 9999, the range of Python and BigQuery."""
 
 # The owners and tags that Dagster takes. A test holds these rules equal to Dagster's own.
 _EMAIL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._%+-]*@[A-Za-z0-9.-]+\.[A-Za-z|]{1,6}[A-Za-z]")
@@ -64,12 +64,12 @@ def items(owner: str, argument: str, value: object, kinds: tuple[type, ...], fix
 
 
 def duration(owner: str, argument: str, value: object, *, none: str = "") -> timedelta:
-    """A duration from zero to 1,000 years. `none` says what None would mean, where the argument takes None."""
+    """A duration from zero to 1,000 years. `none` is the meaning of None, for an argument that takes None."""
     fix = f"Give a timedelta, such as timedelta(days=7){f', or None for {none}' if none else ''}."
     if not isinstance(value, timedelta):
         raise wrong(owner, argument, value, fix)
     try:
-        # Subclasses, as pandas has one, may reach farther; nanoseconds are cut.
+        # pandas' subclass may hold longer durations. Nanoseconds are cut off.
         plain = timedelta(value.days, value.seconds, value.microseconds)
     except (OverflowError, TypeError, ValueError):
         plain = timedelta.max
@@ -94,7 +94,7 @@ def instant(owner: str, argument: str, value: Any) -> datetime:
 
 
 def owner_of(owner: str, value: object) -> str:
-    """Who answers for a definition: an e-mail address or `team:<name>`, as Dagster takes; or nobody, the empty text."""
+    """The owner of a definition: an e-mail address or `team:<name>`, as in Dagster; the empty text for no owner."""
     who = text(owner, "owner", value)
     if who and not _EMAIL.fullmatch(who) and not _TEAM.fullmatch(who):
         raise DefinitionError(
@@ -105,36 +105,36 @@ def owner_of(owner: str, value: object) -> str:
 
 
 def tags_of(owner: str, value: object, *, check: bool = True) -> dict[str, str]:
-    """The tags, as Dagster takes them; `check` is False for what was applied already and is read from a registry."""
+    """The tags, by Dagster's rules. `check` is False for an applied definition that is read from a registry."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise wrong(owner, "tags", value, "Give a dict, such as tags={'domain': 'sales'}.")
     found: dict[str, str] = {}
-    for name, said in value.items():
-        if not isinstance(name, str) or not isinstance(said, str):
+    for name, value_text in value.items():
+        if not isinstance(name, str) or not isinstance(value_text, str):
             raise DefinitionError(
-                f"{owner}: tags: {shown(name)}: {shown(said)} is not a text for a text. "
+                f"{owner}: tags: {shown(name)}: {shown(value_text)}: the name and the value must be texts. "
                 "Write both in quotes, such as tags={'tier': '1'}."
             )
         if check:
-            _check_tag(owner, name, said)
-        found[str.__str__(name)] = str.__str__(said)
+            _check_tag(owner, name, value_text)
+        found[str.__str__(name)] = str.__str__(value_text)
     return found
 
 
-def _check_tag(owner: str, name: str, said: str) -> None:
+def _check_tag(owner: str, name: str, value_text: str) -> None:
     if not _TAG_NAME.fullmatch(name):
         raise DefinitionError(
-            f"{owner}: tags: the name {shown(name)} is not one that Dagster takes: letters, digits, '_', '-' and '.', "
-            "at most 63, and before them perhaps a namespace of the same and '/'. Rename the tag."
+            f"{owner}: tags: Dagster does not accept the name {shown(name)}. A name has at most 63 letters, digits, "
+            "'_', '-' and '.', optionally after a namespace of the same characters and '/'. Rename the tag."
         )
     if name.startswith(_DAGSTERS_OWN):
-        raise DefinitionError(f"{owner}: tags: names with 'dagster/', as {shown(name)}, are Dagster's. Rename the tag.")
-    if not _TAG_VALUE.fullmatch(said):
+        raise DefinitionError(f"{owner}: tags: the name {shown(name)} is reserved for Dagster. Rename the tag.")
+    if not _TAG_VALUE.fullmatch(value_text):
         raise DefinitionError(
-            f"{owner}: tags: the value {shown(said)} of '{name}' is not one that Dagster takes: letters, digits, "
-            "'_', '-' and '.', at most 63. Write it so, or put it into description=."
+            f"{owner}: tags: Dagster does not accept the value {shown(value_text)} of '{name}'. A value has at most 63 "
+            "letters, digits, '_', '-' and '.'. Change the value, or move it to description=."
         )
 
 
@@ -146,7 +146,7 @@ def schema(owner: str, value: object) -> Any:
 
 
 def function(owner: str, argument: str, value: object) -> Callable[..., Any]:
-    """Anything that can be called."""
+    """A function, or another callable."""
     if not callable(value):
         raise wrong(owner, argument, value, "Give a function.")
     return value

@@ -1,4 +1,4 @@
-"""Column types in Arrow's words. Arrow is imported when first needed: the reading half does without."""
+"""Column types as Arrow types. Arrow is imported on first use, since online reads do not need Arrow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def arrow_type(type_: DataType) -> pa.DataType:
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
-    """The Arrow schema of these columns, in order."""
+    """The Arrow schema of the columns, in order."""
     import pyarrow as pa
 
     return pa.schema([(column.name, arrow_type(column.type)) for column in columns])

@@ -1,6 +1,6 @@
-"""What callers hand over, checked where it comes in: each function returns the value, or raises InvalidRequest.
+"""Checks of the arguments of public functions: each check returns the value, or raises InvalidRequest.
 
-The message names the argument, says what was given, and what is taken.
+The message names the argument, the given value and the accepted values.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from amora_fs_assets.domain.errors import InvalidRequest, shown
 from amora_fs_assets.domain.time import Instant, Interval, utc
 
 _LONGEST = 1_000_000
-"""A wait of eleven days [s]: the clocks of connections do not take much more."""
+"""The longest timeout, eleven days [s]: connections do not support much longer timeouts."""
 
 
-def refused(argument: str, value: object, taken: str) -> InvalidRequest:
-    """The error for a value that the argument does not take."""
-    return InvalidRequest(f"{argument} is {shown(value)} ({type(value).__name__}); give {taken}.")
+def refused(argument: str, value: object, expected: str) -> InvalidRequest:
+    """The error for a value that the argument does not accept."""
+    return InvalidRequest(f"{argument} is {shown(value)} ({type(value).__name__}); give {expected}.")
 
 
 def interval(start: Instant, end: Instant) -> Interval:
@@ -29,19 +29,19 @@ def interval(start: Instant, end: Instant) -> Interval:
     return Interval(first, last)
 
 
-def text(argument: str, value: object, taken: str = "a name") -> str:
-    """A text that can be written."""
+def text(argument: str, value: object, expected: str = "a name") -> str:
+    """A text that UTF-8 can encode."""
     if not isinstance(value, str):
-        raise refused(argument, value, taken)
+        raise refused(argument, value, expected)
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise refused(argument, value, f"{taken} in Unicode, without lone surrogates") from None
+        raise refused(argument, value, f"{expected} in Unicode, without lone surrogates") from None
     return value
 
 
 def texts(argument: str, value: object) -> list[str] | None:
-    """A list of names; None where none is given."""
+    """A list of names; None for None."""
     if value is None:
         return None
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
@@ -50,21 +50,21 @@ def texts(argument: str, value: object) -> list[str] | None:
 
 
 def flag(argument: str, value: object) -> bool:
-    """A truth value."""
+    """True or False."""
     if not isinstance(value, bool):
         raise refused(argument, value, "True or False")
     return value
 
 
 def whole(argument: str, value: Any, *, least: int) -> int:
-    """A whole number, of a size that a database has."""
+    """A whole number of at least `least` that fits into 64 bits."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
         raise refused(argument, value, f"a whole number from {least} on")
     return value
 
 
 def seconds(argument: str, value: Any) -> float | None:
-    """A number of seconds; None where there is no limit."""
+    """A number of seconds; None for no limit."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST:
@@ -73,7 +73,7 @@ def seconds(argument: str, value: Any) -> float | None:
 
 
 def cadence(argument: str, value: Any) -> timedelta:
-    """How often something is done."""
+    """The time between two repetitions."""
     if not isinstance(value, timedelta) or not timedelta(seconds=1) <= value <= timedelta(days=1):
         raise refused(argument, value, "a timedelta from one second to one day")
     return value

@@ -1,4 +1,4 @@
-"""All definitions together, as plain data: what `apply` publishes and everything else reads."""
+"""The catalogue: all definitions as plain data. `apply` publishes the catalogue; everything else reads it."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType
 
 FORMAT = 1
-"""Version of the JSON form; a reader refuses a greater one."""
+"""Version of the JSON form. A reader refuses a greater version."""
 
 Features = FeatureService | FeatureView | FeatureViewProjection | str | Sequence[str]
-"""What may be asked for: a service or view, its name, or references `"view:feature"`."""
+"""The ways to request features: a service or view, its name, or references `"view:feature"`."""
 
 Definition = Entity | Source | FeatureView | FeatureService | TrainingSet
-"""What a catalogue holds."""
+"""A definition in a catalogue."""
 
 _Definition = TypeVar("_Definition", Entity, Source, FeatureView, FeatureService, TrainingSet)
 
@@ -50,9 +50,9 @@ _Definition = TypeVar("_Definition", Entity, Source, FeatureView, FeatureService
 class Catalogue:
     """Entities, sources, feature views, services and training sets by name.
 
-    `packages` says which package defines what: names by kind (`feature_views`), packages by name. `view_ids` says which
-    life of its name each view is, `number` which snapshot of the registry this is (0: none). These three are no part of
-    what the definitions mean: not compared, not in the hash.
+    `packages` gives the package that defines each name, by kind (`feature_views`). `view_ids` gives the `view_id` of
+    each view. `number` is the number of the registry's snapshot (0: not from the registry). These three are not
+    compared and not in the hash.
     """
 
     entities: Mapping[str, Entity] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Catalogue:
-        """The catalogue of `definitions` and of all that they refer to. Raises DefinitionError where two clash."""
+        """The catalogue of `definitions` and of all definitions they refer to. Raises DefinitionError for a clash."""
         catalogue = cls({}, {}, {}, {}, {})
         catalogue._include(*definitions)
         catalogue._check()
@@ -108,7 +108,7 @@ class Catalogue:
     def _check(self) -> None:
         for clash in sorted(self.feature_views.keys() & self.feature_services.keys()):
             raise DefinitionError(
-                f"Feature service '{clash}' has the name of a feature view, which is a service already. Rename one."
+                f"Feature service '{clash}' has the name of a feature view. A view is a service already. Rename one."
             )
         for kind, tables in (("a feature view", self.feature_views), ("a source", self.sources)):
             for word, others in (("Source", self.sources), ("Training set", self.training_sets)):
@@ -124,36 +124,36 @@ class Catalogue:
                         f"{view}: join key '{key.name}' is {key.type}, but {known} in {other}. One type per key."
                     )
         self._check_aliases(types)
-        _ = self.in_order  # raises where views read each other in a circle
+        _ = self.in_order  # raises if views read each other in a circle
 
     def _check_tables(self) -> None:
         filled: dict[str, Source] = {}
         for source in self.sources.values():
             if source.loader is None:
                 continue
-            # DuckDB takes names that differ in case alone for the same.
+            # DuckDB's table names are case-insensitive.
             other = filled.setdefault(source.table.lower(), source)
             if other is not source:
                 raise DefinitionError(
-                    f"Sources '{other.name}' and '{source.name}' both fill table '{source.table}', in which each would "
-                    "replace the rows of the other. Give one another table=."
+                    f"Sources '{other.name}' and '{source.name}' both fill table '{source.table}': each would replace "
+                    "the rows of the other. Give one of them another table=."
                 )
 
     def _check_aliases(self, types: Mapping[str, tuple[DataType, FeatureView]]) -> None:
         for service in self.feature_services.values():
             for projection in service.projections:
-                for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
-                    known, other = types.get(asked, (key.type, projection.view))
+                for column, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
+                    known, other = types.get(column, (key.type, projection.view))
                     if known is not key.type:
                         raise DefinitionError(
                             f"Feature service '{service.name}': '{projection.name}' reads its key '{key.name}', which "
-                            f"is {key.type}, from column '{asked}', which is {known}, the join key of {other}. "
+                            f"is {key.type}, from column '{column}', which is {known}, the join key of {other}. "
                             "Read the key from a column of another name."
                         )
 
     @cached_property
     def in_order(self) -> tuple[FeatureView, ...]:
-        """The feature views, each after those that it reads."""
+        """The feature views, each after the views that it reads."""
         graph = {
             view.name: {source.name for source in view.sources if isinstance(source, FeatureView)}
             for view in self.feature_views.values()
@@ -164,19 +164,19 @@ class Catalogue:
             raise DefinitionError(f"Feature views read each other in a circle: {' <- '.join(error.args[1])}.") from None
 
     def entity(self, name: str) -> Entity:
-        """The entity of that name. Raises EntityNotFound."""
+        """The entity of the name. Raises EntityNotFound."""
         return _get(self.entities, name, EntityNotFound)
 
     def source(self, name: str) -> Source:
-        """The source of that name. Raises SourceNotFound."""
+        """The source of the name. Raises SourceNotFound."""
         return _get(self.sources, name, SourceNotFound)
 
     def feature_view(self, name: str) -> FeatureView:
-        """The feature view of that name. Raises FeatureViewNotFound."""
+        """The feature view of the name. Raises FeatureViewNotFound."""
         return _get(self.feature_views, name, FeatureViewNotFound)
 
     def feature_service(self, name: str) -> FeatureService:
-        """The service of that name, or the view of that name as a service. Raises FeatureServiceNotFound."""
+        """The service of the name, or the view of the name as a service. Raises FeatureServiceNotFound."""
         if not isinstance(name, str):
             raise refused("Feature service", name, "its name")
         if name in self.feature_views:
@@ -186,11 +186,11 @@ class Catalogue:
         return self.feature_services[name]
 
     def training_set(self, name: str) -> TrainingSet:
-        """The training set of that name. Raises TrainingSetNotFound."""
+        """The training set of the name. Raises TrainingSetNotFound."""
         return _get(self.training_sets, name, TrainingSetNotFound)
 
     def resolve(self, features: Features) -> FeatureService:
-        """The service that `features` means; references `"view:feature"` make one without a name of its own.
+        """The service for `features`. References `"view:feature"` make a service named "references".
 
         Raises FeatureServiceNotFound, FeatureViewNotFound, FeatureNotFound, or InvalidRequest for anything else.
         """
@@ -213,11 +213,11 @@ class Catalogue:
             if feature not in picked.setdefault(view, []):
                 picked[view].append(feature)
         if not picked:
-            raise InvalidRequest("No features are asked for. Name a service, or references such as ['view:feature'].")
+            raise InvalidRequest("No features are requested. Name a service, or references such as ['view:feature'].")
         return FeatureService("references", [self.feature_view(view)[tuple(names)] for view, names in picked.items()])
 
     def _of_registry(self, service: FeatureService) -> FeatureService:
-        """The service with the `view_id` of each view that comes from the code, which has none."""
+        """The service with a `view_id` for each view, also for a view from the code, which has none."""
         parts = service.projections
         ids = [part.view.view_id or self.view_ids.get(part.view.name, "") for part in parts]
         if ids == [part.view.view_id for part in parts]:
@@ -227,26 +227,26 @@ class Catalogue:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of its JSON form: equal definitions, equal hash."""
+        """SHA-256 of the JSON form: equal definitions have equal hashes."""
         plain = self.to_plain()
         del plain["packages"]
         for each in (*plain["feature_views"], *plain["training_sets"]):
-            if "meaning" in each:  # then the text of the code says nothing more
+            if "meaning" in each:  # the meaning replaces the hash of the code's text
                 del each["code_hash"]
         return content_hash(plain)
 
     @property
     def without_gate(self) -> frozenset[str]:
-        """The views that have no gate of this release, since an earlier one applied them."""
+        """The names of views without a gate of this release: an earlier release applied them."""
         return frozenset(view.name for view in self.feature_views.values() if view.gate is None)
 
     def to_json(self) -> str:
-        """Its JSON form, with sorted keys; the views' gates, which a push runs, and identities with it."""
+        """The JSON form, with sorted keys. Includes the views' gates, which a push runs, and `view_ids`."""
         gates = plain_form.gates(self.feature_views)
         return canonical_json({**self.to_plain(), "gates": gates, "view_ids": dict(self.view_ids)})
 
     def to_plain(self) -> dict[str, Any]:
-        """Its JSON form as dicts and lists."""
+        """The JSON form as dicts and lists."""
         return {
             "format": FORMAT,
             "entities": [plain_form.entity(each) for each in self.entities.values()],
@@ -259,7 +259,7 @@ class Catalogue:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Catalogue:
-        """Read the JSON form. Raises RegistryCorrupt where it is malformed or of a newer format."""
+        """Read the JSON form. Raises RegistryCorrupt for a malformed text or a newer format."""
         try:
             plain = json.loads(text)
             if plain["format"] > FORMAT:
@@ -274,12 +274,12 @@ class Catalogue:
 
 
 def definition_hash(definition: FeatureView | TrainingSet) -> str:
-    """SHA-256 of a definition and all that it refers to: what must be equal in code and registry."""
+    """SHA-256 of a definition and all definitions it refers to, to compare code and registry."""
     return Catalogue.of([definition]).hash
 
 
 def hash_before_meanings(view: FeatureView) -> str:
-    """What `definition_hash` gave for the view in releases before meanings: what their publications say."""
+    """The `definition_hash` of releases before meanings, to compare with their publications."""
     plain = Catalogue.of([view]).to_plain()
     for each in (*plain["sources"], *plain["feature_views"]):
         each.pop("loader", None)
@@ -291,12 +291,15 @@ _BEFORE_MEANINGS = ("format", "entities", "sources", "feature_views", "feature_s
 
 
 def computing_identity(view: FeatureView) -> str:
-    """SHA-256 of what decides a view's rows: code, columns, rules, sources, lookback. Not owner, words or tags."""
+    """SHA-256 of all that determines a view's rows: code, columns, rules, sources, lookback.
+
+    Owner, description and tags are left out.
+    """
     return _identity_by(view, view.meaning)
 
 
 def applied_of(catalogue: Catalogue, name: str) -> Applied:
-    """What the catalogue of the registry says of a view to those that publish for it."""
+    """The view's row in `<dataset>._applied`, for publications to compare with."""
     view_id, identity = catalogue.view_ids.get(name, ""), computing_identity(catalogue.feature_view(name))
     return Applied(view=name, view_id=view_id, identity=identity, applied_number=catalogue.number)
 
@@ -318,14 +321,14 @@ def _identity(view: FeatureView, code: object) -> str:
 
 
 def _bound(source: Source) -> list[float]:
-    """The source's max_lateness; nothing where it has none, so that identities from before there was one stay."""
+    """The source's max_lateness [s]; empty without one, so that identities of earlier releases stay the same."""
     return [] if source.max_lateness is None else [source.max_lateness.total_seconds()]
 
 
 def code_version(definition: FeatureView | TrainingSet) -> str:
-    """Twelve hex digits of what a view or a training set's spine computes: its code version in Dagster.
+    """The code version in Dagster: twelve hex digits of what a view or a training set's spine computes.
 
-    The transform runs once. `apply` runs the transform twice, and refuses one that varies.
+    The transform runs once here. `apply` runs the transform twice, and refuses a transform that varies.
     """
     if isinstance(definition, FeatureView):
         return _identity_by(definition, definition.meaning_of_one_run())[:12]
@@ -345,7 +348,7 @@ def _add(kind: Mapping[str, _Definition], definition: _Definition) -> None:
 
 
 def package_of(definitions: str | ModuleType | Catalogue) -> str | ModuleType:
-    """The package or module of definitions; of a catalogue the module of its first transform, or ""."""
+    """The package or module of definitions. For a catalogue the module of its first transform, or ""."""
     if not isinstance(definitions, Catalogue):
         return definitions
     transforms = (view.transform for view in definitions.feature_views.values())
@@ -353,7 +356,7 @@ def package_of(definitions: str | ModuleType | Catalogue) -> str | ModuleType:
 
 
 def module_of(definition: Definition) -> str:
-    """The module that the definition's own code is in; empty for one that has none, or was read from a catalogue."""
+    """The module of the definition's code; empty for a definition without code or from a catalogue."""
     match definition:
         case FeatureView():
             code: object = definition.transform or definition.schema

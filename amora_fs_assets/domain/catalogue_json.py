@@ -1,4 +1,4 @@
-"""The catalogue's JSON form: plain data out of definitions, and definitions out of plain data."""
+"""The catalogue's JSON form: definitions to plain data, and plain data to definitions."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def entity(entity: Entity) -> dict[str, Any]:
-    """The entity as plain data; what it refers to by name."""
+    """The entity as plain data."""
     return {"name": entity.name, "join_keys": list(entity.join_keys), "description": entity.description}
 
 
 def source(source: Source) -> dict[str, Any]:
-    """The source as plain data; what it refers to by name."""
+    """The source as plain data."""
     return {
         "name": source.name,
         "table": source.table,
         "timestamp_field": source.timestamp_field,
         "available_at": source.available_at,
-        # Left out where there is none: the hashes of sources that never had a bound stay as they are.
+        # Left out if None, so that the hashes of sources without max_lateness stay the same as in earlier releases.
         **({} if source.max_lateness is None else {"max_lateness_seconds": _seconds(source.max_lateness)}),
         "valid_from": source.valid_from.isoformat() if source.valid_from else None,
         "description": source.description,
@@ -68,7 +68,7 @@ def source(source: Source) -> dict[str, Any]:
 
 
 def feature_view(view: FeatureView) -> dict[str, Any]:
-    """The feature view as plain data; what it refers to by name."""
+    """The feature view as plain data; entities and sources by name."""
     return {
         "name": view.name,
         "entities": [entity.name for entity in view.entities],
@@ -90,12 +90,12 @@ def feature_view(view: FeatureView) -> dict[str, Any]:
 
 
 def gates(views: Mapping[str, FeatureView]) -> dict[str, Any]:
-    """The views' gates by name. They follow from the definitions and the release: no part of what is compared."""
+    """The views' gates by name. Not compared: gates follow from the definitions and the release."""
     return {name: view.gate.to_plain() for name, view in views.items() if view.gate is not None}
 
 
 def _meaning(definition: FeatureView | TrainingSet) -> dict[str, Any]:
-    """Nothing where an old release applied it, so that its form, and with that its hash, stays what it was."""
+    """Empty if a release before meanings applied the definition: its JSON form and its hash stay the same."""
     return {} if definition.meaning is None else {"meaning": definition.meaning.to_plain()}
 
 
@@ -109,7 +109,7 @@ def _projection(projection: FeatureViewProjection) -> dict[str, Any]:
 
 
 def feature_service(service: FeatureService) -> dict[str, Any]:
-    """The feature service as plain data; what it refers to by name."""
+    """The feature service as plain data; views by name."""
     return {
         "name": service.name,
         "version": service.version,
@@ -121,7 +121,7 @@ def feature_service(service: FeatureService) -> dict[str, Any]:
 
 
 def training_set(each: TrainingSet) -> dict[str, Any]:
-    """The training set as plain data; what it refers to by name."""
+    """The training set as plain data; service and sources by name."""
     return {
         "name": each.name,
         "service": each.service.name,
@@ -149,9 +149,9 @@ def _read_columns(plain: list[dict[str, Any]]) -> tuple[Column, ...]:
 
 
 def read(plain: Mapping[str, Any], view_ids: Mapping[str, str] = MappingProxyType({})) -> Stores:
-    """The catalogue's parts again, the views with their `view_ids`.
+    """Read the definitions by kind and name, the views with their `view_ids`.
 
-    Raises RegistryCorrupt, which names the definition that is malformed.
+    Raises RegistryCorrupt, which names the malformed definition.
     """
     entities = {e["name"]: _named("Entity", e, _entity) for e in plain["entities"]}
     sources = {s["name"]: _named("Source", s, _source) for s in plain["sources"]}
@@ -160,7 +160,7 @@ def read(plain: Mapping[str, Any], view_ids: Mapping[str, str] = MappingProxyTyp
     while pending:
         ready = [v for v in pending if all(name in sources or name in views for name in v["sources"])]
         if not ready:
-            raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads what the catalogue does not hold.")
+            raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads a source or view that is not there.")
         for v in ready:
             view_id = view_ids.get(v["name"], "")
             read_one = partial(
@@ -184,8 +184,8 @@ def _named(kind: str, plain: Mapping[str, Any], read: Callable[[Mapping[str, Any
     try:
         return read(plain)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, DefinitionError) as error:
-        said = str(error) if isinstance(error, DefinitionError) else repr(error)
-        raise RegistryCorrupt(f"{kind} '{plain['name']}' cannot be read: {said}") from error
+        reason = str(error) if isinstance(error, DefinitionError) else repr(error)
+        raise RegistryCorrupt(f"{kind} '{plain['name']}' cannot be read: {reason}") from error
 
 
 def _entity(plain: Mapping[str, Any]) -> Entity:
@@ -256,7 +256,7 @@ def read_view(
     gate: Gate | None = None,
     view_id: str = "",
 ) -> FeatureView:
-    """The feature view again, over these entities, sources and views."""
+    """Read a feature view over these entities, sources and views."""
     return FeatureView(
         plain["name"],
         _read_columns(plain["columns"]),

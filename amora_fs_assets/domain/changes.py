@@ -1,4 +1,4 @@
-"""What changed between two catalogues, and how bad that is: what `plan` and `history` say."""
+"""The changes between two catalogues, with their severity, for `plan` and `history`."""
 
 from __future__ import annotations
 
@@ -23,45 +23,45 @@ Action = Literal["added", "changed", "removed"]
 
 
 class Severity(IntEnum):
-    """How bad a change is for those who use what was there."""
+    """The severity of a change for readers of features."""
 
     COMPATIBLE = 0
-    """Nothing that is stored or read becomes wrong."""
+    """Stored rows and reads stay correct."""
     RECOMPUTE = 1
-    """What is stored is not what the definition says any more: rows, values online, versions of training sets."""
+    """Stored rows, online values or training set versions no longer match the definition."""
     BREAKING = 2
-    """Somebody who reads by name gets an error, or values of another meaning."""
+    """A reader gets an error, or values with another meaning, for the same name."""
 
     def __str__(self) -> str:
-        """As people read it."""
+        """The severity in words."""
         return ("compatible", "needs recompute", "breaking")[self]
 
 
 class Effect(IntEnum):
-    """How far a difference reaches."""
+    """What a difference affects."""
 
     WORDS = 0
-    """Nothing is read or computed otherwise."""
+    """Neither reads nor computed rows."""
     READS = 1
-    """Readers get something else out of the same stored rows."""
+    """Reads: readers get other results from the same stored rows."""
     ROWS = 2
-    """The rows are to be computed again."""
+    """Rows: they must be computed again."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not what it was."""
+    """One difference between the old and the new definition."""
 
     what: str
     severity: Severity
     effect: Effect = Effect.WORDS
-    features: tuple[str, ...] = ()  # that it is about; none: the definition as a whole
-    since: datetime | None = None  # rows before this instant alone are to be computed
+    features: tuple[str, ...] = ()  # the affected features; empty: the whole definition
+    since: datetime | None = None  # only rows before this instant must be computed
 
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to one definition."""
+    """The change of one definition."""
 
     kind: Kind
     name: str
@@ -69,22 +69,22 @@ class Change:
     differences: tuple[Difference, ...] = ()
 
     def __str__(self) -> str:
-        """As messages name it: `feature view 'carrier_punctuality'`."""
+        """The definition's name in messages: `feature view 'carrier_punctuality'`."""
         return f"{self.kind} '{self.name}'"
 
     @property
     def severity(self) -> Severity:
-        """The worst of its differences."""
+        """The greatest severity of the differences."""
         return max((each.severity for each in self.differences), default=Severity.COMPATIBLE)
 
     @property
     def effect(self) -> Effect:
-        """The farthest of its differences."""
+        """The greatest effect of the differences."""
         return max((each.effect for each in self.differences), default=Effect.WORDS)
 
     @property
     def features(self) -> frozenset[str] | None:
-        """The features that readers have to look at; None where it is all of them."""
+        """The features whose reads or rows change; None for all features."""
         reaching = [each for each in self.differences if each.effect > Effect.WORDS]
         if any(not each.features for each in reaching):
             return None
@@ -98,7 +98,7 @@ KINDS: dict[Kind, str] = {
     "feature service": "feature_services",
     "training set": "training_sets",
 }
-"""Each kind of definition, and where a catalogue has it."""
+"""The kinds of definitions, and the catalogue's attribute for each kind."""
 
 _PLAIN: dict[str, Any] = {
     "entity": plain_form.entity,
@@ -107,7 +107,7 @@ _PLAIN: dict[str, Any] = {
     "feature service": plain_form.feature_service,
     "training set": plain_form.training_set,
 }
-# Fields that say for themselves how bad it is that they differ.
+# The severity and effect of a changed field.
 _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
     "entity": {"join_keys": (Severity.BREAKING, Effect.READS)},
     "source": dict.fromkeys(
@@ -120,11 +120,11 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
         "timestamp_field": (Severity.RECOMPUTE, Effect.ROWS),
         "lookback_seconds": (Severity.RECOMPUTE, Effect.ROWS),
         "code_hash": (Severity.RECOMPUTE, Effect.ROWS),
-        # Values of another age are given out, and rows online are kept for another while.
+        # Reads accept values of another age, and online rows are kept for another time.
         "ttl_seconds": (Severity.RECOMPUTE, Effect.READS),
         "partitions": (Severity.COMPATIBLE, Effect.WORDS),
-        "table_partitions": (Severity.COMPATIBLE, Effect.WORDS),  # how the table lies, not what is in it
-        "entities": (Severity.COMPATIBLE, Effect.WORDS),  # what matters about them are their join keys
+        "table_partitions": (Severity.COMPATIBLE, Effect.WORDS),  # the table's layout, not its rows
+        "entities": (Severity.COMPATIBLE, Effect.WORDS),  # their join keys are compared as columns
     },
     "feature service": {},
     "training set": dict.fromkeys(("service", "sources", "known_time", "code_hash"), (Severity.RECOMPUTE, Effect.ROWS)),
@@ -134,11 +134,11 @@ _NAMES = {"code_hash": "code", "ttl_seconds": "ttl [s]", "lookback_seconds": "lo
           "max_lateness_seconds": "max_lateness [s]"}  # fmt: skip
 OTHER_LOADER = "other loader"
 """The difference that another function fills a source."""
-_OF_OTHERS = {"version"}  # follows from what else differs, here or in the views
+_DERIVED = {"version"}  # changes only with other fields, of the service or of its views
 
 
 def compare(old: Catalogue, new: Catalogue) -> tuple[Change, ...]:
-    """What is in `new` and was not so in `old`, in the order of kinds and names."""
+    """The changes from `old` to `new`, in the order of kinds and names."""
     return tuple(_compare(old, new))
 
 
@@ -156,7 +156,7 @@ def _compare(old: Catalogue, new: Catalogue) -> Iterator[Change]:
 
 
 def removal(kind: Kind, name: str, why: str = "it is gone from the code") -> Change:
-    """That a definition is no longer there: what is read by its name is read no more."""
+    """The change for a removed definition. Removing a view or a service is breaking: reads by its name fail."""
     read = kind in ("feature view", "feature service")
     severity, effect = (Severity.BREAKING, Effect.READS) if read else (Severity.COMPATIBLE, Effect.WORDS)
     return Change(kind, name, "removed", (Difference(why, severity, effect),))
@@ -164,22 +164,22 @@ def removal(kind: Kind, name: str, why: str = "it is gone from the code") -> Cha
 
 def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Difference]:
     before, after = _PLAIN[kind](old), _PLAIN[kind](new)
-    told = {"columns", "features", "start", "meaning", *_OF_OTHERS}
-    if "loader" not in before:  # a release before loaders counted applied it
-        told.add("loader")
-    was, is_ = getattr(old, "meaning", None), getattr(new, "meaning", None)
-    if was is not None and is_ is not None and was.comparable(is_):
-        told.add("code_hash")  # which decides where one of them was applied by a release before meanings
-        yield from _meaning(was, is_, {column.name for column in getattr(new, "features", ())})
+    handled = {"columns", "features", "start", "meaning", *_DERIVED}
+    if "loader" not in before:  # applied by a release that did not store loaders
+        handled.add("loader")
+    was, now = getattr(old, "meaning", None), getattr(new, "meaning", None)
+    if was is not None and now is not None and was.comparable(now):
+        handled.add("code_hash")  # compared only if a release before meanings applied one of the two
+        yield from _meaning(was, now, {column.name for column in getattr(new, "features", ())})
     for field in {**before, **after}:
-        if before.get(field) == after.get(field) or field in told:
+        if before.get(field) == after.get(field) or field in handled:
             continue
         if field in _WORDS:
             yield Difference(f"another {field}", Severity.COMPATIBLE)
         else:
-            # A field that this release does not know better is taken for one that rows depend on.
+            # An unknown field is treated as one that determines rows.
             severity, effect = _FIELDS[kind].get(field, (Severity.RECOMPUTE, Effect.ROWS))
-            yield Difference(_said(_NAMES.get(field, field), before.get(field), after.get(field)), severity, effect)
+            yield Difference(_changed(_NAMES.get(field, field), before.get(field), after.get(field)), severity, effect)
     if isinstance(old, FeatureView) and isinstance(new, FeatureView):
         yield from _keys(old, new)
         yield from _start(old, new)
@@ -192,17 +192,17 @@ def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Diffe
 
 
 def _meaning(old: Meaning, new: Meaning, features: set[str]) -> Iterator[Difference]:
-    """Which columns are made in another way, and whether other rows are made."""
+    """The columns that are computed differently, and whether the set of rows changes."""
     if old.rows != new.rows:
-        said = "every column means something else: other rows (filters, joins or groups)"
-        yield Difference(said, Severity.RECOMPUTE, Effect.ROWS)
+        what = "every column means something else: other rows (filters, joins or groups)"
+        yield Difference(what, Severity.RECOMPUTE, Effect.ROWS)
     for name in new.changed(old):
         feature = name in features
-        said = f"{'feature' if feature else 'column'} '{name}' means something else"
-        yield Difference(said, Severity.RECOMPUTE, Effect.ROWS, (name,) if feature else ())
+        what = f"{'feature' if feature else 'column'} '{name}' means something else"
+        yield Difference(what, Severity.RECOMPUTE, Effect.ROWS, (name,) if feature else ())
 
 
-def _said(name: str, old: Any, new: Any) -> str:
+def _changed(name: str, old: Any, new: Any) -> str:
     return f"other {name}" if name in ("code", "loader") else f"{name}: {_word(old)} -> {_word(new)}"
 
 
@@ -214,32 +214,32 @@ def _keys(old: FeatureView, new: FeatureView) -> Iterator[Difference]:
     before = {column.name: column.type for column in old.key_columns}
     after = {column.name: column.type for column in new.key_columns}
     if before != after:
-        said = (", ".join(f"{name} {type_}" for name, type_ in keys.items()) or "none" for keys in (before, after))
-        yield Difference(f"join keys: {' -> '.join(said)}", Severity.BREAKING, Effect.ROWS)
+        what = (", ".join(f"{name} {type_}" for name, type_ in keys.items()) or "none" for keys in (before, after))
+        yield Difference(f"join keys: {' -> '.join(what)}", Severity.BREAKING, Effect.ROWS)
     elif old.join_keys != new.join_keys:
-        yield Difference(_said("order of join keys", old.join_keys, new.join_keys), Severity.COMPATIBLE)
-    for was, is_ in _pairs(old.key_columns, new.key_columns):
-        if was.type is is_.type:
-            yield from _column(f"join key '{is_.name}'", was, is_, ())
+        yield Difference(_changed("order of join keys", old.join_keys, new.join_keys), Severity.COMPATIBLE)
+    for was, now in _pairs(old.key_columns, new.key_columns):
+        if was.type is now.type:
+            yield from _column(f"join key '{now.name}'", was, now, ())
 
 
 def _start(old: FeatureView, new: FeatureView) -> Iterator[Difference]:
     if old.start == new.start:
         return
-    said = f"start: {old.start and old.start.isoformat()} -> {new.start and new.start.isoformat()}"
+    what = f"start: {old.start and old.start.isoformat()} -> {new.start and new.start.isoformat()}"
     if old.start is not None and new.start is not None and new.start > old.start:
-        yield Difference(f"{said}; rows before stay in the table", Severity.COMPATIBLE)
+        yield Difference(f"{what}; rows before stay in the table", Severity.COMPATIBLE)
     else:
-        yield Difference(said, Severity.RECOMPUTE, Effect.ROWS, since=old.start)
+        yield Difference(what, Severity.RECOMPUTE, Effect.ROWS, since=old.start)
 
 
 def _created(old: FeatureView, new: FeatureView) -> Iterator[Difference]:
     if old.has_created_timestamp != new.has_created_timestamp:
-        said = "has" if new.has_created_timestamp else "has no longer"
-        yield Difference(f"{said} created_timestamp", Severity.RECOMPUTE, Effect.ROWS)
-    for was, is_ in _pairs(old.row_columns, new.row_columns):
-        if is_.name == "created_timestamp":
-            yield from _column(is_.name, was, is_, ())
+        what = "has" if new.has_created_timestamp else "has no longer"
+        yield Difference(f"{what} created_timestamp", Severity.RECOMPUTE, Effect.ROWS)
+    for was, now in _pairs(old.row_columns, new.row_columns):
+        if now.name == "created_timestamp":
+            yield from _column(now.name, was, now, ())
 
 
 def _features(old: Sequence[Column], new: Sequence[Column]) -> Iterator[Difference]:
@@ -253,13 +253,13 @@ def _features(old: Sequence[Column], new: Sequence[Column]) -> Iterator[Differen
                 f"feature '{column.name}' is gone{renamed}", Severity.BREAKING, Effect.READS, (column.name,)
             )
     for column in fresh:
-        said = f"new feature '{column.name}': null in joins, NOT_FOUND online, until its first computation and load"
-        yield Difference(said, Severity.RECOMPUTE, Effect.ROWS, (column.name,))
-    for was, is_ in _pairs(old, new):
-        if was.type is not is_.type:
-            said = f"feature '{is_.name}': {was.type} -> {is_.type}"
-            yield Difference(said, Severity.BREAKING, Effect.ROWS, (is_.name,))
-        yield from _column(f"feature '{is_.name}'", was, is_, (is_.name,))
+        what = f"new feature '{column.name}': null in joins, NOT_FOUND online, until its first computation and load"
+        yield Difference(what, Severity.RECOMPUTE, Effect.ROWS, (column.name,))
+    for was, now in _pairs(old, new):
+        if was.type is not now.type:
+            what = f"feature '{now.name}': {was.type} -> {now.type}"
+            yield Difference(what, Severity.BREAKING, Effect.ROWS, (now.name,))
+        yield from _column(f"feature '{now.name}'", was, now, (now.name,))
     kept = [name for name in before if name in after]
     if kept != [name for name in after if name in before]:
         yield Difference("another order of features", Severity.COMPATIBLE)
@@ -272,7 +272,7 @@ def _column(what: str, old: Column, new: Column, features: tuple[str, ...]) -> I
         yield Difference(f"{what} may be null", Severity.COMPATIBLE, features=features)
     before, after = (set(map(str, column.rules)) for column in (old, new))
     for rule in sorted(after - before):
-        # Rows that are published already were not held against it.
+        # The published rows were not checked by the new rule.
         yield Difference(f"{what}: new rule {rule}", Severity.RECOMPUTE, Effect.ROWS, features)
     for rule in sorted(before - after):
         yield Difference(f"{what}: no longer {rule}", Severity.COMPATIBLE, features=features)
@@ -290,8 +290,8 @@ def _source_columns(old: Source, new: Source) -> Iterator[Difference]:
         elif name not in before:
             yield Difference(f"new column '{name}'", Severity.COMPATIBLE)
         elif before[name].type is not after[name].type:
-            said = f"column '{name}': {before[name].type} -> {after[name].type}"
-            yield Difference(said, Severity.RECOMPUTE, Effect.ROWS)
+            what = f"column '{name}': {before[name].type} -> {after[name].type}"
+            yield Difference(what, Severity.RECOMPUTE, Effect.ROWS)
         elif before[name] != after[name]:
             yield Difference(f"column '{name}': other words or rules", Severity.COMPATIBLE)
     if list(before) != list(after) and before == after:
@@ -301,22 +301,22 @@ def _source_columns(old: Source, new: Source) -> Iterator[Difference]:
 def _projections(old: FeatureService, new: FeatureService) -> Iterator[Difference]:
     before, after = ({each.name: each for each in service.projections} for service in (old, new))
     for name in sorted({*before, *after}):
-        was, is_ = before.get(name), after.get(name)
-        if is_ is None:
+        was, now = before.get(name), after.get(name)
+        if now is None:
             yield Difference(f"'{name}' is gone", Severity.BREAKING, Effect.READS)
         elif was is None:
             yield Difference(f"new '{name}'", Severity.RECOMPUTE, Effect.READS)
-        elif was.view.name != is_.view.name or dict(was.join_key_map) != dict(is_.join_key_map):
-            said = _said(f"'{name}'", _read(was.view.name, was.join_keys), _read(is_.view.name, is_.join_keys))
-            yield Difference(said, Severity.BREAKING, Effect.READS)
+        elif was.view.name != now.view.name or dict(was.join_key_map) != dict(now.join_key_map):
+            what = _changed(f"'{name}'", _read(was.view.name, was.join_keys), _read(now.view.name, now.join_keys))
+            yield Difference(what, Severity.BREAKING, Effect.READS)
         else:
-            for gone in (each for each in was.features if each not in is_.features):
+            for gone in (each for each in was.features if each not in now.features):
                 yield Difference(f"'{name}:{gone}' is gone", Severity.BREAKING, Effect.READS)
-            for fresh in (each for each in is_.features if each not in was.features):
+            for fresh in (each for each in now.features if each not in was.features):
                 yield Difference(f"new '{name}:{fresh}'", Severity.RECOMPUTE, Effect.READS)
-            kept = [each for each in was.features if each in is_.features]
-            if kept != [each for each in is_.features if each in was.features]:
-                # A model that takes its inputs by position would take them wrongly, and nobody would notice.
+            kept = [each for each in was.features if each in now.features]
+            if kept != [each for each in now.features if each in was.features]:
+                # A model that takes its inputs by position would silently take the wrong ones.
                 yield Difference(f"'{name}': another order of features", Severity.BREAKING, Effect.READS)
     common = [name for name in before if name in after]
     if common != [name for name in after if name in before]:
@@ -333,7 +333,7 @@ def _pairs(old: Iterable[Column], new: Iterable[Column]) -> Iterator[tuple[Colum
 
 
 def kind_of(definition: Definition) -> Kind:
-    """The word for what it is."""
+    """The kind of a definition, in words."""
     match definition:
         case Entity():
             return "entity"

@@ -1,4 +1,4 @@
-"""Columns and their rules, as the catalogue holds them."""
+"""Columns and their rules, as stored in the catalogue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Rule:
 
     @property
     def words(self) -> str:
-        """The rule in words: `>= 0`, `in a, b`, `at least 2 long`; for a custom check its name."""
+        """The rule in words: `>= 0`, `in a, b`, `at least 2 long`. The name for a custom check."""
         given = self.arguments
         if self.name in _COMPARISONS:
             return f"{_COMPARISONS[self.name]} {next(iter(given.values()), '')}"

@@ -1,10 +1,10 @@
-"""What can go wrong, as one tree. Every message names the thing and says how to mend it.
+"""The tree of errors. Every message names the thing and the fix.
 
 FeatureStoreError
-├── DefinitionError               a view, source, service or training set is written wrongly (raised at import)
-│   └── UnsupportedType           a column of a type that the stores do not carry
+├── DefinitionError               an argument or function of a definition is wrong (raised at import)
+│   └── UnsupportedType           a column's type is not supported by the stores
 ├── DefinitionNotApplied          the code differs from the registry: run `amora-fs apply`
-├── BreakingChanges               applying would break what is read: `amora-fs apply --allow-breaking`
+├── BreakingChanges               applying would break reads: `amora-fs apply --allow-breaking`
 ├── NotFound
 │   ├── EntityNotFound
 │   ├── SourceNotFound
@@ -12,21 +12,21 @@ FeatureStoreError
 │   ├── FeatureNotFound
 │   ├── FeatureServiceNotFound
 │   ├── TrainingSetNotFound
-│   └── TableNotFound             a table that was never filled
-├── InvalidRequest                arguments that cannot be answered: missing join key, wrong type, name clash
-├── SourceMismatch                a source's table is not what its schema declares
-├── TransformError                a transform returned other columns or types than its schema declares
-├── TrainingSetAltered            a version's table is gone, or holds other rows than were built
+│   └── TableNotFound             a table was never filled
+├── InvalidRequest                wrong arguments: missing join key, wrong type, name clash
+├── SourceMismatch                a source's table does not match its schema
+├── TransformError                a transform returned columns or types that do not match its schema
+├── TrainingSetAltered            a version's table is missing, or its rows changed since they were built
 ├── ChecksFailed                  the gate: rows broke the schema, nothing was published
-├── ViewsFailed                   of several views some failed: each was tried, its message names each and why
-├── ViewSkipped                   a view was not computed, since one that it reads failed
-├── SettingsError                 a setting that is missing or malformed
+├── ViewsFailed                   some of several views failed: the message names each of them and the reason
+├── ViewSkipped                   a view was not computed, since a view that it reads failed
+├── SettingsError                 a setting is missing or malformed
 ├── RegistryError
-│   ├── RegistryConflict          somebody else moved the head first
+│   ├── RegistryConflict          another apply moved the head first
 │   └── RegistryCorrupt           an object does not match its hash or format
 ├── OfflineStoreError
 │   ├── OfflineStoreBusy          another process holds the embedded database
-│   ├── PublicationRefused        another run published the same interval meanwhile: run it again
+│   ├── PublicationRefused        another run published the same interval meanwhile: run the computation again
 │   └── BudgetExceeded            a query would scan more bytes than the settings allow
 └── OnlineStoreError
     ├── OnlineStateLost           Redis was emptied: load the view again
@@ -42,42 +42,42 @@ from typing import Any, Self
 
 
 class FeatureStoreError(Exception):
-    """Base of everything that this package raises on purpose. Its message can be printed, whatever values it shows."""
+    """Base of all errors that this package raises on purpose. Messages are always printable."""
 
     def __str__(self) -> str:
         return super().__str__().encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def message_of(error: BaseException) -> str:
-    """What is kept of an error: its message; of one that is not ours its kind too, since `'amount'` says little."""
+    """The message of an error, for records. Other packages' errors get their type too: `KeyError: 'amount'`."""
     return str(error) if isinstance(error, FeatureStoreError) else f"{type(error).__name__}: {error}"
 
 
 def shown(value: object) -> str:
-    """Any value as messages show it: on one line and short, whatever its own `repr` does."""
+    """A value as text for messages: one short line, whatever its `repr` returns."""
     short = Repr()
     short.maxstring = short.maxother = 60
     return " ".join(short.repr(value).split())
 
 
 class DefinitionError(FeatureStoreError):
-    """A definition is written wrongly."""
+    """A definition is wrong."""
 
 
 class UnsupportedType(DefinitionError):
-    """A column has a type that the stores do not carry."""
+    """A column has a type that the stores do not support."""
 
 
 class DefinitionNotApplied(FeatureStoreError):
-    """The code's definition is not the one that the registry holds."""
+    """The code's definition differs from the definition in the registry."""
 
 
 class BreakingChanges(FeatureStoreError):
-    """Applying the code would break what somebody reads."""
+    """Applying the code would break reads."""
 
 
 class NotFound(FeatureStoreError):
-    """A name that nobody defined."""
+    """No definition has the name."""
 
     kind = "object"
 
@@ -89,7 +89,7 @@ class NotFound(FeatureStoreError):
         if near:
             hint = f"Did you mean '{near[0]}'?"
         else:
-            hint = f"Known: {', '.join(known)}." if known else "The registry holds none yet: run `amora-fs apply`."
+            hint = f"Known: {', '.join(known)}." if known else "The registry has none yet: run `amora-fs apply`."
         return cls(f"{cls.kind} '{name}' is not known. {hint}")
 
 
@@ -130,44 +130,44 @@ class TrainingSetNotFound(NotFound):
 
 
 class TableNotFound(NotFound):
-    """A table that was never filled."""
+    """A table was never filled."""
 
     kind = "Table"
 
 
 class InvalidRequest(FeatureStoreError, ValueError):
-    """Arguments that cannot be answered as they are."""
+    """The arguments of a request are wrong."""
 
 
 class SourceMismatch(FeatureStoreError):
-    """A source's table is not what its schema declares."""
+    """A source's table does not match its schema."""
 
 
 class TransformError(FeatureStoreError):
-    """A transform returned other columns or types than its schema declares."""
+    """A transform returned columns or types that do not match its schema."""
 
 
 class TrainingSetAltered(FeatureStoreError):
-    """A version of a training set is not what it was when it was built."""
+    """A training set's version is missing, or its rows changed since they were built."""
 
 
 class ChecksFailed(FeatureStoreError):
-    """The gate held: rows broke the schema and nothing was published."""
+    """Rows broke the schema's rules, so the gate published nothing."""
 
 
 class ViewSkipped(FeatureStoreError):
-    """A view was not computed, since one that it reads failed."""
+    """A view was not computed, since a view that it reads failed."""
 
 
 class ViewsFailed(FeatureStoreError):
-    """Of several views some failed. Every view was tried; what the others did is done."""
+    """Some of several views failed. Every view was tried; the results of the other views stay."""
 
     def __init__(self, verb: str, results: Mapping[str, Any], errors: Mapping[str, Exception]) -> None:
-        """Say each view that failed and why; views that failed in the same words together."""
+        """List each failed view with its error; views with the same error are listed together."""
         self.results = dict(results)
-        """By view what it gave; of a view that failed half way what it gave until then."""
+        """Results by view; for a view that failed halfway, its results until then."""
         self.errors = dict(errors)
-        """By view why it failed."""
+        """Errors by view."""
         by_message: dict[str, list[str]] = {}
         for name, error in self.errors.items():
             by_message.setdefault(message_of(error), []).append(f"'{name}'")
@@ -187,7 +187,7 @@ class RegistryError(FeatureStoreError):
 
 
 class RegistryConflict(RegistryError):
-    """Somebody else moved the head first."""
+    """Another apply moved the head first."""
 
 
 class RegistryCorrupt(RegistryError):
@@ -195,11 +195,11 @@ class RegistryCorrupt(RegistryError):
 
 
 class OfflineStoreError(FeatureStoreError):
-    """The offline store could not do what was asked."""
+    """The offline store could not do an operation."""
 
 
 class PublicationRefused(OfflineStoreError):
-    """Another run published the same interval after this one had begun to read."""
+    """Another run published the same interval after this run had begun to read."""
 
 
 class OfflineStoreBusy(OfflineStoreError):
@@ -211,11 +211,11 @@ class BudgetExceeded(OfflineStoreError):
 
 
 class OnlineStoreError(FeatureStoreError):
-    """The online store could not do what was asked."""
+    """The online store could not do an operation."""
 
 
 class OnlineStateLost(OnlineStoreError):
-    """A view was loaded, and the online store has nothing of it any more."""
+    """A view was loaded, but the online store no longer has its data."""
 
 
 class OnlineStoreUnavailable(OnlineStoreError):
@@ -233,5 +233,5 @@ FINAL: tuple[type[FeatureStoreError], ...] = (
     SettingsError,
     BudgetExceeded,
 )
-"""Errors of what was written or of the rows, which the same work meets again until a person mends something. All others
-may pass by themselves: a busy file, a network, a quota, a table that somebody else fills."""
+"""Errors in code, settings or rows: a retry fails again until a person fixes the cause. Any other error may pass by
+itself: a busy file, a network, a quota, an external table that is not filled yet."""

@@ -48,18 +48,18 @@ class FeatureService:
     ) -> None:
         """Take a view as the selection of all its features."""
         check_name("Feature service", name)
-        said = f"Feature service '{name}'"
-        fix = "Give a list of views and picks: features=[view, other['a', 'b']]."
-        parts = arguments.items(said, "features", features, (FeatureView, FeatureViewProjection), fix)
+        label = f"Feature service '{name}'"
+        fix = "Give a list of views and selections: features=[view, other['a', 'b']]."
+        parts = arguments.items(label, "features", features, (FeatureView, FeatureViewProjection), fix)
         projections = tuple(part.whole if isinstance(part, FeatureView) else part for part in parts)
-        _check_names(said, projections)
-        _check_keys(said, projections)
+        _check_names(label, projections)
+        _check_keys(label, projections)
         vars(self).update(
             name=name,
             projections=projections,
-            description=arguments.text(said, "description", description),
-            owner=arguments.owner_of(said, owner),
-            tags=arguments.tags_of(said, tags),
+            description=arguments.text(label, "description", description),
+            owner=arguments.owner_of(label, owner),
+            tags=arguments.tags_of(label, tags),
         )
 
     @classmethod
@@ -112,7 +112,7 @@ def _check_names(service: str, projections: Sequence[FeatureViewProjection]) -> 
     for part in names:
         if names.count(part) > 1:
             raise DefinitionError(
-                f"{service}: features: '{part}' is there twice. Pick all of its features at once, or give one an "
+                f"{service}: features: '{part}' is listed twice. Select all its features at once, or give one an "
                 "alias: view.alias('other_name')."
             )
     columns = {key.lower(): f"join key '{key}'" for projection in projections for key in projection.join_keys}
@@ -132,11 +132,11 @@ def _check_keys(service: str, projections: Sequence[FeatureViewProjection]) -> N
     """Refuse a column that is a join key of two types."""
     known: dict[str, tuple[DataType, FeatureViewProjection]] = {}
     for projection in projections:
-        for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
-            type_, other = known.setdefault(asked, (key.type, projection))
+        for column, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
+            type_, other = known.setdefault(column, (key.type, projection))
             if type_ is not key.type:
                 raise DefinitionError(
-                    f"{service}: features: column '{asked}' is asked for as {key.type}, the key '{key.name}' of "
-                    f"'{projection.name}', and as {type_} for '{other.name}'. One column has one type: read one of the "
+                    f"{service}: features: column '{column}' is {key.type} for '{projection.name}', whose key is "
+                    f"'{key.name}', and {type_} for '{other.name}'. One column has one type: read one of the "
                     f"keys from another column, such as view.alias('name', join_keys={{'{key.name}': 'other_column'}})."
                 )

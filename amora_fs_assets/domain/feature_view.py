@@ -112,38 +112,38 @@ class FeatureView:
     ) -> None:
         """Check each argument, and the arguments against each other."""
         check_name("Feature view", name)
-        said = f"Feature view '{name}'"
+        label = f"Feature view '{name}'"
         from_catalogue = isinstance(schema, tuple)  # the registry has no code
         if isinstance(schema, tuple):
-            columns, schema_class = arguments.items(said, "schema", schema, (Column,), "Give a FeatureSchema."), None
+            columns, schema_class = arguments.items(label, "schema", schema, (Column,), "Give a FeatureSchema."), None
             vars(self).update(gate=gate)
         else:
-            schema_class = arguments.schema(said, schema)
-            columns = schema_class.columns_of(said)
-            description = arguments.text(said, "description", description) or schema_class.description_of()
+            schema_class = arguments.schema(label, schema)
+            columns = schema_class.columns_of(label)
+            description = arguments.text(label, "description", description) or schema_class.description_of()
         if table is not None:
             partitions = None
-        timestamp_field = arguments.text(said, "timestamp_field", timestamp_field)
+        timestamp_field = arguments.text(label, "timestamp_field", timestamp_field)
         if transform is not None:
-            code_hash = function_hash(checked_function(said, "transform", transform))
+            code_hash = function_hash(checked_function(label, "transform", transform))
         vars(self).update(
             name=name,
-            entities=arguments.items(said, "entities", entities, (Entity,), "Give a list: entities=[customer]."),
+            entities=arguments.items(label, "entities", entities, (Entity,), "Give a list: entities=[customer]."),
             columns=tuple(column for column in columns if table is None or column.name != timestamp_field),
             sources=arguments.items(
-                said, "sources", sources, (Source, FeatureView), "Give a list of sources and views: sources=[orders]."
+                label, "sources", sources, (Source, FeatureView), "Give a list of sources and views: sources=[orders]."
             ),
             table=table,
             timestamp_field=timestamp_field,
-            ttl=None if ttl is None else arguments.duration(said, "ttl", ttl, none="values that stay good"),
-            partitions=None if partitions is None else _period(said, "partitions", partitions, PeriodName),
-            start=None if start is None else arguments.instant(said, "start", start),
-            lookback=arguments.duration(said, "lookback", lookback),
-            table_partitions=_period(said, "table_partitions", table_partitions, TablePeriodName),
-            description=arguments.text(said, "description", description),
-            owner=owner if from_catalogue else arguments.owner_of(said, owner),
-            tags=arguments.tags_of(said, tags, check=not from_catalogue),
-            code_hash=arguments.text(said, "code_hash", code_hash),
+            ttl=None if ttl is None else arguments.duration(label, "ttl", ttl, none="values that never expire"),
+            partitions=None if partitions is None else _period(label, "partitions", partitions, PeriodName),
+            start=None if start is None else arguments.instant(label, "start", start),
+            lookback=arguments.duration(label, "lookback", lookback),
+            table_partitions=_period(label, "table_partitions", table_partitions, TablePeriodName),
+            description=arguments.text(label, "description", description),
+            owner=owner if from_catalogue else arguments.owner_of(label, owner),
+            tags=arguments.tags_of(label, tags, check=not from_catalogue),
+            code_hash=arguments.text(label, "code_hash", code_hash),
             schema=schema_class,
             transform=transform,
             applied_meaning=applied_meaning,
@@ -203,12 +203,12 @@ class FeatureView:
             if not from_catalogue:
                 check_column(f"{self}: timestamp_field", self.timestamp_field)
             if self.transform is not None or self.sources:
-                raise DefinitionError(f"{self}: a view of somebody else's table has neither transform nor sources.")
+                raise DefinitionError(f"{self}: a view of an external table takes neither transform= nor sources=.")
             return
         if self.timestamp_field != EVENT_TIMESTAMP:
             raise DefinitionError(f"{self}: timestamp_field is for table=...; a transform returns {EVENT_TIMESTAMP}.")
         if self.start is None:
-            raise DefinitionError(f"{self}: say from when on it is computed, such as start='2013-01-01'.")
+            raise DefinitionError(f"{self}: give the start of the computed time, such as start='2013-01-01'.")
         if from_catalogue:
             return
         if self.transform is None:
@@ -216,7 +216,7 @@ class FeatureView:
         check_parameters(str(self), self.transform, self.sources, extra=INTERVAL_PARAMETER)
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """The view's name in messages."""
         return f"Feature view '{self.name}'"
 
     @property
@@ -258,8 +258,8 @@ class FeatureView:
         """All columns in the order of the table: join keys, times, features."""
         known = {column.name: column for column in self.columns}
         rules = known[EVENT_TIMESTAMP].rules if EVENT_TIMESTAMP in known else ()
-        said = "When the values hold from (UTC)."
-        times = [Column(EVENT_TIMESTAMP, DataType.TIMESTAMP, description=said, rules=rules)]
+        label = "When the values hold from (UTC)."
+        times = [Column(EVENT_TIMESTAMP, DataType.TIMESTAMP, description=label, rules=rules)]
         if self.has_created_timestamp:
             times.append(known[CREATED_TIMESTAMP])
         return (*self.key_columns, *times, *self.features)
@@ -278,12 +278,12 @@ class FeatureView:
         return self._meaning(None)
 
     def remember(self, applied: FeatureView) -> None:
-        """Take over the applied meaning if one run of the transform gives the same one; `meaning` needs two runs."""
+        """Take over the applied meaning if one run of the transform gives it, to save `meaning` the second run."""
         if self.transform is not None and applied.meaning is not None and "meaning" not in vars(self):
             vars(self)["meaning"] = self._meaning(applied.meaning)
 
     def meaning_of_one_run(self) -> Meaning | None:
-        """The meaning from one run of the transform: half the time, but a transform that varies is not noticed."""
+        """The meaning from one run of the transform. Takes half the time, but does not detect a varying transform."""
         return vars(self)["meaning"] if "meaning" in vars(self) else self._meaning(None, once=True)
 
     def _meaning(self, applied: Meaning | None, *, once: bool = False) -> Meaning | None:

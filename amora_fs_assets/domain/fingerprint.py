@@ -1,4 +1,4 @@
-"""Content hashes: of plain data, and of a function with all of the project's code and constants that it uses."""
+"""Content hashes: of plain data, and of a function with the project's code and constants that it uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONSTANTS = (int, float, str, bytes, bool, date, timedelta, tuple, frozenset)
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces: equal data, equal text."""
+    """JSON with sorted keys and no spaces: equal data give equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -26,10 +26,10 @@ def content_hash(value: object) -> str:
 
 
 def function_hash(function: Callable[..., Any]) -> str:
-    """SHA-256 of what `function` does, in hex.
+    """SHA-256 of a function's code, in hex.
 
-    Follows the functions and simple constants of the same top-level package that it refers to. Comments,
-    docstrings, line numbers and formatting do not count.
+    Includes the functions and simple constants of the same top-level package that the function refers to. Comments,
+    docstrings, line numbers and formatting do not change the hash.
     """
     return content_hash(list(_used(function, _package(function), set())))
 
@@ -44,7 +44,7 @@ def _used(function: Callable[..., Any], package: str, seen: set[str]) -> Iterato
         return
     seen.add(name)
     yield name, _normal_form(function)
-    # Not getclosurevars' globals, which miss what comprehensions and lambdas within refer to.
+    # Not the globals of getclosurevars, which lack the names in nested comprehensions and lambdas.
     known = {name: value for name, value in function.__globals__.items() if name in _names(function.__code__)}
     named = {**known, **inspect.getclosurevars(function).nonlocals}
     for used, value in sorted(named.items()):
@@ -55,7 +55,7 @@ def _used(function: Callable[..., Any], package: str, seen: set[str]) -> Iterato
 
 
 def _names(code: CodeType) -> set[str]:
-    """Every name that the code refers to, in its nested functions too."""
+    """Every name that the code and its nested functions refer to."""
     inner = (_names(const) for const in code.co_consts if isinstance(const, CodeType))
     return set(code.co_names).union(*inner)
 

@@ -1,4 +1,4 @@
-"""A view's gate as plain data: its rules, compiled to one query that DuckDB runs without the code of the schema."""
+"""A view's gate as plain data: its rules, compiled to one DuckDB query that does not need the schema's code."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 TABLE = "rows"
-"""What the query calls the table of the rows that it judges."""
+"""The name of the table of checked rows in the query."""
 VERSION = 1
-"""Of what the query means. A gate of another version is not run: the view is to be applied again."""
+"""The version of the query's meaning. A gate of another version is not run: apply the view again."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """The rules of a view, in order, and the query that says for each row which of them it keeps.
+    """The rules of a view, in order, and the query that checks each row against each rule.
 
-    The query reads a table `rows` with the view's `row_columns` and gives one column of truth values for each rule. It
-    looks at each row by itself, so that the rows stay in their order. That keys are unique is not among the rules.
+    The query reads a table `rows` with the view's `row_columns` and returns one boolean column per rule. The query
+    checks each row independently and keeps the order of the rows. The uniqueness of keys is not among the rules.
     """
 
-    rules: tuple[tuple[str, str], ...]  # the check, which is a column's or not, and the rule in words
+    rules: tuple[tuple[str, str], ...]  # the name of the check, such as a column, and the rule in words
     sql: str
 
     def to_plain(self) -> dict[str, Any]:
-        """Its JSON form."""
+        """The JSON form."""
         return {"version": VERSION, "rules": [list(rule) for rule in self.rules], "sql": self.sql}
 
     @classmethod
     def read(cls, plain: Mapping[str, Any] | None) -> Gate | None:
-        """The gate again; None where there is none of this version."""
+        """Read the JSON form; None without a gate of this version."""
         if plain is None or plain["version"] != VERSION:
             return None
         return cls(tuple((check, rule) for check, rule in plain["rules"]), plain["sql"])

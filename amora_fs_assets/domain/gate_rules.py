@@ -1,4 +1,4 @@
-"""The one list of a view's rules, which the gate of a computation and the gate of a push both run."""
+"""The rules of a view. The gate of a computation and the gate of a push run the same rules."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.feature_view import FeatureView
 
 _ANY = f"column {uuid.uuid4()}"
-"""The column that a predicate is compiled for, in place of each column of its type. No argument contains this name."""
+"""A placeholder column: a predicate is compiled once per type. No argument contains this name."""
 _PREDICATES: dict[tuple[bytes | None, dt.DataType], str] = {}
-"""SQL of Pandera's own checks (None: not null): one takes milliseconds to compile, and a project has thousands."""
+"""SQL of Pandera's built-in checks (None: not null). Cached, since each takes milliseconds to compile."""
 
 
 @dataclass(frozen=True)
 class GateRule:
-    """A rule: the check that it belongs to, its name, and what it asks of a column, or of whole rows.
+    """A rule: the name of its check, its own name, and its Pandera check of a column or of whole rows.
 
-    `asks` is None where it asks that the column is not null.
+    `asks` is None for the rule that a column is not null.
     """
 
     check: str
@@ -46,7 +46,7 @@ class GateRule:
         return keeps(self.asks, rows, self.column)
 
     def sql(self, columns: Mapping[str, dt.DataType]) -> str:
-        """The same in DuckDB's SQL, over a table `t0` of these columns."""
+        """The predicate `keeps` in DuckDB's SQL, over a table `t0` with these columns."""
         if self.column is None or (self.asks is not None and not is_builtin(self.asks)):
             rows = ibis.table(columns, name=TABLE)
             return _compiled(self.keeps(rows), rows)
@@ -59,7 +59,7 @@ class GateRule:
 
 
 def _compiled(kept: BooleanValue, rows: Table) -> str:
-    """A truth value of the rows in DuckDB's SQL, where the rows are called `t0`."""
+    """A predicate over the rows in DuckDB's SQL, where the table is called `t0`."""
     (selected,) = duckdb.compiler.to_sqlglot(rows.select(kept=kept)).expressions
     return str(selected.unalias().sql(dialect=duckdb.compiler.dialect))
 
@@ -69,17 +69,17 @@ def _quoted(name: str) -> str:
 
 
 def unique_key(view: FeatureView) -> str:
-    """The name of the check that keys are unique. A column that is called so keeps the name for its own check."""
+    """The name of the check that keys are unique: "unique_key", or with underscores if a column has this name."""
     return unused("unique_key", (column.name for column in view.row_columns))
 
 
 def whole_rows(view: FeatureView) -> str:
-    """The name of the check of whole rows. A column that is called so keeps the name for its own check."""
+    """The name of the check of whole rows: "rows", or with underscores if a column has this name."""
     return unused("rows", (column.name for column in view.row_columns))
 
 
 def rules_of(view: FeatureView) -> Iterator[GateRule]:
-    """All rules that judge a row by itself: nulls, the columns' checks, the checks of whole rows."""
+    """All rules that check a single row: nulls, the columns' checks, the checks of whole rows."""
     schema = view.schema.to_schema() if view.schema is not None else None
     for column in view.row_columns:
         if not column.nullable:
@@ -92,9 +92,9 @@ def rules_of(view: FeatureView) -> Iterator[GateRule]:
 
 
 def compiled(view: FeatureView) -> Gate:
-    """The rules as one query of DuckDB's."""
+    """The rules as one DuckDB query."""
     columns = {column.name: IBIS_TYPES[column.type] for column in view.row_columns}
     rules = list(rules_of(view))
-    # Positions as names: nothing that a column is called stands in their way.
+    # Names by position cannot clash with column names.
     kept = ",\n  ".join(f'{rule.sql(columns)} AS "keeps_{place}"' for place, rule in enumerate(rules))
     return Gate(tuple((rule.check, rule.name) for rule in rules), f'SELECT\n  {kept}\nFROM "{TABLE}" AS "t0"')

@@ -1,4 +1,4 @@
-"""What the offline store's jobs cost, counted beside them: the store says it, who asked for the work adds it up."""
+"""The costs of the offline store's jobs: the store reports each job, and meters collect them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Job:
     """A job that the offline store's engine ran, as the engine accounts for it."""
 
     id: str
-    step: str  # load, stage, read, prepare or publish
+    step: str  # "load", "stage", "read", "prepare" or "publish"
     bytes_processed: int
     bytes_billed: int
     slot_ms: int
-    cost: float  # at the price of the settings; in its currency
+    cost: float  # in the currency of the price in the settings
 
 
 class Meter:
-    """Keeps the jobs that are run inside `with meter:`, which may be entered several times.
+    """Collects the jobs that run inside `with meter:`, which may be entered several times in succession.
 
-    `name` is the view, source or training set that they are for, `run_id` the run: engines label their jobs so.
+    `name` is the view, source or training set of the work, `run_id` the run. Engines label their jobs with both.
     """
 
     def __init__(self, name: str = "", run_id: str = "") -> None:
@@ -37,7 +37,7 @@ class Meter:
 
     @property
     def bytes(self) -> int | None:
-        """What the jobs scanned; None until an engine said something; DuckDB says nothing."""
+        """The bytes that the jobs processed; None without jobs. DuckDB reports no jobs."""
         return sum(job.bytes_processed for job in self.jobs) if self.jobs else None
 
     def __enter__(self) -> Self:
@@ -52,18 +52,18 @@ class Meter:
 
 
 def ran(job: Job) -> None:
-    """Tell all meters around of a job that was done."""
+    """Report a finished job to all active meters."""
     for meter in _running.get():
         meter.jobs.append(job)
 
 
 def on_behalf() -> Meter | None:
-    """The innermost meter around that has a name; None: the work is for nobody in particular."""
+    """The innermost active meter with a name; None if there is none."""
     return next((meter for meter in reversed(_running.get()) if meter.name), None)
 
 
 def costs(jobs: Iterable[Job]) -> dict[str, float]:
-    """What the jobs processed and cost together, by words that say the unit; nothing where there was no job."""
+    """The totals of the jobs, by names that include the unit; empty without jobs."""
     jobs = tuple(jobs)
     if not jobs:
         return {}

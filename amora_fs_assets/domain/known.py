@@ -1,7 +1,7 @@
-"""When a row became known, and from when on it counts: `known_at`, an expression for transforms.
+"""`known_at`: the instant from which a row counts, as an expression for transforms.
 
-While a transform runs, `handing` notes which tables it was handed. A column of any table that the transform makes of
-them can then be traced back to the handed table, through projections, filters, joins and group keys.
+While a transform runs, `handing` keeps the tables that the transform received. A column of any table that the transform
+derives from them can be traced back to the received table, through projections, filters, joins and group keys.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.source import Source
 
 Handed: TypeAlias = "Mapping[ops.Relation, Source | FeatureView]"
-"""The tables that a transform was handed, and what each of them is."""
+"""The tables that a transform received, with their definitions."""
 
 _handed: ContextVar[Handed] = ContextVar("handed")
 _KEEPS_COLUMNS = (ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.DropColumns, ops.DropNull, ops.Sample)
@@ -31,7 +31,7 @@ _KEEPS_COLUMNS = (ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.DropColumns
 
 @dataclass(frozen=True)
 class Times:
-    """The columns that say when a row happened, and from when on it could be known; None: at once."""
+    """The time columns of a table: when a row happened, and when it became available (None: at once)."""
 
     happened: str
     available: str | None
@@ -39,14 +39,14 @@ class Times:
 
 @dataclass(frozen=True)
 class Instance:
-    """A handed table as it stands in an expression; one that is joined with itself is there as several instances."""
+    """One occurrence of a received table in an expression. A self-join has several instances of its table."""
 
     table: ops.Relation
     path: tuple[ops.Relation, ...] = ()  # the references through which an expression reaches the table
 
 
 def times_of(definition: Source | FeatureView) -> Times | None:
-    """The time columns of a source or view; None for a table without time."""
+    """The time columns of a source or view; None for a table without times."""
     if isinstance(definition, FeatureView):
         return Times(EVENT_TIMESTAMP, CREATED_TIMESTAMP if definition.has_created_timestamp else None)
     if definition.timestamp_field is None:
@@ -55,13 +55,13 @@ def times_of(definition: Source | FeatureView) -> Times | None:
 
 
 def is_late(definition: Source | FeatureView) -> bool:
-    """Whether its rows may become known later than they happened."""
+    """Whether rows may become known later than they happened."""
     times = times_of(definition)
     return times is not None and times.available is not None
 
 
 def max_lateness_of(definition: Source | FeatureView) -> timedelta | None:
-    """How long after they happened its rows become known at the latest; None where nobody says."""
+    """The longest time between a row's event and the row becoming known; None if unlimited."""
     if not is_late(definition):
         return timedelta(0)
     return definition.max_lateness if isinstance(definition, Source) else None
@@ -71,13 +71,13 @@ def known_instant(happened: Value, available: Value | None) -> TimestampValue:
     """The later of the two instants; `happened` where `available` is null or absent."""
     if available is None:
         return cast("TimestampValue", happened)
-    # Not GREATEST: where an argument is null, DuckDB leaves that argument out and BigQuery returns null.
+    # Not GREATEST: DuckDB ignores a null argument, and BigQuery returns null.
     return cast("TimestampValue", (available > happened).ifelse(available, happened))
 
 
 @contextmanager
 def handing(tables: Mapping[str, Table], definitions: Mapping[str, Source | FeatureView]) -> Iterator[Handed]:
-    """While a transform runs: these tables, by the names of its parameters, are what it was handed."""
+    """Keep the tables that a transform receives, by parameter name, while the transform runs."""
     handed = {table.op(): definitions[name] for name, table in tables.items()}
     token = _handed.set(handed)
     try:
@@ -93,54 +93,54 @@ def known_at(table: Table) -> TimestampValue:
     null. For a view that the transform reads: the later of `event_timestamp` and `created_timestamp`. For a join: the
     latest of these instants of the rows that were joined.
 
-    The table is one that the transform was handed, or one that the transform made of it while it kept the time columns.
+    The table is one that the transform received, or one derived from it that keeps the time columns.
 
     Raises DefinitionError for any other table; the message names the columns that the table lacks.
     """
     handed = _handed.get(None)
     if handed is None:
         raise DefinitionError(
-            "known_at(table) is for the tables that a transform is handed, while the feature store runs the transform. "
-            "Call it in the function of a feature view or a training set."
+            "known_at(table) works only on the tables that a transform receives, while the feature store runs the "
+            "transform. Call known_at in the function of a feature view or a training set."
         )
     if not isinstance(table, Table):
-        raise DefinitionError(f"known_at takes a table that the transform was handed, not a {type(table).__name__}.")
+        raise DefinitionError(f"known_at takes a table that the transform received, not a {type(table).__name__}.")
     columns = {name: origin for name in table.columns if (origin := origin_of(table.op(), name, handed))}
-    found = []
+    instants_found = []
     for instance in dict.fromkeys(instances(table.op(), handed)):
         definition = handed[instance.table]
         times = times_of(definition)
         if times is None:
             continue
         needed = [column for column in (times.happened, times.available) if column is not None]
-        here = {column: name for name, (of, column) in columns.items() if of == instance}
-        missing = [column for column in needed if column not in here]
+        names = {column: name for name, (of, column) in columns.items() if of == instance}
+        missing = [column for column in needed if column not in names]
         if missing:
             raise DefinitionError(_lost(definition, missing))
-        found.append(known_instant(*(table[here[column]] for column in needed), *[None] * (2 - len(needed))))
-    if not found:
+        instants_found.append(known_instant(*(table[names[column]] for column in needed), *[None] * (2 - len(needed))))
+    if not instants_found:
         raise DefinitionError(
-            "known_at: none of the rows of this table comes from a source or view with a time that the transform was "
-            "handed. Give it one of the transform's parameters."
+            "known_at: the rows of this table come from no source or view with a time that the transform received. "
+            "Give known_at one of the transform's parameters."
         )
-    if len(found) == 1:
-        return found[0]
-    # Each argument is null only where none of the joined rows is there, so that both engines agree on GREATEST.
-    return cast("TimestampValue", ibis.greatest(*(ibis.coalesce(each, *found) for each in found)))
+    if len(instants_found) == 1:
+        return instants_found[0]
+    # coalesce makes the arguments null only all together, so that both engines agree on GREATEST.
+    return cast("TimestampValue", ibis.greatest(*(ibis.coalesce(each, *instants_found) for each in instants_found)))
 
 
 def _lost(definition: Source | FeatureView, missing: list[str]) -> str:
     kind = "feature view" if isinstance(definition, FeatureView) else "source"
-    said = " and ".join(f"'{column}'" for column in missing)
+    columns = " and ".join(f"'{column}'" for column in missing)
     return (
-        f"known_at: the table no longer holds {said} of {kind} '{definition.name}'. Keep the column, or take known_at "
-        f"before that step: `{definition.name}.mutate(known=known_at({definition.name}))`, and in an aggregation "
-        f"`known=known_at({definition.name}).max()`."
+        f"known_at: the table no longer holds {columns} of {kind} '{definition.name}'. Keep the column, or call "
+        f"known_at before that step: `{definition.name}.mutate(known=known_at({definition.name}))`, and in an "
+        f"aggregation `known=known_at({definition.name}).max()`."
     )
 
 
 def instances(relation: ops.Relation, handed: Handed, path: tuple[ops.Relation, ...] = ()) -> Iterator[Instance]:
-    """The handed tables whose rows a relation's rows are made of, each as often as it is there."""
+    """The received tables that a relation reads, once per occurrence."""
     if relation in handed:
         yield Instance(relation, path)
         return
@@ -149,7 +149,7 @@ def instances(relation: ops.Relation, handed: Handed, path: tuple[ops.Relation, 
     if isinstance(relation, ops.JoinChain):
         yield from instances(relation.first, handed, path)
         for link in relation.rest:
-            if link.how != "anti":  # that no row was there: none to be known
+            if link.how != "anti":  # an anti join adds no rows of its right side
                 yield from instances(link.table, handed, path)
         return
     for child in relation.__children__:
@@ -160,7 +160,7 @@ def instances(relation: ops.Relation, handed: Handed, path: tuple[ops.Relation, 
 def origin_of(
     relation: ops.Relation, name: str, handed: Handed, path: tuple[ops.Relation, ...] = ()
 ) -> tuple[Instance, str] | None:
-    """The handed table's column whose values stand unchanged in column `name`; None where they are computed."""
+    """The received table's column that column `name` passes on unchanged; None for a computed column."""
     if relation in handed:
         return Instance(relation, path), name
     if isinstance(relation, ops.Reference):
@@ -174,7 +174,7 @@ def origin_of(
 
 
 def column_value(relation: ops.Relation, name: str) -> ops.Value | None:
-    """The expression of a column that the relation itself computes or passes on."""
+    """The expression of a column that the relation computes or passes on; None for other relations."""
     if isinstance(relation, ops.Project | ops.JoinChain):
         return relation.values.get(name)
     if isinstance(relation, ops.Aggregate):

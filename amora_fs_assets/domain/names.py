@@ -1,4 +1,4 @@
-"""What things may be called."""
+"""Rules for names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ RESERVED_COLUMNS = frozenset({EVENT_TIMESTAMP, CREATED_TIMESTAMP})
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,1023}\.[A-Za-z_][A-Za-z0-9_]{0,1023}")  # as long as BigQuery takes
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,1023}\.[A-Za-z_][A-Za-z0-9_]{0,1023}")  # BigQuery's limit
 
 
 def check_name(kind: str, name: object) -> None:
-    """Refuse a name that is not lower-case snake case, as asset keys, tables and Redis keys are made of it."""
+    """Refuse a name that is not lower-case snake case, since asset keys, tables and Redis keys contain names."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise DefinitionError(
             f"{kind} {shown(name)}: a name starts with a lower-case letter and has lower-case letters, digits and "
@@ -26,7 +26,7 @@ def check_name(kind: str, name: object) -> None:
 
 
 def check_column(owner: str, name: object) -> None:
-    """Refuse a column name that an engine would need to rewrite."""
+    """Refuse a column name that an engine cannot take unchanged."""
     if not isinstance(name, str) or not _COLUMN.fullmatch(name):
         raise DefinitionError(
             f"{owner}: column {shown(name)} starts with a letter and has letters, digits and underscores, at most 128."
@@ -38,14 +38,14 @@ def check_table(owner: str, table: object) -> None:
     if not isinstance(table, str) or not _TABLE.fullmatch(table):
         raise DefinitionError(
             f"{owner}: table={shown(table)} is not written as 'dataset.table', each of letters, digits and "
-            "underscores. Write it so, such as table='raw.orders'."
+            "underscores. Write it like this: table='raw.orders'."
         )
 
 
 def unused(name: str, taken: Iterable[str]) -> str:
-    """The name, with as many underscores before it as make it differ from the `taken` names.
+    """The name with as many leading underscores as needed to differ from the `taken` names.
 
-    Engines do not tell the cases of letters apart, so `Rank` takes `rank` too.
+    Case is ignored, as engines do.
     """
     folded = {each.casefold() for each in taken}
     while name.casefold() in folded:
@@ -54,13 +54,13 @@ def unused(name: str, taken: Iterable[str]) -> str:
 
 
 def unused_prefix(taken: Iterable[str]) -> str:
-    """Underscores with which none of the `taken` names begins: one, where no name begins with an underscore."""
+    """The shortest prefix of underscores with which none of the `taken` names begins."""
     longest = max((len(name) - len(name.lstrip("_")) for name in taken), default=0)
     return "_" * (longest + 1)
 
 
 def dropped_sequence(keys: Iterable[str]) -> str:
-    """The column of `_dropped_<view>` that says which publication dropped a key."""
+    """The column of `_dropped_<view>` with the sequence of the publication that dropped a key."""
     return unused("sequence", keys)
 
 

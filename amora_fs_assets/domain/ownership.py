@@ -1,4 +1,4 @@
-"""Who wrote a table: nobody replaces what another writer wrote there last."""
+"""The writer of a table: a writer does not replace rows that another writer published."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.table_names import is_version_table
 
 TO_TABLE = "to_table-"
-"""How the ids of `to_table`'s runs begin."""
+"""The prefix of the ids of `to_table`'s runs."""
 _EARLIER_TO_TABLE = re.compile("[0-9a-f]{32}")
-"""The ids that an earlier release gave them: no other run's id is without a hyphen and as long."""
+"""The ids of `to_table`'s runs in an earlier release. No other run's id has this form."""
 
 
 class Written(Protocol):
-    """What is known of a publication, before it and after."""
+    """The common fields of a draft and a publication."""
 
     @property
     def name(self) -> str:
-        """Of the feature view, source or training set; of `to_table` the table's own."""
+        """The name of the feature view, source or training set; for `to_table` the name of the table."""
 
     @property
     def table(self) -> str:
@@ -30,27 +30,27 @@ class Written(Protocol):
 
     @property
     def run_id(self) -> str:
-        """The run that publishes."""
+        """The id of the run that publishes."""
 
     @property
     def definition_hash(self) -> str:
-        """Of the view or training set; empty for the others."""
+        """The hash of the view or training set; empty for other writers."""
 
 
 @dataclass(frozen=True)
 class Writer:
-    """What writes tables."""
+    """A writer of tables."""
 
     kind: Literal["feature view", "source", "training set", "to_table"]
     name: str
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """The writer's name in messages."""
         return "to_table" if self.kind == "to_table" else f"{self.kind} '{self.name}'"
 
 
 def writer_of(written: Written) -> Writer:
-    """Who publishes, or published, it. Nothing but the publication itself is asked, of whatever release it is."""
+    """The writer of a draft or publication, derived from its fields alone. Works for publications of any release."""
     if written.run_id.startswith(TO_TABLE) or _EARLIER_TO_TABLE.fullmatch(written.run_id):
         return Writer("to_table", written.name)
     if is_version_table(written.table, written.name):
@@ -59,19 +59,19 @@ def writer_of(written: Written) -> Writer:
 
 
 def of_definitions(name: str | None, publications: Iterable[Publication]) -> tuple[Publication, ...]:
-    """Those of a definition of that name: not what `to_table` wrote to a table that is called so elsewhere."""
+    """The publications of a definition; with a `name`, without those of `to_table`, which may share the name."""
     return tuple(each for each in publications if name is None or writer_of(each).kind != "to_table")
 
 
 def check_owner(draft: Written, last: Written | None, *, filled: bool) -> None:
-    """Refuse to write to a table of which `last` is the last publication, or that is `filled` without any.
+    """Refuse to write to a table whose `last` publication has another writer, or that is `filled` without publication.
 
-    Raises OfflineStoreError, unless the last publication was the same writer's.
+    Raises OfflineStoreError.
     """
     writer = writer_of(draft)
     if last is None and filled:
         raise OfflineStoreError(
-            f"Table {draft.table} was there before {writer} and holds rows of somebody else's. "
+            f"Table {draft.table} is external: it holds rows that {writer} did not publish. "
             f"{_fix(writer)}, or move that table away."
         )
     if last is not None and writer_of(last) != writer:

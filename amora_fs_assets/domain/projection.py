@@ -45,7 +45,7 @@ class FeatureViewProjection:
         picked: Any = (names,) if isinstance(names, str) else names
         if not isinstance(picked, tuple) or not picked or not all(isinstance(name, str) for name in picked):
             raise DefinitionError(
-                f"{self.view}: [{shown(names)}] picks no features. Write their names: view['a', 'b']."
+                f"{self.view}: [{shown(names)}] selects no features. Write their names: view['a', 'b']."
             )
         for name in picked:
             if name not in self.features:
@@ -53,22 +53,22 @@ class FeatureViewProjection:
                     f"{self.view.name}:{name}", (f"{self.view.name}:{f}" for f in self.features)
                 )
             if picked.count(name) > 1:
-                raise DefinitionError(f"{self.view}: feature '{name}' is picked twice. Name it once.")
+                raise DefinitionError(f"{self.view}: feature '{name}' is selected twice. Name it once.")
         return FeatureViewProjection(self.view, picked, self.name_alias, self.join_key_map)
 
     def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
-        """The same features under `name`. Raises DefinitionError for a join key that the view does not have."""
+        """The same features under another name. Raises DefinitionError for a join key that the view does not have."""
         check_name("Alias", name)
-        said = f"Alias '{name}' of {self.view}"
+        label = f"Alias '{name}' of {self.view}"
         if join_keys is not None and not isinstance(join_keys, Mapping):
-            raise arguments.wrong(said, "join_keys", join_keys, "Give a dict, such as {'airport': 'origin'}.")
+            raise arguments.wrong(label, "join_keys", join_keys, "Give a dict, such as {'airport': 'origin'}.")
         columns = dict(join_keys or {})
         for key, column in columns.items():
             if key not in self.view.join_keys:
                 raise DefinitionError(
-                    f"{said}: join_keys: there is no join key {shown(key)}. Its keys: {list(self.view.join_keys)}."
+                    f"{label}: join_keys: the view has no join key {shown(key)}. Its keys: {list(self.view.join_keys)}."
                 )
-            check_column(f"{said}: join_keys", column)
+            check_column(f"{label}: join_keys", column)
             if column.lower() in RESERVED_COLUMNS:
-                raise DefinitionError(f"{said}: join_keys: '{column}' is the time of a row. Name another column.")
+                raise DefinitionError(f"{label}: join_keys: '{column}' is the time of a row. Name another column.")
         return FeatureViewProjection(self.view, self.features, name, columns)

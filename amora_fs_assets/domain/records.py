@@ -93,9 +93,9 @@ PUBLICATION_COLUMNS: Mapping[str, DataType] = {
 }
 """The columns of `<dataset>._publications`, on every engine: the fields of Publication, in its order.
 
-To add a column: add the field, with the default None, to Publication and to Draft (`domain/ports.py`), and a line here.
-Both engines create the column, add the column to tables of earlier releases at the next publication, and read the
-column as null until then.
+To add a column: add the field, with the default None, to Publication and to Draft (`domain/ports/offline.py`), and a
+line here. Both engines create the column, add the column to tables of earlier releases at the next publication, and
+read the column as null until then.
 """
 
 
@@ -174,7 +174,7 @@ class RunRecord:
     bytes: int | None = None  # scanned, as the engine reports; None for an engine that does not report, such as DuckDB
     sequence: int | None = None
     commit: str = ""  # the git commit of the feature code, with "-dirty" for local changes; empty: unknown
-    code_version: str = ""  # of the view's code, columns and sources, by content
+    code_version: str = ""  # a hash of the view's code, columns and sources
     definition_hash: str = ""
     schema_hash: str = ""
     sql_hash: str = ""
@@ -185,7 +185,7 @@ class RunRecord:
     jobs: tuple[Job, ...] = ()  # of the offline store, if the engine reports jobs
     details: dict[str, Any] = field(default_factory=dict)
     error: str = ""
-    completed: bool = False  # recorded from `_publications` by a later run: this run was killed before its record
+    completed: bool = False  # a later run wrote this record from `_publications`, since this run was killed
 
     @property
     def duration(self) -> timedelta:
@@ -216,9 +216,9 @@ class Snapshot:
     hash: str  # of the parent, the time and the catalogue: applying an older catalogue again makes a new snapshot
     parent: str | None
     applied_at: datetime  # never before the parent's
-    catalogue_hash: str  # of the definitions alone: equal definitions, equal hash
-    number: int = 1  # of the first; then 2, and so on
-    ancestors: tuple[Ancestor, ...] = ()  # the last one before this whose number is divisible by 1, 2, 4, 8, ...
+    catalogue_hash: str  # of the definitions alone: equal definitions have equal hashes
+    number: int = 1  # 1, 2, and so on
+    ancestors: tuple[Ancestor, ...] = ()  # the last earlier snapshots whose numbers are divisible by 1, 2, 4, 8, ...
 
     @property
     def ancestors_of_next(self) -> tuple[Ancestor, ...]:

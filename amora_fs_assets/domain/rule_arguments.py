@@ -1,4 +1,4 @@
-"""Arguments of Pandera's own checks as values of the column's type: both engines read them alike."""
+"""Arguments of Pandera's built-in checks, converted to the column's type, so that both engines agree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_FLAGS = re.UNICODE | re.ASCII  # RE2 has one set of classes
 
 
 def arguments_of(name: str, given: Mapping[str, Any], type_: dt.DataType) -> dict[str, Any]:
-    """The arguments of the check `name` on a column of `type_`. Raises TypeError or ValueError for others."""
+    """The converted arguments of the check `name` on a column of `type_`. Raises TypeError or ValueError."""
     if name in _TEXT and not type_.is_string():
         raise TypeError(f"it is for texts, and the column is {type_}")
     if name == "str_length":
@@ -46,14 +46,14 @@ def arguments_of(name: str, given: Mapping[str, Any], type_: dt.DataType) -> dic
 
 
 def _items(values: Any, type_: dt.DataType) -> list[Any]:
-    """The values that a column can have, in one order in each process: a null or a NaN equals none."""
+    """The values in a fixed order, without nulls and NaN, which equal no value of a column."""
     items = [_plain(value) for value in values]
     items = [each for each in items if each is not None and not (isinstance(each, float) and math.isnan(each))]
     return sorted((_value(each, type_) for each in items), key=repr)
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy scalar's Python value; None for what pandas has for null."""
+    """The Python value of a NumPy scalar; None for pandas' nulls."""
     if type(value).__name__ in {"NAType", "NaTType"}:
         return None
     return value.item() if type(value).__module__ == "numpy" else value
@@ -66,12 +66,12 @@ def _value(value: Any, type_: dt.DataType) -> Any:
             try:
                 return typed(value)
             except (TypeError, ValueError, OverflowError, ArithmeticError) as error:
-                raise TypeError(f"its argument {value!r} is no {_NAMES.get(type(type_), type_)}: {error}") from None
-    raise TypeError(f"it compares {type_} with a value, which BigQuery cannot")
+                raise TypeError(f"its argument {value!r} is not a {_NAMES.get(type(type_), type_)}: {error}") from None
+    raise TypeError(f"it compares {type_} with a value, which BigQuery does not support")
 
 
 def _number(value: Any) -> int | float:
-    """A number to compare a float with."""
+    """A number to compare with a float column."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError(f"it is {type(value).__name__}")
     if isinstance(value, Decimal):
@@ -83,8 +83,8 @@ def _number(value: Any) -> int | float:
     return float(value) if isinstance(value, float) else int(value)
 
 
-def _whole(value: Any) -> int | float:
-    """A number to compare an integer with: an integer, where it is one."""
+def _integer(value: Any) -> int | float:
+    """A number to compare with an integer column; an integral float becomes an integer."""
     found = _number(value)
     return int(found) if isinstance(found, float) and found.is_integer() and abs(found) < 2**63 else found
 
@@ -96,7 +96,7 @@ def _decimal(value: Any) -> Any:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"it is {type(value).__name__}")
-    value.encode()  # half a surrogate pair is no text
+    value.encode()  # raises for half a surrogate pair
     return str(value)
 
 
@@ -130,7 +130,7 @@ def _moment(value: Any) -> datetime:
     if getattr(value, "nanosecond", 0):
         raise ValueError("it has nanoseconds, and a timestamp has microseconds")
     found = utc(value)
-    return datetime.combine(found.date(), found.timetz())  # not a subclass of another library
+    return datetime.combine(found.date(), found.timetz())  # a plain datetime rather than a library's subclass
 
 
 def _count(value: Any) -> int:
@@ -141,12 +141,12 @@ def _count(value: Any) -> int:
 
 
 def _pattern(value: Any) -> str:
-    """A regular expression of RE2's, with the flags of a compiled one written into it."""
+    """An RE2 regular expression; flags of a compiled pattern are written into the expression."""
     flags = ""
     if isinstance(value, re.Pattern):
         unknown = value.flags & ~(_NO_FLAGS | re.IGNORECASE | re.MULTILINE | re.DOTALL)
         if unknown:
-            raise TypeError(f"RE2, the engines' regular expressions, has no {re.RegexFlag(unknown)!r}")
+            raise TypeError(f"RE2, the engines' regular expression library, has no flag {re.RegexFlag(unknown)!r}")
         flags = "".join(letter for flag, letter in _FLAGS.items() if value.flags & flag)
         value = value.pattern
     pattern = _text(value)
@@ -156,21 +156,21 @@ def _pattern(value: Any) -> str:
 
 @cache
 def _try_pattern(pattern: str) -> None:
-    """Have the engine read the pattern. Raises ValueError for what RE2 does not know."""
+    """Let the engine read the pattern. Raises ValueError for a pattern that RE2 does not support."""
     from amora_fs_assets.domain.trial import trial
 
     try:
         trial(ibis.literal("").re_search(pattern).name("found").as_table())
     except Exception as error:  # noqa: BLE001  (whatever the engine raises)
         raise ValueError(
-            f"pattern {pattern!r} is not one of RE2, the engines' regular expressions, which have neither lookaheads "
-            f"nor backreferences: {str(error).strip()}"
+            f"RE2, the engines' regular expression library, does not support pattern {pattern!r}. RE2 has neither "
+            f"lookaheads nor backreferences: {str(error).strip()}"
         ) from None
 
 
 _TYPED: tuple[tuple[Callable[[dt.DataType], bool], Callable[[Any], Any]], ...] = (
     (dt.DataType.is_boolean, _truth),
-    (dt.DataType.is_integer, _whole),
+    (dt.DataType.is_integer, _integer),
     (dt.DataType.is_floating, _number),
     (dt.DataType.is_decimal, _decimal),
     (dt.DataType.is_string, _text),

@@ -91,15 +91,15 @@ class _Schema(pa.DataFrameModel):
         try:
             fields = cls._collect_fields()
         except Exception as error:  # Pandera raises many types of errors for a wrong annotation or Field()
-            said = f"{type(error).__name__}: {error}".rstrip(".")
-            raise UnsupportedType(f"{owner}: schema {cls.__name__}{_unread(cls)}: {said}. {_SUPPORTED}") from error
+            reason = f"{type(error).__name__}: {error}".rstrip(".")
+            raise UnsupportedType(f"{owner}: schema {cls.__name__}{_unread(cls)}: {reason}. {_SUPPORTED}") from error
         for name, (annotation, _) in fields.items():
             _check_annotation(owner, name, annotation.raw_annotation, optional=bool(annotation.optional))
         try:
             schema = cls.to_schema()
         except Exception as error:
-            said = f"{type(error).__name__}: {error}".rstrip(".")
-            raise DefinitionError(f"{owner}: schema {cls.__name__} is refused by Pandera: {said}. Mend it.") from error
+            reason = f"{type(error).__name__}: {error}".rstrip(".")
+            raise DefinitionError(f"{owner}: Pandera refuses schema {cls.__name__}: {reason}. Fix it.") from error
         columns = []
         for name, column in schema.columns.items():
             check_column(owner, name)
@@ -108,8 +108,8 @@ class _Schema(pa.DataFrameModel):
                 raise _unsupported(owner, name, fields[name][0].raw_annotation)
             if column.unique or column.regex:
                 raise DefinitionError(
-                    f"{owner}: column '{name}': unique= and regex= have no meaning for rows over time; the key's "
-                    "uniqueness is checked always. Drop the argument."
+                    f"{owner}: column '{name}': unique= and regex= are not supported. The gate always checks that "
+                    "keys are unique. Drop the argument."
                 )
             words = arguments.text(f"{owner}: column '{name}'", "description", column.description or "")
             columns.append(Column(name, data_type, bool(column.nullable), words))
@@ -123,7 +123,7 @@ class _Schema(pa.DataFrameModel):
         lower = [column.name.lower() for column in columns]
         for column in columns:
             if lower.count(column.name.lower()) > 1:
-                raise DefinitionError(f"{owner}: two columns are called '{column.name}' but for case. Rename one.")
+                raise DefinitionError(f"{owner}: two columns '{column.name}' differ only in case. Rename one.")
         return tuple(columns)
 
     @classmethod
@@ -182,7 +182,7 @@ def _unread(schema: type[pa.DataFrameModel]) -> str:
         alone = type(name, (), {"__annotations__": {name: written}, "__module__": schema.__module__})
         try:
             typing.get_type_hints(alone)
-        except Exception:  # noqa: BLE001  (what is wrong with it is said by the caller)
+        except Exception:  # noqa: BLE001  (the caller reports the error)
             return f", column '{name}'"
     return ""
 
@@ -204,13 +204,13 @@ def _rule(owner: str, table: ibis.Table, column: str | None, check: Check, schem
                 trial(table.select(kept=kept))
     except Exception as error:
         hint = " Write it as an Ibis expression: `return data.table[data.key] > 0`." if own_check else ""
-        said = str(error).strip().rstrip(".")
-        raise DefinitionError(f"{where}: check '{check.name}' cannot be run by an engine: {said}.{hint}") from error
+        reason = str(error).strip().rstrip(".")
+        raise DefinitionError(f"{where}: the engines cannot run check '{check.name}': {reason}.{hint}") from error
     given = {name: _plain(value) for name, value in (check.statistics or {}).items()}
     if own_check:
-        own = inspect.getattr_static(schema, str(check.name), None)
-        own = getattr(own, "__func__", own) or check._check_fn
-        given["code"] = function_hash(own)[:12] if inspect.isfunction(own) else repr(own)
+        user_check = inspect.getattr_static(schema, str(check.name), None)
+        user_check = getattr(user_check, "__func__", user_check) or check._check_fn
+        given["code"] = function_hash(user_check)[:12] if inspect.isfunction(user_check) else repr(user_check)
     try:
         json.dumps(given, allow_nan=False, ensure_ascii=False).encode()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Tables that features are made from."""
+"""Sources: tables from which features are computed."""
 
 from __future__ import annotations
 
@@ -76,34 +76,35 @@ class Source:
     ) -> None:
         """Read the columns from the schema, and check the timestamp columns against them."""
         check_name("Source", name)
-        said = f"Source '{name}'"
+        label = f"Source '{name}'"
         from_catalogue = isinstance(schema, tuple)  # the registry has no code
         if isinstance(schema, tuple):
-            columns, schema_class = arguments.items(said, "schema", schema, (Column,), "Give a SourceSchema."), None
+            columns, schema_class = arguments.items(label, "schema", schema, (Column,), "Give a SourceSchema."), None
         else:
-            schema_class = arguments.schema(said, schema)
-            columns = schema_class.columns_of(said)
-            description = arguments.text(said, "description", description) or schema_class.description_of()
+            schema_class = arguments.schema(label, schema)
+            columns = schema_class.columns_of(label)
+            description = arguments.text(label, "description", description) or schema_class.description_of()
         table = f"raw.{name}" if table is None else table
-        check_table(said, table)
+        check_table(label, table)
         if (timestamp_field is None) == (valid_from is None):
             raise DefinitionError(
-                f"{said}: say when its rows happened (timestamp_field), or, for a table without time, "
-                "from when on they count as known (valid_from): one of the two."
+                f"{label}: give either timestamp_field, the column with the time of a row, or, for a table without "
+                "times, valid_from, the instant from which all rows count as known."
             )
         types = {column.name: column.type for column in columns}
         for role, column in (("timestamp_field", timestamp_field), ("available_at", available_at)):
             if column is None:
                 continue
-            check_column(f"{said}: {role}", column)
+            check_column(f"{label}: {role}", column)
             if types.get(column) is not DataType.TIMESTAMP:
                 raise DefinitionError(
-                    f"{said}: {role} '{column}' is not a Timestamp column of its schema. Declare `{column}: Timestamp`."
+                    f"{label}: {role} '{column}' is not a Timestamp column of the schema. "
+                    f"Declare `{column}: Timestamp`."
                 )
         if max_lateness is not None and available_at is None:
             raise DefinitionError(
-                f"{said}: max_lateness is for rows that become known later than they happened. Name the column that "
-                "says when they became known (available_at), or leave max_lateness out."
+                f"{label}: max_lateness is for rows that become known later than they happened. Give available_at, "
+                "the column with the time at which a row became known, or leave max_lateness out."
             )
         vars(self).update(
             name=name,
@@ -111,13 +112,13 @@ class Source:
             table=table,
             timestamp_field=timestamp_field,
             available_at=available_at,
-            valid_from=None if valid_from is None else arguments.instant(said, "valid_from", valid_from),
-            description=arguments.text(said, "description", description),
-            owner=owner if from_catalogue else arguments.owner_of(said, owner),
+            valid_from=None if valid_from is None else arguments.instant(label, "valid_from", valid_from),
+            description=arguments.text(label, "description", description),
+            owner=owner if from_catalogue else arguments.owner_of(label, owner),
             max_lateness=None
             if max_lateness is None
-            else arguments.duration(said, "max_lateness", max_lateness, none="no known limit"),
-            loader=None if loader is None else arguments.function(said, "loader", loader),
+            else arguments.duration(label, "max_lateness", max_lateness, none="no known limit"),
+            loader=None if loader is None else arguments.function(label, "loader", loader),
             schema=schema_class,
             applied_loader=applied_loader,
         )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.source import Source
 
 STAGED = "_staged_"
-"""What the names of staged tables begin with."""
+"""The prefix of the names of staged tables."""
 
 _TRAINING_SET = "training_set_"
 
@@ -41,7 +41,7 @@ def publications_table(dataset: str) -> str:
 
 
 def applied_table(dataset: str) -> str:
-    """What the registry says of each feature view, for publications to compare with."""
+    """The applied definition of each feature view, for publications to compare with."""
     return f"{dataset}._applied"
 
 

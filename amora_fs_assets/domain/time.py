@@ -13,7 +13,7 @@ Instant = datetime | date | str
 """The types of an instant in the public API. Naive values are UTC. A pandas Timestamp is a datetime."""
 
 Clock = Callable[[], datetime]
-"""Gives the current instant, aware, in UTC."""
+"""A function that returns the current instant, aware, in UTC."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -33,7 +33,7 @@ def utc(value: Instant, argument: str = "") -> datetime:
     """Convert `value` to an aware UTC datetime.
 
     A date is its first instant. A naive datetime and a string without an offset are UTC. Nanoseconds are cut off.
-    Raises InvalidRequest, with the name of the `argument`, for a value that is no instant of the years 1 to 9999.
+    Raises InvalidRequest, with the name of the `argument`, for any other value and outside the years 1 to 9999.
     """
     try:
         if isinstance(value, str):
@@ -47,10 +47,10 @@ def utc(value: Instant, argument: str = "") -> datetime:
             raise TypeError
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
-        said = f"{argument}={shown(value)}" if argument else shown(value)
+        label = f"{argument}={shown(value)}" if argument else shown(value)
         raise InvalidRequest(
-            f"{said} is no instant of the years 1 to 9999 in UTC. Give a datetime, a date, a pandas Timestamp, or text "
-            "in ISO 8601, such as '2013-01-01' or '2013-01-01T05:00Z'."
+            f"{label} is not an instant of the years 1 to 9999 in UTC. Give a datetime, a date, a pandas Timestamp, or "
+            "text in ISO 8601, such as '2013-01-01' or '2013-01-01T05:00Z'."
         ) from None
 
 
@@ -126,7 +126,7 @@ class Period(StrEnum):
         }[self]
 
     def floor(self, instant: datetime) -> datetime:
-        """The start of the period that `instant` lies in."""
+        """The start of the period that contains `instant`."""
         hour = utc(instant).replace(minute=0, second=0, microsecond=0)
         day = hour.replace(hour=0)
         match self:
@@ -144,7 +144,7 @@ class Period(StrEnum):
         return self.floor(start + (timedelta(days=31) if self is Period.MONTH else self.shortest))
 
     def parts(self, interval: Interval) -> Iterator[Interval]:
-        """The parts of `interval` that lie in one period each, in order."""
+        """The interval, split at the starts of periods, in order."""
         start = interval.start
         while start < interval.end:
             end = min(self.next(self.floor(start)), interval.end)

@@ -51,27 +51,27 @@ class TrainingSet:
     ) -> None:
         """Check the parameters of the spine function against the sources. Raises DefinitionError."""
         check_name("Training set", name)
-        said = f"Training set '{name}'"
+        label = f"Training set '{name}'"
         if isinstance(service, FeatureView):
             service = FeatureService(service.name, [service])
         if not isinstance(service, FeatureService):
-            raise arguments.wrong(said, "service", service, "Give a FeatureService, or a feature view.")
+            raise arguments.wrong(label, "service", service, "Give a FeatureService, or a feature view.")
         fix = "Give a list of sources and feature views: sources=[orders]."
-        sources = arguments.items(said, "sources", sources, (Source, FeatureView), fix)
-        description = arguments.text(said, "description", description)
+        sources = arguments.items(label, "sources", sources, (Source, FeatureView), fix)
+        description = arguments.text(label, "description", description)
         if spine is not None:
-            spine = checked_function(said, "spine", spine)
-            check_parameters(said, spine, sources)
-            description = description or arguments.text(said, "the docstring", spine.__doc__ or "").strip()
+            spine = checked_function(label, "spine", spine)
+            check_parameters(label, spine, sources)
+            description = description or arguments.text(label, "the docstring", spine.__doc__ or "").strip()
         vars(self).update(
             name=name,
             service=service,
             sources=sources,
             description=description,
-            owner=arguments.text(said, "owner", owner) if spine is None else arguments.owner_of(said, owner),
-            tags=arguments.tags_of(said, tags, check=spine is not None),
-            known_time=arguments.flag(said, "known_time", known_time),
-            code_hash=function_hash(spine) if spine is not None else arguments.text(said, "code_hash", code_hash),
+            owner=arguments.text(label, "owner", owner) if spine is None else arguments.owner_of(label, owner),
+            tags=arguments.tags_of(label, tags, check=spine is not None),
+            known_time=arguments.flag(label, "known_time", known_time),
+            code_hash=function_hash(spine) if spine is not None else arguments.text(label, "code_hash", code_hash),
             spine=spine,
             applied_meaning=applied_meaning,
         )
@@ -86,7 +86,7 @@ class TrainingSet:
         return meaning_of(str(self), self.spine, self.sources)
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """The training set's name in messages."""
         return f"Training set '{self.name}'"
 
 

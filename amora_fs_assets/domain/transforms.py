@@ -19,19 +19,19 @@ Transform = Callable[..., "Table"]
 
 
 def checked_function(owner: str, argument: str, given: object) -> Transform:
-    """The function, if its code can be told from another's and it can be called. Raises DefinitionError."""
+    """The function, if it is a plain Python function, whose code can be hashed. Raises DefinitionError."""
     if not inspect.isfunction(given) and not inspect.ismethod(given):
         raise DefinitionError(
-            f"{owner}: its {argument} is a {type(given).__name__}, whose code cannot be told from another's. "
+            f"{owner}: its {argument} is a {type(given).__name__}, whose code cannot be hashed. "
             "Give a function: `def` or `lambda`."
         )
     if inspect.iscoroutinefunction(given) or inspect.isgeneratorfunction(given) or inspect.isasyncgenfunction(given):
-        raise DefinitionError(f"{owner}: its {argument} does not return a table when it is called. Use a plain `def`.")
+        raise DefinitionError(f"{owner}: a call of its {argument} does not return a table. Use a plain `def`.")
     return given
 
 
 def name_of(given: object, kind: str) -> str:
-    """The name of a decorated function. Raises DefinitionError where it is none."""
+    """The name of a decorated function. Raises DefinitionError for another object."""
     name = getattr(given, "__name__", None)
     if name is None:
         raise DefinitionError(f"{kind} of a {type(given).__name__}: decorate a function, or give name=.")
@@ -41,15 +41,13 @@ def name_of(given: object, kind: str) -> str:
 def check_parameters(
     owner: str, function: Callable[..., Any], sources: Sequence[Source | FeatureView], extra: str | None = None
 ) -> None:
-    """Refuse a function whose parameters are not its sources, and `extra` where it wants it."""
+    """Refuse a function whose parameters are not exactly its sources; the parameter `extra` is optional."""
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
-            raise DefinitionError(f"{owner}: two of its sources have one name: {names}. Drop or rename one.")
+            raise DefinitionError(f"{owner}: two of its sources have the same name: {names}. Drop or rename one.")
         if name == extra or keyword.iskeyword(name):
-            raise DefinitionError(
-                f"{owner}: source '{name}' has a name that no parameter for a source can have. Rename the source."
-            )
+            raise DefinitionError(f"{owner}: a parameter for source '{name}' cannot have this name. Rename the source.")
     parameters = [each for each in inspect.signature(function).parameters.values() if each.name != extra]
     for parameter in parameters:
         if parameter.name not in names:
@@ -59,7 +57,7 @@ def check_parameters(
             )
         if parameter.kind not in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}:
             raise DefinitionError(
-                f"{owner}: parameter '{parameter.name}' cannot be given by name. Write it without '/' and '*'."
+                f"{owner}: parameter '{parameter.name}' cannot be passed by name. Write it without '/' and '*'."
             )
     taken = {parameter.name for parameter in parameters}
     for name in names:

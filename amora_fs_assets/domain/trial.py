@@ -1,4 +1,4 @@
-"""Whether the engines run an expression: tried on no rows when a schema is read."""
+"""Tries whether the engines can run an expression, on empty tables, when a schema is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _engine() -> Any:
 
 
 def trial(query: Table) -> None:
-    """Run a query that reads tables without rows. Raises whatever DuckDB raises, or Ibis where it compiles."""
+    """Run a query over empty tables on DuckDB, and compile it for BigQuery. Raises their errors."""
     engine = _engine()
     for table in query.op().find(ops.UnboundTable):
         engine.create_table(table.name, schema=table.schema, temp=True, overwrite=True)

@@ -36,4 +36,4 @@ class DataType(StrEnum):
 
 
 JOIN_KEY_TYPES = frozenset({DataType.INT64, DataType.STRING})
-"""The types of join keys: exact in every engine, with one form as a Redis key."""
+"""The types of join keys: equal in every engine, and each value has one form in a Redis key."""

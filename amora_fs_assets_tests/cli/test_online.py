@@ -81,7 +81,7 @@ def test_a_rollback_pins_until_it_is_unpinned() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("rollback", "spending", "--to", "9"), "generation 9 is not there (there: 1, 2; live: 2)"),
+        (("rollback", "spending", "--to", "9"), "generation 9 does not exist (existing: 1, 2; live: 2)"),
         (("rollback", "spendings"), "Did you mean 'spending'?"),
         (("parity", "spendings"), "Did you mean 'spending'?"),
         (("status", "spendings"), "Did you mean 'spending'?"),

@@ -162,14 +162,14 @@ class OfflineStoreContract:
         self.publish(store, rows((1, at(1), "x"), columns=text), columns=text)  # type: ignore[arg-type]
         assert self.read(store, text) == [(1, at(1), "x")]
 
-    def test_a_table_of_somebody_else_is_not_overwritten(self, store: OfflineStore) -> None:
+    def test_an_external_table_is_not_overwritten(self, store: OfflineStore) -> None:
         self.publish(store, rows((1, at(1), 1.0)), name="mine")
         foreign = store.stage(rows((1, at(1), 1.0)), name="theirs", run_id="x")
         draft = Draft(
             name="v", table=foreign, columns=COLUMNS, keys=("customer",), time="event_timestamp", interval=JANUARY,
             run_id="run", published_at=at(1),
         )  # fmt: skip
-        with pytest.raises(OfflineStoreError, match="somebody else"):
+        with pytest.raises(OfflineStoreError, match="is external"):
             store.publish(store.stage(rows((2, at(1), 2.0)), name="v", run_id="run"), draft)
 
     def test_what_another_writer_published_last_is_not_overwritten(self, store: OfflineStore) -> None:

@@ -1,1 +1,1 @@
-"""What a definition computes, as a hash: the canonical form of expressions and of code."""
+"""The identity of a definition: a hash of the canonical form of its expressions and code."""

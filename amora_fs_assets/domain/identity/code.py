@@ -1,9 +1,9 @@
-"""The canonical form of Python code: what it does, wherever it stands and whatever its variables are called.
+"""The canonical form of Python code. The form does not depend on the code's location or on variable names.
 
-A function's syntax tree, without comments, docstrings and annotations, its variables numbered in the order in which
-they appear. A name that it takes from outside (from its module, from another module, from a closure) is replaced by
-what it stands for: a function by that function's own form, a constant by its value. Libraries are not followed: a
-call of theirs is its name, so that an upgrade changes nothing.
+The form is the function's syntax tree without comments, docstrings and annotations. Variables are numbered in the order
+in which they appear. A name from outside (from the module, another module or a closure) is replaced by its value: a
+function by its own form, a constant by its value. A library's function is its name alone, so that an upgrade of the
+library does not change the form.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PROJECT, _SAMPLE = "amora_fs_assets", "amora_fs_assets.features"
 
 
 def is_library(module: str) -> bool:
-    """Whether a module is a library's: of Python, a well-known package, or this project (but for its sample)."""
+    """Whether a module belongs to Python, a well-known package, or this project (except its sample)."""
     top = module.partition(".")[0]
     if top == _PROJECT:
         return module != _SAMPLE and not module.startswith(f"{_SAMPLE}.")
@@ -42,19 +42,19 @@ def is_library(module: str) -> bool:
 
 
 def code_hash(function: Callable[..., Any]) -> str:
-    """SHA-256 of what a function does, in hex."""
+    """SHA-256 of a function's canonical form, in hex."""
     return content_hash(Code().of(function))
 
 
 class Code:
-    """Reads values into plain data; each function once."""
+    """Converts values to plain data. Each function is converted once."""
 
     def __init__(self) -> None:
         self._known: dict[int, Any] = {}
-        self._alive: list[object] = []  # so that no other object gets the number of one that is known
+        self._alive: list[object] = []  # keeps objects alive, so that their ids are not reused
 
     def of(self, value: Any) -> Any:
-        """A value as plain data: functions by their code, containers by their items, objects by what they hold."""
+        """A value as plain data: functions by their code, containers by their items, objects by their attributes."""
         if (form := scalar(value)) is not None:
             return form
         if id(value) in self._known:
@@ -102,11 +102,11 @@ class Code:
         names = Names(function, self)
         if tree is None:
             return self._compiled(function.__code__, names)
-        # By its hash: many functions may call one.
+        # A hash, since many functions may call the same function.
         return ["code", content_hash([normal_form(tree, names), defaults])]
 
     def _compiled(self, code: types.CodeType, names: Names) -> Any:
-        """Code whose text is not there, such as what was typed into an interpreter: as this Python compiled it."""
+        """Code without source text, such as code typed into an interpreter: its byte code."""
         inner = [self._compiled(each, names) if isinstance(each, types.CodeType) else self.of(each)
                  for each in code.co_consts]  # fmt: skip
         outer = [[name, names.value(name)] for name in code.co_names + code.co_freevars]
@@ -130,7 +130,7 @@ class Code:
 
 
 class Names:
-    """What the names mean that a function takes from outside."""
+    """The values of the names that a function takes from outside."""
 
     def __init__(self, function: types.FunctionType, code: Code) -> None:
         self._code = code
@@ -139,16 +139,16 @@ class Names:
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
                 self._closed[name] = cell.cell_contents
-            except ValueError:  # not bound yet
+            except ValueError:  # the name has no value yet
                 continue
 
     def value(self, name: str, path: tuple[str, ...] = ()) -> Any:
-        """The form of `name.path`. A module's part is that part itself, wherever the module has it from."""
-        found, value = self._found(name)
+        """The form of `name.path`. An attribute of a module is resolved to its value."""
+        found, value = self._look_up(name)
         return self._form(found, value, name, path)
 
     def imported(self, module: str, level: int, name: str | None, path: tuple[str, ...] = ()) -> Any:
-        """The form of what an import inside the function brings."""
+        """The form of a name that is imported inside the function."""
         package = self._globals.get("__package__") if level else None
         try:
             value: Any = import_module("." * level + module, package)
@@ -171,7 +171,7 @@ class Names:
         form = self._code.of(value)
         return ["part", form, rest] if rest else form
 
-    def _found(self, name: str) -> tuple[bool, Any]:
+    def _look_up(self, name: str) -> tuple[bool, Any]:
         for known in (self._closed, self._globals):
             if name in known:
                 return True, known[name]

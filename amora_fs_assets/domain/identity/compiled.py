@@ -1,4 +1,4 @@
-"""What a transform computes: it is run on its sources' columns, and what comes out is read."""
+"""The meaning of a transform: runs the transform on tables without rows, and reads the returned expression."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.feature_view import FeatureView
 
 DATASET = "feature_store"
-"""In place of the dataset that settings name: an expression means the same in each."""
+"""A placeholder for the settings' dataset: an expression's meaning does not depend on the dataset."""
 
-_Made = tuple[str, Mapping[str, str], Forms]
+_Run = tuple[str, Mapping[str, str], Forms]
 
 
 def meaning_of(
@@ -45,21 +45,21 @@ def meaning_of(
     same holds for a transform that fails, returns no table, or returns rows in memory; a computation reports these
     errors. Raises DefinitionError if two runs differ.
     """
-    rows, columns, _ = _made(transform, sources, interval)
+    rows, columns, _ = _run(transform, sources, interval)
     meaning = Meaning(rows, columns)
     if once or meaning == applied:
         return meaning
-    if (rows, columns) != _made(transform, sources, interval)[:2]:
+    if (rows, columns) != _run(transform, sources, interval)[:2]:
         raise DefinitionError(
-            f"{owner}: its transform returned two different expressions when it was run twice, so that nobody can "
-            "say what it computes. Take out what differs from run to run (the time of day, random numbers, the order "
-            "of a set). The parameter `interval` says which time is computed."
+            f"{owner}: its transform returned two different expressions in two runs, so its meaning is not defined. "
+            "Remove what differs from run to run (the time of day, random numbers, the order of a set). The parameter "
+            "`interval` gives the interval to compute."
         )
     return meaning
 
 
-def _made(transform: Callable[..., Any], sources: Sequence[Source | FeatureView], interval: str | None) -> _Made:
-    """The form of the rows and of each column, by name."""
+def _run(transform: Callable[..., Any], sources: Sequence[Source | FeatureView], interval: str | None) -> _Run:
+    """Run the transform once: the form of the rows, of each column by name, and all forms."""
     watch, code = Watch(), Code()
     tables = {source.name: _table(source) for source in sources}
     given: dict[str, Any] = dict(tables)
@@ -69,15 +69,15 @@ def _made(transform: Callable[..., Any], sources: Sequence[Source | FeatureView]
     forms = Forms(places, code.of)
     try:
         with handing(tables, {source.name: source for source in sources}):
-            made = transform(**given)
-    except Exception:  # noqa: BLE001  (whatever a transform raises; it raises the same when it is computed)
-        made = None
-    if not isinstance(made, Table) or made.op().find(ops.InMemoryTable):
+            table = transform(**given)
+    except Exception:  # noqa: BLE001  (the computation raises the same error and reports it)
+        table = None
+    if not isinstance(table, Table) or table.op().find(ops.InMemoryTable):
         return content_hash(["code", code.of(transform)]), {}, forms
-    root = made.op()
+    root = table.op()
     forms.read(root)
     rows = forms.top_rows(root)
-    columns = {name: forms.value(ops.Field(root, name)) for name in made.columns}
+    columns = {name: forms.value(ops.Field(root, name)) for name in table.columns}
     if watch.asked:
         branch = code.of(transform)
         rows = forms.put("branching", branch, rows)

@@ -1,9 +1,9 @@
-"""The canonical form of an Ibis expression: what it computes, whichever release of Ibis built it.
+"""The canonical form of an Ibis expression. The form does not depend on the release of Ibis.
 
-Each node becomes plain data, named by the SHA-256 of that data, and refers to others by their names. A value is
-told apart from the rows that it stands in: `value` gives the form of a column as a function of the tables' columns,
-through every projection in between; `rows` gives what decides which rows there are (filters, joins, groups, limits).
-So a column that is added changes no other column, and a table that is not read leaves no trace.
+Each node becomes plain data. Its name is the SHA-256 of the data, and nodes refer to each other by name. Values and
+rows have separate forms: `value` is the form of a column as a function of the source tables' columns, through all
+projections; `rows` is the form of what determines the set of rows (filters, joins, groups, limits). So an added column
+does not change the form of other columns, and a table that is not read is not in the form.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _PASS_ON = (
     ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.DropNull, ops.Sample, ops.DropColumns,
 )  # fmt: skip
 _MIRRORED = {ops.Greater: "less", ops.GreaterEqual: "less_equal"}
-_KEEP_ROWS = ("asof", "any_left")  # joins that leave the rows of their left side as they are
-_NUMBERED = {"identifier", "counter", "unique"}  # numbers that count how many expressions a process has made
+_KEEP_ROWS = ("asof", "any_left")  # joins that keep exactly the rows of the left side
+_NUMBERED = {"identifier", "counter", "unique"}  # counters of the expressions that a process has made
 
 Places = Mapping[tuple[str | None, str], str]
-"""What the tables of an expression stand for: the name of a source by (dataset, table)."""
+"""The names of the sources, by (dataset, table)."""
 
 
 class Forms:
-    """The forms of one expression's nodes, each under its name.
+    """The forms of one expression's nodes, by name.
 
     Args:
-        places: The sources that the expression reads, by where they are.
-        code: The form of a function that an engine runs as it stands: a UDF.
+        places: The sources that the expression reads, by (dataset, table).
+        code: Gives the form of a user-defined function.
 
     """
 
@@ -52,12 +52,12 @@ class Forms:
         self._code = code
         self._values: dict[ops.Node, str] = {}
         self._rows: dict[ops.Node, str] = {}
-        self._over_rows: set[str] = set()  # values that depend on the rows about them
+        self._over_rows: set[str] = set()  # values that depend on other rows, such as window functions
         self._arguments: dict[ops.Node, str] = {}
         self._views: dict[ops.Node, int] = {}
 
     def read(self, root: ops.Relation) -> None:
-        """Take the expression in, from the tables up, however deep it is."""
+        """Read the expression from the tables up, without recursion, since expressions may be deep."""
         nodes = _bottom_up(root)
         views = [node for node in nodes if isinstance(node, ops.SelfReference)]
         for node in views:
@@ -71,7 +71,7 @@ class Forms:
                 self.value(node)
 
     def put(self, *form: Any) -> str:
-        """The name of a form, which is kept."""
+        """Store a form and return its name."""
         name = hashlib.sha256(canonical_json(form).encode()).hexdigest()
         self.forms[name] = list(form)
         return name
@@ -79,13 +79,13 @@ class Forms:
     # Rows
 
     def rows(self, node: ops.Relation) -> str:
-        """The name of what decides the relation's rows."""
+        """The name of the form of what determines the relation's rows."""
         if node not in self._rows:
             self._rows[node] = self._rows_of(node)
         return self._rows[node]
 
     def top_rows(self, node: ops.Relation) -> str:
-        """The same of a whole expression, whose rows are a set: the order in which they come decides nothing."""
+        """As `rows`, for a whole expression: without the sort order, since the rows are a set."""
         name = self.rows(node)
         while self.forms[name][0] == "sorted":
             name = self.forms[name][1]
@@ -113,7 +113,7 @@ class Forms:
                 keys = [self._at(node.parent, key) for key in node.keys]
                 return self.put("sorted", self.rows(node.parent), keys)
             case ops.Distinct():
-                return self.put("distinct", *self._whole(node.parent))
+                return self.put("distinct", *self._rows_and_columns(node.parent))
             case ops.Union() if not node.distinct:
                 return self.put("union_all", self.rows(node.left), self.rows(node.right))
             case ops.Set():
@@ -121,7 +121,7 @@ class Forms:
                 sides = [[self.rows(side), self._columns(side)] for side in (node.left, node.right)]
                 return self.put(kind, *sides)
             case ops.JoinChain():
-                links = [self._link(node, number) for number in self._that_change_rows(node)]
+                links = [self._link(node, number) for number in self._joins_that_change_rows(node)]
                 return self.put("joined", self.rows(node.first), links) if links else self.rows(node.first)
             case _:
                 return self.put("rows", *self._generic(node))
@@ -132,24 +132,24 @@ class Forms:
         return self.put("unnested", rows, in_order([self.value(each) for each in unnested])) if unnested else rows
 
     def _filtered(self, rows: str, predicates: Iterable[ops.Value], parent: ops.Relation) -> str:
-        """Filters one after the other are one filter, and the order of what they ask decides nothing."""
-        asked = [self._at(parent, part) for each in predicates for part in _conjuncts(each)]
+        """Successive filters are merged into one, and the order of the conditions does not matter."""
+        conditions = [self._at(parent, part) for each in predicates for part in _conjuncts(each)]
         if self.forms[rows][0] == "where":
             _, rows, before = self.forms[rows]
-            asked += before
-        return self.put("where", rows, in_order(list(set(asked))))
+            conditions += before
+        return self.put("where", rows, in_order(list(set(conditions))))
 
-    def _whole(self, node: ops.Relation) -> tuple[str, Any]:
+    def _rows_and_columns(self, node: ops.Relation) -> tuple[str, Any]:
         return self.rows(node), in_order([value for _, value in self._columns(node)])
 
     def _columns(self, node: ops.Relation) -> list[Any]:
         return in_order([[name, self.value(ops.Field(node, name))] for name in node.schema.names])
 
-    def _that_change_rows(self, node: ops.JoinChain) -> list[int]:
+    def _joins_that_change_rows(self, node: ops.JoinChain) -> list[int]:
         return [number for number, link in enumerate(node.rest) if link.how not in _KEEP_ROWS]
 
     def _link(self, node: ops.JoinChain, number: int) -> str:
-        """A join of the chain, with those before it that its condition looks at."""
+        """A join of the chain, with the earlier joins that its condition refers to."""
         link = node.rest[number]
         looked_at = {each for predicate in link.predicates for each in predicate.relations}
         before = [self._link(node, other) for other in range(number) if node.rest[other].table in looked_at]
@@ -164,7 +164,7 @@ class Forms:
     # Values
 
     def value(self, node: ops.Value) -> str:
-        """The name of what decides a value, as a function of the columns of tables."""
+        """The name of a value's form, as a function of the tables' columns."""
         if node not in self._values:
             self._values[node] = self._value_of(node)
         return self._values[node]
@@ -180,7 +180,7 @@ class Forms:
         return name
 
     def _at(self, rows: ops.Relation, node: ops.Value) -> str:
-        """A value together with the rows that it stands in, where it depends on them."""
+        """The value's form; with the form of the rows if the value depends on other rows."""
         value = self.value(node)
         return self.put("over", self.rows(rows), value) if value in self._over_rows else value
 
@@ -247,10 +247,10 @@ class Forms:
         return self.put("coalesce", [self.value(value), form])
 
     def _joined(self, chain: ops.JoinChain, value: ops.Value) -> str:
-        """A column of a join. One of the first table is what it was before joins that leave its rows alone."""
+        """A column of a join. A column of the first table keeps its form if no join of the chain changes its rows."""
         tables = [link.table for link in chain.rest]
         used = [self._link(chain, number) for number, table in enumerate(tables) if table in value.relations]
-        if not used and isinstance(value, ops.Field) and not self._that_change_rows(chain):
+        if not used and isinstance(value, ops.Field) and not self._joins_that_change_rows(chain):
             return self.value(ops.Field(chain.first.parent, value.name))
         return self.put("of_join", used, self.value(value))
 
@@ -275,7 +275,7 @@ class Forms:
         return ["function", kind.name.lower(), place, called, type_word(node.dtype), arguments]
 
     def _generic(self, node: ops.Node) -> list[Any]:
-        """The word for the operation, and its arguments that say something, by name."""
+        """The operation's word, and its arguments by name, without None and default values."""
         form: list[Any] = [_word(node)]
         parameters = node.__signature__.parameters
         for name, part in zip(node.__argnames__, node.__args__, strict=True):
@@ -306,7 +306,7 @@ class Forms:
         return self._code(part)
 
     def _number_arguments(self, nodes: Iterable[ops.Node]) -> None:
-        """Name the parameters of `array.map(lambda ...)` by their place, not by what the code calls them."""
+        """Name the parameters of `array.map(lambda ...)` by their position, not by their name in the code."""
         depth: dict[ops.Node, int] = {}
         for node in nodes:
             depth[node] = max((depth[each] for each in _children(node)), default=0)
@@ -321,9 +321,9 @@ class Forms:
 _MICROS = {"us": 1, "ms": 1_000, "s": 10**6, "m": 60 * 10**6, "h": 3_600 * 10**6, "D": 86_400 * 10**6,
            "W": 7 * 86_400 * 10**6}  # fmt: skip
 _WORDS: dict[str, str] = {}
-"""Our word for an operation that Ibis calls by another name than it did when version 1 of the form was made."""
+"""Our word for an operation whose name in Ibis differs from the name in version 1 of the form."""
 _ARGUMENTS = {("sort_key", "expr"): "arg"}  # before Ibis 12
-"""Our word for an argument, by our word for its operation and the name that another release of Ibis has for it."""
+"""Our word for an argument whose name differs between releases of Ibis, by our word for the operation."""
 
 
 def _word(node: ops.Node) -> str:
@@ -334,7 +334,7 @@ def _word(node: ops.Node) -> str:
 
 
 def _bottom_up(root: ops.Node) -> list[ops.Node]:
-    """All nodes of the expression, each after those that it is made of. Without recursion: expressions are deep."""
+    """All nodes of the expression, children before parents. Without recursion, since expressions may be deep."""
     done: dict[ops.Node, None] = {}
     pending = [(root, False)]
     while pending:

@@ -1,4 +1,4 @@
-"""Plain data in place of values: the words from which canonical forms are made."""
+"""Constants and types as plain data, for canonical forms."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import ibis.expr.datatypes as dt
 
 from amora_fs_assets.domain.fingerprint import canonical_json
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (naive times are counted from it)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (the origin of naive times)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def scalar(value: Any) -> list[Any] | None:  # noqa: C901  (one case for each type)
-    """A constant as plain data, its type said; None for what is no constant."""
+    """A constant as plain data with its type; None for a value that is not a constant."""
     match value:
         case None:
             return ["null"]
@@ -55,7 +55,7 @@ def scalar(value: Any) -> list[Any] | None:  # noqa: C901  (one case for each ty
 
 
 def type_word(dtype: dt.DataType) -> list[Any]:
-    """A type as plain data. Whether it may be null is left out: that is inferred, and decides no value."""
+    """A type as plain data. Nullability is left out: it is inferred, and does not change a value."""
     parts: list[Any] = [type(dtype).__name__.lower()]
     for name, part in zip(dtype.__argnames__, dtype.__args__, strict=True):
         if name == "nullable" or part is None:
@@ -75,5 +75,5 @@ def _type_part(part: Any) -> Any:
 
 
 def in_order(forms: list[Any]) -> list[Any]:
-    """The forms in an order that depends on nothing but themselves."""
+    """The forms, sorted by their JSON text."""
     return sorted(forms, key=canonical_json)

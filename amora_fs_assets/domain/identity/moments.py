@@ -1,4 +1,4 @@
-"""An interval that stands for any interval, and notices when code decides something by its instants."""
+"""A placeholder interval that detects code which branches on the interval's instants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amora_fs_assets.domain.time import Interval
 _LIBRARIES = frozenset({"ibis", "dateutil", "pandas", "numpy", "pyarrow", "pytz", "zoneinfo"})
 _START = datetime(2201, 3, 5, 7, 11, 13, 171_923, tzinfo=UTC)
 _END = datetime(2231, 10, 17, 19, 23, 29, 313_741, tzinfo=UTC)
-_NEAR = timedelta(days=13 * 365)  # instants that code makes of the interval's by adding a duration lie within
+_NEAR = timedelta(days=13 * 365)  # instants this close to a placeholder instant count as derived from it
 _ASKED = frozenset(
     {
         *("year", "month", "day", "hour", "minute", "second", "microsecond", "fold", "weekday", "isoweekday"),
@@ -22,26 +22,26 @@ _ASKED = frozenset(
 
 
 class Watch:
-    """Whether code asked an instant for more than to be put into an expression."""
+    """Whether code inspected an instant, rather than only put it into an expression."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def interval(self) -> Interval:
-        """An interval whose instants tell this watch what is asked of them."""
+        """An interval whose instants report to this watch."""
         interval = object.__new__(Interval)
         vars(interval).update(start=_Moment.of(_START, self), end=_Moment.of(_END, self))
         return interval
 
     def note(self) -> None:
-        """Note a question, unless it comes from a library that puts the instant into an expression."""
+        """Note an access, unless a library that builds the expression makes it."""
         asking = sys._getframe(2).f_globals.get("__name__", "")  # noqa: SLF001
         if asking.partition(".")[0] not in _LIBRARIES:
             self.asked = True
 
 
 class _Moment(datetime):
-    """An instant that tells its watch when it is compared, or taken apart."""
+    """An instant that notifies its watch when code compares it or reads its parts."""
 
     _watch: Watch
 
@@ -123,7 +123,7 @@ def _plain(instant: datetime) -> datetime:
 
 
 def marker(instant: datetime) -> list[Any] | None:
-    """`interval.start` or `interval.end` and a duration [us] from it, where the instant was made of one of them."""
+    """`interval.start` or `interval.end` and the distance [us], for an instant derived from one; otherwise None."""
     aware = instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
     for name, moment in (("interval.start", _START), ("interval.end", _END)):
         if abs(aware - moment) <= _NEAR:

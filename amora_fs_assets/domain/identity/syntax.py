@@ -1,4 +1,4 @@
-"""Syntax trees of functions, in a form that says nothing of names, places and Python's release."""
+"""Syntax trees of functions, in a form without variable names, positions and differences of Python releases."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _SKIPPED = {"ctx", "annotation", "returns", "type_comment", "type_params", "kind
 
 
 class Outside(Protocol):
-    """What names mean that a function takes from outside."""
+    """The values of the names that a function takes from outside."""
 
     def value(self, name: str, path: tuple[str, ...] = ()) -> Any:
         """The form of `name.path`."""
 
     def imported(self, module: str, level: int, name: str | None, path: tuple[str, ...] = ()) -> Any:
-        """The form of what an import inside the function brings."""
+        """The form of a name that is imported inside the function."""
 
 
 def syntax_of(function: types.FunctionType) -> ast.AST | None:
-    """The function's own node in the tree of its file; None where the text is not there, or not to be told apart."""
+    """The function's node in the tree of its file; None if the text is missing or several nodes match."""
     try:
         lines, _ = inspect.findsource(function)
         nodes = _functions("".join(lines))
@@ -64,12 +64,12 @@ def _is(node: Any, code: types.CodeType) -> bool:
 
 
 def normal_form(tree: ast.AST, outside: Outside) -> Any:
-    """The tree as plain data: variables numbered as they appear, names from outside replaced by what they mean."""
+    """The tree as plain data: variables are numbers, names from outside are replaced by their forms."""
     return _Reader(outside).function(tree)
 
 
 class _Scope:
-    """What a function, class or comprehension binds: variables, and names that an import in it brings."""
+    """The names that a function, class or comprehension binds: variables and imported names."""
 
     def __init__(self, node: ast.AST) -> None:
         self.names: set[str] = set()
@@ -103,7 +103,7 @@ class _Scope:
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of the scope that `node` opens, without those of the scopes within it."""
+    """The nodes of the scope that `node` opens, without the nodes of nested scopes."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             pending: list[ast.AST] = [*_arguments(node.args), *node.body]
@@ -118,7 +118,7 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
         yield each
         if isinstance(each, (*_FUNCTIONS, ast.ClassDef)):
             pending += [*getattr(each, "decorator_list", []), *_defaults(each)]
-        elif isinstance(each, _COMPREHENSIONS):  # a name that is assigned with := is bound outside of it
+        elif isinstance(each, _COMPREHENSIONS):  # := binds a name in the scope around the comprehension
             pending += [part.target for part in ast.walk(each) if isinstance(part, ast.NamedExpr)]
         else:
             pending += ast.iter_child_nodes(each)
@@ -137,7 +137,7 @@ def _defaults(node: ast.AST) -> list[ast.AST]:
 
 
 class _Reader:
-    """Reads one function; what it binds is numbered in the order in which it is read."""
+    """Reads one function. Variables are numbered in the order in which they are read."""
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
@@ -163,12 +163,12 @@ class _Reader:
 
     def _body(self, statements: list[Any]) -> list[Any]:
         if statements and isinstance(statements[0], ast.Expr) and isinstance(statements[0].value, ast.Constant):
-            statements = statements[1:]  # a docstring, or another constant that nobody reads
+            statements = statements[1:]  # a docstring, or another unused constant
         skipped = (ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.Pass)
         return [self.form(each) for each in statements if not isinstance(each, skipped)]
 
     def form(self, node: Any) -> Any:
-        """Any node, a list of nodes, or what stands in a node's field."""
+        """The form of a node, a list of nodes, or another value of a node's field."""
         match node:
             case list():
                 return self._body(node) if node and isinstance(node[0], ast.stmt) else [self.form(e) for e in node]
@@ -223,7 +223,7 @@ class _Reader:
             self._scopes.pop()
 
     def _comprehension(self, node: Any) -> Any:
-        first = self.form(node.generators[0].iter)  # read in the scope around it
+        first = self.form(node.generators[0].iter)  # evaluated in the scope around the comprehension
         self._scopes.append(_Scope(node))
         try:
             parts = [

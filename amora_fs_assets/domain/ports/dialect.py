@@ -34,7 +34,7 @@ class Dialect:
 
 
 def engine_function(function: str, type_: dt.DataType, *values: Value) -> Any:
-    """Call a function of the engine, of one or two arguments, which Ibis does not know."""
+    """Call an engine's function of one or two arguments that Ibis does not support."""
     builtin: Any = ibis.udf.scalar.builtin
     signature = (tuple(value.type() for value in values), type_)
     one, two = (lambda one: one), (lambda one, two: (one, two))

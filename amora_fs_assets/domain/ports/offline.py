@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A publication that is about to be: which rows replace which."""
+    """A planned publication: the staged rows and the rows that they replace."""
 
     name: str  # of the feature view, source or training set
     table: str
     columns: tuple[Column, ...]  # of the table, in order
-    keys: tuple[str, ...] = ()  # its join keys
-    time: str | None = None  # its time column, by which it is partitioned
+    keys: tuple[str, ...] = ()  # the table's join keys
+    time: str | None = None  # the table's time column, by which the table is partitioned
     table_partitions: Period = Period.DAY  # hour, day or month, for engines that lay tables out in partitions
     interval: Interval | None = None  # None: the staged rows replace the whole table
-    appended: bool = False  # the staged rows replace only rows of their own key and times
+    appended: bool = False  # the staged rows replace only rows with the same key and times
     description: str = ""
     owner: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -53,15 +53,15 @@ class Draft:
     inputs: str | None = None
     computed_from: datetime | None = None
     computed_until: datetime | None = None
-    # As docs/protocol.md says.
+    # See docs/protocol.md.
     publication_id: str = field(default_factory=lambda: uuid4().hex)
-    applied: Applied | None = None  # what `_applied` has to say of a feature view; None: nothing is compared
-    seen: int | None = None  # the newest publication when a computation began to read; None: nothing is compared
-    incarnation: str | None = None  # the store sets it
+    applied: Applied | None = None  # the expected row of `_applied` of a feature view; None: no comparison
+    seen: int | None = None  # the newest publication when a computation began to read; None: no comparison
+    incarnation: str | None = None  # set by the store
 
     @classmethod
     def of(cls, definition: FeatureView | Source | TrainingSet, **fields: Any) -> Draft:
-        """The draft of a publication of a definition: its name and its words, and the other fields as given."""
+        """The draft of a definition's publication: name, description, owner and tags, and the given fields."""
         return cls(
             name=definition.name,
             description=definition.description,
@@ -86,35 +86,35 @@ class Draft:
 
     @property
     def view_id(self) -> str | None:
-        """Of a feature view: which life of its name in the registry this is."""
+        """The `view_id` of a feature view; None for other definitions."""
         return self.applied.view_id if self.applied else None
 
     @property
     def of_a_view(self) -> bool:
-        """Whether it is a feature view's, to which rows may be pushed."""
+        """Whether the draft is of a feature view, to which rows may be pushed."""
         return self.appended or self.seen is not None
 
     @property
     def taken(self) -> Interval | None:
-        """Which staged rows are published: those that were computed and checked; None: all. The others are clipped."""
+        """The interval of the staged rows that are published; None: all rows. Other rows are clipped."""
         if self.interval is not None or self.computed_from is None or self.computed_until is None:
             return self.interval
         return Interval(self.computed_from, self.computed_until)
 
     def value(self, column: str) -> Any:
-        """What the publication says in a column of `_publications`, but for its sequence and its rows."""
+        """The value of a column of `_publications`, except `sequence` and `rows`."""
         if column in ("start", "end"):
             return getattr(self.interval, column) if self.interval else None
         return getattr(self, column)
 
     @property
     def dropped_columns(self) -> tuple[Column, ...]:
-        """The columns of `_dropped_<name>`: which publication dropped a key, and the key."""
+        """The columns of `_dropped_<name>`: the sequence of the publication that dropped a key, and the key."""
         return (Column(dropped_sequence(self.keys), DataType.INT64), *self._key_columns)
 
     @property
     def pushed_columns(self) -> tuple[Column, ...]:
-        """The columns of `_pushed_<name>`: which publication pushed a row, and the row's keys and times."""
+        """The columns of `_pushed_<name>`: the sequence of the publication that pushed a row, its keys and times."""
         names = {self.time, CREATED_TIMESTAMP}
         times = tuple(column for column in self.columns if column.name in names)
         return (Column(dropped_sequence(self.keys), DataType.INT64), *self._key_columns, *times)
@@ -126,10 +126,10 @@ class Draft:
 
 @dataclass(frozen=True)
 class StoredTable:
-    """What a store says of a table."""
+    """A table's columns and incarnation."""
 
     columns: Mapping[str, dt.DataType]
-    incarnation: str  # empty where the table has none
+    incarnation: str  # empty for a table without an incarnation
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,10 @@ class ReadsBeside(Protocol):
 
 
 class OfflineStore(Protocol):
-    """Tables of feature values, written `dataset.table`. Each method is one operation: no connection outlives it.
+    """Tables of feature values, written `dataset.table`. Each method is one operation and closes its connection.
 
     Queries are Ibis expressions over unbound tables (`ibis.table(schema, name=..., catalog=..., database=...)`).
-    Every method raises OfflineStoreBusy where the store stays locked, OfflineStoreError for what the engine refuses.
+    Every method raises OfflineStoreBusy if the store stays locked, and OfflineStoreError if the engine refuses.
     """
 
     @property
@@ -161,63 +161,63 @@ class OfflineStore(Protocol):
 
     @property
     def dataset(self) -> str:
-        """Where feature views' tables, staged tables and `_publications` are."""
+        """The dataset of feature views' tables, staged tables and `_publications`."""
 
     @property
     def hashing(self) -> str:
-        """How the content of inputs is hashed: hashes of another name are not comparable; empty: inputs are counted."""
+        """The name of the hash of inputs. Hashes of different names are not comparable. Empty: rows are counted."""
 
     def modified(self, table: str) -> str | None:
-        """A word that changes with the table's rows, for little; None where the engine has none."""
+        """A cheap token that changes with the table's rows; None for an engine without such a token."""
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
-        """The table's columns as it stands; None where there is no such table."""
+        """The table's present columns; None for a missing table."""
 
     def table(self, name: str) -> StoredTable | None:
-        """The table as it stands; None where there is no such table."""
+        """The table's present state; None for a missing table."""
 
     def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
-        """The same of each of these tables."""
+        """As `table`, for several tables."""
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
 
     def scanned_bytes(self, query: Table) -> int | None:
-        """What running the query would scan, in bytes, without running it; None where the engine does not say."""
+        """The bytes that the query would scan, without running it; None if the engine gives no estimate."""
 
     def changed_late(self, table: str, time: str, lateness: timedelta) -> tuple[Interval, ...] | None:
-        """The table's partitions by the column `time` that were changed later than `lateness` after their end.
+        """The table's partitions by the column `time` that changed later than `lateness` after their end.
 
-        None where the engine does not know: the table has no such partitions, or nothing says when they were changed.
+        None if unknown: the table has no such partitions, or the engine does not keep their times of change.
         """
 
     def read(
         self, query: Table, frames: Mapping[str, pa.Table] | None = None
     ) -> AbstractContextManager[pa.RecordBatchReader]:
-        """The query's rows, streamed; the store is held until the context is left.
+        """Stream the query's rows. The store stays open until the context is left.
 
-        `frames` are local tables that the query refers to by name (no dataset), gone afterwards.
+        `frames` are temporary local tables that the query refers to by name, without a dataset.
         """
 
     def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
-        """Write the rows of a query, a SELECT of the engine or an Arrow table to a new table; its `dataset.table`.
+        """Write the rows of a query, a SELECT of the engine or an Arrow table to a new table; return its name.
 
-        Staging again for the same name and run replaces what was staged. Reading the rows of one value of the
-        column `clustered_by` reads little else.
+        Staging again for the same name and run replaces the staged rows. With `clustered_by`, reading the rows of one
+        value of this column scans few other rows.
         """
 
     def publish(self, staged: str, draft: Draft) -> Publication:
-        """Replace the draft's interval of its table by the staged rows in it, in one transaction.
+        """Replace the rows of the draft's interval by the staged rows of the interval, in one transaction.
 
-        The same transaction adds the row to `_publications`, and the keys that lost all their rows of the interval to
-        `_dropped_<name>` (`draft.dropped_columns`) where the draft has an interval. Creates the table where it is
-        missing, adds columns that it lacks, and makes it anew where no other row would remain. Discards the staged
-        table. Readers see the old state or the new. Raises OfflineStoreError where a column that stays has another
-        type, and where another writer published the table last (see domain/ownership.py).
+        The same transaction adds the row to `_publications` and, for a draft with an interval, adds the keys that lost
+        all their rows of the interval to `_dropped_<name>` (`draft.dropped_columns`). Creates a missing table, adds
+        missing columns, and recreates the table if no old row would remain. Discards the staged table. Readers see
+        either the old or the new state. Raises OfflineStoreError if an existing column has another type, or if another
+        writer published the table last (see domain/ownership.py).
         """
 
     def discard(self, staged: str) -> None:
-        """Drop a staged table, if it is there."""
+        """Drop a staged table, if it exists."""
 
     def applied(self) -> tuple[Applied, ...]:
         """The rows of `_applied`."""
@@ -226,9 +226,9 @@ class OfflineStore(Protocol):
         """Replace the rows of `_applied` of these views."""
 
     def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
-        """What was published, of a definition's name or of all, with sequences greater than `after`, in order.
+        """Publications with sequences greater than `after`, in order: of the definition `name`, or of all tables.
 
-        What `to_table` wrote is among all, and under no name: its tables may be called as a definition is.
+        Publications of `to_table` are returned only without a `name`, since a table may have a definition's name.
 
-        With `newest` the last one of each table alone: years of daily runs are many.
+        With `newest` only the last publication of each table, since years of daily runs make many.
         """

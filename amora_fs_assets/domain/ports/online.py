@@ -21,66 +21,66 @@ class Generation:
     number: int
     schema_hash: str
     keys: tuple[tuple[str, str], ...]  # names and types of the join keys
-    features: tuple[tuple[str, str], ...]  # and of the features, in the order in which rows hold them
-    published_through: int  # the newest publication sequence that it has seen
-    published_id: str = ""  # and that publication's id
-    view_id: str = ""  # of the view's life in the registry
-    incarnation: str = ""  # of the table that the rows are of
-    kept: float | None = None  # Redis may collect rows that are older than this [s]; None: it collects none
-    clock: datetime  # rows with event_timestamp up to here are in it
-    reach: datetime | None = None  # rows that windows brought go up to here, where that is after the clock
-    partial: bool = False  # it holds the keys of windows alone; the next incremental load brings the others
+    features: tuple[tuple[str, str], ...]  # names and types of the features, in the order of a stored row
+    published_through: int  # the sequence of the newest loaded publication
+    published_id: str = ""  # the id of this publication
+    view_id: str = ""
+    incarnation: str = ""  # of the offline table that the rows come from
+    kept: float | None = None  # Redis may collect older rows [s]; None: Redis collects no rows
+    clock: datetime  # the generation has rows with event_timestamp up to this instant
+    reach: datetime | None = None  # the latest event_timestamp of a window load, if after the clock
+    partial: bool = False  # it holds only the keys of window loads; the next incremental load adds all other keys
     loaded_at: datetime
-    location: str  # where its rows are, in the store's own words
-    newest_event: datetime | None = None  # the greatest event_timestamp that was loaded
+    location: str  # where the rows are; the format is the store's own
+    newest_event: datetime | None = None  # the greatest loaded event_timestamp
     retired_at: datetime | None = None
 
     @property
     def reached(self) -> datetime:
-        """No row that a load brought has a later event_timestamp."""
+        """No loaded row has a later event_timestamp."""
         return self.reach or self.clock
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filling:
-    """A generation that is being filled, or was when its process died."""
+    """An incomplete generation: a load fills it, or filled it when its process died."""
 
     number: int
     location: str
-    until: datetime | None = None  # so long it counts as alive, although no process may be at work on it
-    published_through: int = 0  # the publications up to here are in the rows that its load reads
-    view_id: str = ""  # as of a Generation
+    until: datetime | None = None  # until then the load counts as alive, even without a working process
+    published_through: int = 0  # the sequence of the newest publication that the load reads
+    view_id: str = ""
     schema_hash: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """A load under way: what its parts, in whatever processes, have to know of each other."""
+    """A load in progress: the state that its parts, in several processes, share."""
 
     number: int  # of the generation
     location: str
     published_through: int
     clock: datetime
     new_generation: bool
-    before: Generation | None  # the newest when it began
-    window: bool = False  # it brings some keys; what the generation knows of the others stays
+    before: Generation | None  # the newest generation when the load began
+    window: bool = False  # the load brings only some keys; rows of other keys stay
     origin: Origin = field(default_factory=lambda: Origin())
-    kept: float | None = None  # as of the Generation
+    kept: float | None = None  # as in Generation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a load's rows are of, beside the cursor: see docs/protocol.md."""
+    """The origin of a load's rows, beside `published_through`: see docs/protocol.md."""
 
     incarnation: str = ""
     published_id: str = ""
-    generation: int | None = None  # the number of the generation that the rows are an addition to; None: of any
+    generation: int | None = None  # the number of the generation that the load adds rows to; None: any generation
     written: tuple[str, ...] = ()  # ids of `OnlineStore.written` that the load compared with the publications
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardResult:
-    """What a part of a load wrote."""
+    """The result of one part of a load."""
 
     rows: int
     newest_event: datetime | None = None  # the greatest event_timestamp
@@ -88,10 +88,10 @@ class ShardResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewState:
-    """What the online store knows of a view."""
+    """The state of a view in the online store."""
 
-    live_number: int = 0  # number of the generation that readers see; 0: never loaded
-    pinned: bool = False  # by a rollback: loads go on in the newest generation, readers stay
+    live_number: int = 0  # the number of the generation that readers see; 0: never loaded
+    pinned: bool = False  # by a rollback: readers stay on the live generation, while loads go to the newest one
     generations: tuple[Generation, ...] = ()  # complete ones, oldest first
     filling: tuple[Filling, ...] = ()
 
@@ -102,63 +102,64 @@ class ViewState:
 
     @property
     def newest(self) -> Generation | None:
-        """The generation that loads go on with."""
+        """The newest complete generation, to which loads add rows."""
         return self.generations[-1] if self.generations else None
 
     def after_rollback(self, view: str, to: int | None = None) -> Generation:
-        """What readers would see after a rollback, by default to the generation before theirs.
+        """The generation that a rollback makes live, by default the one before the live generation.
 
-        Raises OnlineStoreError where it is not there.
+        Raises OnlineStoreError if this generation does not exist.
         """
         live = self.live
         before = self.generations[: self.generations.index(live)] if live else ()  # in the order of going live
         older = [each for each in before if live and each.view_id == live.view_id]
         picked = older[-1:] if to is None else [each for each in self.generations if each.number == to]
         if not picked:
-            there = ", ".join(str(each.number) for each in self.generations) or "none"
+            known = ", ".join(str(each.number) for each in self.generations) or "none"
             which = f"generation {to}" if to is not None else "a generation before the live one"
             raise OnlineStoreError(
-                f"Feature view '{view}': {which} is not there (there: {there}; live: {self.live_number or 'none'})."
+                f"Feature view '{view}': {which} does not exist (existing: {known}; "
+                f"live: {self.live_number or 'none'})."
             )
         return picked[0]
 
     def after_unpin(self, view: str) -> Generation:
-        """What readers would see once unpinned. Raises OnlineStoreError where the view was never loaded."""
+        """The generation that an unpin makes live. Raises OnlineStoreError if the view was never loaded."""
         if self.newest is None:
             raise OnlineStoreError(f"Feature view '{view}' was never loaded: there is nothing to unpin.")
         return self.newest
 
 
 PUSHED = 1 << 24
-"""Set in the mark of a row that was pushed."""
+"""The bit that is set in the mark of a pushed row."""
 
 UNPUBLISHED = 2**32 - 1
-"""The sequence, in the upper half of a mark, of a row that was pushed to readers alone."""
+"""The sequence in the upper half of the mark of a row that was pushed only to the online store."""
 
 NEVER = -(2**63)
-"""The event_timestamp of a row that is not there."""
+"""The event_timestamp of a missing row."""
 
 
-@dataclass(slots=True)  # not frozen: that makes one ten times as slow to make, and every read makes some
+@dataclass(slots=True)  # not frozen: a frozen object takes ten times as long to make, and every read makes several
 class OnlineRows:
-    """Rows of one view by column, in the order asked for. Times in microseconds since 1970, UTC."""
+    """Rows of one view by column, in the order of the request. Times in microseconds since 1970, UTC."""
 
-    event_timestamps: list[int]  # NEVER where there is no row
+    event_timestamps: list[int]  # NEVER for a missing row
     created_timestamps: list[int | None]
-    columns: Mapping[str, list[Any]]  # of the features that are online
-    marks: list[int]  # of the store, opaque but for PUSHED and UNPUBLISHED
-    complete: bool  # every row is there, and no value is null, but for those of added features
-    added: frozenset[str] = frozenset()  # features that the view got since its load: they are null
+    columns: Mapping[str, list[Any]]  # values by feature
+    marks: list[int]  # set by the store; readers use only PUSHED and UNPUBLISHED
+    complete: bool  # no row is missing and no value is null, except values of added features
+    added: frozenset[str] = frozenset()  # features that the view got after its last load: their values are null
     loaded: bool = True  # whether the store has a generation of the view
 
     @property
     def pushed(self) -> list[bool]:
-        """Whether each row came by a push."""
+        """Whether each row was pushed."""
         return [bool(mark & PUSHED) for mark in self.marks]
 
     @property
     def unpublished(self) -> list[bool]:
-        """Whether each row was pushed to readers alone: no publication holds it."""
+        """Whether each row was pushed only to the online store: no publication holds the row."""
         return [bool(mark & PUSHED) and mark >> 32 == UNPUBLISHED for mark in self.marks]
 
 
@@ -168,7 +169,7 @@ Key = tuple[Any, ...]
 
 @dataclass(slots=True)
 class OnlineRequest:
-    """Keys of one view, by column; where one of an entity's values is null, the entity is not found."""
+    """Keys of one view, by column. An entity with a null key value is not found."""
 
     view: FeatureView
     keys: Sequence[Sequence[Any]]  # a column of values for each join key
@@ -176,13 +177,13 @@ class OnlineRequest:
 
 
 class OnlineStore(Protocol):
-    """Newest values by entity. Every method raises OnlineStoreUnavailable where the server cannot be reached."""
+    """Newest values by entity. Every method raises OnlineStoreUnavailable if the server cannot be reached."""
 
     def generation(self, view: FeatureView) -> Generation | None:
-        """The generation that loads go on with, the newest complete one; None where the view was never loaded."""
+        """The newest complete generation, to which loads add rows; None if the view was never loaded."""
 
     def state(self, name: str) -> ViewState:
-        """All generations of the view of that name, and which one readers see."""
+        """All generations of a view, and the number of the live one."""
 
     def load(
         self,
@@ -197,16 +198,16 @@ class OnlineStore(Protocol):
         expire: bool = True,
         check: Callable[[Callable[[Sequence[Key]], OnlineRows]], None] | None = None,
     ) -> int:
-        """Write rows (the view's `row_columns`) and return how many were sent.
+        """Write rows (the view's `row_columns`) and return the number of sent rows.
 
-        A row without event_timestamp is a tombstone: its key has no value any more. With `new_generation` the rows
-        are all there is, and readers see them only once all are written and `check`, which gets a function to read
-        them with, has raised nothing; otherwise they go into the newest generation. A row of a lower publication
-        sequence than the stored one's, or of the same one and older, changes nothing; neither does a load that
-        knows less than the generation. Raises OnlineStoreError where the generation of `origin` is not the newest any
-        more, and the newest does not know as much. A `window` brings some keys alone: the generation's cursor and clock
-        stay, and a new generation is partial. `expire` lets the server collect rows a day after event_timestamp + ttl;
-        not under a fixed clock.
+        A row without event_timestamp is a tombstone: its key has no value any more. With `new_generation` the rows are
+        the whole new generation. It goes live once all rows are written and `check`, which receives a function to read
+        the rows, has not raised. Otherwise the rows go into the newest generation. A row with a lower publication
+        sequence than the stored row's, or with the same sequence and an older time, changes nothing; nor does a load
+        with an older cursor than the generation's. Raises OnlineStoreError if the generation of `origin` is no longer
+        the newest, unless the newest has an equal or newer cursor. A `window` brings only some keys: the generation's
+        cursor and clock stay, and a new generation is partial. `expire` lets the server collect rows a day after
+        event_timestamp + ttl; False under a fixed clock.
         """
 
     def begin(
@@ -220,15 +221,15 @@ class OnlineStore(Protocol):
         expire: bool = True,
         origin: Origin | None = None,
     ) -> Load | None:
-        """Begin a load whose parts are written by other processes; None where the store knows more already.
+        """Begin a load whose parts other processes write; None if the store has a newer state already.
 
-        A new generation is taken for dead once nobody has written to it for `lasting`.
+        A new generation counts as dead if no part writes to it for `lasting`.
         """
 
     def write(
         self, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch], *, lasting: timedelta, expire: bool
     ) -> ShardResult:
-        """Write a part of a load's rows. Writing it again, or in parts of other rows, comes to the same."""
+        """Write a part of a load's rows. Writing rows again, or in other parts, gives the same result."""
 
     def finish(
         self,
@@ -238,15 +239,16 @@ class OnlineStore(Protocol):
         *,
         check: Callable[[Callable[[Sequence[Key]], OnlineRows]], None] | None = None,
     ) -> int:
-        """End a load whose parts were all written, as `load` does, and return how many rows were sent."""
+        """End a load once all parts are written, as `load` does, and return the number of sent rows."""
 
     def check_push(self, view: FeatureView) -> None:
-        """Raise OnlineStoreError where rows of the view cannot be pushed: it was never loaded, or in other columns."""
+        """Raise OnlineStoreError if a push is not possible: the view was never loaded, or with other columns."""
 
     def written(self, name: str) -> frozenset[str]:
-        """Ids of publications whose rows loads and pushes may have written since a load ended that compared them.
+        """Ids of publications whose rows loads and pushes may have written since the last load that compared the ids.
 
-        One that the offline store does not have was lost there, and its rows are online.
+        If the offline store does not have a publication of such an id, the publication was lost, but its rows are
+        online.
         """
 
     def push(
@@ -258,39 +260,39 @@ class OnlineStore(Protocol):
         publication_id: str = "",
         expire: bool = True,
     ) -> int:
-        """Write rows that are newer than what is there, into every generation that can hold them, in its columns.
+        """Write rows that are newer than the stored rows, into every generation with compatible columns.
 
-        `sequence` and `publication_id` are of the publication that holds the rows too; None and "" where none does. A
-        generation that has seen that publication is left out. Gives how many rows were newer in the generation that
-        readers see. Rows without a publication raise OnlineStoreError as `check_push`.
+        `sequence` and `publication_id` belong to the publication of the same rows; None and "" without one. Generations
+        that include this publication are skipped. Returns the number of rows that were newer in the live generation.
+        Without a publication, raises OnlineStoreError as `check_push` does.
         """
 
     def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
-        """For each request its rows, all in one round trip. Raises OnlineStoreUnavailable after `timeout` [s]."""
+        """The rows of each request, in one round trip. Raises OnlineStoreUnavailable after `timeout` [s]."""
 
     async def read_async(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
         """As `read`."""
 
     def sample_keys(self, view: FeatureView, count: int | None) -> list[Key]:
-        """Up to `count` keys that have a row in the generation that readers see; all of them with None."""
+        """Up to `count` keys with a row in the live generation; all keys for None."""
 
     def count(self, view: FeatureView, most: int) -> int | None:
-        """How many keys have a row in the generation that readers see; None where it has more than `most` keys.
+        """The number of keys with a row in the live generation; None for more than `most` keys.
 
-        Keys whose rows were taken away may count towards `most`.
+        Keys whose rows were removed may count towards `most`.
         """
 
     def rollback(self, name: str, to: int | None = None) -> Generation:
-        """Let readers see generation `to`, the one before theirs by default, until unpinned.
+        """Make generation `to` live until unpinned; by default the generation before the live one.
 
-        Raises OnlineStoreError where it is not there any more.
+        Raises OnlineStoreError if the generation does not exist.
         """
 
     def unpin(self, name: str) -> Generation:
-        """Let readers see the newest generation again. Raises OnlineStoreError where the view was never loaded."""
+        """Make the newest generation live again. Raises OnlineStoreError if the view was never loaded."""
 
     def close(self) -> None:
-        """Give connections back."""
+        """Close the connections."""
 
     async def close_async(self) -> None:
-        """Give the running event loop's connections back."""
+        """Close the connections of the running event loop."""

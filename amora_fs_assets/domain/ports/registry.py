@@ -13,59 +13,59 @@ from amora_fs_assets.domain.records import RunRecord, Snapshot
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object's bytes, and the token that a replacement must name."""
+    """An object's bytes, and the `generation` that a replacement must give."""
 
     data: bytes
     generation: str
 
 
 class ObjectStore(Protocol):
-    """Named objects, with the two guarantees that a registry needs. Raises RegistryError where it cannot be reached."""
+    """Named objects, created and replaced atomically. Raises RegistryError if the store cannot be reached."""
 
     @property
     def url(self) -> str:
-        """Where the objects are, as people write it."""
+        """The location of the objects."""
 
     def read(self, name: str) -> StoredObject | None:
-        """The object; None where there is none. Never a torn one."""
+        """The whole object; None if it does not exist."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a new object. False where one of the name exists, which stays as it is."""
+        """Write a new object. False if an object of the name exists, which is not changed."""
 
     def replace(self, name: str, data: bytes, *, generation: str | None) -> bool:
-        """Write an object if it is still at `generation` (None: not there). False where somebody was quicker."""
+        """Write an object if its generation is still `generation` (None: it does not exist). False otherwise."""
 
     def names(self, prefix: str) -> Iterator[str]:
         """The names that start with `prefix`, sorted."""
 
 
 class Registry(Protocol):
-    """Definitions as applied, and what runs did."""
+    """The applied definitions and the records of runs."""
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The location of the registry."""
 
     def head(self) -> Snapshot | None:
-        """The snapshot that counts; None before the first apply."""
+        """The current snapshot; None before the first apply."""
 
     def catalogue(self) -> Catalogue:
-        """What was applied last; an empty catalogue before the first apply."""
+        """The current catalogue; empty before the first apply."""
 
     def apply(self, catalogue: Catalogue, *, parent: str | None, clock: datetime) -> Snapshot:
-        """Make `catalogue` what counts, if the head is still the snapshot `parent`. Raises RegistryConflict."""
+        """Make `catalogue` the current one, if the head is still the snapshot `parent`. Raises RegistryConflict."""
 
     def history(self, at: datetime | None = None) -> Iterator[Snapshot]:
-        """The snapshot that counted at that time (now, if none is said), its parent, and so on to the first apply.
+        """The snapshot that was current at the time `at` (default: now), its parent, and so on to the first apply.
 
-        Each is read when it is asked for; of those after `at` only a few are.
+        Snapshots are read lazily; only a few of the snapshots after `at` are read.
         """
 
     def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
-        """What a snapshot holds."""
+        """The catalogue of a snapshot."""
 
     def record(self, run: RunRecord) -> str:
-        """Keep a run's record, for good; the name of its object. Recording the same again changes nothing."""
+        """Store a run's record and return its object name. Recording the same run again changes nothing."""
 
     def records(
         self,
@@ -80,17 +80,17 @@ class Registry(Protocol):
     ) -> Iterator[RunRecord]:
         """The records of one view, source or training set, or of all; newest first.
 
-        Of one kind, status or run, started in [since, until), where that is said.
+        Optionally only records of one kind, status or run, or records started in [since, until).
         """
 
     def put_manifest(self, name: str, version: str, manifest: dict[str, Any]) -> str:
-        """Keep what a version of a training set was made from, for good; the name of its object.
+        """Store the manifest of a training set's version and return its object name.
 
-        Putting the same again changes nothing. Raises RegistryConflict where the version has another manifest.
+        Storing the same manifest again changes nothing. Raises RegistryConflict if the version has another manifest.
         """
 
     def manifest(self, name: str, version: str) -> dict[str, Any] | None:
-        """The manifest of that version; None where there is none."""
+        """The manifest of a version; None if there is none."""
 
     def manifests(self, name: str) -> list[str]:
-        """The versions of a training set in the order of their names, which begin with their time: newest last."""
+        """The versions of a training set, oldest first."""

@@ -86,7 +86,7 @@ def test_code_that_branches_on_the_interval_counts() -> None:
 
 def test_a_transform_that_returns_another_expression_each_time_is_refused() -> None:
     numbers = itertools.count()
-    with pytest.raises(DefinitionError, match="'spending'.*two different expressions.*Take out what differs"):
+    with pytest.raises(DefinitionError, match="'spending'.*two different expressions.*Remove what differs"):
         _ = view(lambda orders: selected(orders, orders.amount + next(numbers))).meaning
 
 

@@ -214,7 +214,9 @@ def test_a_check_of_the_whole_column_is_refused_at_import() -> None:
         def mean_is_positive(cls, data: Any) -> Any:
             return data.table[data.key].mean() > 0
 
-    with pytest.raises(DefinitionError, match="'amount': check 'mean_is_positive' cannot be run.*truth value per row"):
+    with pytest.raises(
+        DefinitionError, match="'amount': the engines cannot run check 'mean_is_positive'.*boolean per row"
+    ):
         view_of(Averaged)
 
 

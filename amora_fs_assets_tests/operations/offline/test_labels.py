@@ -320,7 +320,10 @@ def test_plan_and_apply_refuse_what_forgets_known_at(verb: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"max_lateness": timedelta(days=1)}, "Name the column that says when they became known"),
+        (
+            {"max_lateness": timedelta(days=1)},
+            "Give available_at, the column with the time at which a row became known",
+        ),
         ({"available_at": "loaded", "max_lateness": timedelta(days=-1)}, "max_lateness is .*Give a duration from zero"),
         ({"available_at": "loaded", "max_lateness": timedelta.max}, "max_lateness is .*Give a duration from zero"),
         ({"available_at": "loaded", "max_lateness": 3}, "max_lateness=3 is of type int. Give a timedelta"),

@@ -249,8 +249,8 @@ def list_of_lists(data: Any) -> Any:
 @pytest.mark.parametrize(
     ("type_", "rule", "said"),
     [
-        (float, average, "looks at other rows"),
-        (float, dice, "another answer each time"),
+        (float, average, "reads other rows"),
+        (float, dice, "a different result on each call"),
         (list[int], list_of_lists, "compares lists"),
     ],
 )
@@ -261,7 +261,7 @@ def test_code_that_a_push_could_not_run_as_the_gate_does_is_refused_at_import(ty
         def own(cls, data: Any) -> Any:
             return rule(data)
 
-    with pytest.raises(DefinitionError, match=f"check 'own' cannot be run by an engine: it .*{said}"):
+    with pytest.raises(DefinitionError, match=f"the engines cannot run check 'own': it .*{said}"):
         view_of(Rows)
 
 

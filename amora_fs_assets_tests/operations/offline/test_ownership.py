@@ -44,9 +44,9 @@ def tables(store: FeatureStore) -> dict[str, int]:
         ("raw.orders", "raw.orders belongs to Source 'orders'"),
         ("feature_store._publications", "feature_store._publications would be among the store's own"),
         ("feature_store._dropped_spending", "the store's own"),
-        ("lab.by_hand", "lab.by_hand was there before to_table"),
-        ("lab.empty", "lab.empty was there before to_table"),
-        ("feature_store.training_set_old_1", "training_set_old_1 was there before"),
+        ("lab.by_hand", "lab.by_hand is external: it holds rows that to_table did not publish"),
+        ("lab.empty", "lab.empty is external: it holds rows that to_table did not publish"),
+        ("feature_store.training_set_old_1", "training_set_old_1 is external"),
     ],
 )
 def test_to_table_refuses_a_table_that_it_did_not_write(store: FeatureStore, table: str, said: str) -> None:

@@ -66,7 +66,9 @@ def _value(value: Any, type_: dt.DataType) -> Any:
             try:
                 return typed(value)
             except (TypeError, ValueError, OverflowError, ArithmeticError) as error:
-                raise TypeError(f"its argument {value!r} is not a {_NAMES.get(type(type_), type_)}: {error}") from None
+                raise TypeError(
+                    f"its argument {value!r} is not of type {_NAMES.get(type(type_), type_)}: {error}"
+                ) from None
     raise TypeError(f"it compares {type_} with a value, which BigQuery does not support")
 
 

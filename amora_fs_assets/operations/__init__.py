@@ -1,4 +1,4 @@
-"""The verbs: compute, check, join, materialize, serve."""
+"""The operations: compute, check, join, materialize, serve."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from types import ModuleType
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name == "compute":  # where the module was before operations/offline/: scripts import the module from here
+    if name == "compute":  # the module's former place, from which scripts import it
         return import_module("amora_fs_assets.operations.offline.compute")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Arrow tables as data frames, in which every integer stays what it is."""
+"""Arrow tables as DataFrames without loss of integers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
-    """As a data frame, in which integers and truth values stay such when null. Takes the table's memory over.
+    """Convert to a pandas DataFrame. Integers and booleans with nulls get nullable types. Consumes the table's memory.
 
-    A list of integers is a NumPy array of integers; of Python's integers and None where an item is null.
+    A list of integers becomes a NumPy array of integers; with null items, an object array of int and None.
     """
     import pandas as pd
 
@@ -24,7 +24,7 @@ def to_pandas(rows: pa.Table) -> pd.DataFrame:
     for bits in (8, 16, 32, 64):
         kinds[getattr(pa, f"int{bits}")()] = getattr(pd, f"Int{bits}Dtype")()
         kinds[getattr(pa, f"uint{bits}")()] = getattr(pd, f"UInt{bits}Dtype")()
-    # pandas would make floats of all lists of a batch of which one has a null item.
+    # If one list of a batch has a null item, pandas would convert all lists of the batch to floats.
     lists = {place: _objects(rows.column(place)) for place, field in enumerate(rows.schema) if _inexact(field.type)}
     for place in lists:
         rows = rows.set_column(place, rows.schema.names[place], pa.nulls(rows.num_rows))
@@ -35,7 +35,7 @@ def to_pandas(rows: pa.Table) -> pd.DataFrame:
 
 
 def to_polars(rows: pa.Table) -> pl.DataFrame:
-    """As a polars frame, which shares the table's memory. Raises InvalidRequest where polars is not installed."""
+    """Convert to a polars DataFrame, which shares the table's memory. Raises InvalidRequest without polars."""
     try:
         import polars as pl
     except ModuleNotFoundError:
@@ -50,27 +50,27 @@ def _is_list(type_: pa.DataType) -> bool:
 
 
 def _inexact(type_: pa.DataType) -> bool:
-    """Whether pandas may make floats of integers within values of the type."""
+    """Whether pandas may convert integers within values of the type to floats."""
     if _is_list(type_):
         return bool(pa.types.is_integer(type_.value_type)) or _inexact(type_.value_type)
     return False
 
 
 def _objects(column: pa.ChunkedArray) -> list[Any]:
-    """The lists as pandas shows them: NumPy arrays, and None where there is no list."""
+    """The lists in pandas' form: NumPy arrays, and None for null."""
     import numpy as np
 
     objects: list[Any] = []
     for chunk in column.chunks:
         items = chunk.flatten()
         if items.null_count or _is_list(items.type):
-            whole = object if _is_list(items.type) else items.type.to_pandas_dtype()
+            dtype = object if _is_list(items.type) else items.type.to_pandas_dtype()
             objects += [
-                None if each is None else np.array(each, object if None in each else whole)
+                None if each is None else np.array(each, object if None in each else dtype)
                 for each in chunk.to_pylist()
             ]
             continue
         ends = np.cumsum(chunk.value_lengths().fill_null(0).to_numpy())
         parts = np.split(items.to_numpy(), ends[:-1]) if len(chunk) else []
-        objects += [part if there.as_py() else None for part, there in zip(parts, chunk.is_valid(), strict=True)]
+        objects += [part if valid.as_py() else None for part, valid in zip(parts, chunk.is_valid(), strict=True)]
     return objects

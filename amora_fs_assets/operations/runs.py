@@ -1,4 +1,4 @@
-"""Whole runs outside Dagster: each verb with its record in the registry, failed or not."""
+"""Whole runs of operations, for FeatureStore: each run is recorded in the registry, successful or not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 def load_missing(
     views: Sequence[FeatureView], code: Catalogue, *, store: OfflineStore, registry: Registry, run_id: str
 ) -> None:
-    """Load the sources of the views that the project loads itself and that are not there yet."""
+    """Load those sources of the views that have a loader and no table yet."""
     read = {table_name(part, store.dataset) for view in views for part in (view, *view.sources)}
     for source in code.sources.values():
         if source.loader is not None and source.table in read and store.columns(source.table) is None:
@@ -52,10 +52,10 @@ def compute_missing(
     clock: datetime,
     progress: Progress | None = None,
 ) -> Iterator[Publication]:
-    """Compute what is missing, stale or part-computed of the views up to the clock, each after those that it reads.
+    """Compute the missing, stale and part-computed intervals of the views up to the clock, in order of dependency.
 
-    Views of somebody else's tables have nothing to compute. Every view is tried, but for those that read one that
-    failed. Raises ViewsFailed at the end.
+    Views of external tables have nothing to compute. A view that reads a failed view is skipped; all others are tried.
+    Raises ViewsFailed at the end.
     """
     published = list(store.publications())
     several = Several("compute", views, progress)
@@ -63,7 +63,7 @@ def compute_missing(
         with several.trying(view):
             load_missing([view], code, store=store, registry=registry, run_id=run_id)
             for interval in coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute:
-                published.append(_published(view, interval, store, registry, run_id, clock))
+                published.append(_compute_interval(view, interval, store, registry, run_id, clock))
                 several.results[view.name] = (*several.results.get(view.name, ()), published[-1])
                 yield published[-1]
 
@@ -77,25 +77,25 @@ def compute_late(
     clock: datetime,
     progress: Progress | None = None,
 ) -> Iterator[Publication]:
-    """Compute again what was computed of rows of sources that changed since, and what reads that; nothing else.
+    """Compute only the intervals whose source rows changed since they were read, and the intervals that read these.
 
-    Every view is tried, but for those that read one that failed. Raises ViewsFailed at the end.
+    A view that reads a failed view is skipped; all others are tried. Raises ViewsFailed at the end.
     """
     published = list(store.publications())
     found = corrections(views, published, store=store, clock=clock)
-    at_first = {v.name: coverage_now(v, published, clock=clock, dataset=store.dataset).to_compute for v in views}
+    stale_before = {v.name: coverage_now(v, published, clock=clock, dataset=store.dataset).to_compute for v in views}
     several = Several("compute", views, progress)
     for view in several.each(after_sources=True):
         with several.trying(view):
             stale = coverage_now(view, published, clock=clock, dataset=store.dataset).to_compute
-            by_this = [left for each in stale for left in without(each, at_first[view.name])]
-            for interval in merged([*by_this, *(each.interval for each in found if each.view == view.name)]):
-                published.append(_published(view, interval, store, registry, run_id, clock))
+            newly_stale = [left for each in stale for left in without(each, stale_before[view.name])]
+            for interval in merged([*newly_stale, *(each.interval for each in found if each.view == view.name)]):
+                published.append(_compute_interval(view, interval, store, registry, run_id, clock))
                 several.results[view.name] = (*several.results.get(view.name, ()), published[-1])
                 yield published[-1]
 
 
-def _published(
+def _compute_interval(
     view: FeatureView, interval: Interval, store: OfflineStore, registry: Registry, run_id: str, clock: datetime
 ) -> Publication:
     publication = compute(
@@ -116,13 +116,13 @@ def compute(
     clock: datetime,
     now: Clock = wall_clock,
 ) -> Publication | None:
-    """Compute [start, end) of a view, check it, publish it, and record what happened.
+    """Compute, check and publish [start, end) of a view, and record the run.
 
-    A computation that another one of the interval came before is done again, TRIES times at most.
+    If another run published the interval meanwhile, the computation is repeated, with at most TRIES tries.
     """
     for tried in range(1, TRIES + 1):
         try:
-            return _computed(view, start, end, store=store, registry=registry, run_id=run_id, clock=clock, now=now)
+            return _compute_once(view, start, end, store=store, registry=registry, run_id=run_id, clock=clock, now=now)
         except PublicationRefused as error:
             if tried == TRIES:
                 raise
@@ -130,7 +130,7 @@ def compute(
     raise AssertionError("the last try returns or raises")
 
 
-def _computed(
+def _compute_once(
     view: FeatureView,
     start: datetime,
     end: datetime,
@@ -164,7 +164,7 @@ def materialize(
     expire: bool = True,
     now: Clock = wall_clock,
 ) -> Materialized:
-    """Bring a view online and record it."""
+    """Load a view into the online store, and record the run."""
     return recorded_load(
         view,
         lambda: online_verb.materialize(
@@ -186,7 +186,7 @@ def recorded_load(
     began: datetime,
     now: Clock = wall_clock,
 ) -> Materialized:
-    """Do what ends a load, and record the load."""
+    """Run `load`, and record the load."""
     details = {"clock": clock.isoformat(), "new_generation": False, "view_id": view.view_id}
     known: dict[str, Any] = {"code_version": code_version(view), "schema_hash": view.schema_hash, "details": details}
     with recorded("materialize", view.name, run_id=run_id, registry=registry, began=began, now=now, **known) as run:
@@ -217,7 +217,7 @@ def parity(
     sample: int | None,
     expire: bool = True,
 ) -> Parity:
-    """Compare what is served with the offline store, and record what was found; faults make it a failed run."""
+    """Compare online rows with the offline store, and record the result; a run with faults is recorded as failed."""
     with recorded("parity", view.name, run_id=run_id, registry=registry, schema_hash=view.schema_hash) as run:
         found = parity_verb.parity(view, store, online, sample=sample, expire=expire)
         rules = [RuleResult(rule=rule, failed_rows=getattr(found, rule)) for rule in parity_verb.FAULTS]

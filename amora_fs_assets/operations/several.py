@@ -1,4 +1,4 @@
-"""One verb over several views: each view is tried, and one error at the end says which failed and why."""
+"""One verb over several views: each view is tried, and one error at the end names each failed view and its error."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from amora_fs_assets.domain.feature_view import FeatureView
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """How far the verb is with one of the views."""
+    """The progress of the verb with one view."""
 
     view: str
-    number: int  # of the view among all, from 1 on
-    of: int
-    seconds: float | None = None  # None: it begins now
+    number: int  # the position of the view, from 1
+    of: int  # the number of views
+    seconds: float | None = None  # the duration [s]; None: the view begins now
     result: Any = None
-    error: Exception | None = None  # ViewSkipped where it was not tried
+    error: Exception | None = None  # ViewSkipped for a view that was not tried
 
 
 Progress = Callable[[Attempt], None]
-"""Is told when a view begins, and how it ended."""
+"""A function that is called when a view begins and when it ends."""
 
 
 class Several:
-    """The views of one call, tried one after the other. A view that is alone raises its own error at once."""
+    """The views of one call, tried one after the other. A single view raises its own error at once."""
 
     def __init__(self, verb: str, views: Sequence[FeatureView], progress: Progress | None = None) -> None:
         """Raise InvalidRequest for a `progress` that cannot be called."""
@@ -42,15 +42,15 @@ class Several:
         self._progress = progress
 
     def each(self, *, after_sources: bool = False) -> Iterator[FeatureView]:
-        """The views to be tried, in order; at the end raise ViewsFailed where some failed.
+        """The views to try, in order. Raises ViewsFailed at the end if views failed.
 
-        With `after_sources` a view that reads one that failed, or was skipped, is skipped.
+        With `after_sources` a view that reads a failed or skipped view is skipped.
         """
         for view in self._views:
             failed = next((source.name for source in view.sources if source.name in self._errors), None)
             if after_sources and failed is not None:
                 self._errors[view.name] = ViewSkipped(f"{view} was skipped, since it reads '{failed}', which failed.")
-                self._tell(view, seconds=0.0, error=self._errors[view.name])
+                self._report(view, seconds=0.0, error=self._errors[view.name])
             else:
                 yield view
         if self._errors:
@@ -58,20 +58,20 @@ class Several:
 
     @contextmanager
     def trying(self, view: FeatureView) -> Iterator[None]:
-        """Keep an error inside for the end."""
+        """Keep an error of the block for the end."""
         began = time.perf_counter()
-        self._tell(view)
+        self._report(view)
         try:
             yield
         except Exception as error:
-            self._tell(view, seconds=time.perf_counter() - began, error=error)
+            self._report(view, seconds=time.perf_counter() - began, error=error)
             if len(self._views) == 1:
                 raise
             self._errors[view.name] = error
         else:
-            self._tell(view, seconds=time.perf_counter() - began, result=self.results.get(view.name))
+            self._report(view, seconds=time.perf_counter() - began, result=self.results.get(view.name))
 
-    def _tell(self, view: FeatureView, **what: Any) -> None:
+    def _report(self, view: FeatureView, **what: Any) -> None:
         if self._progress is not None:
             number = self._views.index(view) + 1
             self._progress(Attempt(view=view.name, number=number, of=len(self._views), **what))

@@ -178,7 +178,9 @@ def test_a_gate_that_holds_is_one_message_with_the_row(amora_fs: Shell) -> None:
 def test_definitions_that_are_not_there_are_named(amora_fs: Shell) -> None:
     result = CliRunner(env={"AMORA_FS_HOME": str(amora_fs.home)}).invoke(main, ["--definitions", "nosuch.shop", "plan"])
     assert (
-        said(result, code=1) == "Error: There is no package 'nosuch.shop' to read definitions from. Stand beside it.\n"
+        said(result, code=1)
+        == "Error: There is no package 'nosuch.shop' to read definitions from. Run from the folder that contains the "
+        "package, or install it.\n"
     )
 
 

@@ -237,7 +237,7 @@ _INTERVAL = "SELECT 'a' AS word, 1 AS number, TIMESTAMPTZ '2020-01-05' AS event_
 _TWICE = pd.DataFrame([["a", "b", 1]], columns=["word", "word", "number"])
 _LATER, _EARLIER = "2020-02-01", "2020-01-01"
 REFUSED: list[tuple[str, Callable[[Any], Any]]] = [
-    ("word.*more than one type", lambda fs: fs.get_historical_features("counts", _at(word=["a", 1]))),
+    ("word.*several types", lambda fs: fs.get_historical_features("counts", _at(word=["a", 1]))),
     ("before the start.*Swap", lambda fs: fs.get_historical_features("counts", start=_LATER, end=_EARLIER)),
     ("before the start.*Swap", lambda fs: fs.compute(_LATER, _EARLIER)),
     ("before the start.*Swap", lambda fs: fs.materialize(_LATER, _EARLIER)),

@@ -107,7 +107,9 @@ def test_an_old_copy_of_another_package_does_not_undo_what_that_one_applied(
     assert other.packages == {"feature_services": {"of_b": "team_b"}}
     apply(other, registry, clock=at(1))
     newer = apply(package(packages, "team_a", defined("Newer")), registry, clock=at(2))
-    with pytest.raises(BreakingChanges, match="package team_a defines it.*in another state: install what was applied"):
+    with pytest.raises(
+        BreakingChanges, match="package team_a defines it.*is not the applied one: install the applied one"
+    ):
         apply(other, registry, clock=at(3))
     assert registry.head() == newer
 

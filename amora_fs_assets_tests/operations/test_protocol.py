@@ -217,7 +217,7 @@ def test_a_view_that_is_pruned_and_added_again_is_another_view(opened: Opened) -
     assert served(store, 1, 2) == [None, None]
     store.compute(*ALL)
     loaded = store.materialize_incremental()["spending"]
-    assert loaded.because == "what is online is of an earlier view of this name"
+    assert loaded.because == "the online rows belong to an earlier view of this name"
     assert served(store, 1, 2) == [None, 2000.0]
     assert kept(store) == [2000.0]
     with pytest.raises(OnlineStoreError, match="a generation before"):
@@ -231,7 +231,7 @@ def test_a_table_that_was_made_anew_is_loaded_whole(opened: Opened) -> None:
     opened(view_of([(2, at(2), 2.0)], Whole, whole)).compute(*ALL)
     store = opened(view_of([(2, at(2), 2.0)]))
     store.compute(*ALL)
-    assert store.materialize_incremental()["spending"].because == "the table was made anew"
+    assert store.materialize_incremental()["spending"].because == "the table was recreated"
     assert served(store, 1, 2) == [None, 2.0]
     assert store.parity("spending").passed
 
@@ -253,7 +253,7 @@ def test_a_store_that_does_not_have_the_publication_of_the_cursor_is_loaded_whol
     store = opened(view_of([(1, at(2), 100.0)]))
     store.compute(*ALL)
     because = store.materialize_incremental()["spending"].because
-    assert "made anew" in because if begun_anew else "it was restored or begun anew" in because
+    assert "was recreated" in because if begun_anew else "it was restored or started empty" in because
     assert served(store, 1) == [100.0]
 
 
@@ -274,7 +274,7 @@ def test_a_store_that_lost_a_push_of_which_the_row_is_online_is_loaded_whole(
     assert not store.parity("spending").passed
     for day in range(later_pushes):
         store.push("spending", [{"customer": 2, "event_timestamp": at(3 + day), "amount": 20.0 + day}])
-    assert "does not have a publication of which rows are online" in store.materialize_incremental()["spending"].because
+    assert "lost a publication whose rows are online" in store.materialize_incremental()["spending"].because
     assert served(store, 1, 2) == [1.0, 19.0 + later_pushes if later_pushes else 2.0]
     assert store.parity("spending").passed
     assert not store.materialize_incremental()["spending"].new_generation

@@ -44,7 +44,7 @@ def test_the_run_fails_and_says_which_rows_broke_which_rule(
     assert "Feature view 'spending': [2020-01-01T00:00:00+00:00, 2020-02-01T00:00:00+00:00) was not published" in said
     assert "amount: 1 row not greater_than_or_equal_to(min_value=0)" in said
     assert "'customer': 7" in said
-    assert "Mend the source, the transform or the schema" in said
+    assert "Fix the source, the transform or the schema" in said
 
 
 def test_nothing_is_published_and_the_old_partition_is_still_there(

@@ -178,7 +178,7 @@ def test_a_view_that_was_never_applied_says_so(daily: Shop) -> None:
 def test_a_source_that_cannot_be_read_is_named_and_tried_again_later(tmp_path: Path) -> None:
     made = Shop(tmp_path, Catalogue.of([view()]), after_midnight(1))
     assert made.look() == []
-    assert "raw.orders is not there yet" in made.said
+    assert "raw.orders does not exist yet" in made.said
     made.sell((1, small.at(31), 1.0))
     assert made.go_on() == 1
     made.check_online()

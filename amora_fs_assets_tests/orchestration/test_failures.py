@@ -191,7 +191,7 @@ def test_a_training_set_killed_before_its_manifest_is_no_version_and_the_next_ru
     assert project.run(BOUGHT).success
     newest, completed = project.records("bought")
     assert (newest.status, completed.status) == ("succeeded", "failed")
-    assert "killed before the manifest was written" in completed.error
+    assert "killed before it wrote the manifest" in completed.error
     assert len(project.registry.manifests("bought")) == 1
 
 

@@ -1,4 +1,4 @@
-"""Column lineage: which source columns a query's columns are made from, read off its SQL."""
+"""Column lineage: the source columns from which a query's columns are computed, derived from its SQL."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from amora_fs_assets.operations.expressions.tables import all_columns
 
 
 def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store: OfflineStore) -> ColumnLineage:
-    """For each column of the query the source columns that its values are computed from, in order of name.
+    """For each column of the query, the source columns from which its values are computed, sorted by name.
 
-    A column that only filters, groups or joins does not count.
+    Columns that are only used to filter, group or join are not included.
     """
     names = {table_name(source, store.dataset): source.name for source in sources}
     schema: dict[str, Any] = {}
@@ -31,7 +31,7 @@ def column_lineage(query: Table, sources: Sequence[Source | FeatureView], store:
         dataset, _, table = table_name(source, store.dataset).rpartition(".")
         schema.setdefault(dataset, {})[table] = {column.name: str(column.type) for column in all_columns(source)}
     tree = sqlglot.parse_one(store.sql(query), dialect=store.dialect.name)
-    # Ibis writes SELECT * where it can: the columns behind the stars have to be known.
+    # Ibis writes SELECT *, so the columns behind the stars are needed.
     tree = qualify(
         tree, dialect=store.dialect.name, schema=schema, validate_qualify_columns=False, quote_identifiers=False
     )

@@ -1,7 +1,7 @@
-"""The point-in-time join: for each moment of a spine, the feature values that held then.
+"""The point-in-time join: for each moment of a spine, the feature values that were valid at the moment.
 
-One lazy expression per service. DuckDB has ASOF joins. Elsewhere moments and rows are merged and a running maximum
-finds each moment's row: cost grows with the rows, not with the rows per key.
+One lazy expression per service. DuckDB has ASOF joins. On other engines moments and rows are merged, and a running
+maximum finds each moment's row: the cost grows with the number of rows, not with the rows per key.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _UTC = IBIS_TYPES[DataType.TIMESTAMP]
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a view: `<prefix>k<i>` (join keys), `<prefix>time`, `<prefix>visible` (from when on), `<prefix>f_<x>`.
+    """Rows of a view with the columns `<prefix>k<i>` (join keys), `<prefix>time`, `<prefix>visible`, `<prefix>f_<x>`.
 
-    No column of the spine begins with the prefix.
+    A row counts from the instant `visible`. No column of the spine begins with the prefix.
     """
 
     prefix: str
@@ -46,19 +46,19 @@ class _Rows:
 
 
 def output_names(service: FeatureService, *, full: bool, taken: tuple[str, ...] = ()) -> dict[tuple[str, str], str]:
-    """The column of each (projection, feature): `<feature>`, or `<view or alias>__<feature>` where `full`.
+    """The column name of each (projection, feature): `<feature>`, or `<view or alias>__<feature>` if `full`.
 
-    Raises InvalidRequest where two are equal, or one is among the `taken` columns.
+    Raises InvalidRequest for equal names, or a name in the `taken` columns.
     """
     names: dict[tuple[str, str], str] = {}
-    seen = {name: f"a column '{name}' of the rows asked for" for name in taken}
+    seen = {name: f"a column '{name}' of the entity rows" for name in taken}
     for projection in service.projections:
         for feature in projection.features:
             name = f"{projection.name}__{feature}" if full else feature
             if name in seen:
                 raise InvalidRequest(
                     f"Feature '{projection.name}:{feature}' has the name of {seen[name]}. "
-                    + ("Rename the column." if full else "Ask with full_feature_names=True.")
+                    + ("Rename the column." if full else "Use full_feature_names=True.")
                 )
             seen[name] = f"feature '{projection.name}:{feature}'"
             names[projection.name, feature] = name
@@ -76,30 +76,30 @@ def point_in_time(
     bounds: Bounds | None = None,
     added: Added | None = None,
 ) -> Table:
-    """The spine's columns and rows, duplicates too, and the features of the service at each row's event_timestamp.
+    """All rows and columns of the spine, with the features of the service at each row's event_timestamp.
 
-    `bounds` are the spine's first and last event_timestamp, where known: they let the engine skip partitions. `added`
-    features are null. Rows come in no order. Raises InvalidRequest for missing or wrongly typed join keys and for names
-    that collide.
+    `bounds` are the spine's first and last event_timestamp, if known; with them the engine skips partitions. `added`
+    features are null. The order of the rows is undefined. Raises InvalidRequest for missing or wrongly typed join keys
+    and for names that collide.
     """
     names = output_names(service, full=full_feature_names, taken=spine.columns)
     check_spine(spine, service)
     given = spine.columns
-    own = unused_prefix(given)  # every column that the join adds begins with it
+    own = unused_prefix(given)  # the prefix of every column that the join adds
     moment = EVENT_TIMESTAMP
     if spine[EVENT_TIMESTAMP].type() != _UTC:
         moment = f"{own}moment"
         spine = spine.mutate(**{moment: spine[EVENT_TIMESTAMP].cast(_UTC)})
     groups: dict[tuple[str, ...], list[_Rows]] = {}
     for number, projection in enumerate(service.projections):
-        # An ASOF join sorts all rows. A small spine has few keys.
+        # An ASOF join sorts all rows, so rows of keys that are not in the spine are removed first.
         wanted = spine if dialect.has_asof_join and projection.join_keys else None
         held = rows_of(projection.view, dataset, (added or {}).get(projection.view.name, ()))
         rows = _rows(projection, held, f"{own}{number}_", known_time=known_time, bounds=bounds, wanted=wanted)
         groups.setdefault(projection.join_keys, []).append(rows)
     join = _asof if dialect.has_asof_join else _running_maximum
     joined = spine
-    for keys, views in groups.items():  # views of the same keys share the spine's scan where the engine allows
+    for keys, views in groups.items():  # views with the same keys share one scan of the spine, if the engine can
         joined = join(joined, moment, keys, views, own)
     features = {
         names[projection.name, feature]: _within_ttl(joined, moment, projection.view, f"{own}{number}_", feature)
@@ -110,16 +110,16 @@ def point_in_time(
 
 
 def check_spine(spine: Table, service: FeatureService) -> None:
-    """Raise InvalidRequest unless the spine has `event_timestamp` and the service's join keys, of their types."""
+    """Raise InvalidRequest unless the spine has `event_timestamp` and the service's join keys with their types."""
     if EVENT_TIMESTAMP not in spine.columns:
-        raise InvalidRequest(f"The rows asked for have no column '{EVENT_TIMESTAMP}'. Columns: {list(spine.columns)}.")
+        raise InvalidRequest(f"The entity rows have no column '{EVENT_TIMESTAMP}'. Columns: {list(spine.columns)}.")
     if not spine[EVENT_TIMESTAMP].type().is_timestamp():
         raise InvalidRequest(f"Column '{EVENT_TIMESTAMP}' is {spine[EVENT_TIMESTAMP].type()}; make it a timestamp.")
     for projection in service.projections:
         for column, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
             if column not in spine.columns:
                 raise InvalidRequest(
-                    f"The rows asked for have no column '{column}', a join key of '{projection.name}'. "
+                    f"The entity rows have no column '{column}', a join key of '{projection.name}'. "
                     f"Columns: {list(spine.columns)}."
                 )
             given, wanted = spine[column].type(), IBIS_TYPES[key.type]
@@ -136,10 +136,10 @@ def _rows(
     bounds: Bounds | None,
     wanted: Table | None,
 ) -> _Rows:
-    """The rows that can count: at most one per key and instant of becoming visible; of the `wanted` keys alone."""
+    """The rows that can count: at most one per key and `visible` instant, only for the keys in `wanted`."""
     view = projection.view
-    if view.table is not None:  # where the gate does not keep them out
-        # Nulls equal nothing, but to DuckDB's ASOF (1.5) a null among several keys may equal another one.
+    if view.table is not None:  # no gate keeps nulls out of an external table
+        # DuckDB's ASOF join (1.5) may match two nulls among several keys.
         rows = rows.filter(*(rows[name].notnull() for name in (EVENT_TIMESTAMP, *view.join_keys)))
     if bounds is not None:
         rows = rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(bounds[1]))
@@ -154,7 +154,7 @@ def _rows(
         created = ibis.coalesce(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP])
         rows = rows.mutate(_visible=ibis.greatest(rows[EVENT_TIMESTAMP], created))
         rows = newest_by(rows, view, [*keys, "_visible"])
-        # A row that becomes visible when a greater one already is never counts.
+        # A row that becomes visible after a greater row never counts.
         rank = ibis.row_number().over(ibis.window(group_by=keys or None, order_by=newest_first(view)))
         rows = rows.mutate(_rank=rank)
         seen = ibis.window(group_by=keys or None, order_by="_visible", rows=(None, 0))
@@ -162,7 +162,7 @@ def _rows(
         rows = rows.filter(rows["_rank"] == rows["_best"])
     else:
         rows = rows.mutate(_visible=rows[EVENT_TIMESTAMP])
-        if view.has_created_timestamp or view.table is not None:  # otherwise the gate saw to it
+        if view.has_created_timestamp or view.table is not None:  # otherwise the gate has checked uniqueness
             rows = newest_by(rows, view, [*keys, "_visible"])
     named = {f"{prefix}k{i}": rows[key] for i, key in enumerate(keys)}
     times = {f"{prefix}time": rows[EVENT_TIMESTAMP], f"{prefix}visible": rows["_visible"]}
@@ -171,7 +171,7 @@ def _rows(
 
 
 def _before(first: datetime, ttl: timedelta | None) -> datetime | None:
-    """The oldest time that counts at `first`; None where there is no bound."""
+    """The oldest event_timestamp that is valid at `first`; None without a bound."""
     try:
         return None if ttl is None else first - ttl
     except OverflowError:
@@ -179,7 +179,7 @@ def _before(first: datetime, ttl: timedelta | None) -> datetime | None:
 
 
 def _asof(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows], own: str) -> Table:  # noqa: ARG001
-    """The spine with the columns of each view's row that held then."""
+    """The spine with the columns of each view's row that was valid at the moment."""
     for view in views:
         same = [spine[key] == view.table[name] for key, name in zip(keys, view.keys(len(keys)), strict=True)]
         spine = spine.asof_join(view.table, spine[moment] >= view.table[view.visible], same)
@@ -187,14 +187,14 @@ def _asof(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows], 
 
 
 def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: list[_Rows], own: str) -> Table:
-    """The same. Moments and the rows of all views are sorted into one line per key, once."""
+    """As `_asof`. Sorts the moments and the rows of all views together, once per group of views."""
     wanted = {f"{own}s{i}": key for i, key in enumerate(keys)}
     time, asked = f"{own}m", f"{own}moments"
     types = [views[0].table[name].type() for name in views[0].keys(len(keys))]
     given = {s: spine[key].cast(type_) for (s, key), type_ in zip(wanted.items(), types, strict=True)}
     moments = spine.select(**given, **{time: spine[moment]}).distinct()
     never = ibis.null(_UTC)
-    # Rows go before moments of the same instant: both ends of the ttl are included.
+    # Rows sort before moments of the same instant, so that both ends of the ttl are included.
     parts = [moments.mutate(**{view.visible: never for view in views}, **{asked: ibis.literal(1, "int64")})]
     for view in views:
         rows = view.table
@@ -221,7 +221,7 @@ def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: li
 
 def _within_ttl(joined: Table, moment: str, view: FeatureView, prefix: str, feature: str) -> Value:
     value = joined[f"{prefix}f_{feature}"]
-    if view.ttl is None:  # DuckDB's ASOF (1.5) finds a row for a moment that is null
+    if view.ttl is None:  # DuckDB's ASOF join (1.5) finds a row for a null moment
         held = joined[moment].notnull()
     else:
         age = ibis.interval(microseconds=view.ttl // timedelta(microseconds=1))

@@ -1,4 +1,4 @@
-"""Which of a view's rows counts: the greatest by (event_timestamp, created_timestamp), ties by the features."""
+"""The order of a view's rows: the greatest (event_timestamp, created_timestamp) counts; features break ties."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 
 
 def newest_first(view: FeatureView) -> list[Any]:
-    """Sort keys of a view's rows, the one that counts first.
+    """Sort keys of a view's rows; the row that counts comes first.
 
-    A tie that is left, in somebody else's table, goes to the row greater by its features, null lowest, then NaN.
+    In an external table, rows with equal times are compared by their features; null is lowest, then NaN.
     """
     order = [ibis.desc(EVENT_TIMESTAMP)]
     if view.has_created_timestamp:  # null: known at event_timestamp
@@ -37,7 +37,7 @@ _BETWEEN, _ESCAPE = "\x1f", "\x1e"
 
 
 def _text(item: Value) -> Value:
-    """The item of a list as text. No two lists of one length that differ give one text, nulls included."""
+    """An item of a list as text. Different lists of equal length give different texts, also with nulls."""
     if item.type().is_binary():
         text = to_hex(item)
     elif item.type().is_string():
@@ -49,16 +49,16 @@ def _text(item: Value) -> Value:
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]
 def to_hex(item: bytes) -> str:  # type: ignore[empty-body]
-    """Bytes in hex, since they may be no UTF-8 text, which BigQuery refuses to cast. Both engines have `to_hex`."""
+    """Bytes in hex, since BigQuery does not cast bytes that are not UTF-8. Both engines have `to_hex`."""
 
 
 def newest_by(rows: Table, view: FeatureView, columns: list[str]) -> Table:
-    """Of the rows that agree in `columns` the one that counts: at most one for each."""
+    """The row that counts for each value of `columns`."""
     window = ibis.window(group_by=columns or None, order_by=newest_first(view))
     ranked = rows.mutate(_rank=ibis.row_number().over(window))
     return without(ranked.filter(ranked["_rank"] == 0), "_rank")
 
 
 def without(table: Table, *names: str) -> Table:
-    """The other columns. Not `drop`, whose SQL depends on the hash seed, and with it the hash of a run's SQL."""
+    """The table without these columns. Not `drop`, whose SQL (and so a run's SQL hash) depends on the hash seed."""
     return table.select(*(name for name in table.columns if name not in names))

@@ -1,4 +1,4 @@
-"""What a table holds: an order-independent checksum and statistics by column, in one query of the engine."""
+"""The content of a table: an order-independent checksum and statistics by column, in one query."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.tables import unbound
 
-_SLICES, _DIGITS = 4, 7  # of an MD5: sums of 28 bits fit into 64 for 2**35 rows
+_SLICES, _DIGITS = 4, 7  # slices of an MD5: 28-bit numbers, whose sum over 2**35 rows fits into 64 bits
 _ORDERED = {DataType.INT64, DataType.FLOAT64, DataType.STRING, DataType.DATE, DataType.TIMESTAMP, DataType.DECIMAL}
 _AVERAGED = {DataType.INT64, DataType.FLOAT64, DataType.BOOLEAN}
 
@@ -25,17 +25,15 @@ class Contents:
     """Rows, checksum and statistics of a table."""
 
     rows: int
-    checksum: str  # equal for the same rows in any order; comparable within one engine
-    statistics: dict[
-        str, dict[str, Any]
-    ]  # of each column: nulls, min and max (but NaN), mean (of truth values: their share)
+    checksum: str  # equal for the same rows in any order; comparable only within one engine
+    statistics: dict[str, dict[str, Any]]  # by column: nulls, min and max (without NaN), mean (of booleans: the share)
 
 
 def contents_of(table: str, columns: Sequence[Column], store: OfflineStore) -> Contents:
     """Read the table once. Raises TableNotFound.
 
-    The checksum adds up a part of each row's MD5, over its values as the engine writes them in JSON. DuckDB and
-    BigQuery write floats and times differently, so that it says nothing between the two.
+    The checksum adds up slices of each row's MD5 over the engine's JSON form of the row. DuckDB and BigQuery write
+    floats and times differently in JSON, so their checksums are not comparable.
     """
     rows = unbound(columns, table)
     row = ibis.struct({f"c{i}": _exact(rows[column.name], column.type) for i, column in enumerate(columns)})
@@ -60,14 +58,14 @@ def contents_of(table: str, columns: Sequence[Column], store: OfflineStore) -> C
 
 
 def _exact(value: Value, type_: DataType) -> Value:
-    # In JSON a decimal would be a float.
+    # JSON would write a decimal as a float.
     return value.cast("string") if type_ is DataType.DECIMAL else value
 
 
 def _statistics(value: Any, type_: DataType) -> dict[str, Value]:
     found = {"nulls": value.isnull().sum().fill_null(0)}
     if type_ in _ORDERED:
-        # With a NaN among them BigQuery's min is NaN, DuckDB's is not.
+        # With a NaN in the column, BigQuery's min is NaN and DuckDB's is not.
         numbers = value.isnan().ifelse(None, value) if type_ is DataType.FLOAT64 else value
         found |= {"min": numbers.min(), "max": numbers.max()}
     if type_ in _AVERAGED:
@@ -76,7 +74,7 @@ def _statistics(value: Any, type_: DataType) -> dict[str, Value]:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it, so that a manifest read again is equal."""
+    """The JSON form of a value, so that a manifest equals itself after a round trip."""
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, float) and value - value != 0:  # NaN and the infinities

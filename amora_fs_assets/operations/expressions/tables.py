@@ -1,4 +1,4 @@
-"""Definitions as Ibis tables, unbound: the offline store's engine runs what is made of them."""
+"""Definitions as unbound Ibis tables, for expressions that the offline store's engine runs."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from amora_fs_assets.domain.types import DataType
 
 
 def owners_of(catalogue: Catalogue, dataset: str) -> dict[str, str]:
-    """The tables that definitions name, and which definition names each."""
+    """The definitions by table."""
     views = {table_name(view, dataset): str(view) for view in catalogue.feature_views.values()}
     return {source.table: f"Source '{source.name}'" for source in catalogue.sources.values()} | views
 
 
 def unbound(columns: Sequence[Column], table: str) -> Table:
-    """A table of these columns, at `dataset.table` or, without a dataset, among a query's frames."""
+    """A table with these columns: `dataset.table` or, without a dataset, one of a query's frames."""
     database, _, name = table.rpartition(".")
     return ibis.table({c.name: IBIS_TYPES[c.type] for c in columns}, name=name, database=database or None)
 
 
 Added = Mapping[str, Collection[str]]
-"""By view: columns that were added to its definition and that its table lacks until it is computed."""
+"""By view: columns that were added to the definition, and that the table lacks until the next computation."""
 
 
 def rows_of(view: FeatureView, dataset: str, added: Collection[str] = ()) -> Table:
-    """A view's rows: `view.row_columns`, be the table its own or somebody else's. The `added` columns are null."""
+    """A view's rows as `view.row_columns`, from its own or an external table. The `added` columns are null."""
     columns = view.row_columns
     if added:
         rows = unbound([c for c in columns if c.name not in added], table_name(view, dataset))
@@ -55,7 +55,7 @@ def rows_of(view: FeatureView, dataset: str, added: Collection[str] = ()) -> Tab
 
 
 def rows_there(view: FeatureView, store: OfflineStore, applied: Catalogue | None = None) -> Table:
-    """A view's rows as its table holds them now: what was added and is not computed yet is null.
+    """A view's present rows; added columns that are not computed yet are null.
 
     Raises TableNotFound, SourceMismatch.
     """
@@ -72,11 +72,11 @@ def all_rows(source: Source | FeatureView, dataset: str, added: Collection[str] 
 def scanned_rows(
     source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta, since: datetime | None = None
 ) -> Table:
-    """What a computation of `interval` scans: bounds on the time column alone, by which an engine skips partitions.
+    """The rows that a computation of `interval` scans: bounded by the time column only, so engines skip partitions.
 
-    A source that says how late its rows become known at most (`max_lateness`) is scanned from as long before on, or
-    from `since` on where that is earlier. Without the bound, and for views with created_timestamp, all rows before the
-    interval's end are scanned. A table without time is there as a whole, from `valid_from` on.
+    A source with max_lateness is scanned from `interval.start - lookback - max_lateness`, or from `since` if that is
+    earlier. Other late sources, and views with created_timestamp, are scanned up to the interval's end. A table without
+    times has all its rows from `valid_from`.
     """
     table, times = all_rows(source, dataset), times_of(source)
     if times is None:
@@ -93,9 +93,9 @@ def scanned_rows(
 def known_rows(
     source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta, since: datetime | None = None
 ) -> Table:
-    """What a computation of `interval` reads: the rows that became known in the interval or its lookback.
+    """The rows that a computation of `interval` reads: those that became known in the interval or its lookback.
 
-    A row becomes known at the later of its two times. `since` is of `scanned_rows`.
+    A row becomes known at the later of its two times. `since` is as in `scanned_rows`.
     """
     table, times = scanned_rows(source, dataset, interval, lookback, since), times_of(source)
     if times is None or times.available is None:
@@ -106,23 +106,23 @@ def known_rows(
 
 
 def dropped_keys(view: FeatureView, store: OfflineStore, *, after: int = 0) -> Table | None:
-    """The view's keys that lost all their rows of an interval by a publication later than `after`.
+    """The view's keys that lost all their rows of an interval in a publication later than `after`.
 
-    None where no publication took any, or where the keys were others: this definition's next load is a full one.
+    None if there are no such keys, or if they have other columns: then the next load is a full one.
     """
     table, sequence = dropped_table(view.name, store.dataset), dropped_sequence(view.join_keys)
     columns = (Column(sequence, DataType.INT64), *view.key_columns)
-    there = store.columns(table) if view.join_keys else None
-    if there is None or set(there) != {column.name for column in columns}:
+    stored_columns = store.columns(table) if view.join_keys else None
+    if stored_columns is None or set(stored_columns) != {column.name for column in columns}:
         return None
-    if not all(_same(there[column.name], IBIS_TYPES[column.type]) for column in columns):
+    if not all(_same(stored_columns[column.name], IBIS_TYPES[column.type]) for column in columns):
         return None
     dropped = unbound(columns, table)
     return dropped.filter(dropped[sequence] > after).select(list(view.join_keys))
 
 
 def within(time: Value, interval: Interval | None) -> BooleanValue:
-    """Whether an instant lies in the interval; a missing one too, since the gate has to see it."""
+    """Whether an instant lies in the interval. True for null, so that the gate checks such rows."""
     if interval is None:
         return time.isnull() | time.notnull()
     inside = (time >= ibis.literal(interval.start)) & (time < ibis.literal(interval.end))
@@ -136,61 +136,62 @@ def check_tables(
     *,
     may_lack_added: bool = False,
 ) -> Added:
-    """Refuse to read what is not there, or not as declared. Raises TableNotFound, SourceMismatch.
+    """Refuse tables that are missing or do not match their definitions. Raises TableNotFound, SourceMismatch.
 
-    A table that an earlier view of the same name left is not there. Views of the code have no `view_id`: theirs are
-    those of `applied`, the registry's catalogue. With `may_lack_added` the table of a view may lack features that were
-    added since it was last computed: they are given by view. A column that the table had and lost is refused all the
-    same.
+    A table of an earlier view with the same name counts as missing. Views from code have no `view_id`; it is taken from
+    `applied`, the registry's catalogue. With `may_lack_added` a view's table may lack features that were added after
+    its last computation: they are returned by view. A column that the table had and lost is refused in any case.
     """
     added: dict[str, frozenset[str]] = {}
     names = [table_name(definition, store.dataset) for definition in definitions]
     for definition, table, stored in zip(definitions, names, store.stored_tables(names), strict=True):
         kind = "Feature view" if isinstance(definition, FeatureView) else "Source"
-        there = None if stored is None or _of_another(definition, stored, store, applied) else stored.columns
-        if there is None:
-            fix = (
+        stored_columns = (
+            None if stored is None or _is_of_earlier_view(definition, stored, store, applied) else stored.columns
+        )
+        if stored_columns is None:
+            step = (
                 f"compute it first: `amora-fs compute --feature-views {definition.name}`"
                 if isinstance(definition, FeatureView) and definition.table is None
                 else f"fill it, or materialize asset raw/{definition.name} if the project loads it"
             )
-            raise TableNotFound(f"{kind} '{definition.name}': there is no table {table}; {fix}.")
-        ours = isinstance(definition, FeatureView) and definition.table is None
-        mend = (
-            f"Compute all of it anew: `amora-fs compute --feature-views {definition.name}`"
-            if ours
-            else "Mend the table or the schema"
+            raise TableNotFound(f"{kind} '{definition.name}': there is no table {table}; {step}.")
+        computed = isinstance(definition, FeatureView) and definition.table is None
+        fix = (
+            f"Compute the view again: `amora-fs compute --feature-views {definition.name}`"
+            if computed
+            else "Fix the table or the schema"
         )
-        if isinstance(definition, FeatureView) and ours and may_lack_added:
-            added[definition.name] = _added(definition, there, store)
+        if isinstance(definition, FeatureView) and computed and may_lack_added:
+            added[definition.name] = _added(definition, stored_columns, store)
         expected = {
             column.name: IBIS_TYPES[column.type]
             for column in all_columns(definition)
             if column.name not in added.get(definition.name, ())
         }
         for column, type_ in expected.items():
-            if column not in there:
+            if column not in stored_columns:
                 raise SourceMismatch(
                     f"{kind} '{definition.name}': table {table} has no column '{column}'. Its columns: "
-                    f"{', '.join(there)}. {mend}."
+                    f"{', '.join(stored_columns)}. {fix}."
                 )
-            if not _same(there[column], type_):
+            if not _same(stored_columns[column], type_):
                 raise SourceMismatch(
-                    f"{kind} '{definition.name}': column '{column}' of table {table} is {there[column]}, its schema "
-                    f"says {type_}. {mend}."
+                    f"{kind} '{definition.name}': column '{column}' of table {table} is {stored_columns[column]}, but "
+                    f"{type_} in the schema. {fix}."
                 )
     return added
 
 
-def _added(view: FeatureView, there: Collection[str], store: OfflineStore) -> frozenset[str]:
-    """The features, and created_timestamp, that the view's table never had since nothing was published with them."""
+def _added(view: FeatureView, stored_columns: Collection[str], store: OfflineStore) -> frozenset[str]:
+    """The features, and created_timestamp, that the view's table lacks because nothing was published with them yet."""
     optional = [*(feature.name for feature in view.features), CREATED_TIMESTAMP]
-    lacking = frozenset(c.name for c in view.row_columns if c.name in optional and c.name not in there)
-    had = lacking and any(each.schema_hash == view.schema_hash for each in store.publications(view.name))
-    return frozenset() if had else lacking
+    lacking = frozenset(c.name for c in view.row_columns if c.name in optional and c.name not in stored_columns)
+    published_with_all = lacking and any(each.schema_hash == view.schema_hash for each in store.publications(view.name))
+    return frozenset() if published_with_all else lacking
 
 
-def _of_another(
+def _is_of_earlier_view(
     definition: Source | FeatureView, stored: StoredTable, store: OfflineStore, applied: Catalogue | None
 ) -> bool:
     """Whether the table holds rows of an earlier view of the name."""
@@ -206,7 +207,7 @@ def _of_another(
 
 
 def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:
-    """The columns of the table, by their names there."""
+    """The columns, with their names in the table."""
     if isinstance(definition, Source):
         return definition.columns
     return tuple(
@@ -214,20 +215,20 @@ def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:
     )
 
 
-def _same(there: dt.DataType, declared: dt.DataType) -> bool:
-    """Whether two engines' words mean one type; BigQuery's timestamps say no precision."""
-    if there.is_timestamp() and declared.is_timestamp():
-        return bool(there.timezone == declared.timezone)
-    if there.is_array() and declared.is_array():
-        return _same(there.value_type, declared.value_type)
-    return bool(there.copy(nullable=True) == declared.copy(nullable=True))
+def _same(stored_columns: dt.DataType, declared: dt.DataType) -> bool:
+    """Whether a stored type equals a declared one. BigQuery's timestamps have no precision."""
+    if stored_columns.is_timestamp() and declared.is_timestamp():
+        return bool(stored_columns.timezone == declared.timezone)
+    if stored_columns.is_array() and declared.is_array():
+        return _same(stored_columns.value_type, declared.value_type)
+    return bool(stored_columns.copy(nullable=True) == declared.copy(nullable=True))
 
 
-def columns_of(there: Mapping[str, dt.DataType], owner: str) -> tuple[Column, ...]:
-    """Columns that hold these types, smaller integers and floats as wide ones. Raises TransformError for others."""
+def columns_of(stored_columns: Mapping[str, dt.DataType], owner: str) -> tuple[Column, ...]:
+    """Columns for these types; smaller integers and floats become 64-bit. Raises TransformError for other types."""
     known: dict[dt.DataType, DataType] = {type_: data_type for data_type, type_ in IBIS_TYPES.items()}
     columns = []
-    for name, type_ in there.items():
+    for name, type_ in stored_columns.items():
         wide = type_.copy(nullable=True)
         if type_.is_integer():
             wide = dt.int64
@@ -236,6 +237,6 @@ def columns_of(there: Mapping[str, dt.DataType], owner: str) -> tuple[Column, ..
         elif type_.is_timestamp():
             wide = IBIS_TYPES[DataType.TIMESTAMP]
         if wide not in known:
-            raise TransformError(f"{owner}: column '{name}' is {type_}, which is not kept. Cast it.")
+            raise TransformError(f"{owner}: column '{name}' is {type_}, which is not supported. Cast it.")
         columns.append(Column(name, known[wide], nullable=True))
     return tuple(columns)

@@ -1,1 +1,1 @@
-"""From sources to the offline store: compute, check, publish, and find what is not current."""
+"""From sources to the offline store: compute, check, publish, and find intervals that are not current."""

@@ -44,7 +44,7 @@ class Computation(StagedRun):
     @property
     def staged(self) -> StagedRows:
         """The staged rows, after `stage`."""
-        assert self._staged is not None, "the computation is staged first"
+        assert self._staged is not None, "stage() comes first"
         return self._staged
 
     def stage(self, interval: Interval | None, applied: Catalogue) -> StagedRows:
@@ -62,7 +62,7 @@ class Computation(StagedRun):
             self.view, interval, store=self.store, run_id=self.run_id, definition_hash=definition_hash, applied=applied,
         )  # fmt: skip
         self.staged_table = self._staged.staged
-        self.recording.fields.update(_recorded(self._staged))
+        self.recording.fields.update(_record_fields(self._staged))
         return self._staged
 
     def require_passed(self) -> None:
@@ -71,7 +71,7 @@ class Computation(StagedRun):
             raise compute.refusal(self.staged)
 
     def publish(self) -> RunRecord:
-        """Make the staged rows the rows that readers see, and record the run.
+        """Publish the staged rows, so that readers see them, and record the run.
 
         Raises DefinitionNotApplied, PublicationRefused, OfflineStoreError and RegistryError.
         """
@@ -82,8 +82,8 @@ class Computation(StagedRun):
         return self.recording.keep()
 
 
-def _recorded(staged: StagedRows) -> dict[str, Any]:
-    """Fields of the record that the staged rows decide."""
+def _record_fields(staged: StagedRows) -> dict[str, Any]:
+    """The record's fields that come from the staged rows."""
     late = {
         each.source: {
             "rows": each.rows,

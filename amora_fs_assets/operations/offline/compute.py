@@ -1,4 +1,4 @@
-"""Sources -> offline store: a view's rows of an interval are staged, checked, and published whole or not at all."""
+"""Sources -> offline store: stage and check a view's rows of an interval, then publish all of them or none."""
 
 from __future__ import annotations
 
@@ -36,43 +36,44 @@ class StagedRows:
     """A view's rows of an interval: staged and checked, not yet published."""
 
     view: FeatureView
-    interval: Interval | None  # None: a table that somebody else fills, as a whole
+    interval: Interval | None  # None: the whole of an external table
     run_id: str
     definition_hash: str
-    staged: str  # where the rows are; empty for somebody else's table
+    staged: str  # the table with the staged rows; empty for an external table
     checked: GateResult
     sql_hash: str = ""
     inputs: tuple[Input, ...] = ()
-    overdue: tuple[Overdue, ...] = ()  # rows later than their source says, which were read too
-    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)  # of what sources it read
-    warning: str = ""  # why it has no rows, where it has none
+    overdue: tuple[Overdue, ...] = ()  # rows that became known later than max_lateness; they were read too
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict)  # of the read rows, by source
+    warning: str = ""  # the likely cause if there are no rows
     lineage: ColumnLineage
-    seen: int = 0  # the newest publication of the store before anything was read
-    applied: Applied | None = None  # what the registry said of the view; None: nothing is compared
+    seen: int = 0  # the newest publication of the store before the first read
+    applied: Applied | None = None  # the expected row of `_applied`; None: no comparison
 
     @property
     def draft_interval(self) -> Interval | None:
-        """What a publication replaces: the interval, or the whole table of a view without partitions."""
+        """The interval that a publication replaces; None for the whole table of a view without partitions."""
         return self.interval if self.view.partitions is not None else None
 
 
 def interval_of(view: FeatureView, start: datetime, end: datetime, clock: datetime) -> Interval | None:
-    """What [start, end) asks to compute of the view: not before its start, up to the clock, all where unpartitioned.
+    """The interval to compute for a request of [start, end): the part between the view's start and the clock.
 
-    Raises InvalidRequest where nothing of it is left.
+    For a view without partitions: the whole time from its start to the clock. None for an external table. Raises
+    InvalidRequest for an empty interval.
     """
     if view.table is not None:
         return None
     whole = view.interval(clock)
     if view.partitions is None:
         return whole
-    asked = Interval(max(start, whole.start), max(end, start, whole.start)).until(clock)
-    if asked.empty:
+    requested = Interval(max(start, whole.start), max(end, start, whole.start)).until(clock)
+    if requested.empty:
         raise InvalidRequest(
-            f"{view}: there is nothing to compute in [{start.isoformat()}, {end.isoformat()}). The view goes from "
+            f"{view}: there is nothing to compute in [{start.isoformat()}, {end.isoformat()}). The view covers "
             f"{whole.start.isoformat()} to the clock, {clock.isoformat()}."
         )
-    return asked
+    return requested
 
 
 def stage(
@@ -84,9 +85,9 @@ def stage(
     definition_hash: str,
     applied: Catalogue | None = None,
 ) -> StagedRows:
-    """Compute, stage and check. Publishes nothing, whatever the checks say.
+    """Compute, stage and check rows, without publishing them.
 
-    `applied` is the registry's catalogue: publishing then compares what it says of the view.
+    `applied` is the registry's catalogue, for the publication to compare with `_applied`.
 
     Raises TableNotFound, SourceMismatch, TransformError, OfflineStoreError.
     """
@@ -120,7 +121,7 @@ def _stage(
     try:
         sql = store.sql(query)
     except IbisError as error:
-        raise TransformError(f"{view}: its transform cannot be run by {store.dialect.name}: {error}") from error
+        raise TransformError(f"{view}: {store.dialect.name} cannot run its transform: {error}") from error
     lineage = column_lineage(query, view.sources, store)
     staged = store.stage(query, name=view.name, run_id=run_id)
     try:
@@ -152,7 +153,7 @@ def _stage(
 def inputs_of(
     sources: Sequence[Source | FeatureView], store: OfflineStore, published: Sequence[Publication] | None = None
 ) -> tuple[Input, ...]:
-    """What will be read, each with the newest publication that is surely in it: of `published`, or those there are."""
+    """The inputs of a computation, each with the newest of its publications in `published` (default: in the store)."""
     published = store.publications(newest=True) if published is None else published
     newest = {publication.table: publication.sequence for publication in published}
     tables = ((source.name, table_name(source, store.dataset)) for source in sources)
@@ -160,7 +161,7 @@ def inputs_of(
 
 
 def publish(computed: StagedRows, *, store: OfflineStore, now: datetime) -> Publication | None:
-    """Make the staged rows what readers see; None for somebody else's table, which has nothing to publish."""
+    """Publish the staged rows. None for an external table, which has nothing to publish."""
     view = computed.view
     if view.table is not None:
         return None
@@ -184,7 +185,7 @@ def publish(computed: StagedRows, *, store: OfflineStore, now: datetime) -> Publ
 
 
 def refusal(computed: StagedRows) -> ChecksFailed:
-    """Why the gate held, for people."""
+    """The error for rows that failed checks: rules, counts and an example."""
     failed = [result for result in computed.checked.results if not result.passed]
     reasons = "; ".join(
         f"{result.name}: {rule.failed_rows} row{'s' * (rule.failed_rows != 1)} "
@@ -196,5 +197,5 @@ def refusal(computed: StagedRows) -> ChecksFailed:
     example = next((row for result in failed for row in result.failing_rows), None)
     return ChecksFailed(
         f"{computed.view}: {computed.interval or 'the table'} was not published, since {reasons}. "
-        f"For example {example}. What was published before stays. Mend the source, the transform or the schema."
+        f"Example of a row: {example}. Earlier publications stay. Fix the source, the transform or the schema."
     )

@@ -1,4 +1,4 @@
-"""Rows of sources that changed after they were read: corrected by hand, deleted, or come later than they should."""
+"""Corrections: rows of sources that changed after a computation read them, were deleted, or came too late."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from amora_fs_assets.operations.offline.lateness import overdue_instants
 
 @dataclass(frozen=True)
 class Correction:
-    """An interval of a view whose rows were computed of other rows of a source than are there now."""
+    """An interval of a view that was computed from rows of a source that have changed since."""
 
     view: str
-    interval: Interval  # of the view: what is to be computed again
+    interval: Interval  # the interval of the view to compute again
     source: str
-    then: int  # rows of the source in the periods that changed, as they were read
-    now: int
+    then: int  # the number of rows that were read in the changed periods of the source
+    now: int  # the number of rows in these periods now
 
     @property
     def what(self) -> str:
-        """What changed, in words."""
+        """The change in words."""
         if self.then == self.now:
-            return f"holds other values now in {self.now:,} rows"
+            return f"has other values now, in periods with {self.now:,} rows"
         return f"had {self.then:,} rows when it was read, and has {self.now:,} now"
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """The correction in one line."""
         return f"feature view '{self.view}' {self.interval}: source '{self.source}' {self.what}"
 
 
 @dataclass(frozen=True)
 class _Read:
-    """Rows of a source that became known in a period, as a publication read them."""
+    """The rows of a source that became known in a period, counted as a publication read them."""
 
-    stretch: Interval | None  # None: all rows of a source without time
+    stretch: Interval | None  # the period; None: all rows of a source without times
     count: Count
     hashing: str
     affected: Interval  # of the view
@@ -61,7 +61,7 @@ class _Read:
 class _Change:
     """Rows of a source that differ from the rows that a computation read."""
 
-    of: object  # identifies the rows: rows that two intervals of the view read count once
+    of: object  # identifies the rows, so that rows which two intervals read count once
     affected: Interval  # of the view
     then: int
     now: int
@@ -70,44 +70,47 @@ class _Change:
 def corrections(
     views: Iterable[FeatureView], publications: Iterable[Publication], *, store: OfflineStore, clock: datetime
 ) -> tuple[Correction, ...]:
-    """What changed in the sources of the views since it was read, in order of views, sources and time.
+    """Changes of the views' sources since they were read, in order of views, sources and time.
 
-    One aggregate query for each source and view, of the times that were read; another one where the source has
-    max_lateness, for rows that became known later than that. Where the engine says when a table was
-    last modified, a table that was not is not asked. What earlier releases published is not known: nothing is said.
+    Runs one aggregate query per source and view over the times that were read, and a second one for a source with
+    max_lateness, for rows that became known later than it allows. Skips tables whose time of modification, if the
+    engine has one, is unchanged. Publications of earlier releases have no fingerprints, so their changes are not found.
     """
     published = list(publications)
     found: list[Correction] = []
     for view in views:
         table = table_name(view, store.dataset)
-        mine = list(held(view, (each for each in published if each.table == table), clock))
+        own_publications = list(held(view, (each for each in published if each.table == table), clock))
         for source in view.sources:
             if inputs.is_fingerprinted(source):
-                found += _of_source(view, source, mine, store)
+                found += _of_source(view, source, own_publications, store)
     return tuple(found)
 
 
 def _of_source(
-    view: FeatureView, source: Source | FeatureView, mine: list[tuple[Interval, Publication]], store: OfflineStore
+    view: FeatureView,
+    source: Source | FeatureView,
+    own_publications: list[tuple[Interval, Publication]],
+    store: OfflineStore,
 ) -> Iterator[Correction]:
     modified = store.modified(inputs.table_of(source))
     prints = [(held, publication, inputs.fingerprints_of(publication.inputs).get(source.name))
-              for held, publication in mine]  # fmt: skip
-    asked = [
+              for held, publication in own_publications]  # fmt: skip
+    checked = [
         (interval, publication, print_) for interval, publication, print_ in prints
         if print_ is not None and not (modified and print_.modified == modified)
     ]  # fmt: skip
-    reads = [read for interval, publication, print_ in asked for read in _reads(view, interval, publication, print_)]
+    reads = [read for interval, publication, print_ in checked for read in _reads(view, interval, publication, print_)]
     if not reads:
         return
-    now = _now(source, {each.stretch for each in reads}, store)
+    now = _counts_now(source, {each.stretch for each in reads}, store)
     changed = [
         _Change(each.stretch, each.affected, each.count.rows, now.get(each.stretch, Count(0)).rows)
         for each in reads if each.changed(now.get(each.stretch, Count(0)), store.hashing)
-    ] + _overdue(view, source, asked, store)  # fmt: skip
+    ] + _overdue(view, source, checked, store)  # fmt: skip
     intervals = merged(each.affected for each in changed)
     if changed and view.partitions is None:
-        intervals = (Interval(mine[0][0].start, mine[-1][0].end),)
+        intervals = (Interval(own_publications[0][0].start, own_publications[-1][0].end),)
     for interval in intervals:
         inside = {each.of: each for each in changed if interval.contains(each.affected.start)}
         yield Correction(
@@ -122,26 +125,26 @@ def _of_source(
 def _overdue(
     view: FeatureView,
     source: Source | FeatureView,
-    asked: Iterable[tuple[Interval, Publication, Fingerprint]],
+    checked: Iterable[tuple[Interval, Publication, Fingerprint]],
     store: OfflineStore,
 ) -> list[_Change]:
     """Changes of rows that became known later than max_lateness allows."""
     reads = {
         publication.sequence: Interval(before(publication.computed.start, view.lookback), publication.computed.end)
-        for _, publication, _ in asked if publication.computed is not None
+        for _, publication, _ in checked if publication.computed is not None
     }  # fmt: skip
     if not reads:
         return []
     span = Interval(min(each.start for each in reads.values()), max(each.end for each in reads.values()))
     instants = overdue_instants(source, span, store)
     changes = []
-    for interval, publication, print_ in asked:
+    for interval, publication, print_ in checked:
         known = [each for each in instants if reads[publication.sequence].contains(each)]
         now = sum(instants[each] for each in known)
         if now == print_.overdue:
             continue
         affected = interval
-        if now > print_.overdue:  # so there is one
+        if now > print_.overdue:  # so `known` is not empty
             end = min(interval.end, after(known[-1], view.lookback) + timedelta(microseconds=1))
             affected = Interval(min(max(interval.start, known[0]), end), end)
         if not affected.empty:
@@ -150,7 +153,7 @@ def _overdue(
 
 
 def _reads(view: FeatureView, interval: Interval, publication: Publication, print_: Fingerprint) -> Iterator[_Read]:
-    """What the publication read for the interval that it still holds; periods without rows, too."""
+    """The reads of the publication for the interval that it still holds, including periods without rows."""
     if print_.unit is None:
         yield _Read(None, print_.periods.get(None, Count(0, 0)), print_.hashing, interval)
         return
@@ -165,10 +168,10 @@ def _reads(view: FeatureView, interval: Interval, publication: Publication, prin
             yield _Read(stretch, count, print_.hashing, Interval(start, end))
 
 
-def _now(
+def _counts_now(
     source: Source | FeatureView, stretches: AbstractSet[Interval | None], store: OfflineStore
 ) -> dict[Interval | None, Count]:
-    """The rows of the source that became known in each stretch, as they are now; stretches without rows are absent."""
+    """The present rows of the source by the stretch in which they became known; stretches without rows are absent."""
     known = [each for each in stretches if each is not None]
     if not known:
         rows = inputs.rows_read(source, None, store)
@@ -181,11 +184,11 @@ def _now(
     types = (("number", pa.int64()), ("since", times), ("until", times))
     columns = [pa.array(values, type_) for values, (_, type_) in zip(zip(*parts, strict=True), types, strict=True)]
     frame = pa.table(columns, names=[name for name, _ in types])
-    asked = ibis.table(ibis.Schema.from_pyarrow(frame.schema), name="_amora_fs_stretches")
+    checked = ibis.table(ibis.Schema.from_pyarrow(frame.schema), name="_amora_fs_stretches")
     span = Interval(min(each.start for each in known), max(each.end for each in known))
     rows = inputs.rows_read(source, span, store)
     rows = rows.mutate(number=inputs.number_of(rows.known, unit, store))
-    joined = rows.inner_join(asked, "number").filter(lambda t: t.known < t.until)
+    joined = rows.inner_join(checked, "number").filter(lambda t: t.known < t.until)
     found = inputs.counted(joined, since=joined.since, until=joined.until)
     with store.read(found, {"_amora_fs_stretches": frame}) as batches:
         return {

@@ -1,6 +1,6 @@
-"""Which intervals of a view hold what its definition says: current, stale, missing or part-computed.
+"""Coverage: which intervals of a view are current, stale, missing or part-computed.
 
-All of it is told from `_publications`, which is the truth about what was published, and from the clock.
+Coverage is derived from `_publications` and the clock alone.
 """
 
 from __future__ import annotations
@@ -25,60 +25,60 @@ _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UT
 
 
 class State(StrEnum):
-    """What a stretch of time of a view holds."""
+    """The state of the rows in a stretch of a view's time."""
 
     CURRENT = "current"
-    """The rows that the definition gives, of inputs as they were published last."""
+    """The rows of the present definition, computed from the newest publications of its inputs."""
     STALE = "stale"
-    """Rows of another definition, or of an input that was published again since."""
+    """Rows of another definition, or computed before a newer publication of an input."""
     MISSING = "missing"
-    """Nothing: no computation covers it."""
+    """No computation covers the stretch."""
     PART = "part-computed"
-    """Nothing, in a period whose first part was computed: the clock has moved on since."""
+    """The rest of a period whose first part was computed before the clock moved on."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A stretch of time of a view that is in one state."""
+    """A stretch of a view's time with one state."""
 
     interval: Interval
     state: State
-    because: str = ""  # why it is not current
+    because: str = ""  # the reason if it is not current
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """The stretch in one line."""
         return f"{self.state} {self.interval}{f': {self.because}' if self.because else ''}"
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """A view that another one reads."""
+    """A view that another view reads."""
 
     view: FeatureView
     publications: Sequence[Publication]  # of its table
     coverage: Coverage
 
     def changes(self, lookback: timedelta) -> Iterator[tuple[datetime, datetime, int, Publication]]:
-        """For each publication the stretch of time of a reader that may have other rows by it."""
+        """For each publication, the time of the reading view whose rows it may change."""
         for each in self.publications:
             yield *self._reach(each.start or _FIRST, each.end or _LAST, lookback), each.sequence, each
 
     def gaps(self, lookback: timedelta) -> Iterator[tuple[datetime, datetime, int, Stretch]]:
-        """For each stretch that is not current the stretch of a reader that will have other rows once it is."""
+        """For each stretch that is not current, the time of the reading view whose rows may change later."""
         for each in self.coverage.gaps:
             yield *self._reach(each.interval.start, each.interval.end, lookback), 0, each
 
     def _reach(self, start: datetime, end: datetime, lookback: timedelta) -> tuple[datetime, datetime]:
-        """A row is read by what is computed for its time and for as long after it as readers look back.
+        """Computations read a row for its time and for `lookback` after it.
 
-        A row that says when it became known may have become known at any time since.
+        A row with created_timestamp may become known at any later time.
         """
         return start, _LAST if self.view.has_created_timestamp else after(end, lookback)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """A view from its start to the clock, in stretches, in order of time, that touch each other."""
+    """A view from its start to the clock, as adjacent stretches in order of time."""
 
     view: FeatureView
     stretches: tuple[Stretch, ...]
@@ -90,12 +90,12 @@ class Coverage:
 
     @property
     def complete(self) -> bool:
-        """Whether all of it is current."""
+        """Whether all stretches are current."""
         return not self.gaps
 
     @property
     def to_compute(self) -> tuple[Interval, ...]:
-        """The intervals that make it complete: the whole of a view without partitions, the gaps of others."""
+        """The intervals to compute: the gaps, or the whole time of a view without partitions."""
         if self.complete or not self.stretches:
             return ()
         if self.view.partitions is None:
@@ -104,23 +104,23 @@ class Coverage:
 
 
 def adopted(view: FeatureView, identity: str) -> Mapping[str, str]:
-    """The computing identity by definition hash, for publications of earlier releases, which wrote no identity.
+    """The computing identity by definition hash, for publications of earlier releases, which have no identity.
 
-    What was published under the very definition of today is of today's identity, also where a release before
-    meanings published it, whose hash of that definition was another one.
+    Such a publication has the present identity if its definition hash is the present one, in the form of releases with
+    or without meanings.
     """
     return {definition_hash(view): identity, hash_before_meanings(view): identity}
 
 
 def identity_of(publication: Publication, old: Mapping[str, str]) -> str | None:
-    """The computing identity of the rows that were published; None where nobody knows. `old` is of `adopted`."""
+    """The computing identity of the published rows; None if unknown. `old` is the result of `adopted`."""
     return publication.identity if publication.identity is not None else old.get(publication.definition_hash)
 
 
 def sequence_read(publication: Publication, name: str) -> int:
-    """The newest publication of the input that the computation has surely read; 0 where it has read none.
+    """The newest publication of the input that the computation has certainly read; 0 for none.
 
-    Of what earlier releases published that is not known: whatever was published before counts as read.
+    Publications of earlier releases do not keep it: they count as having read every earlier publication.
     """
     read = _sequences(publication.inputs) if publication.inputs else {}
     return read.get(name, publication.sequence)
@@ -141,8 +141,8 @@ def coverage(
 ) -> Coverage:
     """The coverage of a view by the publications of its table.
 
-    `identity` is the view's computing identity now. `upstream` has the views that it reads, by name. Pushed rows cover
-    nothing, but they change what others read.
+    `identity` is the view's present computing identity. `upstream` has the views that the view reads, by name. A push
+    covers no interval of its own view, but changes the rows that other views read.
     """
     whole = view.interval(clock)
     if view.table is not None or whole.empty:
@@ -156,10 +156,10 @@ def coverage(
         starts += changed[name].starts + awaited[name].starts
     cuts.update(start for start in starts if whole.start < start < whole.end)
     old, stretches = adopted(view, identity), list[Stretch]()
-    begun: datetime = whole.start
-    was: State | None = None
-    why = ""
-    for start in sorted(cuts):  # years of short computations are many: what joins is one Stretch from the beginning
+    begin: datetime = whole.start
+    state_before: State | None = None
+    reason_before = ""
+    for start in sorted(cuts):  # equal neighbours are joined at once, since years of short computations make many cuts
         state, because = State.CURRENT, ""
         publication = layer.at(start)
         if publication is None or not _holds(publication, start):
@@ -172,18 +172,18 @@ def coverage(
                 if newest is not None and newest.sequence > sequence_read(publication, name):
                     state, because = State.STALE, f"'{name}' was published again"
                 elif awaited[name].at(start) is not None:
-                    state, because = State.STALE, f"'{name}' is to be computed"
-        if start == whole.end or (state, because) != (was, why):
-            if was is not None and begun < start:
-                stretches.append(Stretch(Interval(begun, start), was, why))
-            begun, was, why = start, state, because
+                    state, because = State.STALE, f"'{name}' must be computed first"
+        if start == whole.end or (state, because) != (state_before, reason_before):
+            if state_before is not None and begin < start:
+                stretches.append(Stretch(Interval(begin, start), state_before, reason_before))
+            begin, state_before, reason_before = start, state, because
     return Coverage(view, tuple(_with_parts(view, stretches)))
 
 
 def coverages(
     catalogue: Catalogue | FeatureView, publications: Iterable[Publication], *, clock: datetime, dataset: str
 ) -> dict[str, Coverage]:
-    """The coverage of every computed view of a catalogue, or of a view and those that it reads."""
+    """The coverage of every computed view of a catalogue, or of a view and the views that it reads."""
     by_table: dict[str, list[Publication]] = {}
     for each in publications:
         by_table.setdefault(each.table, []).append(each)
@@ -197,7 +197,7 @@ def coverages(
 
 
 def publications_for(view: FeatureView, store: OfflineStore) -> list[Publication]:
-    """The publications that decide the view's coverage: its own, and those of the views that it reads, at any depth."""
+    """The publications that determine the view's coverage: of the view and of all views upstream."""
     names = {view.name: view}
     waiting = [view]
     while waiting:
@@ -210,7 +210,7 @@ def publications_for(view: FeatureView, store: OfflineStore) -> list[Publication
 
 
 def coverage_now(view: FeatureView, publications: Iterable[Publication], *, clock: datetime, dataset: str) -> Coverage:
-    """The coverage of one view, whatever is still to be computed of those that it reads."""
+    """The coverage of one view, without the gaps of the views that it reads."""
     by_table: dict[str, list[Publication]] = {}
     for each in publications:
         by_table.setdefault(each.table, []).append(each)
@@ -241,7 +241,7 @@ def _coverage_of(
 
 
 def without(interval: Interval, others: Iterable[Interval]) -> tuple[Interval, ...]:
-    """The instants of the interval that lie in none of the others."""
+    """The parts of the interval that lie in none of the others."""
     left, start = [], interval.start
     for each in merged(others):
         if each.end > start and each.start < interval.end:
@@ -252,7 +252,7 @@ def without(interval: Interval, others: Iterable[Interval]) -> tuple[Interval, .
 
 
 def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """The same instants in as few intervals as hold them, in order."""
+    """The intervals, sorted, with overlapping and adjacent ones joined."""
     found: list[Interval] = []
     for each in sorted(intervals, key=lambda interval: interval.start):
         if found and each.start <= found[-1].end:
@@ -265,7 +265,7 @@ def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
 def held(
     view: FeatureView, publications: Iterable[Publication], clock: datetime
 ) -> Iterator[tuple[Interval, Publication]]:
-    """The stretches of time that each publication still holds: those that no later one replaced, in order."""
+    """The stretches that each publication still holds, since no later publication replaced them, in order."""
     whole, layer = view.interval(clock), _holders(publications)
     for start, end, publication in zip(layer.starts, [*layer.starts, _LAST][1:], layer.tops, strict=True):
         inside = Interval(max(start, whole.start), max(start, whole.start, min(end, whole.end)))
@@ -274,7 +274,7 @@ def held(
 
 
 def _holders(publications: Iterable[Publication]) -> Layer[Publication]:
-    """Which publication wrote the rows of each instant last; cut, too, where what was computed begins and ends."""
+    """The last publication of each instant. Spans are also cut at the start and end of the computed interval."""
     spans: list[tuple[datetime, datetime, int, Publication]] = []
     for each in publications:
         if not each.pushed:
@@ -292,7 +292,7 @@ def _from(publication: Publication) -> datetime:
 
 
 def _until(publication: Publication) -> datetime:
-    """Up to where its rows were computed. Of a whole table that an earlier release published: when it was published."""
+    """The end of the computed time. For a whole table of an earlier release: the time of the publication."""
     return publication.computed_until or publication.end or publication.published_at
 
 
@@ -301,7 +301,7 @@ def _holds(publication: Publication, instant: datetime) -> bool:
 
 
 def _with_parts(view: FeatureView, stretches: Sequence[Stretch]) -> Iterator[Stretch]:
-    """Missing stretches, but for the rest of a period whose first part was computed: that is a part-computed one."""
+    """The stretches, with the missing rest of a period whose first part was computed as part-computed."""
     computed = False
     for each in stretches:
         start, end = each.interval.start, each.interval.end

@@ -1,4 +1,4 @@
-"""Coverage in words, for people and for programs."""
+"""Coverage as text and as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNITS = (
 
 
 def summary(found: Coverage) -> str:
-    """In a few words how much is in which state, such as `3 d stale, 5 h part-computed`; `current` where all is."""
+    """The length of time in each state, such as `3 d stale, 5 h part-computed`; `current` if all is current."""
     if not found.stretches:
         return "nothing to compute yet"
     if found.complete:
@@ -35,7 +35,7 @@ def lines(found: Iterable[Coverage]) -> list[str]:
 
 
 def plain(found: Coverage) -> list[dict[str, Any]]:
-    """Its stretches, as JSON has them."""
+    """The stretches in their JSON form."""
     return [
         {
             "start": each.interval.start.isoformat(),
@@ -48,7 +48,7 @@ def plain(found: Coverage) -> list[dict[str, Any]]:
 
 
 def _length(length: timedelta) -> str:
-    """The length in its greatest unit, and the next one where that is not zero; at least `1 s`."""
+    """The length in its greatest unit and, if not zero, the next smaller unit; at least `1 s`."""
     for (unit, word), (smaller, smaller_word) in zip(_UNITS, (*_UNITS[1:], _UNITS[-1]), strict=True):
         if length >= unit:
             rest = (length % unit) // smaller if smaller != unit else 0

@@ -1,4 +1,4 @@
-"""Why a computation that published no row most likely has none."""
+"""The likely cause for a computation without rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def why_empty(
     staged: str,
     store: OfflineStore,
 ) -> str:
-    """The warning for an interval without rows, with the likely cause; empty where there are rows."""
+    """The warning for an interval without rows, with the likely cause; empty if there are rows."""
     if checked.rows:
         return ""
     if checked.clipped_rows:
@@ -29,13 +29,13 @@ def why_empty(
     without = [name for name, print_ in fingerprints.items() if not print_.rows]
     if without:
         names = " and ".join(f"'{name}'" for name in without)
-        reach = f"{interval} and the {view.lookback} before it" if view.lookback else str(interval)
+        reach = f"{interval} or in the lookback of {view.lookback} before it" if view.lookback else str(interval)
         return f"no rows: source {names} has no rows that became known in {reach}. Was the source filled late?"
     read = ", ".join(f"{print_.rows:,} of source '{name}'" for name, print_ in fingerprints.items())
-    of = f" of the rows that it read ({read})" if read else ""
+    of = f" from the rows that it read ({read})" if read else ""
     return (
-        f"no rows: the transform returned none{of}. Look at its filters and joins, and at "
-        f"lookback={view.lookback}: it is too short where rows need older ones."
+        f"no rows: the transform returned no rows{of}. Check its filters and joins, and whether "
+        f"lookback={view.lookback} is too short for the older rows that it needs."
     )
 
 
@@ -45,13 +45,15 @@ def _all_clipped(view: FeatureView, interval: Interval, clipped: int, staged: st
     with store.read(rows.aggregate(first=time.min(), last=time.max())) as batches:
         (found,) = batches.read_all().to_pylist()
     first, last = found["first"], found["last"]
-    said = (
+    summary = (
         f"no rows: all {clipped:,} rows that the transform returned have an event_timestamp outside the interval, from "
         f"{first.isoformat()} to {last.isoformat()}"
     )
     if first >= interval.end:
         return (
-            f"{said}. Rows of a later time belong to a later interval, which has to read back that far: "
-            f"lookback={view.lookback} is too short where it is less."
+            f"{summary}. Rows with a later time belong to a later interval, whose lookback must reach back to the "
+            f"source's rows: check whether lookback={view.lookback} is too short."
         )
-    return f"{said}. Label each row no earlier than the rows that it is made of became known: `known_at`."
+    return (
+        f"{summary}. Set event_timestamp no earlier than the time at which the source's rows became known: `known_at`."
+    )

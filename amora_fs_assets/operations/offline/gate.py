@@ -1,4 +1,4 @@
-"""The gate: all checks of a view's rows in one aggregate query, made of Pandera's own check functions."""
+"""The gate: all checks of a view's rows in one aggregate query, built from Pandera's check functions."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.expressions.tables import within
 
 FAILING_ROWS = 10
-"""How many rows are shown of a check that failed."""
+"""The maximal number of example rows of a failed check."""
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What the gate saw."""
+    """The result of the gate."""
 
-    rows: int  # of the interval
-    clipped_rows: int  # outside of it
+    rows: int  # in the interval
+    clipped_rows: int  # outside the interval
     results: tuple[CheckResult, ...]
 
     @property
@@ -37,13 +37,13 @@ class GateResult:
 
 
 def check_names(view: FeatureView) -> dict[str, str]:
-    """Each check of the view and what it asks, in words."""
+    """The view's checks by name, each described in words."""
     names = {}
     for column in view.row_columns:
         rules = [*([] if column.nullable else ["not null"]), *(rule.words for rule in column.rules)]
-        holds = f"Every {column.name} is {', '.join(rules)}." if rules else f"Any {column.name} will do."
+        holds = f"Every {column.name} is {', '.join(rules)}." if rules else f"Every {column.name} is accepted."
         names[column.name] = f"{holds} {column.description}".strip()
-    if view.table is None:  # somebody else's rows may tie: the join decides, by the features
+    if view.table is None:  # rows of an external table may have equal keys and times; joins then compare features
         names[unique_key(view)] = f"One row per {', '.join(view.row_key)}."
     if view.schema is not None and view.schema.to_schema().checks:
         names[whole_rows(view)] = f"Whole rows: {', '.join(str(c.name) for c in view.schema.to_schema().checks)}."
@@ -51,10 +51,10 @@ def check_names(view: FeatureView) -> dict[str, str]:
 
 
 def check(rows: Table, view: FeatureView, interval: Interval | None, store: OfflineStore) -> GateResult:
-    """Run all checks on the rows of the interval (None: on all), which hold the view's `row_columns`.
+    """Run all checks on the rows of the interval (None: on all rows). The rows have the view's `row_columns`.
 
-    Rows without a time count as of the interval. One query for all counts; another for each check that failed, for
-    a few of its rows.
+    Rows without event_timestamp count as rows of the interval. One query counts the failures of all checks; one more
+    query per failed check fetches example rows.
     """
     inside = within(rows[EVENT_TIMESTAMP], interval)
     rules = list(rules_of(view))
@@ -78,9 +78,9 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
         failing: tuple[dict[str, Any], ...] = ()
         if any(rule.failed_rows for rule in found):
             if name == unique_key(view):
-                those = rows.filter(inside)
-                key = _key_values(view, those)
-                bad = those.semi_join(duplicates, [value.identical_to(duplicates[k]) for k, value in key.items()])
+                in_interval = rows.filter(inside)
+                key = _key_values(view, in_interval)
+                bad = in_interval.semi_join(duplicates, [value.identical_to(duplicates[k]) for k, value in key.items()])
             else:
                 failed = [
                     ~each
@@ -95,7 +95,7 @@ def check(rows: Table, view: FeatureView, interval: Interval | None, store: Offl
 
 
 def _key_values(view: FeatureView, rows: Table) -> dict[str, Value]:
-    """The values by which a row is unique, by column. A null created_timestamp is event_timestamp."""
+    """The values that make a row unique, by column. A null created_timestamp counts as event_timestamp."""
     values: dict[str, Value] = {name: rows[name] for name in view.row_key}
     if view.has_created_timestamp:
         values[CREATED_TIMESTAMP] = ibis.coalesce(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP])
@@ -110,7 +110,7 @@ def _duplicates(view: FeatureView, rows: Table) -> Table:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as JSON has it; what JSON has no number for, as text: NaN, Infinity, -Infinity."""
+    """A row in JSON form; NaN, Infinity and -Infinity as text."""
 
     def text(value: object) -> str:
         return value.isoformat() if isinstance(value, datetime | date) else str(value)

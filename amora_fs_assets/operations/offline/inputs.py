@@ -1,7 +1,7 @@
-"""What a computation read, as its publication keeps it: of each source how many rows, and a hash of their content.
+"""Fingerprints of the sources that a computation read: counts and hashes of rows, kept with the publication.
 
-The fingerprint of a source has an entry for each period in which rows became known: that instant decides which
-intervals read a row. Comparing it with the source as it stands tells which rows were changed by hand, or came late.
+A fingerprint has an entry for each period in which rows became known, since this instant determines which intervals
+read a row. Comparing a fingerprint with the present source finds rows that were changed by hand or came late.
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ from amora_fs_assets.domain.time import Interval, Period, before
 from amora_fs_assets.operations.expressions.tables import all_rows
 
 _MOST_PERIODS = 400
-"""How many entries a fingerprint has at most; then its periods are longer ones."""
+"""The maximal number of entries of a fingerprint. Beyond that, its periods are longer."""
 _MODULUS = 2**31
-"""Hashes are reduced by it, so that the sum of four billion rows is an int64."""
+"""Hashes are reduced modulo 2**31, so that the sum over four billion rows fits into an int64."""
 _UNITS = (Period.HOUR, Period.DAY, Period.MONTH)
 _EPOCH = datetime.min.replace(tzinfo=UTC)
 _TIMESTAMP = "timestamp('UTC', 6)"
 _SECONDS = {Period.HOUR: 3_600, Period.DAY: 86_400}
-"""The periods by which engines group. Months are sums of days."""
+"""The lengths [s] of the periods by which engines group. Months are summed from days."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """Rows of a source that became known in a period: how many, and the sum of their hashes, where they were hashed."""
+    """Rows of a source that became known in a period: their number, and the sum of their hashes (None: not hashed)."""
 
     rows: int
     content: int | None = None
 
     def __add__(self, other: Count) -> Count:
-        """The rows of both."""
+        """The sum of both counts."""
         known = self.content is not None and other.content is not None
         return Count(self.rows + other.rows, (self.content or 0) + (other.content or 0) if known else None)
 
     def equals(self, other: Count) -> bool:
-        """Whether the rows are the same ones, as far as one can tell."""
+        """Whether the numbers, and the hashes if both have them, are equal."""
         return self.rows == other.rows and (None in (self.content, other.content) or self.content == other.content)
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a computation read of a source."""
+    """The rows of a source that a computation read, as counts."""
 
-    unit: Period | None = None  # of the periods; None: the source has no time, and one entry for all of its rows
+    unit: Period | None = None  # the kind of the periods; None: a source without times, with one entry for all rows
     periods: Mapping[datetime | None, Count] = field(default_factory=dict)  # by start; periods without rows are absent
-    hashing: str = ""  # how the content was hashed
-    modified: str = ""  # when the table was last modified, where the engine says
-    overdue: int = 0  # rows that became known later than max_lateness allows; no period counts them
+    hashing: str = ""  # the name of the hash
+    modified: str = ""  # the table's time of modification, if the engine has one
+    overdue: int = 0  # the number of rows that became known later than max_lateness; not counted in periods
 
     @property
     def rows(self) -> int:
-        """How many rows in all."""
+        """The number of rows in all periods."""
         return sum(each.rows for each in self.periods.values())
 
     def to_plain(self) -> dict[str, Any]:
-        """As JSON has it: periods by their second since 1970."""
+        """The JSON form: periods by their start in seconds since 1970."""
         periods = [
             [None if start is None else int(start.timestamp()), each.rows, each.content]
             for start, each in self.periods.items()
@@ -88,7 +88,7 @@ class Fingerprint:
 
 
 def as_text(inputs: Iterable[Input], fingerprints: Mapping[str, Fingerprint]) -> str:
-    """The column `inputs` of `_publications`: by name the table, the newest publication in it, and the fingerprint."""
+    """The column `inputs` of `_publications`: table, newest publication and fingerprint, by the input's name."""
     found = {}
     for each in inputs:
         print_ = fingerprints.get(each.name)
@@ -101,23 +101,23 @@ def as_text(inputs: Iterable[Input], fingerprints: Mapping[str, Fingerprint]) ->
 
 
 def fingerprints_of(text: str | None) -> dict[str, Fingerprint]:
-    """The fingerprints that the column `inputs` holds, by the input's name."""
+    """The fingerprints in the column `inputs`, by the input's name."""
     inputs = json.loads(text) if text else {}
     return {name: Fingerprint.from_plain(each["fingerprint"]) for name, each in inputs.items() if "fingerprint" in each}
 
 
 def is_fingerprinted(source: Source | FeatureView) -> bool:
-    """Whether somebody else may change its rows: of a computed view the publications say what changed."""
+    """Whether the source needs a fingerprint. Changes of computed views are in their publications."""
     return isinstance(source, Source) or source.table is not None
 
 
 def take(
     view: FeatureView, interval: Interval, store: OfflineStore, overdue: Mapping[str, int] = MappingProxyType({})
 ) -> dict[str, Fingerprint]:
-    """The fingerprint of each source that a computation of the interval is about to read, in one query.
+    """The fingerprint of each source for a computation of the interval, in one query.
 
-    `overdue`: how many rows of each source were found that became known later than max_lateness says.
-    To be taken before the rows are read: what changes in between is then found as a change.
+    `overdue` is the number of rows of each source that became known later than max_lateness. Take fingerprints before
+    the computation reads, so that a change in between is detected.
     """
     sources = {source.name: source for source in view.sources if is_fingerprinted(source)}
     units = {name: unit_of(view, source, interval) for name, source in sources.items()}
@@ -140,7 +140,7 @@ def take(
 
 
 def unit_of(view: FeatureView, source: Source | FeatureView, interval: Interval) -> Period | None:
-    """The periods of a fingerprint: the view's own where they are not too many."""
+    """The kind of a fingerprint's periods: the view's own, or longer ones if these are too many."""
     if times_of(source) is None:
         return None
     shortest = Period.DAY if view.partitions in (None, Period.WEEK) else view.partitions
@@ -150,16 +150,15 @@ def unit_of(view: FeatureView, source: Source | FeatureView, interval: Interval)
 
 
 def table_of(source: Source | FeatureView) -> str:
-    """Where the rows are of a source, or of a view that stands for somebody else's table."""
+    """The table of a source or of an external view."""
     assert source.table is not None, "computed views are not fingerprinted"
     return source.table
 
 
 def rows_read(source: Source | FeatureView, span: Interval | None, store: OfflineStore) -> Table:
-    """The rows that became known in the span, as computations read them: `known` and `content` (the row's hash).
+    """The rows that became known in the span: the columns `known` (an instant) and `content` (the row's hash).
 
-    A row that became known later than `max_lateness` allows is not among them, whatever the interval. Of a source
-    without time: all rows; `known` is null.
+    Without rows that became known later than max_lateness. For a source without times: all rows, with a null `known`.
     """
     table, times = all_rows(source, store.dataset), times_of(source)
     if times is None or span is None:
@@ -177,28 +176,28 @@ def rows_read(source: Source | FeatureView, span: Interval | None, store: Offlin
 
 
 def counted(rows: Table, **keys: Value) -> Table:
-    """By the keys: how many `rows`, and the sum of their `content`, which grows by the sum of the parts."""
+    """The number of `rows` and the sum of `content`, by the keys."""
     aggregates = {"rows": rows.count(), "content": rows.content.sum().cast("int64")}
     return rows.group_by(**keys).aggregate(**aggregates)
 
 
 def number_of(instant: TimestampValue, unit: Period, store: OfflineStore) -> IntegerValue:
-    """The number of the hour or day since the year 1 that an instant lies in."""
+    """The number of the hour or day since the year 1 that contains the instant, as an expression."""
     return store.dialect.period_number(instant, unit)
 
 
 def grouping(unit: Period) -> Period:
-    """The periods by which engines group for a fingerprint of the unit."""
+    """The periods by which engines group rows for a fingerprint with these periods."""
     return Period.HOUR if unit is Period.HOUR else Period.DAY
 
 
 def number(instant: datetime, unit: Period) -> int:
-    """As `number_of`."""
+    """As `number_of`, for a Python instant."""
     return (instant - _EPOCH) // timedelta(seconds=_SECONDS[unit])
 
 
 def start_of(number: int, unit: Period) -> datetime:
-    """The start of the hour or day of that number."""
+    """The start of the hour or day with this number."""
     return _EPOCH + timedelta(seconds=number * _SECONDS[unit])
 
 

@@ -1,14 +1,15 @@
-"""Whether a transform labels its rows no earlier than what they are made of became known: read off its expression.
+"""Checks the event_timestamp ("label") of a transform's rows: no row may count before its source rows were known.
 
-A late source is one with `available_at`; a view with `created_timestamp` that the transform reads is another. For each
-late table that the rows are made of, the rule wants one of
+A table is late if it is a source with `available_at` or a view with `created_timestamp`. For each late table that the
+rows are computed from, the rule requires one of
 
-- an `event_timestamp` that is at least its `known_at`: `known_at` itself, the end of a period (`truncate` plus at least
-  that period), a sum with a positive interval, the `max` of a group or window, a group key, the greatest of several;
-- a join or filter that keeps only rows with `known_at` at or before a column that `event_timestamp` is made of.
+- an `event_timestamp` that is at least the table's `known_at`: `known_at` itself, the end of a period (`truncate` plus
+  at least this period), a sum with a positive interval, the `max` of a group or window, a group key, or the greatest of
+  several instants;
+- a join or filter that keeps only rows with `known_at` at or before a column from which `event_timestamp` is computed.
 
-An operation that the rule does not know is trusted. An earlier instant (`truncate` alone, `min`, a subtraction) is not.
-The rule finds forgotten labels; it does not prove that a window looks back only.
+The rule reads the transform's expression. It accepts operations that it does not know, and refuses earlier instants
+(`truncate` alone, `min`, a subtraction). It finds forgotten labels; it does not prove that windows look back only.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _AFTER = (ops.Greater, ops.GreaterEqual)
 
 @dataclass(frozen=True)
 class _Bound:
-    """How far after a row became known a value lies, at least; null only if there is no such row, where `exact`."""
+    """The least time between a row becoming known and a value. `exact`: the value is null only without such a row."""
 
     months: int = 0
     microseconds: int = 0
@@ -46,7 +47,7 @@ class _Bound:
 
     @property
     def least(self) -> int:
-        """In microseconds; a month that is added has 28 days, one that is taken away has 31."""
+        """The least distance [us]: an added month counts 28 days, a subtracted month 31."""
         return self.microseconds + self.months * _MICROSECONDS["D"] * (31 if self.months < 0 else 28)
 
 
@@ -54,11 +55,11 @@ _Bounds: TypeAlias = "dict[Instance, _Bound]"
 
 
 def check_label(view: FeatureView, rows: Table, handed: Handed) -> None:
-    """Raise DefinitionError where a row may count before all that it is made of was known."""
+    """Raise DefinitionError if a row may count before all of its source rows were known."""
     needed = [each for each in dict.fromkeys(instances(rows.op(), handed)) if is_late(handed[each.table])]
     reached = {each.table for each in needed}
     inner = [table for table in handed if is_late(handed[table]) and table not in reached and _holds(rows, table)]
-    needed += [Instance(table) for table in inner]  # read by a subquery alone
+    needed += [Instance(table) for table in inner]  # read only by a subquery
     if not needed:
         return
     label = _Labels(handed)
@@ -85,33 +86,33 @@ def _refusal(view: FeatureView, handed: Handed, instance: Instance, *, early: bo
     kind = "feature view" if isinstance(definition, FeatureView) else "source"
     why = "may lie before" if early else "does not derive from"
     return (
-        f"{view}: rows of {kind} '{definition.name}' become known at {column}, and the event_timestamp that the "
+        f"{view}: rows of {kind} '{definition.name}' become known at {column}, but the event_timestamp that the "
         f"transform returns {why} that instant: a late row would be lost, or would count before it was known. Return "
-        f"`event_timestamp=known_at({definition.name})`, the end of the period that known_at lies in, or "
+        f"`event_timestamp=known_at({definition.name})`, the end of the period that contains known_at, or "
         f"`ibis.greatest(<your instant>, known_at({definition.name}))`; in an aggregation, "
         f"`known_at({definition.name}).max()`."
     )
 
 
 class _Labels:
-    """Reads bounds off expressions over the tables that a transform was handed."""
+    """Derives bounds from expressions over the tables that a transform received."""
 
     def __init__(self, handed: Handed) -> None:
         self.handed = handed
 
     def bounds(self, value: ops.Value, path: Path) -> _Bounds:
-        """The tables before whose rows became known the value does not lie, and by how much it lies after."""
+        """The tables whose rows are known at the value, with the distance between both instants."""
         if (known := self._known(value, path)) is not None:
             return {known: _Bound(exact=True)}
         for read in (self._passed_on, self._shifted, self._chosen):
             if (found := read(value, path)) is not None:
                 return found
-        # An operation that nothing is known about is trusted.
+        # An unknown operation is accepted.
         parts = [self.bounds(each, path) for each in value.__children__ if isinstance(each, ops.Value)]
         return {instance: _Bound() for each in parts for instance in each}
 
     def _passed_on(self, value: ops.Value, path: Path) -> _Bounds | None:
-        """Of a column, and of the values of several rows taken together."""
+        """The bounds of a column, or of a value over several rows."""
         match value:
             case ops.Field():
                 return self._field(value.rel, value.name, path)
@@ -126,7 +127,7 @@ class _Labels:
         return None
 
     def _shifted(self, value: ops.Value, path: Path) -> _Bounds | None:
-        """Of an instant moved in time."""
+        """The bounds of an instant plus or minus a duration."""
         match value:
             case ops.TimestampAdd() | ops.DateAdd():
                 return self._moved(value.left, value.right, 1, path)
@@ -144,7 +145,7 @@ class _Labels:
         return None
 
     def _chosen(self, value: ops.Value, path: Path) -> _Bounds | None:
-        """Of one of several values."""
+        """The bounds of a choice between several values."""
         match value:
             case ops.Greatest():
                 return _greatest([self.bounds(each, path) for each in value.arg])
@@ -161,7 +162,7 @@ class _Labels:
         return None
 
     def _known(self, value: ops.Value, path: Path) -> Instance | None:
-        """The table of whose rows the value is `known_at`, as `known_instant` writes it."""
+        """The table whose `known_at` the value is, in the form that `known_instant` writes."""
         columns: tuple[ops.Value, ...] = (value,)
         if isinstance(value, ops.IfElse) and isinstance(value.bool_expr, ops.Greater):
             columns = (value.false_null_expr, value.true_expr)
@@ -170,7 +171,7 @@ class _Labels:
         found = [self._origin(column, path) for column in columns]
         if any(each is None for each in found) or len({each[0] for each in found if each}) != 1:
             return None
-        assert found[0] is not None, "it is one of those that were looked at"
+        assert found[0] is not None, "checked above"
         instance, names = found[0][0], [each[1] for each in found if each]
         times = times_of(self.handed[instance.table])
         if times is None or names != [each for each in (times.happened, times.available) if each is not None]:
@@ -189,7 +190,7 @@ class _Labels:
             return self._field(relation.parent, name, (*path, relation))
         if (value := column_value(relation, name)) is not None:
             return self.bounds(value, path)
-        if isinstance(relation, ops.Set):  # each row is of one side
+        if isinstance(relation, ops.Set):  # each row comes from one side
             sides = [(set(instances(side, self.handed, path)), self._field(side, name, path))
                      for side in (relation.left, relation.right)]  # fmt: skip
             return {
@@ -208,13 +209,13 @@ class _Labels:
         return bounds if sign > 0 else {}
 
     def _either(self, values: Sequence[ops.Value], path: Path) -> _Bounds:
-        """Of one of the values, which of them nobody knows; a null is none."""
+        """The common bounds of alternatives, any of which may apply; null literals are left out."""
         found = [self.bounds(v, path) for v in values if not (isinstance(v, ops.Literal) and v.value is None)]
         shared = set.intersection(*(set(each) for each in found)) if found else set()
         return {instance: min((each[instance] for each in found), key=lambda b: b.least) for instance in shared}
 
     def leaves(self, value: ops.Node, path: Path) -> frozenset[tuple[Instance, str]]:
-        """The handed tables' columns that a value is made of."""
+        """The received tables' columns from which a value is computed."""
         if isinstance(value, ops.Field):
             relation = value.rel
             while relation not in self.handed:
@@ -231,7 +232,7 @@ class _Labels:
         return frozenset().union(*parts)
 
     def guarded(self, relation: ops.Relation, event: frozenset[tuple[Instance, str]]) -> set[Instance]:
-        """The tables of which only rows are kept that were known at an instant that the label is made of."""
+        """The tables that a join or filter restricts to rows known at an instant from which the label is computed."""
         found = set()
         for predicate, path in self._predicates(relation, ()):
             for early, late in _ordered(predicate):
@@ -256,7 +257,7 @@ class _Labels:
 
 
 def _ordered(predicate: ops.Value) -> Iterator[tuple[ops.Value, ops.Value]]:
-    """The pairs of values of which a predicate says that the first is not after the second."""
+    """The pairs (early, late) for which the predicate implies early <= late."""
     match predicate:
         case ops.And():
             yield from _ordered(predicate.left)
@@ -305,5 +306,5 @@ def _moved(bounds: _Bounds, months: int, microseconds: int) -> _Bounds:
 
 
 def _length(unit: str, count: int) -> tuple[int, int]:
-    """So many of a unit, as months and microseconds."""
+    """`count` units of time as (months, microseconds)."""
     return _MONTHS.get(unit, 0) * count, _MICROSECONDS.get(unit, 0) * count

@@ -1,8 +1,8 @@
-"""Rows that became known later than their source's `max_lateness` says: found, so that no computation loses them.
+"""Finds rows that became known later than their source's `max_lateness`, so that computations do not lose them.
 
-The bound decides what a computation scans, not what is right. Before a computation scans, the store is asked which
-partitions of the source were changed later than the bound allows; BigQuery knows that from metadata. Rows of these
-partitions that became known in the interval make its scan reach back to the first of them.
+`max_lateness` bounds the scan of a computation; it must not change the result. Before the scan, the store tells which
+partitions of the source changed later than max_lateness after their end (BigQuery knows this from metadata). If rows of
+these partitions became known in the interval, the scan reaches back to the first of these rows.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import MICROSECOND, Interval, before
 from amora_fs_assets.operations.expressions.tables import all_rows
 
-_MOST_BOUNDS = 50  # of stretches of time in one query; more of them are looked at from the first to the last
+_MOST_BOUNDS = 50  # the maximal number of intervals in one query; more are replaced by one interval over all of them
 
 
 @dataclass(frozen=True)
 class Overdue:
-    """Rows of a source that became known later than its max_lateness says."""
+    """Rows of a source that became known later than its max_lateness."""
 
     source: str
-    known: Interval  # from the first instant at which one of them became known to just after the last
+    known: Interval  # contains all instants at which the rows became known
     rows: int
-    since: datetime  # when the first of them happened
-    lateness: timedelta  # of the latest of them
+    since: datetime  # the earliest event time of the rows
+    lateness: timedelta  # the greatest lateness of the rows
 
     def __str__(self) -> str:
-        """As messages name them."""
+        """The rows in one sentence, with the fix."""
         return (
             f"source '{self.source}': {self.rows:,} row{'s' * (self.rows != 1)} became known later than max_lateness "
-            f"says, up to {self.lateness} after they happened. Set max_lateness to at least that"
+            f"allows, up to {self.lateness} after they happened. Set max_lateness to at least {self.lateness}"
         )
 
 
 def overdue(source: Source | FeatureView, known: Interval, store: OfflineStore) -> Overdue | None:
-    """The source's rows that became known in an interval, later than its max_lateness says; None where there are none.
+    """The source's rows that became known in an interval, later than max_lateness allows; None without such rows.
 
-    Scans the two time columns of the partitions that were changed later than max_lateness after their end, of all where
-    the store does not know. A source without max_lateness has no such rows.
+    Scans the two time columns of the partitions that changed later than max_lateness after their end; of all partitions
+    if the store does not know. A source without max_lateness has no such rows.
     """
     found = _rows(source, known, store)
     if found is None:
@@ -67,7 +67,7 @@ def overdue(source: Source | FeatureView, known: Interval, store: OfflineStore) 
 
 
 def overdue_instants(source: Source | FeatureView, known: Interval, store: OfflineStore) -> dict[datetime, int]:
-    """The number of such rows by the instant at which they became known, in order of time. Scans as `overdue` does."""
+    """The number of overdue rows by the instant at which they became known, in order. Scans as `overdue` does."""
     found = _rows(source, known, store)
     if found is None:
         return {}
@@ -77,7 +77,7 @@ def overdue_instants(source: Source | FeatureView, known: Interval, store: Offli
 
 
 def _rows(source: Source | FeatureView, known: Interval, store: OfflineStore) -> Table | None:
-    """The timestamps `happened` and `available` of such rows; None for a source that cannot have such rows."""
+    """The timestamps `happened` and `available` of overdue rows; None for a source that cannot have such rows."""
     times = times_of(source)
     if not isinstance(source, Source) or source.max_lateness is None or times is None or times.available is None:
         return None
@@ -99,7 +99,7 @@ def _rows(source: Source | FeatureView, known: Interval, store: OfflineStore) ->
 
 
 def overdue_of(view: FeatureView, interval: Interval, store: OfflineStore) -> tuple[Overdue, ...]:
-    """What a computation of the interval has to reach back for, of all sources of the view."""
+    """The overdue rows of all sources of the view, which a computation of the interval must reach back for."""
     known = Interval(before(interval.start, view.lookback), interval.end)
     found = (overdue(source, known, store) for source in view.sources)
     return tuple(each for each in found if each is not None)

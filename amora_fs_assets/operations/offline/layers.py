@@ -1,4 +1,4 @@
-"""What lies on top of what in time: spans of different ranks, of which each instant shows the greatest."""
+"""Layers of spans in time: at each instant the span with the greatest rank is on top."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Layer(Generic[T]):
-    """What lies on top at each instant: `tops[i]` from `starts[i]` on, up to the next start."""
+    """The value on top at each instant: `tops[i]` from `starts[i]` up to the next start."""
 
     starts: list[datetime]
     tops: list[T | None]
 
     @classmethod
     def of(cls, spans: Iterable[tuple[datetime, datetime, int, T]]) -> Layer[T]:
-        """Of spans (start, end, rank, value): on top is the value of the greatest rank."""
+        """The layer of spans (start, end, rank, value). The greatest rank is on top."""
         ordered = sorted((span for span in spans if span[0] < span[1]), key=lambda span: span[0])
         cuts = sorted({instant for start, end, *_ in ordered for instant in (start, end)})
         layer, heap, place = cls([], []), list[tuple[int, int, datetime, T]](), 0
@@ -37,6 +37,6 @@ class Layer(Generic[T]):
         return layer
 
     def at(self, instant: datetime) -> T | None:
-        """What lies on top there."""
+        """The value on top at the instant; None if no span contains the instant."""
         place = bisect_right(self.starts, instant)
         return self.tops[place - 1] if place else None

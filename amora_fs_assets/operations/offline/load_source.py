@@ -1,4 +1,4 @@
-"""Sources that the project loads itself: loader -> offline store."""
+"""Load a source with a loader: loader -> offline store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load(
     run = StagedRun("load_source", source.name, store=store, registry=registry, run_id=run_id, now=now)
     with run.failing():
         run.record_killed_runs()
-        rows = _loaded(source)
+        rows = _rows_of_loader(source)
         run.staged_table = store.stage(rows, name=source.name, run_id=run_id)
         draft = Draft.of(
             source, table=source.table, columns=source.columns, time=source.timestamp_field, run_id=run_id,
@@ -37,20 +37,20 @@ def load(
     return publication
 
 
-def _loaded(source: Source) -> pa.Table:
-    """The rows of the loader in the columns and types of the source."""
+def _rows_of_loader(source: Source) -> pa.Table:
+    """The loader's rows in the source's columns and types."""
     if source.loader is None:
-        raise InvalidRequest(f"Source '{source.name}' has no loader: {source.table} is filled elsewhere.")
+        raise InvalidRequest(f"Source '{source.name}' has no loader: {source.table} is an external table.")
     data = source.loader()
     if not isinstance(data, pa.Table):
         raise SourceMismatch(
             f"Source '{source.name}': its loader returned a {type(data).__name__}. Return a pyarrow.Table "
-            "(of a data frame: `pyarrow.Table.from_pandas(frame)`)."
+            "(for a pandas DataFrame: `pyarrow.Table.from_pandas(frame)`)."
         )
     names = [column.name for column in source.columns]
     missing = [name for name in names if name not in data.column_names]
     if missing:
-        raise SourceMismatch(f"Source '{source.name}': its loader returned no column {missing}. Mend loader or schema.")
+        raise SourceMismatch(f"Source '{source.name}': its loader returned no column {missing}. Fix loader or schema.")
     types = [IBIS_TYPES[column.type].to_pyarrow() for column in source.columns]
     try:
         return data.select(names).cast(pa.schema(list(zip(names, types, strict=True))))

@@ -1,4 +1,4 @@
-"""How many rows of a computation lie in each period of its view."""
+"""The number of rows in each period of a view after a computation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from amora_fs_assets.operations.offline.compute import StagedRows
 
 
 def rows_by_period(computed: StagedRows, store: OfflineStore) -> Mapping[datetime, int]:
-    """By the start of each period that the interval lies in: the rows that it has once the staged ones are published.
+    """The number of rows of each period of the interval once the staged rows are published, by the period's start.
 
-    Empty for a view without partitions. One aggregate query over the times, where the interval has several periods, and
-    one for each end of the interval inside a period: the rows of the period that stay.
+    Empty for a view without partitions. Runs one aggregate query over the times if the interval has several periods,
+    and one for each end of the interval that lies inside a period, for the rows of this period that stay.
     """
     period, interval = computed.view.partitions, computed.interval
     if period is None or interval is None:
@@ -32,7 +32,7 @@ def rows_by_period(computed: StagedRows, store: OfflineStore) -> Mapping[datetim
     if len(found) == 1:
         return {begin: computed.checked.rows + kept.get(begin, 0) for begin in found}
     staged = unbound(computed.view.row_columns, computed.staged)
-    # Weeks begin on other days in other engines: days are counted, and added up here.
+    # Engines begin weeks on different days, so days are counted and added up here.
     unit = staged[EVENT_TIMESTAMP].truncate("h" if period is Period.HOUR else "D")
     inside = staged.filter(within(staged[EVENT_TIMESTAMP], interval))
     with store.read(inside.group_by(begin=unit).aggregate(rows=inside.count())) as batches:
@@ -43,7 +43,7 @@ def rows_by_period(computed: StagedRows, store: OfflineStore) -> Mapping[datetim
 
 
 def _kept(view: FeatureView, period: Period, interval: Interval, store: OfflineStore) -> Mapping[datetime, int]:
-    """By period the rows in the view's table that lie in it, before the interval or after it."""
+    """The number of rows in the view's table before and after the interval, by the period that contains them."""
     first, last = period.floor(interval.start), period.floor(interval.end - timedelta.resolution)
     around = {Interval(first, interval.start): first, Interval(interval.end, period.next(last)): last}
     table, kept = table_name(view, store.dataset), dict.fromkeys(around.values(), 0)
@@ -53,7 +53,7 @@ def _kept(view: FeatureView, period: Period, interval: Interval, store: OfflineS
     for each, begin in around.items():
         if not each.empty:
             inside = rows.filter(within(rows[EVENT_TIMESTAMP], each))
-            # Named: BigQuery has no column `CountStar()`.
+            # Named, since BigQuery does not accept the column name `CountStar()`.
             with store.read(inside.aggregate(rows=inside.count())) as batches:
                 kept[begin] += batches.read_all()["rows"][0].as_py()
     return kept

@@ -1,4 +1,4 @@
-"""Row-wise transforms: each row is made of one source row, and counts from that row's `known_at` on."""
+"""Row-wise transforms: each row is computed from one source row, and counts from the source row's `known_at`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _STEPS = (ops.Project, ops.Filter, ops.Sort, ops.DropColumns, ops.DropNull, ops.
 
 
 def labelled(rows: Table, handed: Table) -> Table:
-    """The rows with `event_timestamp=known_at(handed)`, where they lack the column and are row-wise over that table.
+    """Add `event_timestamp=known_at(handed)` to row-wise rows over the received table that lack the column.
 
-    Any other rows are returned as they are.
+    Other rows are returned unchanged.
     """
     steps = list(_steps(rows.op(), handed.op()))
     if EVENT_TIMESTAMP in rows.columns or handed.op() not in steps or not all(map(_is_row_wise, steps[:-1])):
@@ -25,12 +25,12 @@ def labelled(rows: Table, handed: Table) -> Table:
     name = EVENT_TIMESTAMP
     while any(name in step.schema for step in steps):
         name += "_"
-    result = _carried(rows.op(), handed, name).to_expr()
+    result = _with_known_at(rows.op(), handed, name).to_expr()
     return result.rename({EVENT_TIMESTAMP: name}) if name != EVENT_TIMESTAMP else result
 
 
 def _steps(relation: ops.Relation, handed: ops.Relation) -> Iterator[ops.Relation]:
-    """From the last step down to the handed table."""
+    """The steps from the last one down to the received table."""
     yield relation
     if relation != handed and isinstance(relation, _STEPS):
         yield from _steps(relation.parent, handed)
@@ -48,25 +48,25 @@ def _depends_on_others(value: ops.Value) -> bool:
     return isinstance(value, _OF_OTHER_ROWS) or value.shape.is_tabular() or any(map(_depends_on_others, parts))
 
 
-def _carried(step: ops.Relation, handed: Table, name: str) -> ops.Relation:
-    """The step again, with the instant of each row in one more column."""
+def _with_known_at(step: ops.Relation, handed: Table, name: str) -> ops.Relation:
+    """The step with `known_at` of each row in the additional column `name`."""
     if step == handed.op():
         return handed.mutate({name: known_at(handed)}).op()
-    parent = _carried(step.parent, handed, name)
+    parent = _with_known_at(step.parent, handed, name)
 
-    def moved(value: ops.Value) -> ops.Value:
+    def over_parent(value: ops.Value) -> ops.Value:
         return value.replace({step.parent: parent})
 
     match step:
         case ops.Project():
-            values = {column: moved(value) for column, value in step.values.items()}
+            values = {column: over_parent(value) for column, value in step.values.items()}
             return ops.Project(parent, {**values, name: ops.Field(parent, name)})
         case ops.DropNull():
             subset = step.subset or [ops.Field(step.parent, column) for column in step.parent.schema]
-            return step.copy(parent=parent, subset=tuple(map(moved, subset)))
+            return step.copy(parent=parent, subset=tuple(map(over_parent, subset)))
         case ops.Filter():
-            return step.copy(parent=parent, predicates=tuple(map(moved, step.predicates)))
+            return step.copy(parent=parent, predicates=tuple(map(over_parent, step.predicates)))
         case ops.Sort():
-            return step.copy(parent=parent, keys=tuple(map(moved, step.keys)))
+            return step.copy(parent=parent, keys=tuple(map(over_parent, step.keys)))
         case _:
             return step.copy(parent=parent)

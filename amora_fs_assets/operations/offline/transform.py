@@ -21,12 +21,12 @@ from amora_fs_assets.operations.offline.rowwise import labelled
 
 
 def query_of(view: FeatureView, interval: Interval, dataset: str, since: Mapping[str, datetime] | None = None) -> Table:
-    """The transform's rows, in the order and types of `view.row_columns`; rows outside the interval still among them.
+    """The transform's rows with the columns and types of `view.row_columns`, including rows outside the interval.
 
-    `since` says from when on sources are scanned at least, where their rows were later than max_lateness says.
-    A row-wise transform over one source that returns no event_timestamp gets `known_at` of the source. Raises
-    TransformError where the transform fails, or returns other columns or types; DefinitionError where it labels rows of
-    a late source by another instant than `known_at`.
+    `since` gives the latest start of the scan for sources with rows that came later than max_lateness. A row-wise
+    transform over one source that returns no event_timestamp gets `known_at` of the source. Raises TransformError if
+    the transform fails or returns other columns or types; DefinitionError if its event_timestamp may be before
+    `known_at` of a late source.
     """
     if view.transform is None:
         raise DefinitionError(f"{view} was read from the registry, which holds no code. Import its definition.")
@@ -36,7 +36,7 @@ def query_of(view: FeatureView, interval: Interval, dataset: str, since: Mapping
     if INTERVAL_PARAMETER in inspect.signature(view.transform).parameters:
         arguments[INTERVAL_PARAMETER] = interval
     with handing(tables, {s.name: s for s in view.sources}) as handed:
-        rows = _called(view, arguments)
+        rows = _call_transform(view, arguments)
         if len(tables) == 1:
             rows = labelled(rows, *tables.values())
     declared = _as_declared(view, rows)
@@ -44,8 +44,8 @@ def query_of(view: FeatureView, interval: Interval, dataset: str, since: Mapping
     return declared
 
 
-def _called(view: FeatureView, arguments: Mapping[str, object]) -> Table:
-    assert view.transform is not None, "it was looked at"
+def _call_transform(view: FeatureView, arguments: Mapping[str, object]) -> Table:
+    assert view.transform is not None, "the caller has checked it"
     try:
         rows = view.transform(**arguments)
     except DefinitionError as error:
@@ -56,8 +56,8 @@ def _called(view: FeatureView, arguments: Mapping[str, object]) -> Table:
         raise TransformError(f"{view}: its transform returned {type(rows).__name__}; return an Ibis table expression.")
     if rows.op().find(InMemoryTable):
         raise TransformError(
-            f"{view}: its transform brings rows in memory (ibis.memtable), which no engine has. "
-            "Make them a Source with a loader, and read that."
+            f"{view}: its transform uses rows in memory (ibis.memtable), which the engines do not have. "
+            "Make a Source with a loader of them, and read the source."
         )
     return rows
 
@@ -67,18 +67,18 @@ def _as_declared(view: FeatureView, rows: Table) -> Table:
     missing = [name for name in declared if name not in rows.columns]
     extra = [name for name in rows.columns if name not in declared]
     if missing or extra:
-        said = [f"lacks {missing}"] * bool(missing) + [f"has {extra}, which the schema does not"] * bool(extra)
-        fix = "Mend one of the two."
+        parts = [f"lack {missing}"] * bool(missing) + [f"have {extra}, which the schema lacks"] * bool(extra)
+        fix = "Fix the transform or the schema."
         if EVENT_TIMESTAMP in missing and view.sources:
-            fix = f"Return from when on each row counts, such as `event_timestamp=known_at({view.sources[0].name})`."
-        raise TransformError(f"{view}: what its transform returned {' and '.join(said)}. {fix}")
+            fix = f"Return the instant from which a row counts: `event_timestamp=known_at({view.sources[0].name})`."
+        raise TransformError(f"{view}: the rows of its transform {' and '.join(parts)}. {fix}")
     values = []
     for column in view.row_columns:
         value, type_ = rows[column.name], IBIS_TYPES[column.type]
         if value.type().copy(nullable=True) != type_:
             if not _widens(value, column.type):
                 raise TransformError(
-                    f"{view}: column '{column.name}' is {value.type()}, the schema says {type_}. "
+                    f"{view}: column '{column.name}' is {value.type()}, but {type_} in the schema. "
                     f"Cast it in the transform: `.cast('{type_}')`."
                 )
             value = value.cast(type_)
@@ -87,7 +87,7 @@ def _as_declared(view: FeatureView, rows: Table) -> Table:
 
 
 def _widens(value: object, type_: str) -> bool:
-    """Whether the cast loses nothing: smaller numbers, times (naive ones are UTC), an untyped null."""
+    """Whether the cast is lossless: from smaller numbers, from times (naive ones are UTC), from an untyped null."""
     kind = value.type()  # type: ignore[attr-defined]
     if kind.is_null() or (kind.is_timestamp() and type_ == "timestamp" and kind.timezone in (None, "UTC")):
         return True

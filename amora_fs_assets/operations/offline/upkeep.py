@@ -1,8 +1,8 @@
-"""A view that is kept up to date: which stretch of time is computed next, and when one that failed is tried again.
+"""Keeps a view up to date: picks the next stretch to compute, and decides when a failed stretch is tried again.
 
-A run computes one stretch, whole or not at all. So that one bad day does not keep a year from being computed, a stretch
-that failed is halved at the bounds of the view's periods, until what fails is one period; that one waits longer after
-each try, and everything else goes on.
+A run computes one stretch, all of it or nothing. So that one bad day does not block a year, a failed stretch is halved
+at the bounds of the view's periods until the failed stretch is one period. This period waits longer after each try,
+while the rest goes on.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from amora_fs_assets.domain.time import EPOCH, Interval
 from amora_fs_assets.operations.offline.coverage import Coverage, State, Upstream, merged, without
 
 LONGEST_WAIT = timedelta(hours=1)
-"""A period that failed is tried again at least this often, or as often as its view is computed, if that is rarer."""
+"""The longest wait before a failed period is tried again, unless the view is computed more rarely."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a view that is computed by one run."""
+    """A stretch of a view that one run computes."""
 
     interval: Interval
-    tries: int = 0  # how often a run of it failed
-    due: datetime | None = None  # when it may be tried again; None: now
+    tries: int = 0  # the number of failed runs
+    due: datetime | None = None  # when the stretch may be tried again; None: now
 
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What was asked for of a view until now."""
+    """The state of a view's requests."""
 
-    newest: datetime | None = None  # when its newest rows were asked for last
-    asked: Piece | None = None  # what was asked for last, until it is known how that ended
-    seen: int = 0  # the newest publication of the store at that time
-    failed: tuple[Piece, ...] = ()  # whole periods, to be tried by themselves
+    newest: datetime | None = None  # the time of the last request for the newest rows
+    asked: Piece | None = None  # the last request, until its result is known
+    seen: int = 0  # the newest publication of the store at the time of this request
+    failed: tuple[Piece, ...] = ()  # failed stretches of whole periods, each requested separately
 
     def settled(
         self, view: FeatureView, gaps: Sequence[Interval], published: Iterable[Publication], clock: datetime,
         every: timedelta,
     ) -> Upkeep:  # fmt: skip
-        """The same after the run of `asked` has ended. `gaps` is what is not current, `published` is of the table."""
+        """The state after the run of `asked` has ended. `gaps` are not current; `published` are of the view's table."""
         failed = [each for each in self.failed if _within(gaps, each.interval)]
         if self.asked is not None:
             done = any(each.sequence > self.seen and _covers(each, self.asked.interval) for each in published)
             left = _within(gaps, self.asked.interval)
             if left is not None and not done:
-                failed += _again(view, left, self.asked.tries + 1, clock, every)
+                failed += _retries(view, left, self.asked.tries + 1, clock, every)
         return replace(self, asked=None, failed=tuple(sorted(failed, key=lambda each: each.interval.start)))
 
     def next(self, gaps: Sequence[Interval], clock: datetime, every: timedelta) -> Piece | None:
-        """What to ask for now of the gaps: the newest rows as often as `every` says, then the others."""
+        """The gap to request now: the newest rows once per `every`, then failed stretches that are due, then others."""
         held = [each.interval for each in self.failed]
         rest = merged(left for gap in gaps for left in without(gap, held))
         newest = rest[-1] if rest and rest[-1].end == clock else None
@@ -67,7 +67,7 @@ class Upkeep:
         return Piece(others[-1]) if others else None
 
     def asking(self, piece: Piece, clock: datetime, seen: int) -> Upkeep:
-        """The same after `piece` was asked for."""
+        """The state after a request for `piece`."""
         return Upkeep(
             newest=clock if piece.interval.end == clock else self.newest,
             asked=piece,
@@ -76,7 +76,7 @@ class Upkeep:
         )
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The JSON form."""
         return {
             "newest": self.newest.isoformat() if self.newest else None,
             "asked": _plain(self.asked) if self.asked else None,
@@ -86,7 +86,7 @@ class Upkeep:
 
     @staticmethod
     def of(plain: Mapping[str, Any]) -> Upkeep:
-        """What `plain` wrote."""
+        """Read the JSON form."""
         return Upkeep(
             newest=datetime.fromisoformat(plain["newest"]) if plain["newest"] else None,
             asked=_piece(plain["asked"]) if plain["asked"] else None,
@@ -96,17 +96,17 @@ class Upkeep:
 
 
 def is_due(last: datetime | None, clock: datetime, every: timedelta) -> bool:
-    """Whether a slot has begun since `last`. Slots are `every` long and aligned to UTC, so one begins at midnight."""
+    """Whether a slot has begun since `last`. Slots last `every`, aligned to UTC, so a slot begins at midnight."""
     return last is None or slot(last, every) < slot(clock, every)
 
 
 def slot(instant: datetime, every: timedelta) -> datetime:
-    """The start of the slot that `instant` lies in."""
+    """The start of the slot that contains `instant`."""
     return EPOCH + (instant - EPOCH) // every * every
 
 
 def awaiting(view: FeatureView, coverages: Mapping[str, Coverage], clock: datetime) -> tuple[Interval, ...]:
-    """The stretches of the view that wait for views which it reads, since those are not current there."""
+    """The stretches of the view that wait for views that it reads, which are not current there."""
     spans = (
         Interval(start, max(start, min(end, clock)))
         for source in view.sources
@@ -118,28 +118,28 @@ def awaiting(view: FeatureView, coverages: Mapping[str, Coverage], clock: dateti
 
 
 def costly(coverage: Coverage, *, published: bool) -> tuple[Interval, ...]:
-    """What may be far more than time going by brings: other definitions, other inputs, and a view never computed."""
+    """Gaps that may be much longer than the time since the last run: stale stretches, and a view never computed."""
     return merged(each.interval for each in coverage.gaps if each.state is State.STALE or not published)
 
 
-def _again(view: FeatureView, left: Interval, tries: int, clock: datetime, every: timedelta) -> list[Piece]:
+def _retries(view: FeatureView, left: Interval, tries: int, clock: datetime, every: timedelta) -> list[Piece]:
     if view.partitions is None:
-        return [Piece(Interval(left.start, datetime.max.replace(tzinfo=UTC)), tries, _later(tries, clock, every))]
+        return [Piece(Interval(left.start, datetime.max.replace(tzinfo=UTC)), tries, _due_after(tries, clock, every))]
     first, last = view.partitions.floor(left.start), view.partitions.floor(left.end - timedelta.resolution)
     end = view.partitions.next(last)
     if first == last:
-        return [Piece(Interval(first, end), tries, _later(tries, clock, every))]
+        return [Piece(Interval(first, end), tries, _due_after(tries, clock, every))]
     middle = max(view.partitions.floor(first + (end - first) / 2), view.partitions.next(first))
     return [Piece(Interval(first, middle)), Piece(Interval(middle, end))]
 
 
-def _later(tries: int, clock: datetime, every: timedelta) -> datetime:
+def _due_after(tries: int, clock: datetime, every: timedelta) -> datetime:
     wait: timedelta = every * int(2 ** min(tries - 1, 20))
     return clock + min(wait, max(every, LONGEST_WAIT))
 
 
 def _within(gaps: Iterable[Interval], interval: Interval) -> Interval | None:
-    """From the first to the last instant of the gaps in the interval; None where there is none."""
+    """The span of the gaps in the interval, from the first to the last instant; None without gaps."""
     inside = [
         (max(each.start, interval.start), min(each.end, interval.end))
         for each in gaps

@@ -1,4 +1,4 @@
-"""The catalogue as a model server knows it: read once, refreshed in the background, with its plans."""
+"""A cache of the catalogue for model servers, with plans for reading. Refreshed in the background."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.operations.online.read import OnlineReader
 
 REFRESHED_EVERY = 5.0
-"""After this long a request has the catalogue refreshed beside it [s]."""
+"""The age at which a request starts a refresh in the background [s]."""
 LOOKED_AT_AFTER = 10.0
-"""An older catalogue answers no request before the registry was asked, as after idling [s]."""
+"""The age at which a request waits for the registry, such as after an idle time [s]."""
 SERVED_FOR = 3_600.0
-"""For this long after it was read the last catalogue answers while the registry is out of reach [s]."""
+"""The age up to which a catalogue is used while the registry cannot be reached [s]."""
 UNKNOWN_AFTER = 1.0
-"""For how long a name that is not known is not looked for again in the registry [s]."""
+"""The time before the registry is searched again for an unknown name [s]."""
 _MOST_PLANS = 1_000
 Resolve = Callable[[Features, Catalogue], FeatureService]
 _log = logging.getLogger(__name__)
 
 
 class ServedCatalogue:
-    """Answers from memory.
+    """The catalogue in memory.
 
-    A request that finds the catalogue older than REFRESHED_EVERY has it refreshed in the background, one that finds it
-    older than LOOKED_AT_AFTER waits for the registry. While the registry is out of reach the last catalogue answers,
-    with a warning in the log; after SERVED_FOR requests raise what the registry raised.
+    A request starts a refresh in the background if the catalogue is older than REFRESHED_EVERY, and waits for the
+    registry if it is older than LOOKED_AT_AFTER. While the registry cannot be reached, requests use the last catalogue
+    and log a warning; if it is older than SERVED_FOR, requests raise the registry's error.
     """
 
     def __init__(self, registry: Registry, resolve: Resolve) -> None:
-        """`resolve` finds the service that is meant by what is asked for."""
+        """`resolve` finds the service for requested features."""
         self._registry = registry
         self._resolve = resolve
         self._catalogue: Catalogue | None = None
-        self._read_at = -math.inf  # when it was read
-        self._asked_at = -math.inf  # when the registry was last asked, be it in vain
+        self._read_at = -math.inf  # when the catalogue was read
+        self._asked_at = -math.inf  # when a read of the registry was last tried
         self._plans: dict[object, OnlineReader] = {}
         self._refreshing = threading.Lock()
 
     def plan(self, features: Features, *, full_feature_names: bool) -> OnlineReader:
-        """How to read the features. Raises NotFound errors and InvalidRequest."""
+        """The plan for reading the features. Raises NotFound errors and InvalidRequest."""
         self._keep_fresh()
         key = _key(features, full_feature_names=full_feature_names)
         plan = self._plans.get(key) if key is not None else None
-        return plan or self._made(features, key, full_feature_names=full_feature_names)
+        return plan or self._make_plan(features, key, full_feature_names=full_feature_names)
 
     def known(self, features: Features, *, full_feature_names: bool) -> OnlineReader | None:
-        """The plan of features that were asked for before; None where making it may wait for the registry."""
+        """The plan of features that were requested before; None if a plan may need to wait for the registry."""
         if self._catalogue is None or self._age() > LOOKED_AT_AFTER:
             return None
         self._refresh_if_due()
@@ -62,7 +62,7 @@ class ServedCatalogue:
 
     @property
     def catalogue(self) -> Catalogue:
-        """What was applied, LOOKED_AT_AFTER ago at most while the registry can be reached."""
+        """The catalogue, at most LOOKED_AT_AFTER old while the registry can be reached."""
         self._keep_fresh()
         assert self._catalogue is not None, "it was just read"
         return self._catalogue
@@ -71,22 +71,22 @@ class ServedCatalogue:
         if self._catalogue is None:
             self.refresh()
         elif self._age() > LOOKED_AT_AFTER:
-            with self._refreshing:  # those that come meanwhile wait for the same answer
+            with self._refreshing:  # concurrent requests wait for the same refresh
                 if self._age() > LOOKED_AT_AFTER:
-                    self._refresh_or_go_on()
+                    self._refresh_or_keep()
         else:
             self._refresh_if_due()
 
     def _refresh_if_due(self) -> None:
         if self._age() > REFRESHED_EVERY and self._refreshing.acquire(blocking=False):
-            threading.Thread(target=self._refresh_beside, daemon=True).start()
+            threading.Thread(target=self._refresh_in_background, daemon=True).start()
 
     def _age(self) -> float:
-        """For how long the registry was not asked [s]."""
+        """The time since the last try to read the registry [s]."""
         return time.monotonic() - self._asked_at
 
     def view(self, name: str) -> FeatureView:
-        """The feature view of that name. Raises FeatureViewNotFound."""
+        """The feature view of the name. Raises FeatureViewNotFound."""
         try:
             return self.catalogue.feature_view(name)
         except NotFound:
@@ -97,34 +97,34 @@ class ServedCatalogue:
         """Read the registry now."""
         catalogue = self._registry.catalogue()
         known = self._catalogue
-        if known is None or _told_apart(catalogue) != _told_apart(known):
+        if known is None or _version_of_plans(catalogue) != _version_of_plans(known):
             self._catalogue, self._plans = catalogue, {}
         self._read_at = self._asked_at = time.monotonic()
 
     def _look_again(self) -> None:
-        """What is not known may have been applied a moment ago."""
+        """Refresh for an unknown name, which may have been applied a moment ago."""
         if time.monotonic() - self._read_at > UNKNOWN_AFTER:
             self.refresh()
 
-    def _refresh_beside(self) -> None:
+    def _refresh_in_background(self) -> None:
         try:
-            self._refresh_or_go_on()
+            self._refresh_or_keep()
         except FeatureStoreError:
-            self._asked_at = -math.inf  # the next request asks, and is told
+            self._asked_at = -math.inf  # the next request reads the registry and gets its error
         finally:
             self._refreshing.release()
 
-    def _refresh_or_go_on(self) -> None:
-        """Read the registry; out of reach it does not stop the serving of what was read SERVED_FOR ago at most."""
+    def _refresh_or_keep(self) -> None:
+        """Read the registry. On failure keep the last catalogue, if it is at most SERVED_FOR old."""
         try:
             self.refresh()
         except FeatureStoreError as error:
             if time.monotonic() - self._read_at > SERVED_FOR:
                 raise
             self._asked_at = time.monotonic()
-            _log.warning("The catalogue could not be refreshed, the last one goes on serving: %s", error)
+            _log.warning("The catalogue could not be refreshed. The last one is still used: %s", error)
 
-    def _made(self, features: Features, key: object, *, full_feature_names: bool) -> OnlineReader:
+    def _make_plan(self, features: Features, key: object, *, full_feature_names: bool) -> OnlineReader:
         try:
             service = self._resolve(features, self.catalogue)
         except NotFound:
@@ -136,13 +136,13 @@ class ServedCatalogue:
         return plan
 
 
-def _told_apart(catalogue: Catalogue) -> tuple[object, ...]:
-    """What makes plans of an earlier catalogue useless."""
+def _version_of_plans(catalogue: Catalogue) -> tuple[object, ...]:
+    """The properties of a catalogue that its plans depend on."""
     return catalogue.hash, catalogue.without_gate, catalogue.number
 
 
 def _key(features: Features, *, full_feature_names: bool) -> object:
-    """Under which a plan is kept; None for definitions, which are not asked by name."""
+    """The cache key of a plan; None for requests by definition rather than by name."""
     if isinstance(features, str):
         return features, full_feature_names
     if isinstance(features, list | tuple) and all(isinstance(each, str) for each in features):

@@ -1,4 +1,4 @@
-"""Whether the online store lost what was loaded into it: an emptied Redis is no Redis in which entities are missing."""
+"""Detects an emptied online store, so that lost data is not reported as missing entities."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from amora_fs_assets.domain.ports.online import OnlineRequest, OnlineRows
 from amora_fs_assets.domain.ports.registry import Registry
 
 LOOKED_AGAIN = 30.0
-"""For how long the registry's word is taken that a view was never loaded, or was loaded [s]."""
+"""The time for which the registry's answer whether a view was loaded is cached [s]."""
 
 
 class Loads:
-    """What the registry knows of loads. It is asked only of views that the online store does not have."""
+    """The loads in the registry's records. The registry is read only for views without a generation online."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._known: dict[tuple[str, str], tuple[float, bool]] = {}
 
     def missed_by(self, requests: Sequence[OnlineRequest], found: Sequence[OnlineRows]) -> list[FeatureView]:
-        """The views of which the online store has no generation."""
+        """The views without a generation in the online store."""
         if all(rows.loaded for rows in found):
             return []
         return [request.view for request, rows in zip(requests, found, strict=True) if not rows.loaded]
 
     def refuse_lost(self, views: Sequence[FeatureView]) -> None:
-        """Raise OnlineStateLost where one of the views was loaded: then the online store was emptied."""
+        """Raise OnlineStateLost if one of the views was loaded, since the online store has lost it."""
         for view in views:
             if self._was_loaded(view):
                 raise OnlineStateLost(
-                    f"{view} was loaded, and the online store has nothing of it any more: Redis was emptied, or "
-                    "another Redis is asked. Run `amora-fs materialize-incremental`, which loads all of the view."
+                    f"{view} was loaded, but the online store no longer has its data: Redis was emptied, or the "
+                    "settings name another Redis. Run `amora-fs materialize-incremental`, which loads the whole view."
                 )
 
     def _was_loaded(self, view: FeatureView) -> bool:

@@ -25,26 +25,26 @@ from amora_fs_assets.operations.online.sample_check import check_sample
 
 @dataclass(frozen=True, kw_only=True)
 class Materialized:
-    """What a load did."""
+    """The result of a load."""
 
     rows: int  # sent to the online store, tombstones included
     new_generation: bool
     published_through: int  # the newest publication that is online now
-    because: str = field(default="", compare=False)  # why a new generation was filled
+    because: str = field(default="", compare=False)  # the reason for a new generation
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadPlan:
-    """What a load is to bring."""
+    """The rows of a load, and how they are loaded."""
 
-    query: Table | None  # the view's `row_columns`, a row for each key; None where nothing is new
-    rows: Table  # of the view, as far as their time has come
+    query: Table | None  # the view's `row_columns`, one row per key; None: nothing is new
+    rows: Table  # the view's rows with event_timestamp up to the clock
     new_generation: bool
-    published_through: int  # the newest publication that the rows are of
+    published_through: int  # the newest publication in the rows
     clock: datetime
     origin: Origin
-    because: str = ""  # why a new generation is filled
-    window: bool = False  # some keys alone, into the generation that is there where there is one
+    because: str = ""  # the reason for a new generation
+    window: bool = False  # only the keys of a window, into the existing generation if there is one
 
 
 def materialize(
@@ -57,34 +57,42 @@ def materialize(
     full: bool = False,
     expire: bool = True,
 ) -> Materialized:
-    """Bring the online store up to the newest rows with event_timestamp up to `clock`.
+    """Load the newest row of each key with event_timestamp up to `clock` into the online store.
 
-    With `since` only the keys with rows in [since, clock] are brought; the others stay as they are. Each gets its
-    newest row up to the later of `clock` and of what was loaded before, so never an older one than is there. The
-    generation's cursor and clock stay. Where there is no generation one starts; it is partial until the next load
-    without `since`.
+    With `since` only the keys with rows in [since, clock] are loaded; rows of other keys stay. Each key gets its newest
+    row up to `clock` or, if later, the greatest event_timestamp loaded before, so that no row becomes older. The
+    generation's cursor and clock stay. Without a generation, a new partial one starts, which the next load without
+    `since` completes.
     """
-    asked = wanted(view, store=store, online=online, clock=clock, since=since, full=full, expire=expire)
+    load_plan = wanted(view, store=store, online=online, clock=clock, since=since, full=full, expire=expire)
     sent = 0
-    if asked.query is not None:
+    if load_plan.query is not None:
         sent = online.load(
             view,
-            streamed(asked.query, store),
-            published_through=asked.published_through,
-            clock=asked.clock,
-            new_generation=asked.new_generation,
-            window=asked.window,
-            origin=asked.origin,
+            streamed(load_plan.query, store),
+            published_through=load_plan.published_through,
+            clock=load_plan.clock,
+            new_generation=load_plan.new_generation,
+            window=load_plan.window,
+            origin=load_plan.origin,
             expire=expire,
             check=partial(
-                check_sample, view, asked.rows, store=store, published_through=asked.published_through, expire=expire
+                check_sample,
+                view,
+                load_plan.rows,
+                store=store,
+                published_through=load_plan.published_through,
+                expire=expire,
             ),
         )
-    published_through = asked.published_through
-    if asked.window and (newest := online.generation(view)) is not None:
+    published_through = load_plan.published_through
+    if load_plan.window and (newest := online.generation(view)) is not None:
         published_through = newest.published_through
     return Materialized(
-        rows=sent, new_generation=asked.new_generation, published_through=published_through, because=asked.because
+        rows=sent,
+        new_generation=load_plan.new_generation,
+        published_through=published_through,
+        because=load_plan.because,
     )
 
 
@@ -98,17 +106,16 @@ def wanted(
     full: bool = False,
     expire: bool = True,
 ) -> LoadPlan:
-    """What a load has to send: the keys published since the last load and the rows whose time has come.
+    """Plan a load: send the keys published since the last load, and rows that passed the clock since.
 
-    Everything is sent, as a new generation that goes live at once, for the reasons that docs/protocol.md lists under
-    "Loads", and when asked to (`full`). With `since` the keys with rows in [since, clock] are sent, unless one of the
-    reasons holds.
+    A new generation with all rows is sent with `full`, or for one of the reasons in docs/protocol.md under "Loads".
+    With `since`, only the keys with rows in [since, clock] are sent, unless one of the reasons applies.
     """
     live = online.generation(view)
     written = online.written(view.name)
     published = store.publications(view.name)
-    # The columns are read after the publications: one that adds a column is then in the cursor only if it was seen.
-    held = rows_there(view, store)
+    # Columns are read after publications, so that the cursor includes no publication whose new column is unread.
+    stored_rows = rows_there(view, store)
     newest = published[-1] if published else None
     published_through = newest.sequence if newest else 0
     origin = Origin(
@@ -118,12 +125,12 @@ def wanted(
         written=tuple(sorted(written)),
     )
     columns = [column.name for column in view.row_columns]
-    other = "" if live is None else _another(view, live, published, origin, expire=expire)
+    other_table = "" if live is None else _why_other_table(view, live, published, origin, expire=expire)
     until = clock
     if since is not None and live is not None:
         clock = max(clock, live.reached)
-    if since is not None and not other:
-        rows = _of_window(view, _until(held, clock), since, until)
+    if since is not None and not other_table:
+        rows = _of_window(view, _until(stored_rows, clock), since, until)
         query = newest_by(rows, view, list(view.join_keys)).select(columns)
         return LoadPlan(
             query=query,
@@ -136,8 +143,8 @@ def wanted(
             because="the view was never loaded" if live is None else "",
         )
     new = [each for each in published if live is None or each.sequence > live.published_through]
-    rows = _until(held, clock)
-    because = "it was asked for" if full else other or _whole(view, live, new, clock)
+    rows = _until(stored_rows, clock)
+    because = "a full load was requested" if full else other_table or _why_all_rows(view, live, new, clock)
     if because or live is None:
         query = newest_by(rows, view, list(view.join_keys))
     elif not new and live.clock == clock:
@@ -150,7 +157,7 @@ def wanted(
             origin=origin,
         )
     else:
-        query = _changed(view, held, live, new, clock, store)
+        query = _changed(view, stored_rows, live, new, clock, store)
     return LoadPlan(
         query=query.select(columns),
         rows=rows,
@@ -162,36 +169,36 @@ def wanted(
     )
 
 
-def _another(
+def _why_other_table(
     view: FeatureView, live: Generation, published: Sequence[Publication], origin: Origin, *, expire: bool
 ) -> str:
-    """Why the generation is of something else than the table holds now; "" where it is not."""
+    """The reason why the generation does not belong to the present table; "" if it does."""
     if live.view_id != view.view_id:
-        return "what is online is of an earlier view of this name"
+        return "the online rows belong to an earlier view of this name"
     if live.schema_hash != view.schema_hash:
-        return "the columns are others"
+        return "the columns changed"
     if view.table is None and live.incarnation != origin.incarnation:
-        return "the table was made anew"
+        return "the table was recreated"
     if live.published_through and not any(
         each.sequence == live.published_through and (each.publication_id or "") == live.published_id
         for each in published
     ):
-        return "the offline store does not have the publication that was loaded last: it was restored or begun anew"
+        return "the offline store lost the last loaded publication: it was restored or started empty"
     if set(origin.written).difference(each.publication_id or "" for each in published):
-        return "the offline store does not have a publication of which rows are online: it was restored or begun anew"
+        return "the offline store lost a publication whose rows are online: it was restored or started empty"
     kept_for = kept(view, expire=expire)
     if live.kept is not None and (kept_for is None or kept_for > live.kept):
-        return "the ttl is longer, and Redis may have collected rows that count again"
+        return "the ttl is longer now, and Redis may have collected rows that are valid again"
     return ""
 
 
-def _whole(view: FeatureView, live: Generation | None, new: Sequence[Publication], clock: datetime) -> str:
-    """Why all rows have to be sent although the generation is of this table; "" where they have not."""
+def _why_all_rows(view: FeatureView, live: Generation | None, new: Sequence[Publication], clock: datetime) -> str:
+    """The reason to send all rows although the generation belongs to this table; "" for an incremental load."""
     reasons = (
         (live is None, "the view was never loaded"),
-        (live is not None and live.partial, "the generation holds the entities of some windows alone"),
+        (live is not None and live.partial, "the generation holds only the entities of some windows"),
         (live is not None and live.reached > clock, "the clock went back"),
-        (view.table is not None, "somebody else fills its table"),
+        (view.table is not None, "its table is external"),
         (not view.join_keys, "the view has no entity"),
         (any(each.start is None for each in new), "the whole table was replaced"),
     )
@@ -199,7 +206,7 @@ def _whole(view: FeatureView, live: Generation | None, new: Sequence[Publication
 
 
 def rows_until(view: FeatureView, clock: datetime, store: OfflineStore) -> Table:
-    """The view's rows whose time has come."""
+    """The view's rows with event_timestamp up to the clock."""
     return _until(rows_there(view, store), clock)
 
 
@@ -218,7 +225,7 @@ def _of_window(view: FeatureView, rows: Table, start: datetime, end: datetime) -
 
 
 def streamed(query: Table, store: OfflineStore) -> Iterator[pa.RecordBatch]:
-    """The query's rows; the store is given back once all were read."""
+    """The query's rows. The store is released after the last batch."""
     with store.read(query) as batches:
         yield from batches
 
@@ -231,9 +238,9 @@ def _changed(
     clock: datetime,
     store: OfflineStore,
 ) -> Table:
-    """The newest row of each key that may have another one now; only keys, no time, where there is none any more.
+    """The newest row of each key whose newest row may have changed; a row of nulls except the key if none is left.
 
-    A key whose new rows all lie after the clock may have lost the ones before it.
+    Includes keys whose new rows are all after the clock, since their older rows may be gone.
     """
     keys = list(view.join_keys)
     time = rows[EVENT_TIMESTAMP]
@@ -241,9 +248,9 @@ def _changed(
     touched = [(time >= ibis.literal(each.start)) & (time < ibis.literal(each.end)) for each in intervals]
     touched.append((time > ibis.literal(live.clock)) & (time <= ibis.literal(clock)))
     changed = rows.filter(ibis.or_(*touched)).select(keys)
-    gone = dropped_keys(view, store, after=live.published_through)
-    if gone is not None:
-        changed = changed.union(gone)
+    dropped = dropped_keys(view, store, after=live.published_through)
+    if dropped is not None:
+        changed = changed.union(dropped)
     changed = changed.distinct()
     newest = newest_by(rows.filter(time <= ibis.literal(clock)).semi_join(changed, keys), view, keys)
     joined = changed.left_join(newest, keys)

@@ -1,4 +1,4 @@
-"""Parity: what is served equals the point-in-time truth of the offline store."""
+"""Parity: compares online rows with the point-in-time rows of the offline store."""
 
 from __future__ import annotations
 
@@ -25,65 +25,66 @@ from amora_fs_assets.operations.expressions.row_order import newest_by
 from amora_fs_assets.operations.expressions.tables import dropped_keys, rows_there, unbound
 
 _EXAMPLES = 10
-_ASKED = "asked_keys"
+_SAMPLE = "asked_keys"
 FAULTS = ("missing", "extra", "stale", "different")
-"""What is wrong with what is served of a key, in the words of `Parity`."""
+"""Verdicts for wrong online rows; see the fields of `Parity`."""
 NO_FAULTS = ("ahead", "behind", "outside", "aged_out")
-"""Why what is served of a key may differ from the newest row offline, and is right."""
-_AT_A_TIME = 20_000  # keys that are read online at once
+"""Verdicts for online rows that rightly differ from the newest offline row; see the fields of `Parity`."""
+_AT_A_TIME = 20_000  # the number of keys per online read
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How what is served of some keys compares with the offline store's newest rows."""
+    """The result of comparing online rows with the newest offline rows, as numbers of keys."""
 
     view: str
     published_through: int  # the newest publication that is online
     sampled: int
     equal: int
-    missing: int  # offline has a row, online has none
-    extra: int  # online has a row of a key that offline has none of
-    stale: int  # online's row is older
-    different: int  # of the same time with other values, or newer and neither pushed nor offline
-    ahead: int  # online's row is newer: pushed to readers alone, or offline too but after the load's clock: no fault
-    behind: int  # published after the cursor, so not online yet: no fault
-    outside: int  # online has none, since the generation is partial and its windows do not hold the key: no fault
-    aged_out: int  # online has none since Redis may collect rows as old as offline's: no fault
-    examples: tuple[dict[str, Any], ...]  # of faults: keys, what is wrong, both rows
+    missing: int  # only offline has a row
+    extra: int  # only online has a row
+    stale: int  # the online row is older
+    different: int  # equal times but other values, or the online row is newer, not pushed and not offline
+    ahead: int  # no fault: the online row is newer, and was pushed only online, or is offline after the load's clock
+    behind: int  # no fault: published after the cursor, so not online yet
+    outside: int  # no fault: only offline has a row; the generation is partial and no window has loaded the key
+    aged_out: int  # no fault: only offline has a row, and Redis may collect rows of its age
+    examples: tuple[dict[str, Any], ...]  # of faults: key, verdict, both rows
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is wrong with what is served."""
+        """Whether there are no faults."""
         return not (self.missing or self.extra or self.stale or self.different)
 
 
 def parity(
     view: FeatureView, store: OfflineStore, online: OnlineStore, *, sample: int | None = 1_000, expire: bool = True
 ) -> Parity:
-    """Compare what readers get of a sample of keys with the newest rows of the offline store, as of the load's clock.
+    """Compare the online rows of a sample of keys with the newest offline rows as of the load's clock.
 
-    The sample is of keys with rows offline, of keys with rows online, and of keys that lost all of theirs offline. With
-    None all of them are compared, and the newest rows of the view are held in memory. `expire`: Redis may have
-    collected rows because of their age; not under a fixed clock. Raises OnlineStoreError where the view was never
-    loaded.
+    The sample has keys with offline rows, keys with online rows, and keys that lost all their offline rows. With None
+    all keys are compared, and the newest rows of the view are held in memory. `expire`: Redis may have collected rows
+    because of their age; False under a fixed clock. Raises OnlineStoreError if the view was never loaded.
     """
     live = online.state(view.name).live
     if live is None or live.view_id != view.view_id:
         raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
     names = list(view.join_keys)
     all_rows = rows_there(view, store)
-    # A null key is nobody's: nothing can be asked of it.
+    # A null key identifies no entity and cannot be read.
     all_rows = all_rows.filter(*(all_rows[name].notnull() for name in names)) if names else all_rows
     rows = all_rows.filter(all_rows[EVENT_TIMESTAMP] <= ibis.literal(live.clock))
     compared = _Comparison(view, all_rows, store, online, live, expire=expire)
     newest = _newest(view, rows, store, sample)
     for start in range(0, newest.num_rows, _AT_A_TIME):
         compared.add(_by_key(view, newest.slice(start, _AT_A_TIME)))
-    others = dict.fromkeys(key for key in _dropped(view, store, sample) if key not in compared.keys)
-    there = [key for key in online.sample_keys(view, sample) if key not in compared.keys and key not in others]
+    dropped_keys_ = dict.fromkeys(key for key in _dropped(view, store, sample) if key not in compared.keys)
+    online_keys = [
+        key for key in online.sample_keys(view, sample) if key not in compared.keys and key not in dropped_keys_
+    ]
     if sample is not None:
-        there = there[: sample // 10]  # of a view that the sample covers, these are the keys that offline has not
-    without = [*others, *there]
+        online_keys = online_keys[: sample // 10]  # if the sample covers the view, these keys are only online
+    without = [*dropped_keys_, *online_keys]
     for start in range(0, len(without), _AT_A_TIME):
         some = without[start : start + _AT_A_TIME]
         compared.add(dict.fromkeys(some) | _of_keys(view, rows, some, store))
@@ -91,7 +92,7 @@ def parity(
 
 
 class _Comparison:
-    """What was found so far, with the reasons counted apart."""
+    """The verdicts so far, counted by kind."""
 
     def __init__(
         self,
@@ -103,20 +104,20 @@ class _Comparison:
         *,
         expire: bool,
     ) -> None:
-        self.keys: set[Key] = set()  # that were compared
+        self.keys: set[Key] = set()  # the compared keys
         self._view, self._rows, self._store, self._online, self._live = view, rows, store, online, live
         self._expire = expire
         self._counts = dict.fromkeys(("equal", *FAULTS, *NO_FAULTS), 0)
         self._examples: list[dict[str, Any]] = []
         self._later: list[Publication] = []
-        self._changed: set[Key] | None = set()  # by the later publications; None: all keys
+        self._changed: set[Key] | None = set()  # keys that later publications may have changed; None: all keys
 
     def add(self, expected: Mapping[Key, Mapping[str, Any] | None]) -> None:
         """Compare these keys, each with its newest row offline."""
         view, live, keys, now = self._view, self._live, list(expected), collecting_clock(expire=self._expire)
         (read,) = self._online.read([OnlineRequest(view, _by_column(keys, len(view.join_keys)), len(keys))])
         found = online_rows(view, read)
-        # Asked for after both sides were read: a write during the comparison is among them, and is not a fault.
+        # Read after both sides, so that a write during the comparison is not reported as a fault.
         self._look_for_later_publications()
         past = _past_the_clock(view, self._rows, live, keys, found, read.pushed, self._store)
         for key, served, alone, created in zip(keys, found, read.unpublished, read.created_timestamps, strict=True):
@@ -137,7 +138,7 @@ class _Comparison:
         self.keys.update(keys)
 
     def result(self) -> Parity:
-        """What was found."""
+        """The result."""
         return Parity(
             view=self._view.name,
             published_through=self._live.published_through,
@@ -169,7 +170,7 @@ def _verdict(
 
 
 def _newest(view: FeatureView, rows: Table, store: OfflineStore, sample: int | None) -> pa.Table:
-    """The newest row of each key, or of a sample of them."""
+    """The newest row of each key, or of a sample of keys."""
     query = newest_by(rows, view, list(view.join_keys))
     if sample is not None:
         query = query.order_by(ibis.random()).limit(sample)
@@ -182,7 +183,7 @@ def _by_key(view: FeatureView, rows: pa.Table) -> dict[Key, dict[str, Any]]:
 
 
 def _of_keys(view: FeatureView, rows: Table, keys: Sequence[Key], store: OfflineStore) -> dict[Key, dict[str, Any]]:
-    """The newest of the rows of these keys."""
+    """The newest row of each of these keys."""
     names = list(view.join_keys)
     if not keys or not names:
         return {}
@@ -190,19 +191,19 @@ def _of_keys(view: FeatureView, rows: Table, keys: Sequence[Key], store: Offline
         {name: pa.array([key[place] for key in keys], type=IBIS_TYPES[view.key_columns[place].type].to_pyarrow())
          for place, name in enumerate(names)}
     )  # fmt: skip
-    asked = ibis.table(ibis.Schema.from_pyarrow(frame.schema), name=_ASKED)
-    query = newest_by(rows.semi_join(asked, names), view, names).select([c.name for c in view.row_columns])
-    with store.read(query, {_ASKED: frame}) as batches:
+    sampled = ibis.table(ibis.Schema.from_pyarrow(frame.schema), name=_SAMPLE)
+    query = newest_by(rows.semi_join(sampled, names), view, names).select([c.name for c in view.row_columns])
+    with store.read(query, {_SAMPLE: frame}) as batches:
         return _by_key(view, batches.read_all())
 
 
 def _dropped(view: FeatureView, store: OfflineStore, sample: int | None) -> list[Key]:
-    gone = dropped_keys(view, store) if view.table is None else None
-    if gone is None:
+    dropped = dropped_keys(view, store) if view.table is None else None
+    if dropped is None:
         return []
     names = list(view.join_keys)
     rest = unbound(view.key_columns, table_name(view, store.dataset))
-    query = gone.distinct().anti_join(rest, names)
+    query = dropped.distinct().anti_join(rest, names)
     if sample is not None:
         query = query.limit(sample)
     with store.read(query) as batches:
@@ -212,16 +213,16 @@ def _dropped(view: FeatureView, store: OfflineStore, sample: int | None) -> list
 def _changed_since(
     view: FeatureView, rows: Table, later: Sequence[Publication], store: OfflineStore
 ) -> set[Key] | None:
-    """The keys that the publications may have touched; None for all."""
+    """The keys that the publications may have changed; None for all."""
     if not view.join_keys or any(each.start is None for each in later):
         return None if later else set()
     names, time = list(view.join_keys), rows[EVENT_TIMESTAMP]
     touched = [(time >= ibis.literal(each.start)) & (time < ibis.literal(each.end)) for each in later]
     with store.read(rows.filter(ibis.or_(*touched)).select(names).distinct()) as batches:
         found = {tuple(row[name] for name in names) for row in batches.read_all().to_pylist()}
-    gone = dropped_keys(view, store, after=min(each.sequence for each in later) - 1)
-    if gone is not None:
-        with store.read(gone.distinct()) as batches:
+    dropped = dropped_keys(view, store, after=min(each.sequence for each in later) - 1)
+    if dropped is not None:
+        with store.read(dropped.distinct()) as batches:
             found |= {tuple(row[name] for name in names) for row in batches.read_all().to_pylist()}
     return found
 
@@ -235,9 +236,9 @@ def _past_the_clock(
     pushed: Sequence[bool],
     store: OfflineStore,
 ) -> dict[Key, dict[str, Any]]:
-    """The offline rows of the times that are served of the keys, where these lie after the load's clock.
+    """The offline rows with the times of online rows that are later than the load's clock, by key.
 
-    Windows bring rows up to the reach, and pushes up to their own clock.
+    Window loads bring rows up to the generation's reach, and pushes up to their own clock.
     """
     names, time = list(view.join_keys), rows[EVENT_TIMESTAMP]
     past = {
@@ -249,8 +250,10 @@ def _past_the_clock(
         return {}
     of_the_keys = rows.filter(time.isin(sorted(set(past.values()))))
     with store.read(newest_by(of_the_keys, view, [*names, EVENT_TIMESTAMP])) as batches:
-        there = batches.read_all().to_pylist()
-    return {key: row for row in there if past.get(key := tuple(row[name] for name in names)) == row[EVENT_TIMESTAMP]}
+        online_keys = batches.read_all().to_pylist()
+    return {
+        key: row for row in online_keys if past.get(key := tuple(row[name] for name in names)) == row[EVENT_TIMESTAMP]
+    }
 
 
 def _by_column(keys: Sequence[Key], width: int) -> list[list[Any]]:
@@ -263,9 +266,9 @@ def collecting_clock(*, expire: bool, now: Clock = wall_clock) -> datetime | Non
 
 
 def online_rows(view: FeatureView, found: OnlineRows) -> list[dict[str, Any] | None]:
-    """The rows as the offline store would give them, without keys; None where there is none.
+    """The online rows in the offline store's form, without keys; None for a missing row.
 
-    Without the features that were added since the load: parity compares the others.
+    Features that were added after the load are left out of the comparison.
     """
     names = [feature.name for feature in view.features if feature.name not in found.added]
     columns = [found.columns[name] for name in names]
@@ -277,7 +280,7 @@ def online_rows(view: FeatureView, found: OnlineRows) -> list[dict[str, Any] | N
 
 
 def same(offline: Mapping[str, Any] | None, online: Mapping[str, Any] | None) -> bool:
-    """Whether time and features are equal, NaN being equal to itself."""
+    """Whether times and features are equal. NaN equals NaN."""
     if offline is None or online is None:
         return offline is online
     return all(_equal(offline[name], value) for name, value in online.items())

@@ -1,6 +1,6 @@
-"""Push: rows that cannot wait for the next computation, straight to the online store and, as a publication, offline.
+"""Push: write rows to the online store at once and, as a publication, to the offline store.
 
-Knows neither Ibis nor Pandera, so that a model server can push: the catalogue holds the view's gate as SQL.
+Imports neither Ibis nor Pandera, so that a model server can push: the catalogue holds the view's gate as SQL.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def push(
     run: MutableMapping[str, Any] | None = None,
     now: Clock = wall_clock,
 ) -> int:
-    """Write the rows online where they are newer, and append them to the offline table; how many were newer.
+    """Append rows to the offline table, then write the newer ones online. Returns the number of newer rows.
 
-    A row whose event_timestamp is after `clock` is only appended: the first load after its time brings it online.
+    A row with event_timestamp after `clock` is only appended offline; the first load after its time brings it online.
 
-    Raises InvalidRequest for rows that are not of the view's columns and types, or that would have to wait while there
-    is no offline store to wait in, and ChecksFailed for rows that break a rule; nothing is written then. Offline comes
-    first: what is served is then in the offline store too. `run` gets what the registry keeps of it, as far as it came.
+    Raises InvalidRequest for rows with other columns or types than the view's, or for rows after the clock without an
+    offline store, and ChecksFailed for rows that break a rule; nothing is written then. `run` receives the fields of
+    the run record, also of a push that fails halfway.
     """
     table = table_of(view, rows)
     check(view, table)
@@ -54,8 +54,8 @@ def push(
     run = {} if run is None else run
     run["rows"] = table.num_rows
     if offline is not None and table.num_rows and view.table is not None:
-        raise InvalidRequest(f"{view}: somebody else fills its table. Push with to_offline=False. {NOTHING}")
-    online.check_push(view)  # before anything is written
+        raise InvalidRequest(f"{view}: its table is external. Push with to_offline=False. {NOTHING}")
+    online.check_push(view)  # before the first write
     sequence, publication_id = None, ""
     if offline is not None and table.num_rows:
         publication = _append(view, table, offline, run_id, definition_hash, applied, now)
@@ -69,22 +69,22 @@ def push(
 
 
 def _due(view: FeatureView, table: pa.Table, clock: datetime, *, waits: bool) -> pa.Table:
-    """The rows whose time has come. Raises InvalidRequest for others that cannot wait."""
+    """The rows with event_timestamp up to the clock. Raises InvalidRequest for later rows unless they can wait."""
     times = table.column(EVENT_TIMESTAMP).to_pylist()
     for row, time in enumerate(times):
         if time == _LAST:
-            raise InvalidRequest(f"{view}: event_timestamp of row {row} is the last instant there is. {NOTHING}")
+            raise InvalidRequest(f"{view}: event_timestamp of row {row} is the last possible instant. {NOTHING}")
         if time > clock and not waits:
             raise InvalidRequest(
-                f"{view}: row {row} is of {time.isoformat()}, after the clock, {clock.isoformat()}: its time has not "
-                f"come, and with to_offline=False there is nowhere for it to wait. {NOTHING}"
+                f"{view}: event_timestamp of row {row} is {time.isoformat()}, after the clock, {clock.isoformat()}. "
+                f"Such a row waits in the offline store, which to_offline=False excludes. {NOTHING}"
             )
     if view.has_created_timestamp:
         for row, created in enumerate(table.column(CREATED_TIMESTAMP).to_pylist()):
             if created is not None and created > max(clock, times[row]):
                 raise InvalidRequest(
                     f"{view}: created_timestamp of row {row} is {created.isoformat()}, after the clock, "
-                    f"{clock.isoformat()}: a value that is pushed is known. {NOTHING}"
+                    f"{clock.isoformat()}. A pushed value must be known already. {NOTHING}"
                 )
     return table.filter([time <= clock for time in times]) if any(time > clock for time in times) else table
 

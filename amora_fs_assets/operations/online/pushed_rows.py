@@ -1,4 +1,4 @@
-"""Pushed rows as an Arrow table of the view's columns. Knows neither Ibis nor Pandera."""
+"""Pushed rows as an Arrow table with the view's columns. Imports neither Ibis nor Pandera."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _FORMS = "The pushed rows are a DataFrame, an Arrow table, a list of dicts or a 
 
 
 def table_of(view: FeatureView, rows: Rows) -> pa.Table:
-    """The rows as the view's `row_columns`; nullable columns may be missing. Raises InvalidRequest.
+    """Convert the rows to the view's `row_columns`; nullable columns may be missing. Raises InvalidRequest.
 
-    A `created_timestamp` that is missing, or null where the column is never null, is the row's event_timestamp.
+    A missing `created_timestamp`, or a null one in a column without nulls, becomes the row's event_timestamp.
     """
     import pyarrow as pa
 
@@ -58,15 +58,15 @@ def _exact(view: FeatureView, column: Column, values: Iterable[Any]) -> list[Any
         try:
             read.append(exact(column.type, value))
         except (TypeError, ValueError, OverflowError) as error:
-            said = str(error).rstrip(".")
+            reason = str(error).rstrip(".")
             raise InvalidRequest(
-                f"{view}: column '{column.name}' takes {column.type}: row {row}: {said}. {NOTHING}"
+                f"{view}: column '{column.name}' takes {column.type}: row {row}: {reason}. {NOTHING}"
             ) from error
     return read
 
 
 def _columns(rows: Rows) -> dict[str, Sequence[Any]]:
-    """The rows by column, whatever form they came in. Raises InvalidRequest."""
+    """The rows by column, from any accepted form. Raises InvalidRequest."""
     if isinstance(rows, Mapping):
         return {str(name): _values(name, values) for name, values in rows.items()}
     if hasattr(rows, "to_arrow") and hasattr(rows, "columns"):  # a polars frame
@@ -99,7 +99,7 @@ def _arrow_values(name: str, values: Any) -> list[Any]:
 
     try:
         return list(values.to_pylist())
-    except (pa.ArrowInvalid, ValueError, OverflowError) as error:  # a moment outside of the years 1 to 9999
+    except (pa.ArrowInvalid, ValueError, OverflowError) as error:  # an instant outside the years 1 to 9999
         raise InvalidRequest(f"Column {name!r} of the pushed rows cannot be read: {error}. {NOTHING}") from error
 
 

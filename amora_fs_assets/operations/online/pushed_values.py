@@ -1,4 +1,4 @@
-"""Values of pushed rows as what a column holds: exactly that value, or a refusal. Knows neither Ibis nor pandas."""
+"""Converts values of pushed rows to a column's type without loss, or raises. Imports neither Ibis nor pandas."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from amora_fs_assets.domain.decimals import decimal_of
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.domain.types import DataType
 
-_NULLS = {"NAType", "NaTType"}  # of pandas, which is not imported for it
+_NULLS = {"NAType", "NaTType"}  # pandas' types, by name, since pandas is not imported
 
 
 def exact(type_: DataType, value: Any) -> Any:
-    """The value as a column of `type_` holds it; None for null.
+    """The value converted to a column of `type_`; None for null.
 
-    Takes Python's own values, NumPy's and pandas' scalars, ISO 8601 text for dates and timestamps, and whole floats
-    for integers. Raises TypeError, ValueError or OverflowError for a value that would not stay what it is.
+    Takes Python values, NumPy and pandas scalars, ISO 8601 text for dates and timestamps, and integral floats for
+    integers. Raises TypeError, ValueError or OverflowError for a value that a conversion would change.
     """
     if _null(value):
         return None
@@ -41,7 +41,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy scalar's Python value."""
+    """The Python value of a NumPy scalar."""
     if type(value).__module__ != "numpy" or not hasattr(value, "item"):
         return value
     if type(value).__name__ == "datetime64":
@@ -61,7 +61,7 @@ def _integer(value: Any) -> int:
         raise _wrong(value)
     if isinstance(value, float):
         if not value.is_integer():
-            raise ValueError(f"{value!r} is not whole")
+            raise ValueError(f"{value!r} is not a whole number")
         value = int(value)
     try:
         whole = operator.index(value)
@@ -84,7 +84,7 @@ def _text(value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{value!r} has half a surrogate pair, which is no text") from None
+        raise ValueError(f"{value!r} has half a surrogate pair, which is not valid text") from None
     return str(value)
 
 

@@ -1,4 +1,4 @@
-"""Serving: entity rows in, the newest feature values and a status for each out. Knows neither Ibis nor Arrow."""
+"""Serving: for entity rows, the newest feature values and a status for each. Imports neither Ibis nor Arrow."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ if TYPE_CHECKING:
 Status = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 EntityColumns = dict[str, list[Any]]
-"""The join keys by column, as the caller gave them."""
+"""The caller's join keys by column."""
 _PYTHON = {DataType.INT64: int, DataType.STRING: str}
 _NOTHING = type(None)
-_NULLS = {"NAType", "NaTType"}  # of pandas, which is not imported for it
+_NULLS = {"NAType", "NaTType"}  # pandas' types, by name, since pandas is not imported
 
 
 @dataclass(slots=True)
 class ViewAnswer:
-    """One view's share of an answer."""
+    """The part of an answer that comes from one view."""
 
     view: str
     names: Sequence[str]
-    """Of its features, as they are called here."""
+    """The names of the view's features in the answer."""
     event_timestamps: Sequence[int]
-    """Of its rows, in microseconds since 1970; NEVER for no row."""
+    """The event_timestamps of the view's rows, in microseconds since 1970; NEVER for a missing row."""
     complete: bool
-    """Every value is PRESENT."""
+    """Whether every value is PRESENT."""
 
 
 @dataclass
 class OnlineResponse:
-    """Values and statuses by column, rows as asked for; the join keys come first."""
+    """Values and statuses by column, in the order of the request's rows; the join keys come first."""
 
     columns: Mapping[str, list[Any]]
     statuses: Mapping[str, list[Status]]
-    """Of each feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl: not given out)."""
+    """By feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl; the value is withheld)."""
     types: Mapping[str, DataType]
     views: Sequence[ViewAnswer]
 
     @cached_property
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
-        """Of each feature, since when its values hold (UTC); None where there is no row."""
+        """By feature, the event_timestamp (UTC) of each value; None for a missing row."""
         return {
             name: [None if t == NEVER else from_microseconds(t) for t in each.event_timestamps]
             for each in self.views
@@ -67,14 +67,14 @@ class OnlineResponse:
         }
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """`{name: [values]}`, join keys first."""
+        """The values as `{name: [values]}`, join keys first."""
         return dict(self.columns)
 
     def to_arrow(self) -> pa.Table:
-        """The same as an Arrow table, of the types that the catalogue says."""
+        """The values as an Arrow table with the catalogue's types."""
         import pyarrow as pa
 
-        # A NaN among the join keys means null, as pandas has it; among the features it is a value.
+        # pandas writes a null join key as NaN. A NaN feature is a value.
         return pa.table(
             {
                 name: pa.array(values, arrow_type(self.types[name]), from_pandas=name not in self.statuses)
@@ -83,14 +83,14 @@ class OnlineResponse:
         )
 
     def to_df(self) -> pd.DataFrame:
-        """The same as a data frame; integers and booleans stay what they are where some are null."""
+        """The values as a pandas DataFrame. Integers and booleans with nulls get nullable types."""
         from amora_fs_assets.operations.frames import to_pandas
 
         return to_pandas(self.to_arrow())
 
 
 class OnlineReader:
-    """How a service's features are read: made once, used for every request."""
+    """The plan for reading a service's features: made once, used for every request."""
 
     def __init__(self, service: FeatureService, *, full_feature_names: bool = False) -> None:
         """Raise InvalidRequest for names that collide."""
@@ -106,22 +106,25 @@ class OnlineReader:
                 if name in types:
                     raise InvalidRequest(
                         f"Feature '{projection.name}:{feature.name}' has the name of another column, '{name}'. "
-                        "Ask with full_feature_names=True."
+                        "Use full_feature_names=True."
                     )
                 types[name] = feature.type
             self._parts.append(part)
         self._types = types
 
     def requests(self, entity_rows: EntityRows) -> tuple[EntityColumns, list[OnlineRequest]]:
-        """What to read for these entities. Raises InvalidRequest for a missing join key, or one of a wrong type."""
-        asked, count = _asked(entity_rows, self._keys)
-        keys = {name: _checked(name, asked[name], type_) for name, type_ in self._keys.items()}
-        return asked, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._parts]
+        """The entities' join keys and the reads. Raises InvalidRequest for a missing or wrongly typed join key."""
+        given, count = _key_columns(entity_rows, self._keys)
+        keys = {name: _checked(name, given[name], type_) for name, type_ in self._keys.items()}
+        return given, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._parts]
 
-    def response(self, asked: EntityColumns, found: Sequence[OnlineRows], clock: datetime) -> OnlineResponse:
-        """The rows as an answer; `clock` decides what is older than its ttl. Raises OnlineStoreError."""
+    def response(self, given: EntityColumns, found: Sequence[OnlineRows], clock: datetime) -> OnlineResponse:
+        """The answer for rows that were read. A value is too old if its ttl ended before `clock`.
+
+        Raises OnlineStoreError.
+        """
         now = (clock - EPOCH) // MICROSECOND
-        columns: dict[str, list[Any]] = {name: asked[name] for name in self._keys}
+        columns: dict[str, list[Any]] = {name: given[name] for name in self._keys}
         statuses: dict[str, list[Status]] = {}
         views = [
             answer
@@ -132,7 +135,7 @@ class OnlineReader:
 
 
 class _Part:
-    """One view's share of a plan."""
+    """The part of a plan that reads one view."""
 
     def __init__(self, projection: FeatureViewProjection, full_feature_names: bool) -> None:  # noqa: FBT001
         self.view: FeatureView = projection.view
@@ -144,35 +147,35 @@ class _Part:
     def answers(
         self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
     ) -> list[ViewAnswer]:
-        """Add the features' values and statuses to the answer, and say what they are.
+        """Add the features' values and statuses to `columns` and `statuses`; describe them.
 
-        A feature that was added since the load is NOT_FOUND; it has no time.
+        A feature that was added after the load is NOT_FOUND, without a time.
         """
         times = rows.event_timestamps
         complete = self._answer(rows, now, columns, statuses)
         if rows.added.isdisjoint(self.features):
             return [ViewAnswer(self.view.name, self.names, times, complete)]
         answers = []
-        for added, those in groupby(zip(self.features, self.names, strict=True), lambda pair: pair[0] in rows.added):
-            names = [name for _, name in those]
+        for added, pairs in groupby(zip(self.features, self.names, strict=True), lambda pair: pair[0] in rows.added):
+            names = [name for _, name in pairs]
             if added:
                 statuses.update({name: ["NOT_FOUND"] * len(times) for name in names})
-            held = [NEVER] * len(times) if added else times
-            answers.append(ViewAnswer(self.view.name, names, held, complete and not added))
+            row_times = [NEVER] * len(times) if added else times
+            answers.append(ViewAnswer(self.view.name, names, row_times, complete and not added))
         return answers
 
     def _answer(
         self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
     ) -> bool:
-        """Add the features' values and statuses to the answer; whether all are PRESENT."""
+        """Add the features' values and statuses to `columns` and `statuses`; return whether all are PRESENT."""
         times = rows.event_timestamps
         oldest = NEVER + 1 if self._ttl is None else now - self._ttl
         try:
             values = [rows.columns[feature] for feature in self.features]
         except KeyError as error:
             raise OnlineStoreError(
-                f"{self.view}: feature {error} is not online yet as the registry says. "
-                "Compute it and run `amora-fs materialize-incremental`."
+                f"{self.view}: feature {error} is in the registry but not online yet. "
+                "Compute the view and run `amora-fs materialize-incremental`."
             ) from None
         if rows.complete and (self._ttl is None or not times or min(times) >= oldest):
             present: list[Status] = ["PRESENT"]
@@ -191,8 +194,8 @@ class _Part:
         return False
 
 
-def _asked(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[EntityColumns, int]:
-    """The join keys as columns of one length, and that length."""
+def _key_columns(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[EntityColumns, int]:
+    """The join keys as columns of equal length, and this length."""
     if isinstance(entity_rows, Mapping):
         columns: dict[str, list[Any]] = {name: _column(name, values) for name, values in entity_rows.items()}
     elif (frame := _frame(entity_rows)) is not None:
@@ -222,7 +225,7 @@ def _asked(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[EntityColumn
 
 
 def _frame(entity_rows: Any) -> dict[str, list[Any]] | None:
-    """The columns of a pandas or polars frame or of an Arrow table; None for what is none of them."""
+    """The columns of a pandas or polars DataFrame or an Arrow table; None for another object."""
     if hasattr(entity_rows, "to_arrow"):  # polars
         entity_rows = entity_rows.to_arrow()
     if hasattr(entity_rows, "to_pydict"):  # Arrow
@@ -252,13 +255,13 @@ def _column(name: str, values: Any) -> list[Any]:
     return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
 
 
-def _missing(key: object, there: list[Any]) -> InvalidRequest:
-    have = ", ".join(sorted(map(repr, there))) or "nothing"
+def _missing(key: object, names: list[Any]) -> InvalidRequest:
+    have = ", ".join(sorted(map(repr, names))) or "nothing"
     return InvalidRequest(f"entity_rows lack join key '{key}'. They have: {have}.")
 
 
 def _checked(name: str, values: list[Any], type_: DataType) -> list[Any]:
-    """The column as the catalogue's type; None where a value is null."""
+    """The values converted to the join key's type; None for null."""
     if set(map(type, values)) <= {_PYTHON[type_], _NOTHING}:
         keys = values
     else:
@@ -271,7 +274,7 @@ def _checked(name: str, values: list[Any], type_: DataType) -> list[Any]:
 
 
 def _key(value: Any, type_: DataType, name: str) -> int | str | None:
-    """A value of some other type where nothing is lost: a NumPy scalar, a whole float."""
+    """A value converted without loss: a NumPy scalar, an integral float."""
     if value is None or type(value).__name__ in _NULLS or (isinstance(value, float) and math.isnan(value)):
         return None
     if type_ is DataType.STRING and isinstance(value, str):

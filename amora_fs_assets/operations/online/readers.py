@@ -1,4 +1,4 @@
-"""What changes what readers get at once, each with its record: push, rollback, unpin. Knows no Ibis."""
+"""Push, rollback and unpin with their records: changes that readers see immediately. Does not import Ibis."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def push(
     applied: Applied | None = None,
     expire: bool = True,
 ) -> int:
-    """Push rows and record it; how many were newer than what is served. See operations.push.
+    """Push rows and record the run. Returns the number of rows that were newer than the online rows.
 
-    A registry out of reach stops no push: that is logged.
+    See operations/online/push.py. If the registry cannot be reached, the push goes on and logs a warning.
     """
     hash_ = definition_hash(view)
     known: dict[str, Any] = {"definition_hash": hash_, "schema_hash": view.schema_hash}
@@ -53,27 +53,27 @@ def push(
 
 
 def rollback(name: str, to: int | None = None, *, online: OnlineStore, registry: Registry, run_id: str) -> Generation:
-    """Let readers see an older generation, and record it. See OnlineStore.rollback."""
+    """Make an older generation live, and record the run. See OnlineStore.rollback."""
     with recorded("rollback", name, run_id=run_id, registry=registry, needed=False, details={"to": to}) as run:
         before = online.state(name).live_number
         run["details"] = {"from": before, "to": to}
         now = online.rollback(name, to)
-        run.update(_seen(name, before, now))
+        run.update(_live_fields(name, before, now))
     return now
 
 
 def unpin(name: str, *, online: OnlineStore, registry: Registry, run_id: str) -> Generation:
-    """Let readers see the newest generation again, and record it. See OnlineStore.unpin."""
+    """Make the newest generation live again, and record the run. See OnlineStore.unpin."""
     with recorded("unpin", name, run_id=run_id, registry=registry, needed=False) as run:
         before = online.state(name).live_number
         run["details"] = {"from": before}
         now = online.unpin(name)
-        run.update(_seen(name, before, now))
+        run.update(_live_fields(name, before, now))
     return now
 
 
-def _seen(name: str, before: int, now: Generation) -> dict[str, Any]:
-    """The generation that readers see from now on."""
+def _live_fields(name: str, before: int, now: Generation) -> dict[str, Any]:
+    """The record's fields for the new live generation."""
     return {
         "sequence": now.published_through,
         "schema_hash": now.schema_hash,

@@ -1,4 +1,4 @@
-"""Before a generation goes live: some of its keys are compared with the offline store."""
+"""Compares a sample of a new generation's keys with the offline store before the generation goes live."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from amora_fs_assets.operations.expressions.row_order import newest_by
 from amora_fs_assets.operations.online.parity import collecting_clock, online_rows, same
 
 SAMPLE = 200
-"""Keys that are compared."""
+"""The number of compared keys."""
 
 
 def check_sample(
@@ -30,10 +30,10 @@ def check_sample(
     published_through: int,
     expire: bool,
 ) -> None:
-    """Compare the newest of `rows`, of some keys, with what `read` finds of them in a new generation.
+    """Compare the newest of `rows` of a sample of keys with the rows that `read` finds in a new generation.
 
     `expire`: Redis may have collected rows because of their age, so keys without a younger row are not compared.
-    Raises OnlineStoreError where they differ, unless the offline store has moved on since.
+    Raises OnlineStoreError for differences, unless the offline store got newer publications meanwhile.
     """
     names = list(view.join_keys)
     oldest = oldest_kept(view, collecting_clock(expire=expire))
@@ -43,14 +43,14 @@ def check_sample(
         rows = rows.filter(*(rows[name].notnull() for name in names))
     some = rows.semi_join(rows.select(names).limit(SAMPLE).distinct(), names) if names else rows
     wrong, compared = _wrong(view, some, read, store, expire=expire)
-    if wrong and view.table is not None:  # somebody else may have changed the table since its rows were read
+    if wrong and view.table is not None:  # an external table may have changed since the load read its rows
         again, _ = _wrong(view, some.filter(_among(some, names, wrong)) if names else some, read, store, expire=expire)
         wrong = {key: row for key, row in again.items() if same(row, wrong.get(key))}
     if wrong and max((each.sequence for each in store.publications(view.name)), default=0) <= published_through:
         raise OnlineStoreError(
             f"{view}: {len(wrong)} of {compared} sampled keys of the new generation differ from the offline store, "
-            f"{dict(zip(names, next(iter(wrong)), strict=True))} for one. It does not go live; the old one goes on "
-            "serving. Run the load again."
+            f"such as {dict(zip(names, next(iter(wrong)), strict=True))}. The new generation does not go live, and the "
+            "old one stays live. Run the load again."
         )
 
 
@@ -62,9 +62,9 @@ def _wrong(
     *,
     expire: bool,
 ) -> tuple[dict[Key, dict[str, Any]], int]:
-    """The newest rows that are not what `read` finds, by key, and how many keys were compared.
+    """The newest rows that differ from the rows that `read` finds, by key, and the number of compared keys.
 
-    A row that was pushed while the generation was filled is no difference, and neither is one that may be collected.
+    Rows that were pushed during the load, and rows that may be collected, do not count as differences.
     """
     names = list(view.join_keys)
     with store.read(newest_by(rows, view, names).select([c.name for c in view.row_columns])) as batches:

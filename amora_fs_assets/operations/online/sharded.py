@@ -1,7 +1,7 @@
-"""A load in parts that any processes write: begun once, each shard written once or more, finished once.
+"""A load in shards, which several processes may write: begin once, write each shard at least once, finish once.
 
-The engine works out the rows once, into a staged table that says of each row which shard it is in. So a shard that is
-written again sends the same rows, and all shards are of the same publications.
+The engine computes the rows once, into a staged table with the shard of each row. So a repeated write of a shard sends
+the same rows, and all shards contain the same publications.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from amora_fs_assets.operations.online.materialize import Materialized, rows_unt
 from amora_fs_assets.operations.online.sample_check import check_sample
 
 LASTING = timedelta(hours=1)
-"""For how long a shard may wait for a process, or for somebody to run a failed one again."""
+"""The longest time without a write before the load counts as dead."""
 _SHARD = Column("_shard", DataType.INT64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardedLoad:
-    """What the shards of a load have to know; plain data, to be handed from process to process."""
+    """The state that the shards of a load share: plain data, passed between processes."""
 
     load: Load | None  # None: there is nothing to write
     staged: str
     published_through: int
     new_generation: bool
     began: datetime
-    because: str = ""  # as of Materialized
+    because: str = ""  # as in Materialized
 
 
 def begin(
@@ -52,24 +52,28 @@ def begin(
     full: bool = False,
     expire: bool = True,
 ) -> ShardedLoad:
-    """Stage what `materialize` would send, in that many shards of about the same size."""
-    asked = wanted(view, store=store, online=online, clock=clock, full=full, expire=expire)
+    """Stage the rows that `materialize` would send, in `shards` shards of about equal size."""
+    load_plan = wanted(view, store=store, online=online, clock=clock, full=full, expire=expire)
     nothing = ShardedLoad(
-        load=None, staged="", published_through=asked.published_through, new_generation=asked.new_generation, began=now
+        load=None,
+        staged="",
+        published_through=load_plan.published_through,
+        new_generation=load_plan.new_generation,
+        began=now,
     )
-    if asked.query is None:
+    if load_plan.query is None:
         return nothing
     shard = (ibis.random() * shards).floor().cast("int64")
-    query = asked.query.mutate(**{_SHARD.name: shard})
+    query = load_plan.query.mutate(**{_SHARD.name: shard})
     staged = store.stage(query, name=view.name, run_id=f"online:{run_id}", clustered_by=_SHARD.name)
     load = online.begin(
         view,
-        published_through=asked.published_through,
+        published_through=load_plan.published_through,
         clock=clock,
-        new_generation=asked.new_generation,
+        new_generation=load_plan.new_generation,
         lasting=LASTING,
         expire=expire,
-        origin=asked.origin,
+        origin=load_plan.origin,
     )
     if load is None:
         store.discard(staged)
@@ -77,24 +81,24 @@ def begin(
     return ShardedLoad(
         load=load,
         staged=staged,
-        published_through=asked.published_through,
+        published_through=load_plan.published_through,
         new_generation=load.new_generation,
         began=now,
-        because=asked.because,
+        because=load_plan.because,
     )
 
 
 def write(
     view: FeatureView, sharded: ShardedLoad, shard: int, *, store: OfflineStore, online: OnlineStore, expire: bool
 ) -> ShardResult:
-    """Write one shard. Writing it again comes to the same."""
+    """Write one shard. Writing a shard again gives the same result."""
     assert sharded.load is not None, "there is something to write"
     batches = streamed(shard_of(view, sharded, shard), store)
     return online.write(view, sharded.load, batches, lasting=LASTING, expire=expire)
 
 
 def shard_of(view: FeatureView, sharded: ShardedLoad, shard: int) -> Table:
-    """The rows of a shard, as they were staged."""
+    """The staged rows of a shard."""
     rows = unbound((*view.row_columns, _SHARD), sharded.staged)
     return rows.filter(rows[_SHARD.name] == shard).select([column.name for column in view.row_columns])
 
@@ -108,7 +112,7 @@ def finish(
     online: OnlineStore,
     expire: bool,
 ) -> Materialized:
-    """Let what all shards wrote be what counts, as `materialize` does. Raises OnlineStoreError."""
+    """End a load once all shards are written, as `materialize` does. Raises OnlineStoreError."""
     sent = 0
     if sharded.load is not None:
         rows = rows_until(view, sharded.load.clock, store)

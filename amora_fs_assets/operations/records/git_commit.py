@@ -1,4 +1,4 @@
-"""Which commit code is at: that of the git checkout that its package lies in."""
+"""The git commit of a package's checkout."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-_TIMEOUT = 10.0  # seconds: a repository on a network drive stops no run
+_TIMEOUT = 10.0  # [s], so that a slow network drive does not block a run
 
 
 def commit_of(package: str | ModuleType) -> str:
-    """The commit of the checkout that the package or module is in, with "-dirty" where the checkout differs from it.
+    """The commit of the checkout that contains the package or module; with "-dirty" if the checkout has changes.
 
-    Empty where there is no checkout, no git, or where the package is ignored by it, as an installed one is in `.venv`.
-    Dirty is a change of any file that git knows, or a new file within the package. Git is asked once a process: what
-    it runs is what was imported.
+    Empty without a checkout or git, or if git ignores the package, such as an installed package in `.venv`. Changes are
+    a change of any tracked file, or a new file within the package. The result is cached per process, which runs the
+    code as it was imported.
     """
     folder = _folder(package)
     return "" if folder is None else _commit(folder)
 
 
 def _folder(package: str | ModuleType) -> Path | None:
-    """Where the package's modules are, found without importing it."""
+    """The folder of the package's modules, found without importing the package."""
     if isinstance(package, ModuleType):
         file = getattr(package, "__file__", None)
         return Path(file).parent if file else None
@@ -46,7 +46,7 @@ def _commit(folder: Path) -> str:
     changes = _git(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no") or ""
     lines = changes.splitlines()
     commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), "")
-    if len(commit) < 40:  # "(initial)": nothing is committed yet
+    if len(commit) < 40:  # "(initial)": there is no commit yet
         return ""
     new = any(line.startswith("?") and not line.endswith(".pyc") for line in inside.splitlines())
     return f"{commit}-dirty" if new or any(not line.startswith("#") for line in lines) else commit

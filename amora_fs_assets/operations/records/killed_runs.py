@@ -1,4 +1,4 @@
-"""Records of runs whose process was killed between what it published and its record."""
+"""Records for runs whose process was killed after its publication and before its record."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import Output, Publication, RunKind, RunRecord
 from amora_fs_assets.domain.table_names import version_table
 
-_LOOKED_BACK = 5  # records of each kind: runs that went on beside each other do not hide one that was killed
+_LOOKED_BACK = 5  # records of each kind, so that concurrent runs do not hide a killed one
 
 
 def record_killed_runs(kind: RunKind, name: str, *, store: OfflineStore, registry: Registry) -> None:
-    """Record the publications that have no record: their process was killed in between.
+    """Record the publications without a record: their process was killed after the publication.
 
-    To be called before publishing. Where a run is about to record its publication at this very moment, its own record
-    is what readers of the registry get.
+    Call this before publishing. If another run is just writing its own record, readers of the registry get this one.
     """
     kinds: tuple[RunKind, ...] = (kind, "push") if kind == "compute" else (kind,)
     recorded, since = set[int](), 0
@@ -55,8 +54,10 @@ def _record(kind: RunKind, publication: Publication, store: OfflineStore, regist
         sql_hash=publication.sql_hash,
         outputs=(Output(name=publication.name, table=publication.table, sequence=publication.sequence),),
         completed=True,
-        details={"completed": "The process ended before it recorded this; taken from _publications by the next run."},
-        error=f"The process was killed before the manifest was written: {publication.table} is no version."
+        details={
+            "completed": "The process ended before it wrote this record. A later run wrote it from _publications."
+        },
+        error=f"The process was killed before it wrote the manifest: {publication.table} is not a version."
         if lost
         else "",
     )

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Recording:
-    """The record of a run while the run is under way."""
+    """The record of a run in progress."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Recording:
         self.meter = Meter(name, run_id)
         self.fields = known
         self.url = ""
-        """Where the record is; "" before `keep`."""
+        """The location of the record; "" before `keep`."""
         self._registry = registry
         self._now = now
         self._identity: dict[str, Any] = {"kind": kind, "name": name, "run_id": run_id, "started_at": began or now()}
@@ -74,7 +74,7 @@ def recorded(
     began: datetime | None = None,
     **known: Any,
 ) -> Iterator[dict[str, Any]]:
-    """Record everything inside as one run. An error inside makes a failed run, and is raised again.
+    """Record the block as one run. An error in the block is recorded as a failed run and raised again.
 
     Yields the record's other fields, `known` at first, for the caller to fill in. If the run succeeds and the record
     cannot be written: raises RegistryError if the record is `needed`, else logs a warning, so that serving goes on.
@@ -102,7 +102,7 @@ def recorded(
 def failure_recorded(
     kind: RunKind, name: str, *, run_id: str, registry: Registry, now: Clock = wall_clock, **known: Any
 ) -> Iterator[None]:
-    """Record an error inside as a failed run, and raise the error again. The caller records a success."""
+    """Record an error in the block as a failed run, and raise the error again. The caller records a success."""
     recording = Recording(kind, name, run_id=run_id, registry=registry, now=now, **known)
     with recording.meter:
         try:

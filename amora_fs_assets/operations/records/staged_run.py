@@ -1,4 +1,4 @@
-"""A run that stages rows and publishes the staged rows: one life, inside Dagster and outside."""
+"""A run that stages rows and publishes the staged rows: the same code inside and outside Dagster."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class StagedRun:
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Record an error inside as a failed run, drop the staged rows, and raise the error again."""
+        """Record an error in the block as a failed run, drop the staged rows, and raise the error again."""
         try:
             with self.recording.meter:
                 yield
@@ -59,7 +59,7 @@ class StagedRun:
             raise
 
     def published(self, publication: Publication) -> None:
-        """Note in the record what was published."""
+        """Add the publication to the record."""
         output = Output(name=publication.name, table=publication.table, sequence=publication.sequence)
         self.recording.fields.update(
             rows=publication.rows, sequence=publication.sequence, outputs=(output,)

@@ -1,4 +1,4 @@
-"""After the registry's head has moved: `_applied` in the offline store, which says who may publish."""
+"""Updates `_applied` in the offline store after the registry's head has moved."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from amora_fs_assets.domain.protocol import Applied
 
 
 def sync(registry: Registry, store: OfflineStore) -> None:
-    """Let `_applied` say what the registry's head says. Raises OfflineStoreError where the store cannot be written.
+    """Write the definitions of the registry's head to `_applied`. Raises OfflineStoreError.
 
-    Rows of a greater number are of an apply that came after this one, which is read then; or the registry was restored,
-    and its own number counts from now on.
+    If `_applied` has a greater number, another apply has moved the head since: the head is read again. If the number is
+    still greater, the registry was restored, and its own number replaces the greater one.
     """
-    catalogue, there = registry.catalogue(), store.applied()
-    if max((row.applied_number for row in there), default=0) > catalogue.number:
+    catalogue, stored = registry.catalogue(), store.applied()
+    if max((row.applied_number for row in stored), default=0) > catalogue.number:
         catalogue = registry.catalogue()
-    known = {row.view: row for row in there}
-    changed = [row for row in _wanted(catalogue, there) if known.get(row.view) != row]
+    known = {row.view: row for row in stored}
+    changed = [row for row in _rows_for(catalogue, stored) if known.get(row.view) != row]
     if changed:
         store.write_applied(changed)
 
 
-def _wanted(catalogue: Catalogue, there: tuple[Applied, ...]) -> Iterator[Applied]:
-    """A row for each computed view; one without identity for each that is there no more."""
+def _rows_for(catalogue: Catalogue, stored: tuple[Applied, ...]) -> Iterator[Applied]:
+    """The expected rows: one per computed view, and one without identity per view that no longer exists."""
     computed = [name for name, view in catalogue.feature_views.items() if view.table is None]
     yield from (applied_of(catalogue, name) for name in computed)
-    for row in there:
+    for row in stored:
         if row.view not in computed:
             yield Applied(view=row.view, view_id=row.view_id, identity="", applied_number=catalogue.number)

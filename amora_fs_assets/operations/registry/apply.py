@@ -1,4 +1,4 @@
-"""From code to registry: what a package defines, what applying it would change, and whether it was applied."""
+"""Collect the definitions of a package, and apply them to the registry."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations.registry.plan import Plan, plan
 
 PATIENCE = 600.0
-"""How long `apply` goes on while others apply faster [s]: a bucket takes about one new head a second."""
+"""How long `apply` retries after conflicts with other applies [s]. A bucket accepts about one new head a second."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 4.0
-"""The longest random pause before a second try, and before any later one [s]."""
+"""The longest random pause before the second try, and before any later try [s]."""
 
 
 def collect(package: str | ModuleType) -> Catalogue:
     """All definitions at the top level of a package's modules, or of one module. Raises DefinitionError.
 
-    The package is said to define what its own code is in it, and the services that it holds; not what it imports.
-    Entities are everybody's words.
+    `Catalogue.packages` lists the definitions whose code is in the package, and all its services, but no imported
+    definitions. Entities belong to no package.
     """
     modules = list(_modules(package))
     found = (value for module in modules for value in vars(module).values())
@@ -58,29 +58,32 @@ def defined_elsewhere(definition: Source | FeatureView | TrainingSet, code: Cata
 
 
 def _modules(package: str | ModuleType) -> Iterator[ModuleType]:
-    yield (module := _imported(package) if isinstance(package, str) else package)
+    yield (module := _import_package(package) if isinstance(package, str) else package)
     for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
         yield import_module(found.name)
 
 
-def _imported(name: str) -> ModuleType:
+def _import_package(name: str) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
-        raise DefinitionError(f"definitions is {shown(name)}, which is no name of a package, such as 'shop.features'.")
+        raise DefinitionError(f"definitions is {shown(name)}; give the name of a package, such as 'shop.features'.")
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # a module that is there imports one that is not
-        raise DefinitionError(f"There is no package '{name}' to read definitions from. Stand beside it.") from error
+            raise  # an existing module imports a missing one
+        raise DefinitionError(
+            f"There is no package '{name}' to read definitions from. Run from the folder that contains the package, or "
+            "install it."
+        ) from error
 
 
 def apply(
     code: Catalogue, registry: Registry, *, clock: datetime, prune: bool = False, allow_breaking: bool = False
 ) -> Snapshot:
-    """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
+    """Apply the code's definitions. Definitions that the code no longer has stay, unless pruned.
 
-    Raises BreakingChanges, with nothing changed, unless they are allowed, and RegistryConflict where somebody else
-    applied meanwhile.
+    Raises BreakingChanges, before any change, unless breaking changes are allowed, and RegistryConflict if another
+    apply came first.
     """
     return apply_plan(
         plan(code, registry, clock=clock, dataset="", prune=prune),
@@ -91,7 +94,7 @@ def apply(
 
 
 def apply_plan(planned: Plan, registry: Registry, *, clock: datetime, allow_breaking: bool = False) -> Snapshot:
-    """Do what the plan says, and nothing else: raises RegistryConflict where the head is not its `parent` any more."""
+    """Apply exactly this plan. Raises RegistryConflict if the head is no longer the plan's `parent`."""
     if not allow_breaking:
         planned.refuse_breaking()
     return registry.apply(planned.catalogue, parent=planned.parent, clock=clock)
@@ -106,11 +109,11 @@ def apply_anew(
     show: Callable[[Plan], None] | None = None,
     patience: float = PATIENCE,
 ) -> Snapshot:
-    """Plan and apply, and plan again where somebody else applied in between, after a pause of random length.
+    """Plan and apply. If another apply came first, pause for a random time and plan again.
 
-    `show` is given each plan before it is tried. Breaking changes that are allowed are those of the first plan: what
-    breaks only because of what somebody else applied meanwhile is refused with BreakingChanges. Raises
-    RegistryConflict where others were faster for all of `patience` [s].
+    `show` receives each plan before it is tried. `allow_breaking` allows only the breaking changes of the first plan:
+    breaking changes that appear through another apply are refused with BreakingChanges. Raises RegistryConflict after
+    `patience` [s].
     """
     until, longest = time.monotonic() + patience, FIRST_PAUSE
     allowed: set[Change] | None = None

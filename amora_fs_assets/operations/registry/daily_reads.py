@@ -1,4 +1,4 @@
-"""What a day of automation reads: the runs that compute each view's newest rows, by what one of them reads."""
+"""An estimate of what a day of automation scans: the runs for the newest rows of each view."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Daily:
-    """A view's runs of a day, and what they read together."""
+    """A view's runs of a day, and the total of their scans."""
 
     view: str
     runs: int
@@ -27,19 +27,19 @@ class Daily:
 
 
 def day(code: Catalogue, store: OfflineStore, *, clock: datetime, every: timedelta) -> tuple[Daily, ...]:
-    """For each computed view its runs of a day, where its newest rows are computed so often, and what they read.
+    """The runs of a day and their scans for each computed view, if newest rows are computed once per `every`.
 
-    A view without partitions is computed once. What is read is that of the newest slot that has ended, as often as
-    there are runs. Loads, parity, training sets and late rows come on top of that.
+    A view without partitions is computed once a day. The estimate multiplies the scan of the last complete slot by the
+    number of runs. Loads, parity, training sets and late rows are not included.
     """
     views = [view for view in code.in_order if view.table is None]
-    asked = {view.name: _slot(view, clock, every) for view in views}
-    found = scans(list(asked.values()), code, store)
-    return tuple(_of(view.name, DAY // every if view.partitions else 1, found[asked[view.name]]) for view in views)
+    intervals = {view.name: _slot(view, clock, every) for view in views}
+    found = scans(list(intervals.values()), code, store)
+    return tuple(_of(view.name, DAY // every if view.partitions else 1, found[intervals[view.name]]) for view in views)
 
 
 def total(days: Iterable[Daily]) -> Daily:
-    """All of them together; what nobody knows of a view is left out, and said."""
+    """The total; views with an unknown scan are left out and counted in the note."""
     found = list(days)
     unit = found[0].scan.unit if found else "rows"
     unknown = sum(each.scan.amount is None for each in found)

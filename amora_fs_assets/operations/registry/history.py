@@ -1,4 +1,4 @@
-"""The registry's memory: as of a time, a run or a snapshot; versions of definitions, and services of an old version."""
+"""The registry's history: states as of a time, run or snapshot; versions of definitions; old versions of services."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from amora_fs_assets.domain.time import utc
 from amora_fs_assets.domain.training_set import TrainingSet
 
 AsOf = datetime | date | str
-"""A time, or, as text, a time in ISO 8601, the first eight or more hex digits of a snapshot, or the id of a run."""
+"""A time, or a text: a time in ISO 8601, the first eight or more hex digits of a snapshot, or the id of a run."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A state of a definition, or of all of them: from when on, and what was different before."""
+    """A state of a definition, or of the catalogue: its snapshot, and the changes from the state before."""
 
     snapshot: Snapshot
-    version: str  # by content; empty where the definition was not there
+    version: str  # a hash of the content; empty if the definition did not exist
     changes: tuple[Change, ...]
 
 
 def snapshot_as_of(registry: Registry, when: AsOf) -> Snapshot | None:
-    """The snapshot that counted at a time or for a run, or the one named; None for a time before the first apply.
+    """The snapshot that was current at a time or for a run, or a named one; None for a time before the first apply.
 
-    Raises InvalidRequest for what is neither.
+    Raises InvalidRequest for any other value.
     """
     moment = _moment(when)
     if moment is not None:
@@ -51,8 +51,8 @@ def snapshot_as_of(registry: Registry, when: AsOf) -> Snapshot | None:
     run = next(registry.records(run_id=text), None)
     if run is None:
         raise InvalidRequest(
-            f"Registry {registry.url}: as_of={text!r} is neither a time in ISO 8601, nor a snapshot, nor a run that is "
-            "recorded. See `amora-fs history`."
+            f"Registry {registry.url}: as_of={text!r} is neither a time in ISO 8601, nor a snapshot, nor a recorded "
+            "run. See `amora-fs history`."
         )
     return _of_run(registry, run)
 
@@ -60,7 +60,7 @@ def snapshot_as_of(registry: Registry, when: AsOf) -> Snapshot | None:
 def _moment(when: AsOf) -> datetime | None:
     if not isinstance(when, str):
         return utc(when, "as_of")
-    # Eight digits may be a date, or the beginning of a snapshot's hash: dates are written with dashes here.
+    # Eight digits could be a date or the beginning of a snapshot's hash, so dates must be written with dashes.
     if not re.match(r"\d{4}-\d{2}-\d{2}", when):
         return None
     try:
@@ -74,7 +74,7 @@ def _at(registry: Registry, moment: datetime) -> Snapshot | None:
 
 
 def _of_run(registry: Registry, run: RunRecord) -> Snapshot | None:
-    """The newest snapshot from before the run's end that holds the definition that it ran."""
+    """The newest snapshot before the run's end with the definition of the run."""
     if run.definition_hash:
         for snapshot in registry.history(run.finished_at):
             catalogue = registry.catalogue_of(snapshot)
@@ -85,10 +85,10 @@ def _of_run(registry: Registry, run: RunRecord) -> Snapshot | None:
 
 
 class PastRegistry:
-    """A registry as it was: it is read, and not written."""
+    """The registry in a past state, read-only."""
 
     def __init__(self, registry: Registry, as_of: AsOf) -> None:
-        """Stand still at `as_of`. Raises InvalidRequest where that is not in the registry."""
+        """Take the state at `as_of`. Raises InvalidRequest if the registry has no such state."""
         self._registry = registry
         self._snapshot = snapshot_as_of(registry, as_of)
         self._catalogue = Catalogue() if self._snapshot is None else registry.catalogue_of(self._snapshot)
@@ -96,19 +96,19 @@ class PastRegistry:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The location of the registry."""
         return self._registry.url
 
     def head(self) -> Snapshot | None:
-        """The snapshot that counted; None before the first apply."""
+        """The snapshot at `as_of`; None before the first apply."""
         return self._snapshot
 
     def catalogue(self) -> Catalogue:
-        """What counted; an empty catalogue before the first apply."""
+        """The catalogue at `as_of`; empty before the first apply."""
         return self._catalogue
 
     def history(self, at: datetime | None = None) -> Iterator[Snapshot]:
-        """The snapshot that counted, and those before; of these, from the one on that counted at `at`."""
+        """The snapshot at `as_of`, or the one at `at` if that is earlier, and all snapshots before it, newest first."""
         past = self._snapshot
         if past is None:
             return
@@ -116,7 +116,7 @@ class PastRegistry:
         yield from dropwhile(lambda each: each.number > past.number, of_all)
 
     def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
-        """What a snapshot holds."""
+        """The catalogue of a snapshot."""
         return self._registry.catalogue_of(snapshot)
 
     def records(self, name: str | None = None, **which: Any) -> Iterator[RunRecord]:
@@ -124,7 +124,7 @@ class PastRegistry:
         return self._registry.records(name, **which)
 
     def manifest(self, name: str, version: str) -> dict[str, Any] | None:
-        """The manifest of that version; None where there is none."""
+        """The manifest of a version; None if there is none."""
         return self._registry.manifest(name, version)
 
     def manifests(self, name: str) -> list[str]:
@@ -132,25 +132,25 @@ class PastRegistry:
         return self._registry.manifests(name)
 
     def apply(self, *_: Any, **__: Any) -> Snapshot:
-        """Refuse: the past is not changed."""
+        """Refuse: the past is read-only."""
         raise self._refusal("apply to")
 
     def record(self, *_: Any, **__: Any) -> str:
-        """Refuse: the past is not changed."""
+        """Refuse: the past is read-only."""
         raise self._refusal("record in")
 
     def put_manifest(self, *_: Any, **__: Any) -> str:
-        """Refuse: the past is not changed."""
+        """Refuse: the past is read-only."""
         raise self._refusal("build training sets in")
 
     def _refusal(self, verb: str) -> InvalidRequest:
-        return InvalidRequest(f"One cannot {verb} the registry as of {self._as_of}. Leave as_of out.")
+        return InvalidRequest(f"The registry as of {self._as_of} is read-only: cannot {verb} it. Leave as_of out.")
 
 
 def versions(registry: Registry, name: str | None = None) -> Iterator[Version]:
-    """The states of a definition, or of the whole catalogue, newest first, with what was different before each.
+    """The states of a definition, or of the whole catalogue, newest first, each with its changes.
 
-    Raises NotFound where no definition ever had that name.
+    Raises NotFound if no definition ever had the name.
     """
     found = False
     snapshot, catalogue = None, Catalogue()
@@ -171,7 +171,7 @@ def versions(registry: Registry, name: str | None = None) -> Iterator[Version]:
 
 
 def definition_version(name: str | None, catalogue: Catalogue) -> str:
-    """Twelve hex digits of a definition's content, with all that it refers to; without a name, of the catalogue's."""
+    """Twelve hex digits: a hash of a definition and all definitions it refers to; of the catalogue without a name."""
     if name is None:
         return catalogue.hash[:12]
     definitions = _named(name, catalogue)
@@ -186,27 +186,27 @@ def definition_version(name: str | None, catalogue: Catalogue) -> str:
 
 
 def _named(name: str, catalogue: Catalogue) -> list[Definition]:
-    """Views before the rest: a service and a training set may share a name, and a view's is its own."""
+    """The definitions of the name, views first. A service and a training set may have the same name."""
     order = ("feature_views", "feature_services", "training_sets", "sources", "entities")
     return [getattr(catalogue, kind)[name] for kind in order if name in getattr(catalogue, kind)]
 
 
 def _about(name: str, catalogue: Catalogue) -> set[tuple[str, str]]:
-    """The definitions of that name, and those that they refer to."""
+    """The definitions of the name, and all definitions they refer to."""
     whole = Catalogue.of(_named(name, catalogue))
     return {(kind, each) for kind, attribute in KINDS.items() for each in getattr(whole, attribute)}
 
 
 def between(registry: Registry, old: AsOf, new: AsOf) -> tuple[Change, ...]:
-    """What changed from one state to another."""
+    """The changes from one state to another."""
     before, after = (PastRegistry(registry, when).catalogue() for when in (old, new))
     return compare(before, after)
 
 
 def service_version(registry: Registry, name: str, version: str) -> FeatureService:
-    """The service as a model was trained with it, over the tables and generations of today.
+    """An old version of a service, for a model that was trained with it, over the present tables and generations.
 
-    Raises FeatureServiceNotFound for a version that never was, or whose features are not there any more.
+    Raises FeatureServiceNotFound for an unknown version, or if its features no longer exist.
     """
     now = registry.catalogue()
     seen: list[str] = []
@@ -217,7 +217,7 @@ def service_version(registry: Registry, name: str, version: str) -> FeatureServi
             if service.version == version:
                 return FeatureService(
                     name,
-                    [_today(part, now, f"'{name}' version {version}") for part in service.projections],
+                    [_on_present_view(part, now, f"'{name}' version {version}") for part in service.projections],
                     service.description,
                     service.owner,
                     service.tags,
@@ -227,16 +227,16 @@ def service_version(registry: Registry, name: str, version: str) -> FeatureServi
     raise FeatureServiceNotFound(f"Feature service '{name}' has no version '{version}'. Its versions: {known}.")
 
 
-def _today(part: FeatureViewProjection, now: Catalogue, service: str) -> FeatureViewProjection:
-    """The same features out of the view as it is stored today, with the ttl of then."""
+def _on_present_view(part: FeatureViewProjection, now: Catalogue, service: str) -> FeatureViewProjection:
+    """The old projection on the present view, with the old ttl."""
     view = now.feature_views.get(part.view.name)
     types = {column.name: column.type for column in (*view.key_columns, *view.features)} if view else {}
-    wanted = {column.name: column.type for column in (*part.view.key_columns, *part.columns)}
-    gone = [name for name, type_ in wanted.items() if types.get(name) is not type_]
-    if view is None or gone or view.join_keys != part.view.join_keys:
+    needed = {column.name: column.type for column in (*part.view.key_columns, *part.columns)}
+    missing = [name for name, type_ in needed.items() if types.get(name) is not type_]
+    if view is None or missing or view.join_keys != part.view.join_keys:
         raise FeatureServiceNotFound(
-            f"Feature service {service} needs {part.view.name}:{', '.join(gone or part.features)}, which is not "
-            "there any more, or of another type. Train the model anew, or apply the old definition again."
+            f"Feature service {service} needs {part.view.name}:{', '.join(missing or part.features)}, which no longer "
+            "exists or has another type. Train the model again, or apply the old definition again."
         )
     return FeatureViewProjection(_with_ttl_of(part.view, view), part.features, part.name_alias, part.join_key_map)
 

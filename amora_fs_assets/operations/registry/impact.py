@@ -1,4 +1,4 @@
-"""Whom changes hit, what is to be computed again, and which tables and generations come and go."""
+"""The impact of changes: affected definitions, intervals to compute again, tables and generations to make or leave."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ HitKind = Literal["feature view", "feature service", "training set", "online gen
 
 @dataclass(frozen=True)
 class Affected:
-    """Whom a change reaches, who is not changed himself."""
+    """A definition, or online generation, affected by a change in another definition."""
 
     kind: HitKind
     name: str
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """The affected thing in messages."""
         return f"{self.kind} '{self.name}'"
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What computing would read: bytes by BigQuery's own word, rows of the sources in DuckDB."""
+    """The estimated scan of a computation: bytes from BigQuery's dry run, or rows of the sources in DuckDB."""
 
-    amount: int | None  # None: unknown, for the reason
+    amount: int | None  # None: unknown
     unit: Literal["bytes", "rows"]
-    reason: str = ""
-    note: str = ""  # why it is more than the interval and its lookback
+    reason: str = ""  # why the amount is unknown
+    note: str = ""  # why the scan exceeds the interval and its lookback
 
 
 @dataclass(frozen=True)
 class Recompute:
-    """An interval of a view that is to be computed, and why."""
+    """An interval of a view to compute, with the reason."""
 
     view: str
     interval: Interval
@@ -49,13 +49,13 @@ class Recompute:
     scan: Scan | None = None
 
     def __str__(self) -> str:
-        """As messages name it."""
+        """The interval and the reason in one line."""
         return f"feature view '{self.view}' {self.interval}: {self.because}"
 
 
 @dataclass(frozen=True)
 class Infrastructure:
-    """A table or a generation online: to be made by the next run, or left behind."""
+    """A table or an online generation that the next run makes, or that is no longer used."""
 
     what: Literal["table", "generation"]
     name: str
@@ -63,7 +63,7 @@ class Infrastructure:
 
 
 def hits(change: Change, old: Catalogue, new: Catalogue) -> Iterator[Affected]:
-    """Whom the change reaches: downstream views, services, training sets, generations online."""
+    """The downstream views, services, training sets and online generations that the change affects."""
     if change.action == "added" or change.effect is Effect.WORDS:
         yield from _generations(change, old, new)
         return
@@ -90,7 +90,7 @@ def hits(change: Change, old: Catalogue, new: Catalogue) -> Iterator[Affected]:
 
 
 def _views_hit(change: Change, old: Catalogue, new: Catalogue) -> set[str]:
-    """The views whose rows or keys are others: the changed one, and all that read it."""
+    """The views whose rows or keys change: the changed view, and all views that read it."""
     names = {change.name} if change.kind == "feature view" else set()
     for catalogue in (old, new):
         for view in catalogue.in_order:
@@ -111,23 +111,23 @@ def _touches(part: FeatureViewProjection, change: Change) -> bool:
 def _reads(each: TrainingSet, change: Change, services: set[str], views: set[str]) -> bool:
     if each.service.name in services or {source.name for source in each.sources} & {change.name, *views}:
         return True
-    # A view is a service of its own.
+    # A view is also a service.
     return any(each.service.is_view and part.view.name in views and _touches(part, change)
                for part in each.service.projections)  # fmt: skip
 
 
 def _generations(change: Change, old: Catalogue, new: Catalogue) -> Iterator[Affected]:
-    was, is_ = old.feature_views.get(change.name), new.feature_views.get(change.name)
-    if change.kind == "feature view" and was and is_ and _other_generation(was, is_):
+    was, now = old.feature_views.get(change.name), new.feature_views.get(change.name)
+    if change.kind == "feature view" and was and now and _other_generation(was, now):
         yield Affected("online generation", change.name)
 
 
-def _other_generation(was: FeatureView, is_: FeatureView) -> bool:
-    return was.schema_hash != is_.schema_hash or was.table != is_.table or was.timestamp_field != is_.timestamp_field
+def _other_generation(was: FeatureView, now: FeatureView) -> bool:
+    return was.schema_hash != now.schema_hash or was.table != now.table or was.timestamp_field != now.timestamp_field
 
 
 def recompute(changes: tuple[Change, ...], old: Catalogue, new: Catalogue, clock: datetime) -> tuple[Recompute, ...]:
-    """Every view that is new or whose rows are others now, and those downstream of it, each after what it reads."""
+    """Every view that is new or whose rows change, and all downstream views, in order of dependency."""
     by_view = {change.name: change for change in changes if change.kind == "feature view"}
     sources = {c.name for c in changes if c.kind == "source" and c.action == "changed" and c.effect is Effect.ROWS}
     found: dict[str, Recompute] = {}
@@ -161,17 +161,17 @@ def _of_change(view: FeatureView, whole: Interval, change: Change) -> Recompute:
 def infrastructure(
     changes: tuple[Change, ...], old: Catalogue, new: Catalogue, dataset: str
 ) -> Iterator[Infrastructure]:
-    """Tables and generations that runs will make, and those that they will touch no more."""
+    """Tables and generations that runs will make, and those that they will no longer use."""
     for change in changes:
         if change.kind != "feature view":
             continue
-        was, is_ = old.feature_views.get(change.name), new.feature_views.get(change.name)
-        if is_ is not None and is_.table is None and (was is None or was.table is not None):
-            yield Infrastructure("table", f"{dataset}.{is_.name}", "make")
-        if was is not None and was.table is None and (is_ is None or is_.table is not None):
+        was, now = old.feature_views.get(change.name), new.feature_views.get(change.name)
+        if now is not None and now.table is None and (was is None or was.table is not None):
+            yield Infrastructure("table", f"{dataset}.{now.name}", "make")
+        if was is not None and was.table is None and (now is None or now.table is not None):
             yield Infrastructure("table", f"{dataset}.{was.name}", "leave")
-        other = was is None or is_ is None or _other_generation(was, is_)
-        if is_ is not None and other:
-            yield Infrastructure("generation", is_.name, "make")
+        other = was is None or now is None or _other_generation(was, now)
+        if now is not None and other:
+            yield Infrastructure("generation", now.name, "make")
         if was is not None and other:
             yield Infrastructure("generation", was.name, "leave")

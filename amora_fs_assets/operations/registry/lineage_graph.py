@@ -1,4 +1,4 @@
-"""Where things come from and what is made of them: definitions say which tables, runs' records which columns."""
+"""The lineage graph: definitions give the edges between tables, records of runs the edges between columns."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ class Node:
     column: str | None = None  # of a service: `view:feature`, with the view's alias
 
     def __str__(self) -> str:
-        """As people read it."""
+        """The node in words."""
         return f"{self.kind} {self.name}" + ("" if self.column is None else f": {self.column}")
 
 
 @dataclass(frozen=True)
 class Graph:
-    """What is upstream and downstream of some nodes."""
+    """The nodes upstream and downstream of the roots."""
 
     roots: tuple[Node, ...]
-    edges: frozenset[tuple[Node, Node]]  # from what is read to what is made of it
-    unknown: frozenset[Node]  # whose columns no run of this definition has told yet
+    edges: frozenset[tuple[Node, Node]]  # (source, result)
+    unknown: frozenset[Node]  # definitions without column lineage: no run of this definition has recorded it yet
 
     def above(self, node: Node) -> list[Node]:
-        """What it is made of."""
-        return sorted(source for source, made in self.edges if made == node)
+        """The direct sources of the node."""
+        return sorted(source for source, result in self.edges if result == node)
 
     def below(self, node: Node) -> list[Node]:
-        """What is made of it."""
-        return sorted(made for source, made in self.edges if source == node)
+        """The direct results of the node."""
+        return sorted(result for source, result in self.edges if source == node)
 
     def to_plain(self) -> dict[str, Any]:
-        """The graph as JSON has it."""
+        """The JSON form."""
         nodes = sorted({*self.roots, *(node for edge in self.edges for node in edge)})
         return {
             "roots": [_plain(node) for node in self.roots],
             "nodes": [_plain(node) for node in nodes],
-            "edges": [{"from": _plain(source), "to": _plain(made)} for source, made in sorted(self.edges)],
+            "edges": [{"from": _plain(source), "to": _plain(result)} for source, result in sorted(self.edges)],
             "columns_unknown": [_plain(node) for node in sorted(self.unknown)],
         }
 
@@ -61,15 +61,15 @@ def _plain(node: Node) -> dict[str, str]:
 
 
 def lineage(registry: Registry, name: str, column: str | None = None) -> Graph:
-    """All that is upstream and downstream of whatever has that name, or of one of its columns.
+    """Everything upstream and downstream of the definitions of the name, or of one of their columns.
 
-    As of the registry's state: a `PastRegistry` answers for then. Raises NotFound, FeatureNotFound.
+    With a `PastRegistry`, the lineage of a past state. Raises NotFound, FeatureNotFound.
     """
     return _Lineage(registry).around(name, column)
 
 
 class _Lineage:
-    """One question's answer: each record is read once, and only where it is needed."""
+    """Computes one graph. Each record is read at most once, and only if needed."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -86,8 +86,12 @@ class _Lineage:
             if not roots:
                 raise FeatureNotFound.named(f"{name}:{column}", {f"{name}:{each}" for each in known})
         above = set(_walk(roots, self._above))
-        below = {(node, made) for made, node in _walk(roots, self._below)}
-        unknown = {node for node, told in self._columns.items() if told is None} if column is not None else set()
+        below = {(node, result) for result, node in _walk(roots, self._below)}
+        unknown = (
+            {node for node, lineage_of_columns in self._columns.items() if lineage_of_columns is None}
+            if column is not None
+            else set()
+        )
         return Graph(tuple(roots), frozenset(above | below), frozenset(unknown))
 
     @cached_property
@@ -101,7 +105,7 @@ class _Lineage:
 
     @cached_property
     def _edges(self) -> list[tuple[Node, Node]]:
-        """Of definitions as wholes."""
+        """The edges between whole definitions."""
         found: list[tuple[Node, Node]] = []
         for view in self._catalogue.feature_views.values():
             found += [(self._readable(source.name), Node("feature view", view.name)) for source in view.sources]
@@ -109,50 +113,50 @@ class _Lineage:
             parts = {part.view.name for part in service.projections}
             found += [(Node("feature view", name), Node("feature service", service.name)) for name in sorted(parts)]
         for each in self._catalogue.training_sets.values():
-            made, service = Node("training set", each.name), each.service
+            result, service = Node("training set", each.name), each.service
             read = Node("feature view" if service.is_view else "feature service", service.name)
-            found += [(read, made), *((self._readable(source.name), made) for source in each.sources)]
+            found += [(read, result), *((self._readable(source.name), result) for source in each.sources)]
         return found
 
     def _readable(self, name: str) -> Node:
         return Node("feature view" if name in self._catalogue.feature_views else "source", name)
 
     def _above(self, node: Node) -> Iterator[Node]:
-        """What a node is made of: of a column the columns, otherwise the definitions."""
+        """The sources of a node: columns for a column, otherwise definitions."""
         if node.column is None:
-            yield from (source for source, made in self._edges if made == node)
+            yield from (source for source, result in self._edges if result == node)
         elif node.kind == "feature service":
             service = self._catalogue.feature_services[node.name]
             name, _, feature = node.column.partition(":")
             yield from (Node("feature view", p.view.name, feature) for p in service.projections if p.name == name)
         else:
-            told = self._told(Node(node.kind, node.name)) or {}
-            yield from (self._column(each.name, each.column) for each in told.get(node.column, ()))
+            lineage_of_columns = self._recorded_lineage(Node(node.kind, node.name)) or {}
+            yield from (self._column(each.name, each.column) for each in lineage_of_columns.get(node.column, ()))
 
     def _below(self, node: Node) -> Iterator[Node]:
-        """What is made of a node."""
+        """The results of a node."""
         whole = Node(node.kind, node.name)
-        for made in (made for source, made in self._edges if source == whole):
+        for result in (result for source, result in self._edges if source == whole):
             if node.column is None:
-                yield made
+                yield result
             else:
                 yield from (
-                    Node(made.kind, made.name, column)
-                    for column in self._columns_of(made)
-                    if node in set(self._above(Node(made.kind, made.name, column)))
+                    Node(result.kind, result.name, column)
+                    for column in self._columns_of(result)
+                    if node in set(self._above(Node(result.kind, result.name, column)))
                 )
         if node.kind == "feature view" and node.column is not None:
-            # A training set is joined from views: what its records name are these, not the service between.
+            # The records of a training set name the views rather than the service.
             yield from self._joined(node)
 
     def _joined(self, node: Node) -> Iterator[Node]:
         for each in self._catalogue.training_sets.values():
             if node.name in {part.view.name for part in each.service.projections} and not each.service.is_view:
-                made = Node("training set", each.name)
+                result = Node("training set", each.name)
                 yield from (
-                    Node(made.kind, made.name, column)
-                    for column in self._columns_of(made)
-                    if node in set(self._above(Node(made.kind, made.name, column)))
+                    Node(result.kind, result.name, column)
+                    for column in self._columns_of(result)
+                    if node in set(self._above(Node(result.kind, result.name, column)))
                 )
 
     def _columns_of(self, node: Node) -> list[str]:
@@ -165,14 +169,14 @@ class _Lineage:
                 parts = self._catalogue.feature_services[node.name].projections
                 return [f"{part.name}:{feature}" for part in parts for feature in part.features]
             case _:
-                return list(self._told(node) or ())
+                return list(self._recorded_lineage(node) or ())
 
     def _column(self, name: str, column: str) -> Node:
         node = self._readable(name)
         return Node(node.kind, node.name, column)
 
-    def _told(self, node: Node) -> ColumnLineage | None:
-        """The column lineage that the newest good run of this very definition recorded."""
+    def _recorded_lineage(self, node: Node) -> ColumnLineage | None:
+        """The column lineage in the record of the newest successful run of exactly this definition."""
         if node.kind not in ("feature view", "training set"):
             return None
         if node not in self._columns:
@@ -180,21 +184,23 @@ class _Lineage:
             known = self._catalogue.feature_views if node.kind == "feature view" else self._catalogue.training_sets
             definition = known[node.name]
             if isinstance(definition, FeatureView) and definition.table is not None:
-                return {}  # somebody else's table: where its columns come from is his to say
+                return {}  # an external table: the origin of its columns is unknown
             hash_ = definition_hash(definition)
             runs = self._registry.records(node.name, kind=kind, status="succeeded")
-            told = (run.column_lineage for run in runs if run.definition_hash == hash_ and run.column_lineage)
-            self._columns[node] = next(told, None)
+            lineage_of_columns = (
+                run.column_lineage for run in runs if run.definition_hash == hash_ and run.column_lineage
+            )
+            self._columns[node] = next(lineage_of_columns, None)
         return self._columns[node]
 
 
 def _walk(roots: Iterable[Node], next_: Any) -> Iterator[tuple[Node, Node]]:
-    """Every edge (there, here) that is reached from the roots, each node visited once."""
+    """Every edge (next node, node) that is reached from the roots; each node is visited once."""
     pending, seen = list(roots), set(roots)
     while pending:
-        here = pending.pop()
-        for there in next_(here):
-            yield there, here
-            if there not in seen:
-                seen.add(there)
-                pending.append(there)
+        node = pending.pop()
+        for following in next_(node):
+            yield following, node
+            if following not in seen:
+                seen.add(following)
+                pending.append(following)

@@ -1,4 +1,4 @@
-"""What applying the code would do: changes, whom they hit, what is to be computed again."""
+"""The plan of an apply: changes, affected definitions, and intervals to compute again."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from amora_fs_assets.operations.registry.impact import Affected, Infrastructure,
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What `apply` would do."""
+    """The effects of an `apply`."""
 
     changes: tuple[Change, ...]
     hits: Mapping[Change, tuple[Affected, ...]] = field(hash=False)
     recompute: tuple[Recompute, ...]
     infrastructure: tuple[Infrastructure, ...]
-    kept: tuple[str, ...]  # gone from the code; stays in the registry unless pruned
+    kept: tuple[str, ...]  # definitions that are only in the registry; they stay unless pruned
     pruned: bool
-    catalogue: Catalogue  # what the registry would hold
-    parent: str | None  # the head that all this is about
-    late: tuple[Correction, ...] = ()  # computed of rows of sources that changed since, where that was asked
-    day: tuple[Daily, ...] = ()  # what a day of automation reads, where that was asked
-    unread: str = ""  # why the offline store did not say what is computed; empty where it did, or was not asked
+    catalogue: Catalogue  # the registry's catalogue after the apply
+    parent: str | None  # the head that the plan starts from
+    late: tuple[Correction, ...] = ()  # corrections of sources, if requested
+    day: tuple[Daily, ...] = ()  # the scans of a day of automation, if requested
+    unread: str = ""  # why the offline store could not be read; empty if it was read or not needed
 
     @property
     def empty(self) -> bool:
@@ -51,23 +51,23 @@ class Plan:
 
     @property
     def severity(self) -> Severity:
-        """The worst of the changes."""
+        """The greatest severity of the changes."""
         return max((change.severity for change in self.changes), default=Severity.COMPATIBLE)
 
     @property
     def exit_code(self) -> int:
-        """0: nothing to do; 2: changes; 3: breaking ones among them."""
+        """0: no changes; 2: changes; 3: breaking changes."""
         return 0 if self.empty else 3 if self.severity is Severity.BREAKING else 2
 
     def __str__(self) -> str:
-        """One line per change, with its differences, and one per interval that is to be computed."""
+        """One line per change, with its differences, and one line per interval to compute."""
         changes = [*map(_line, self.changes)] or ["No changes."]
         left = [f"to compute: {each}" for each in self.recompute]
         return "\n".join([*changes, *left, *(f"late: {each}" for each in self.late)])
 
     @property
     def breaking(self) -> tuple[Change, ...]:
-        """The breaking changes. What is pruned was asked for by that word, and is none of them."""
+        """The breaking changes, without pruned definitions, since pruning was requested explicitly."""
         return tuple(
             change
             for change in self.changes
@@ -75,23 +75,23 @@ class Plan:
         )
 
     def refuse_breaking(self, allowed: Collection[Change] = ()) -> None:
-        """Raise BreakingChanges where there are any but those that are allowed."""
+        """Raise BreakingChanges if there are breaking changes that are not `allowed`."""
         breaking = [change for change in self.breaking if change not in allowed]
         if breaking:
-            said = "; ".join(f"{change}: {_worst(change)}" for change in breaking)
+            text = "; ".join(f"{change}: {_worst(change)}" for change in breaking)
             hit = sorted({str(hit) for change in breaking for hit in self.hits[change]})
             raise BreakingChanges(
-                f"Nothing was applied, since it would break what is read: {said}."
-                + (f" It hits {', '.join(hit)}." if hit else "")
-                + " Look at `amora-fs plan`; where you mean it, `amora-fs apply --allow-breaking`."
+                f"Nothing was applied, since the changes would break reads: {text}."
+                + (f" Affected: {', '.join(hit)}." if hit else "")
+                + " See `amora-fs plan`. To apply anyway: `amora-fs apply --allow-breaking`."
             )
 
 
 def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, prune: bool = False) -> Plan:
     """Compare the code's definitions with the registry's. Changes nothing.
 
-    What is to be computed reaches to `clock`. Views' tables are in `dataset`. Raises DefinitionError where a transform
-    labels rows of a late source by another instant than `known_at`.
+    Intervals to compute end at `clock`. Views' tables are in `dataset`. Raises DefinitionError for a transform whose
+    event_timestamp may be before `known_at` of a late source.
     """
     _check_labels(code, clock, dataset)
     head = registry.head()
@@ -100,7 +100,7 @@ def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, 
         code.feature_views[name].remember(applied.feature_views[name])
     merged, kept, dropped = _merged(code, applied, prune=prune)
     changes = tuple(
-        removal(change.kind, change.name, f"it cannot stand beside the code: {dropped[change.kind, change.name]}")
+        removal(change.kind, change.name, f"it does not fit the code: {dropped[change.kind, change.name]}")
         if (change.kind, change.name) in dropped
         else _with_clash(change, code, applied)
         for change in compare(applied, merged)
@@ -120,7 +120,7 @@ def plan(code: Catalogue, registry: Registry, *, clock: datetime, dataset: str, 
 
 
 def _check_labels(code: Catalogue, clock: datetime, dataset: str) -> None:
-    """Make the expression of each view that reads a late table, which checks the instants of its rows."""
+    """Check the event_timestamp of each view that reads a late table, by building its query."""
     for view in code.feature_views.values():
         if view.transform is None or not any(map(is_late, view.sources)):
             continue
@@ -130,42 +130,42 @@ def _check_labels(code: Catalogue, clock: datetime, dataset: str) -> None:
 
 
 def _with_clash(change: Change, code: Catalogue, applied: Catalogue) -> Change:
-    """The change, with the word that it is made to what another package defines."""
+    """The change, with a breaking difference if another package defines the name."""
     kind = KINDS[change.kind]
     owner = applied.packages.get(kind, {}).get(change.name)
-    here = code.packages.get(kind, {}).get(change.name)
-    if change.action != "changed" or not owner or not code.packages or owner == here:
+    package = code.packages.get(kind, {}).get(change.name)
+    if change.action != "changed" or not owner or not code.packages or owner == package:
         return change
-    said = (
-        f"package {owner} defines it, and {here} another one of that name: rename one"
-        if here
-        else f"package {owner} defines it, and the one imported here is in another state: install what was applied"
+    text = (
+        f"packages {owner} and {package} both define this name: rename one"
+        if package
+        else f"package {owner} defines it, but the imported package is not the applied one: install the applied one"
     )
-    return replace(change, differences=(Difference(said, Severity.BREAKING), *change.differences))
+    return replace(change, differences=(Difference(text, Severity.BREAKING), *change.differences))
 
 
 def _packages(
     code: Catalogue, applied: Catalogue, merged: Catalogue, changes: Iterable[Change]
 ) -> dict[str, dict[str, str]]:
-    """Which package defines what from now on: who did, unless another one makes it anew or changes it."""
+    """The package of each definition after the apply: the package before, unless another package changes it."""
     changed = {(change.kind, change.name) for change in changes}
     found: dict[str, dict[str, str]] = {}
     for kind, attribute in KINDS.items():
-        here, before = code.packages.get(attribute, {}), applied.packages.get(attribute, {})
-        for name in sorted(getattr(merged, attribute).keys() & {*here, *before}):
-            first, second = (here, before) if (kind, name) in changed else (before, here)
+        package, before = code.packages.get(attribute, {}), applied.packages.get(attribute, {})
+        for name in sorted(getattr(merged, attribute).keys() & {*package, *before}):
+            first, second = (package, before) if (kind, name) in changed else (before, package)
             found.setdefault(attribute, {})[name] = first.get(name) or second[name]
     return found
 
 
 def _line(change: Change) -> str:
     sign = {"added": "+", "changed": "~", "removed": "-"}[change.action]
-    said = "; ".join(each.what for each in change.differences)
-    return f"{sign} {change} ({change.severity}){': ' * bool(said)}{said}"
+    text = "; ".join(each.what for each in change.differences)
+    return f"{sign} {change} ({change.severity}){': ' * bool(text)}{text}"
 
 
 def _view_ids(applied: Catalogue, merged: Catalogue) -> dict[str, str]:
-    """Each view's identity: the one that it has, or a new one where it is added or turns computed or foreign."""
+    """Each view's `view_id`: kept, or new for a view that is added or changes between computed and external."""
     ids: dict[str, str] = {}
     for name, view in merged.feature_views.items():
         before = applied.feature_views.get(name)
@@ -181,11 +181,11 @@ def _worst(change: Change) -> str:
 def _merged(
     code: Catalogue, applied: Catalogue, *, prune: bool
 ) -> tuple[Catalogue, tuple[str, ...], dict[tuple[Kind, str], str]]:
-    """What the registry would hold, what of it the code lacks, and why something that it lacks cannot stay."""
+    """The catalogue after the apply, the definitions kept without code, and the reasons for those that cannot stay."""
     kept: list[str] = []
     dropped: dict[tuple[Kind, str], str] = {}
     merged = code
-    for each in () if prune else _gone(code, applied):
+    for each in () if prune else _only_in_registry(code, applied):
         try:
             merged = Catalogue.of([*_all(merged), _rebuilt(each, merged)])
         except (DefinitionError, NotFound) as error:
@@ -195,7 +195,7 @@ def _merged(
     return merged, tuple(kept), dropped
 
 
-def _gone(code: Catalogue, applied: Catalogue) -> Iterator[Definition]:
+def _only_in_registry(code: Catalogue, applied: Catalogue) -> Iterator[Definition]:
     for attribute in KINDS.values():
         known = getattr(code, attribute)
         before = applied.in_order if attribute == "feature_views" else getattr(applied, attribute).values()
@@ -207,13 +207,13 @@ def _all(catalogue: Catalogue) -> Iterator[Definition]:
 
 
 def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
-    """The same definition over what its parts are now. Raises DefinitionError or NotFound where it cannot be."""
+    """The definition over the present definitions it refers to. Raises DefinitionError or NotFound if impossible."""
     match definition:
         case FeatureView():
             readable: dict[str, Source | FeatureView] = {**on.sources, **on.feature_views}
             for part in (*definition.sources, *definition.entities):
                 if part.name not in readable and part.name not in on.entities:
-                    raise DefinitionError(f"{definition} needs '{part.name}', which is not there any more")
+                    raise DefinitionError(f"{definition} needs '{part.name}', which no longer exists")
             return read_view(plain_view(definition), on.entities, readable, definition.gate)
         case FeatureService():
             return FeatureService.applied(
@@ -248,7 +248,7 @@ def _projection(part: FeatureViewProjection, on: Catalogue) -> FeatureViewProjec
 
 
 def with_coverage(plan: Plan, found: Mapping[str, Coverage]) -> Plan:
-    """The plan with what is missing, stale or half done, whatever changes: `found` has the views' coverage by name."""
+    """Add the missing, stale and part-computed intervals to the plan. `found` is the coverage by view."""
     recompute: list[Recompute] = []
     for view in plan.catalogue.in_order:
         changed = [each for each in plan.recompute if each.view == view.name]
@@ -263,5 +263,5 @@ def with_coverage(plan: Plan, found: Mapping[str, Coverage]) -> Plan:
 
 
 def with_scans(plan: Plan, scans: Mapping[Recompute, Scan]) -> Plan:
-    """The plan with what computing would scan."""
+    """Add the estimated scans to the plan."""
     return replace(plan, recompute=tuple(replace(each, scan=scans.get(each)) for each in plan.recompute))

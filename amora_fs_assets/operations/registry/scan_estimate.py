@@ -1,4 +1,4 @@
-"""What computing would read, before it reads it: BigQuery says bytes, in DuckDB the sources' rows are counted."""
+"""Estimates of the scans of computations: BigQuery's dry runs give bytes; for DuckDB the sources' rows are counted."""
 
 from __future__ import annotations
 
@@ -18,33 +18,36 @@ from amora_fs_assets.operations.expressions.tables import scanned_rows
 from amora_fs_assets.operations.offline.transform import query_of
 from amora_fs_assets.operations.registry.impact import Recompute, Scan
 
-_AT_ONCE = 16  # dry runs cost nothing but their way to Google and back
+_AT_ONCE = 16  # concurrent dry runs; each takes only a round trip to Google
 
 
 def scans(recompute: Sequence[Recompute], code: Catalogue, store: OfflineStore) -> dict[Recompute, Scan]:
-    """What computing each interval would scan; unknown, with the reason, where nobody can say.
+    """The estimated scan of each interval, or the reason why it is unknown.
 
-    Raises nothing of the store's: a plan is worth having without it.
+    Errors of the store become reasons rather than exceptions, since a plan is useful without estimates.
     """
-    asked = [each for each in recompute if each.view in code.feature_views]
+    with_code = [each for each in recompute if each.view in code.feature_views]
     if store.dialect.estimates_scans:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = pool.map(lambda each: _dry_run(each, code.feature_views[each.view], store), asked)
-            known = dict(zip(asked, found, strict=True))
-        return known | _without_code(recompute, asked, "bytes")
+            found = pool.map(lambda each: _dry_run(each, code.feature_views[each.view], store), with_code)
+            known = dict(zip(with_code, found, strict=True))
+        return known | _without_code(recompute, with_code, "bytes")
     try:
-        return _counted(asked, code, store) | _without_code(recompute, asked, "rows")
+        return _counted(with_code, code, store) | _without_code(recompute, with_code, "rows")
     except FeatureStoreError as error:
         return {each: Scan(None, "rows", str(error)) for each in recompute}
 
 
-def _without_code(recompute: Sequence[Recompute], asked: Sequence[Recompute], unit: str) -> dict[Recompute, Scan]:
-    gone = [each for each in recompute if each not in asked]
-    return {each: Scan(None, "bytes" if unit == "bytes" else "rows", "its code is gone") for each in gone}
+def _without_code(recompute: Sequence[Recompute], with_code: Sequence[Recompute], unit: str) -> dict[Recompute, Scan]:
+    without_code = [each for each in recompute if each not in with_code]
+    return {
+        each: Scan(None, "bytes" if unit == "bytes" else "rows", "the code no longer has this view")
+        for each in without_code
+    }
 
 
-def _whole_tables(view: FeatureView) -> str:
-    """Which tables are scanned from their first row on, since nobody says how late their rows become known."""
+def _note_on_whole_tables(view: FeatureView) -> str:
+    """A note on the tables that are scanned from their first row, since their lateness has no bound."""
     whole = [source for source in view.sources if max_lateness_of(source) is None]
     said = [
         f"all of '{each.name}' up to the interval's end, since "
@@ -57,25 +60,25 @@ def _whole_tables(view: FeatureView) -> str:
 def _dry_run(each: Recompute, view: FeatureView, store: OfflineStore) -> Scan:
     try:
         query = query_of(view, each.interval, store.dataset)
-        return Scan(store.scanned_bytes(query), "bytes", note=_whole_tables(view))
+        return Scan(store.scanned_bytes(query), "bytes", note=_note_on_whole_tables(view))
     except FeatureStoreError as error:
         return Scan(None, "bytes", str(error))
 
 
-def _counted(asked: Sequence[Recompute], code: Catalogue, store: OfflineStore) -> dict[Recompute, Scan]:
-    """One query for all: a count for each interval of each source, however many views read it."""
+def _counted(with_code: Sequence[Recompute], code: Catalogue, store: OfflineStore) -> dict[Recompute, Scan]:
+    """Count the rows of all intervals in one query, once per source and interval, for all views that read them."""
     tables: dict[str, bool] = {}
     counts: dict[tuple[object, ...], Table] = {}
     read: dict[Recompute, list[tuple[object, ...]]] = {}
     missing: dict[Recompute, str] = {}
-    for each in asked:
+    for each in with_code:
         view = code.feature_views[each.view]
         for source in view.sources:
             table = table_name(source, store.dataset)
             if table not in tables:
                 tables[table] = store.columns(table) is not None
             if not tables[table]:
-                missing[each] = f"{table} is not there yet"
+                missing[each] = f"{table} does not exist yet"
                 continue
             key = (table, each.interval, view.lookback)
             read.setdefault(each, []).append(key)
@@ -91,7 +94,9 @@ def _counted(asked: Sequence[Recompute], code: Catalogue, store: OfflineStore) -
         each: Scan(None, "rows", missing[each])
         if each in missing
         else Scan(
-            sum(rows_of[key] for key in read.get(each, ())), "rows", note=_whole_tables(code.feature_views[each.view])
+            sum(rows_of[key] for key in read.get(each, ())),
+            "rows",
+            note=_note_on_whole_tables(code.feature_views[each.view]),
         )
-        for each in asked
+        for each in with_code
     }

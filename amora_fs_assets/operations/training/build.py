@@ -1,4 +1,4 @@
-"""Training sets: a spine joined with its service, kept as an immutable table and a manifest per version."""
+"""Training sets: a spine joined with a service. Each version is an immutable table and a manifest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from amora_fs_assets.operations.training.versions import check_not_pruned, manif
 
 @dataclass(frozen=True, kw_only=True)
 class StagedTrainingSet:
-    """A version that is computed and staged, not yet published."""
+    """A version that is staged but not yet published."""
 
     training_set: TrainingSet
     version: str
@@ -47,18 +47,18 @@ class StagedTrainingSet:
     definition_hash: str
     staged: str
     columns: tuple[Column, ...]
-    labels: tuple[str, ...]  # the spine's columns that are neither join key nor time
+    labels: tuple[str, ...]  # the spine's columns except join keys and event_timestamp
     spine_sql: str
-    sql: str  # of the join; the spine is a table of its own there
+    sql: str  # the SQL of the join, which reads the spine from a staged table
     inputs: tuple[Input, ...]
     lineage: ColumnLineage
-    bounds: Bounds | None  # the first and the last moment; None where there is no row
+    bounds: Bounds | None  # the first and the last moment; None without rows
 
 
 def spine_of(training_set: TrainingSet, dataset: str, added: Added | None = None) -> Table:
-    """The labelled moments. Raises TransformError for a spine that fails.
+    """The labelled moments. Raises TransformError if the spine function fails.
 
-    It sees all rows of its sources: labels lie in the future of the moment they are asked for.
+    The function receives all rows of its sources, since labels become known after their moment.
     """
     if training_set.spine is None:
         raise DefinitionError(f"{training_set} was read from the registry, which holds no code. Import its definition.")
@@ -86,7 +86,7 @@ def stage(
 ) -> StagedTrainingSet:
     """Join spine and features into a staged table. `applied` is the registry's catalogue.
 
-    Raises TableNotFound, SourceMismatch, what `spine_of` raises, InvalidRequest where the spine lacks keys.
+    Raises TableNotFound, SourceMismatch, the errors of `spine_of`, and InvalidRequest for a spine without join keys.
     """
     with Meter(training_set.name, run_id):
         return _stage(training_set, store, run_id, now, definition_hash, applied)
@@ -137,9 +137,9 @@ def _stage(
 
 
 class TrainingSetBuild(StagedRun):
-    """One build of a training set: a version from its start to its record.
+    """One build of a training set's version, from its start to its record.
 
-    `stage`, then `publish`. An error in one of the two is recorded, and leaves no staged rows.
+    Call `stage`, then `publish`. An error in either is recorded, and the staged rows are dropped.
     """
 
     def __init__(
@@ -158,13 +158,13 @@ class TrainingSetBuild(StagedRun):
     @property
     def staged(self) -> StagedTrainingSet:
         """The staged version, after `stage`."""
-        assert self._staged is not None, "the version is staged first"
+        assert self._staged is not None, "stage() comes first"
         return self._staged
 
     def stage(self, applied: Catalogue) -> StagedTrainingSet:
         """Join spine and features into a staged table. `applied` is the registry's catalogue.
 
-        Raises DefinitionNotApplied and as the function `stage`.
+        Raises DefinitionNotApplied and the errors of the function `stage`.
         """
         with self.failing():
             hash_ = check_applied(self.training_set, applied)
@@ -177,7 +177,7 @@ class TrainingSetBuild(StagedRun):
         return self._staged
 
     def publish(self) -> RunRecord:
-        """Make the version readable: first the table, then the manifest that names the table. Record the run."""
+        """Publish the table, then write the manifest, which makes the version readable. Record the run."""
         with self.failing():
             self._publish()
         return self.recording.keep()
@@ -207,7 +207,7 @@ class TrainingSetBuild(StagedRun):
 def _manifest(
     staged: StagedTrainingSet, table: str, contents: Contents, publication: Publication, store: OfflineStore
 ) -> dict[str, Any]:
-    """What the registry keeps of a version for good."""
+    """The manifest of a version, which the registry never deletes."""
     training_set = staged.training_set
     return {
         "table": table,
@@ -233,7 +233,7 @@ def _manifest(
 
 
 def _details(staged: StagedTrainingSet, table: str, contents: Contents, manifest: str) -> dict[str, Any]:
-    """What the record of the build says of the version."""
+    """The details in the record of the build."""
     types = {column.name: column.type for column in staged.columns}
     return {
         "version": staged.version,
@@ -248,7 +248,7 @@ def _details(staged: StagedTrainingSet, table: str, contents: Contents, manifest
 
 
 def _inputs(staged: StagedTrainingSet, store: OfflineStore) -> list[dict[str, Any]]:
-    """Each input with the newest publication that was in it, its identities, and the run that made it."""
+    """Each input with its newest publication: sequence, identities, and the run that published it."""
     published = {publication.sequence: publication for publication in store.publications()}
     found = ((each, published.get(each.sequence or 0)) for each in staged.inputs)
     return [
@@ -272,7 +272,7 @@ def load(
     store: OfflineStore,
     registry: Registry,
 ) -> AbstractContextManager[pa.RecordBatchReader]:
-    """The rows of a version, the newest by default or that of a past time, proven to be those that were built.
+    """The rows of a version: a named one, the newest, or the newest at a past time. Verifies that they are unchanged.
 
     Raises TrainingSetNotFound, TrainingSetAltered.
     """

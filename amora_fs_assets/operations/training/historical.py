@@ -1,4 +1,4 @@
-"""Historical features: a spine in, the same rows with the feature values of their moments out."""
+"""Historical features: the rows of a spine with the feature values that were valid at their moments."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class HistoricalFeatures:
-    """The rows asked for and their features; nothing runs until they are taken."""
+    """Entity rows with their features. Lazy: the query runs when a `to_...` method is called."""
 
     store: OfflineStore
     spine: FrameSpine | QuerySpine
-    join: Callable[..., Table]  # of a spine, and of its bounds
-    names: tuple[str, ...]  # of the feature columns
-    owners: Mapping[str, str] = field(default_factory=dict)  # the tables that definitions name, and which
-    beside: tuple[Part, ...] = ()  # the join of many views to few rows of a frame: a query for each
+    join: Callable[..., Table]  # join(spine, bounds=...)
+    names: tuple[str, ...]  # the feature columns
+    owners: Mapping[str, str] = field(default_factory=dict)  # definitions by table
+    beside: tuple[Part, ...] = ()  # one query per view, for many views and few rows of a frame
     now: Clock = wall_clock
 
     def to_sql(self) -> str:
-        """The SQL that runs. A frame's rows are its table `entity_rows`, a query's a staged one.
+        """The SQL of the join. The rows of a frame are the table `entity_rows`, the rows of a query a staged table.
 
-        Of many views and few rows of a frame it is a SELECT for each view, of which `;` stands between.
+        For many views and few rows of a frame: one SELECT per view, separated by `;`.
         """
         if self.beside:
             return ";\n\n".join(part.sql for part in self.beside)
-        with _explained(), self._query() as (query, _):
+        with _errors_explained(), self._query() as (query, _):
             return self.store.sql(query)
 
     def to_arrow(self) -> pa.Table:
-        """A frame's rows in their order, columns untouched, features behind them. A query's come in no order."""
+        """The entity rows with the features as last columns. A frame's rows keep their order, a query's do not."""
         with self._read() as batches:
             result = batches.read_all()
         if isinstance(self.spine, QuerySpine):
@@ -68,7 +68,7 @@ class HistoricalFeatures:
         return given
 
     def to_arrow_batches(self) -> Iterator[pa.RecordBatch]:
-        """The same a batch at a time, never as a whole in memory. The store is held until the last one is taken."""
+        """The rows as batches, without holding all rows in memory. The store stays open until the last batch."""
         given = self.spine.arrow() if isinstance(self.spine, FrameSpine) else None
         taken = 0
         with self._read() as batches:
@@ -85,7 +85,7 @@ class HistoricalFeatures:
                 )
 
     def to_df(self) -> pd.DataFrame:
-        """The same as a data frame, with the caller's index; integers and truth values stay such when null."""
+        """The rows as a pandas DataFrame with the caller's index. Integers and booleans with nulls stay such."""
         import pandas as pd
 
         if isinstance(self.spine, QuerySpine) or isinstance(self.spine.given, pa.Table):
@@ -93,27 +93,27 @@ class HistoricalFeatures:
         with self._read() as batches:
             features = to_pandas(batches.read_all())
         features.index = self.spine.given.index
-        # The features go into the result as they are; the caller's columns are copied, to stay the caller's.
+        # The features are not copied. The caller's columns are, so that the result does not share their memory.
         joined: pd.DataFrame = pd.concat([self.spine.given.copy(), features], axis=1, copy=False)
         return joined
 
     def to_polars(self) -> pl.DataFrame:
-        """The same as a polars frame. Raises InvalidRequest where polars is not installed."""
+        """The rows as a polars DataFrame. Raises InvalidRequest if polars is not installed."""
         return to_polars(self.to_arrow())
 
     def to_table(self, name: str) -> int:
-        """Write them to the table `dataset.table`, replacing what `to_table` wrote there before; the number of rows.
+        """Write the rows to the table `dataset.table`, and return their number. Replaces an earlier `to_table` result.
 
-        Raises OfflineStoreError, with nothing written, for a table that anything else wrote, or may write: a
-        definition's, or one of the store's own.
+        Raises OfflineStoreError, with nothing written, for a table of a definition, an internal table of the store, or
+        a table that another writer filled.
         """
         self._check_writable(name)
-        with _explained():
+        with _errors_explained():
             return self._write(name)
 
     def _write(self, name: str) -> int:
         run_id = f"{TO_TABLE}{uuid.uuid4()}"
-        with Meter("historical", run_id):  # so that a job that is sent twice runs once
+        with Meter("historical", run_id):  # names the jobs, so that a job that is sent twice runs once
             return self._written(name, run_id)
 
     def _written(self, name: str, run_id: str) -> int:
@@ -124,12 +124,12 @@ class HistoricalFeatures:
             with self._query() as (query, _):
                 staged = self.store.stage(query, name="historical", run_id=run_id)
         try:
-            there = self.store.columns(staged)
-            assert there is not None, "it was staged just now"
+            staged_columns = self.store.columns(staged)
+            assert staged_columns is not None, "it was staged just now"
             draft = Draft(
                 name=name.rpartition(".")[2],
                 table=name,
-                columns=columns_of(there, "to_table"),
+                columns=columns_of(staged_columns, "to_table"),
                 run_id=run_id,
                 published_at=self.now(),
             )
@@ -139,14 +139,14 @@ class HistoricalFeatures:
             raise
 
     def _check_writable(self, table: str) -> None:
-        """Raise OfflineStoreError, or InvalidRequest for what is no table's name, before anything is written."""
+        """Raise OfflineStoreError if `to_table` may not write the table, InvalidRequest for a malformed name."""
         try:
             check_table("to_table", table)
         except DefinitionError as error:
             raise InvalidRequest(str(error)) from error
-        folded = table.casefold()  # DuckDB does not tell the cases of letters apart
+        folded = table.casefold()  # DuckDB's table names are case-insensitive
         if folded.startswith(f"{self.store.dataset}._".casefold()):
-            raise OfflineStoreError(f"Table {table} would be among the store's own. Name another table.")
+            raise OfflineStoreError(f"Table {table} has a name of the store's internal tables. Name another table.")
         owner = {name.casefold(): owner for name, owner in self.owners.items()}.get(folded)
         if owner is not None:
             raise OfflineStoreError(
@@ -154,8 +154,8 @@ class HistoricalFeatures:
             )
         last = [each for each in self.store.publications(newest=True) if each.table.casefold() == folded]
         wanted = Draft(name=table.rpartition(".")[2], table=table, columns=(), run_id=TO_TABLE, published_at=_NEVER)
-        there = self.store.columns(table) is not None
-        check_owner(wanted, last[-1] if last and there else None, filled=there)
+        staged_columns = self.store.columns(table) is not None
+        check_owner(wanted, last[-1] if last and staged_columns else None, filled=staged_columns)
 
     @contextmanager
     def _query(self) -> Iterator[tuple[Table, dict[str, pa.Table]]]:
@@ -169,23 +169,23 @@ class HistoricalFeatures:
     @contextmanager
     def _read(self) -> Iterator[pa.RecordBatchReader]:
         if self.beside and isinstance(self.spine, FrameSpine) and isinstance(self.store, ReadsBeside):
-            with _explained():
+            with _errors_explained():
                 found = self.store.read_beside(self.beside, {FRAME: self.spine.seen})
             columns = [column for each in found for column in each.columns]
             yield pa.Table.from_arrays(columns, list(self.names)).to_reader()
             return
-        with _explained(), self._query() as (query, frames), self.store.read(query, frames) as batches:
+        with _errors_explained(), self._query() as (query, frames), self.store.read(query, frames) as batches:
             yield batches
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """What Arrow or Ibis cannot do with the columns of the rows asked for, as an error of the request."""
+def _errors_explained() -> Iterator[None]:
+    """Raise Arrow's and Ibis' errors about the entity rows' columns as InvalidRequest."""
     try:
         yield
     except (pa.ArrowException, IbisError, UnicodeEncodeError) as error:
         raise InvalidRequest(
-            f"The rows asked for cannot be joined as they are: {type(error).__name__}: {error}. Cast their columns."
+            f"The entity rows cannot be joined: {type(error).__name__}: {error}. Cast their columns."
         ) from error
 
 
@@ -201,10 +201,10 @@ def historical_features(
 ) -> HistoricalFeatures:
     """The service's features at each row's event_timestamp, as a lazy result. See `point_in_time`.
 
-    `entity_df` is a pandas or polars frame, an Arrow table, an Ibis table or a SELECT of the store's engine: join keys,
-    event_timestamp (naive: UTC), and columns that pass through. Or instead `interval`: each key and time of the
-    service's views in it. `owners`: the tables that `to_table` does not write to, and whose they are. Raises
-    InvalidRequest, TableNotFound, SourceMismatch; for a SELECT when its rows are taken.
+    `entity_df` is a pandas or polars DataFrame, an Arrow table, an Ibis table or a SELECT of the store's engine. It has
+    the join keys, event_timestamp (naive: UTC), and other columns that the result keeps. With `interval` instead, the
+    result has each key and time of the service's views in the interval. `owners` are definitions by table, to which
+    `to_table` does not write. Raises InvalidRequest, TableNotFound, SourceMismatch; for a SELECT only when it runs.
     """
     if (entity_df is None) == (interval is None):
         raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
@@ -225,14 +225,14 @@ def historical_features(
         if len(service.projections) >= MANY and spine.seen.num_rows <= FEW and isinstance(store, ReadsBeside):
             check_spine(spine.table, service)
             one = partial(any_join, bounds=spine.bounds, full_feature_names=True)
-            with _explained():
+            with _errors_explained():
                 found = parts(service, spine=spine.table, row=spine.row, join=one, sql=store.sql, added=added)
                 beside = tuple(found)
     else:
         names = output_names(service, full=full_feature_names)
         if isinstance(spine.query, Table):
-            with _explained():
-                join(spine.query)  # so that what is wrong is said now
+            with _errors_explained():
+                join(spine.query)  # raises errors now rather than at the first read
     return HistoricalFeatures(
         store=store, spine=spine, join=join, names=tuple(names.values()), owners=owners or {}, beside=beside
     )

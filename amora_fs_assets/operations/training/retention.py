@@ -1,4 +1,4 @@
-"""Versions of training sets that are kept, and those that go: the table goes, the manifest stays for good."""
+"""Retention of training sets: pruning drops the tables of old versions, and keeps their manifests."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from amora_fs_assets.operations.records.recording import recorded
 from amora_fs_assets.operations.training.versions import manifest_of, pruned, training_set_version
 
 YOUNG = timedelta(days=1)
-"""Versions built since then are left alone: a training may be reading them."""
+"""Younger versions are not pruned, since a training may be reading them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """What pruning a training set removes and leaves, oldest first."""
+    """The removed and kept versions of a training set, oldest first."""
 
     name: str
     removed: tuple[str, ...]
     kept: Mapping[str, str]
-    """By version why it is kept."""
+    """The reason by version."""
     done: bool
-    """Whether the tables are gone; a dry run says what would go."""
+    """Whether the tables were dropped; False for a dry run."""
 
     def __str__(self) -> str:
-        """A line per version."""
+        """One line per version."""
         verb = "removed" if self.done else "would remove"
         lines = [f"{self.name} {version}: {verb}" for version in self.removed]
         lines += [f"{self.name} {version}: kept, {why}" for version, why in self.kept.items()]
@@ -39,21 +39,23 @@ class Pruning:
 def prune(
     name: str, *, keep: int, store: OfflineStore, registry: Registry, run_id: str, now: datetime, dry_run: bool = True
 ) -> Pruning:
-    """Remove the tables of all but the newest `keep` versions, each recorded in the registry.
+    """Drop the tables of all but the newest `keep` versions, and record each in the registry.
 
-    Never removed: a version that is held, one that was built less than a day ago, and one whose table this store did
-    not make. Manifests stay, so that what a model learned from can still be told. Pruning again ends what was cut
-    short. Raises InvalidRequest for less than one version, TrainingSetNotFound where there is none.
+    Held versions, versions younger than a day, and versions whose table this store did not make are kept. Manifests
+    stay, so that the origin of a model's training data stays known. Pruning again completes an interrupted pruning.
+    Raises InvalidRequest for `keep` < 1, TrainingSetNotFound for a training set without versions.
     """
     if keep < 1:
         raise InvalidRequest(f"Training set '{name}': keep is {keep}; the newest version stays. Give 1 or more.")
     training_set_version(name, None, None, registry)
-    gone = pruned(name, registry)
-    there = [version for version in registry.manifests(name) if version not in gone]
+    removed_before = pruned(name, registry)
+    existing = [version for version in registry.manifests(name) if version not in removed_before]
     made = {publication.table for publication in store.publications(name)}
     kept, removed = dict[str, str](), []
-    for version in there:
-        why = _kept(name, version, newest=there[-keep:], made=made, store=store, registry=registry, now=now)
+    for version in existing:
+        why = _reason_to_keep(
+            name, version, newest=existing[-keep:], made=made, store=store, registry=registry, now=now
+        )
         if why:
             kept[version] = why
             continue
@@ -66,7 +68,7 @@ def prune(
     return Pruning(name=name, removed=tuple(removed), kept=kept, done=not dry_run)
 
 
-def _kept(
+def _reason_to_keep(
     name: str,
     version: str,
     *,
@@ -76,7 +78,7 @@ def _kept(
     registry: Registry,
     now: datetime,
 ) -> str:
-    """Why a version stays; empty where it may go."""
+    """The reason to keep a version; empty if it may be dropped."""
     table = version_table(name, version, store.dataset)
     if version in newest:
         return f"one of the newest {len(newest)}"
@@ -90,9 +92,9 @@ def _kept(
 
 
 def hold(name: str, version: str, because: str, *, registry: Registry, run_id: str) -> None:
-    """Keep a version whatever is pruned, such as that of a model in use. Raises TrainingSetNotFound."""
+    """Protect a version from pruning, such as the version of a model in use. Raises TrainingSetNotFound."""
     if not because.strip():
-        raise InvalidRequest(f"Training set '{name}': say because of what version '{version}' is held.")
+        raise InvalidRequest(f"Training set '{name}': give the reason why version '{version}' is held.")
     training_set_version(name, version, None, registry)
     if version in pruned(name, registry):
         raise InvalidRequest(f"Training set '{name}': version '{version}' was removed, and cannot be held.")
@@ -101,7 +103,7 @@ def hold(name: str, version: str, because: str, *, registry: Registry, run_id: s
 
 
 def release(name: str, version: str, *, registry: Registry, run_id: str) -> None:
-    """Hold a version no longer. Raises InvalidRequest where it is not held."""
+    """End the protection of a version. Raises InvalidRequest if the version is not held."""
     if version not in held(name, registry):
         raise InvalidRequest(f"Training set '{name}': version '{version}' is not held.")
     with recorded("release", name, run_id=run_id, registry=registry) as run:
@@ -109,11 +111,11 @@ def release(name: str, version: str, *, registry: Registry, run_id: str) -> None
 
 
 def held(name: str, registry: Registry) -> Mapping[str, str]:
-    """The versions that are held, each with the reason."""
-    told: dict[str, tuple[datetime, str]] = {}
+    """The held versions with their reasons."""
+    latest: dict[str, tuple[datetime, str]] = {}
     for kind in ("hold", "release"):
         for record in registry.records(name, kind=kind, status="succeeded"):
             version, because = record.details["version"], record.details.get("because", "")
-            if version not in told or told[version][0] < record.finished_at:
-                told[version] = (record.finished_at, because)
-    return {version: because for version, (_, because) in told.items() if because}
+            if version not in latest or latest[version][0] < record.finished_at:
+                latest[version] = (record.finished_at, because)
+    return {version: because for version, (_, because) in latest.items() if because}

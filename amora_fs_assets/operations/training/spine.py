@@ -1,4 +1,4 @@
-"""The moments that features are asked for: a caller's frame, or a query that is stored once before it is joined."""
+"""The spine of a join: a caller's frame, or a query whose rows are staged before the join."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSpine:
-    """A frame of the caller's: it stays with the caller, the engine sees keys, moments and row numbers."""
+    """A caller's frame. The engine receives only join keys, moments and row numbers."""
 
     given: Any  # pandas DataFrame or Arrow table, never changed
     columns: tuple[str, ...]
     seen: pa.Table  # join keys, the moment, and `row`
-    row: str  # the column of the rows' numbers
+    row: str  # the name of the column with row numbers
 
     @property
     def table(self) -> Table:
-        """What the engine sees, as the table `entity_rows`."""
+        """The engine's table `entity_rows`."""
         return ibis.table(ibis.Schema.from_pyarrow(self.seen.schema), name=FRAME)
 
     @property
@@ -67,8 +67,8 @@ class FrameSpine:
             return pa.Table.from_pandas(self.given, preserve_index=False)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise InvalidRequest(
-                f"entity_df: its columns do not go into an Arrow table: {'. '.join(map(str, error.args))}. "
-                "Let each column hold values of one type, or take the result with to_df()."
+                f"entity_df: Arrow cannot hold its columns: {'. '.join(map(str, error.args))}. "
+                "Use values of one type in each column, or read the result with to_df()."
             ) from error
 
 
@@ -80,16 +80,17 @@ class QuerySpine:
 
     @contextmanager
     def stored(self, store: OfflineStore) -> Iterator[tuple[Table, Bounds | None]]:
-        """Its rows as a table of their own, for as long as the context lasts, with its first and last moment.
+        """Stage the rows for the duration of the context. Yields the staged table, and the first and last moment.
 
-        The join reads the spine more than once: a query would run as often, and might not give the same rows twice.
+        The join reads the spine several times. Without staging, the query would run each time, and could return other
+        rows.
         """
         query = one_query(self.query, store.dialect.name) if isinstance(self.query, str) else self.query
         staged = store.stage(query, name="spine", run_id=uuid.uuid4().hex)
         try:
             columns = store.columns(staged)
             assert columns is not None, "it was staged just now"
-            _check_carried(columns)
+            _check_types_supported(columns)
             dataset, _, name = staged.rpartition(".")
             table = ibis.table(columns, name=name, database=dataset)
             yield table, _bounds(table, store)
@@ -106,7 +107,7 @@ def one_query(sql: str, engine: str) -> str:
     try:
         tokens = sqlglot.tokenize(sql, read=engine)
     except sqlglot.TokenError as error:
-        raise InvalidRequest(f"entity_df: the SELECT cannot be read: {error}. Mend it.") from error
+        raise InvalidRequest(f"entity_df: the SELECT cannot be read: {error}. Fix it.") from error
     while tokens and tokens[-1].token_type is sqlglot.TokenType.SEMICOLON:
         tokens.pop()
     if not tokens or tokens[0].token_type not in _QUERIES:
@@ -117,12 +118,12 @@ def one_query(sql: str, engine: str) -> str:
 
 
 def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine:
-    """What the caller asks for. Raises InvalidRequest for what is no table, or lacks keys of the right types."""
+    """The spine for `entity_df`. Raises InvalidRequest for another object, or missing or wrongly typed join keys."""
     if isinstance(entity_df, str):
         try:
             entity_df.encode()
         except UnicodeEncodeError as error:
-            raise InvalidRequest(f"entity_df: the SELECT is no text: {error}.") from error
+            raise InvalidRequest(f"entity_df: the SELECT is not valid text: {error}.") from error
         return QuerySpine(query=entity_df)
     if isinstance(entity_df, Table):
         if not entity_df.op().find(ops.InMemoryTable):
@@ -143,44 +144,44 @@ def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine
     if twice is not None:
         raise InvalidRequest(f"entity_df has two columns '{twice}'. Rename or drop one.")
     row = unused("_row", service.join_keys)
-    return FrameSpine(given=entity_df, columns=columns, seen=_seen(entity_df, columns, service, row), row=row)
+    return FrameSpine(given=entity_df, columns=columns, seen=_engine_columns(entity_df, columns, service, row), row=row)
 
 
 def every_row(service: FeatureService, interval: Interval, dataset: str) -> QuerySpine:
-    """Each (join keys, event_timestamp) of the service's views in the interval, once.
+    """Each (join keys, event_timestamp) of the service's views in the interval, without duplicates.
 
-    Raises InvalidRequest where the views have different join keys: there is no one list of rows then.
+    Raises InvalidRequest for views with different join keys.
     """
     keyed = [p for p in service.projections if p.join_keys] or list(service.projections)
     if len({frozenset(p.join_keys) for p in keyed}) > 1:
         raise InvalidRequest(
             f"Feature service '{service.name}': its views have different join keys "
-            f"({'; '.join(f'{p.name}: {list(p.join_keys)}' for p in keyed)}), so that there is no one list of rows. "
-            "Give entity_df, or ask for views of the same keys."
+            f"({'; '.join(f'{p.name}: {list(p.join_keys)}' for p in keyed)}), so start and end do not define the rows. "
+            "Give entity_df, or request views with the same keys."
         )
     parts = []
     for projection in keyed:
         rows = rows_of(projection.view, dataset)
         inside = within(rows[EVENT_TIMESTAMP], interval) & rows[EVENT_TIMESTAMP].notnull()
         rows = rows.filter(inside, *(rows[key].notnull() for key in projection.view.join_keys))
-        asked = dict(zip(projection.join_keys, projection.view.join_keys, strict=True))
-        parts.append(rows.select(**{name: rows[asked[name]] for name in service.join_keys}, **_time(rows)))
+        keys = dict(zip(projection.join_keys, projection.view.join_keys, strict=True))
+        parts.append(rows.select(**{name: rows[keys[name]] for name in service.join_keys}, **_time(rows)))
     return QuerySpine(query=ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0].distinct())
 
 
-def _check_carried(columns: Mapping[str, dt.DataType]) -> None:
-    """Raise InvalidRequest for a column of a type that the result cannot have."""
+def _check_types_supported(columns: Mapping[str, dt.DataType]) -> None:
+    """Raise InvalidRequest for a column whose type the result does not support."""
     for name, type_ in columns.items():
         kind = type_.raw_type if isinstance(type_, dt.Unknown) else type_
         refusal = InvalidRequest(
-            f"Column '{name}' of the rows asked for is {kind}, which the result cannot have. "
+            f"Column '{name}' of the entity rows is {kind}, which the result does not support. "
             "Cast the column, or drop it."
         )
         if isinstance(type_, dt.Unknown):
             raise refusal
         try:
             ibis.Schema({name: type_}).to_pyarrow()
-        except Exception as error:  # Ibis raises whatever its table of types lacks
+        except Exception as error:  # Ibis raises several types of errors for an unknown type
             raise refusal from error
 
 
@@ -190,7 +191,7 @@ def _time(rows: Table) -> dict[str, Any]:
 
 def _bounds(spine: Table, store: OfflineStore) -> Bounds | None:
     if EVENT_TIMESTAMP not in spine.columns or not spine[EVENT_TIMESTAMP].type().is_timestamp():
-        return None  # the join says what is wrong
+        return None  # the join reports the error
     time = spine[EVENT_TIMESTAMP].cast("timestamp('UTC', 6)")
     with store.read(spine.aggregate(first=time.min(), last=time.max())) as batches:
         found = batches.read_all()
@@ -198,23 +199,23 @@ def _bounds(spine: Table, store: OfflineStore) -> Bounds | None:
 
 
 def _in_calendar(first: pa.Scalar, last: pa.Scalar) -> Bounds | None:
-    """The bounds as Python has them. Raises InvalidRequest for years that no date has."""
+    """The bounds as Python values. Raises InvalidRequest for years outside 1 to 9999."""
     if not first.is_valid:
         return None
     try:
         return first.as_py(), last.as_py()
     except (ValueError, OverflowError) as error:
         raise InvalidRequest(
-            f"Column '{EVENT_TIMESTAMP}' of the rows asked for has a moment outside the years 1 to 9999. Correct it."
+            f"Column '{EVENT_TIMESTAMP}' of the entity rows has a moment outside the years 1 to 9999. Correct it."
         ) from error
 
 
-def _seen(entity_df: Any, columns: tuple[str, ...], service: FeatureService, row: str) -> pa.Table:
-    """What the engine needs of the caller's frame: join keys, the moment, and the row's number."""
+def _engine_columns(entity_df: Any, columns: tuple[str, ...], service: FeatureService, row: str) -> pa.Table:
+    """The engine's part of the caller's frame: join keys, moment and row number."""
     types = {
-        asked: key.type
+        keys: key.type
         for projection in service.projections
-        for asked, key in zip(projection.join_keys, projection.view.key_columns, strict=True)
+        for keys, key in zip(projection.join_keys, projection.view.key_columns, strict=True)
     }
     for name in (EVENT_TIMESTAMP, *types):
         if name not in columns:
@@ -236,13 +237,13 @@ def _moments(moment: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_date(moment.type):
         moment = moment.cast(pa.timestamp("us"))
     if pa.types.is_timestamp(moment.type) and moment.type.unit == "ns":
-        # Cut down to the microsecond that they lie in; in UTC, since a local time may occur twice.
+        # Rounded down to microseconds, in UTC, since a local time may occur twice.
         moment = pc.floor_temporal(moment.cast(pa.timestamp("ns", tz="UTC")), unit="microsecond")
     return moment.cast(_TIME, safe=False)
 
 
 def _key(array: pa.ChunkedArray, name: str, type_: DataType) -> pa.ChunkedArray:
-    """The key's values in the view's type: integers of any width, and pandas' floats for integers with nulls."""
+    """The key's values in the view's type. Accepts all integer widths, and pandas' floats for integers with nulls."""
     texts = (pa.types.is_string, pa.types.is_large_string, getattr(pa.types, "is_string_view", pa.types.is_string))
     text = any(kind(array.type) for kind in texts)
     if pa.types.is_null(array.type):
@@ -267,8 +268,8 @@ def _array(entity_df: Any, place: int, name: str) -> pa.ChunkedArray:
             array = pa.Array.from_pandas(entity_df.iloc[:, place])
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise InvalidRequest(
-                f"entity_df: column '{name}' holds values of more than one type, or of none that Arrow has: {error}. "
-                "Let all be of one type."
+                f"entity_df: column '{name}' holds values of several types, or of a type that Arrow lacks: {error}. "
+                "Use values of one type."
             ) from error
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)

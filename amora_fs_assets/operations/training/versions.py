@@ -1,4 +1,4 @@
-"""Versions of training sets: found, proven to be what they were, compared."""
+"""Versions of training sets: find, verify and compare them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Manifest = Mapping[str, Any]
 
 
 def training_set_version(name: str, version: str | None, as_of: Instant | None, registry: Registry) -> str:
-    """The version asked for: by its name, the newest up to a time, or the newest. Raises TrainingSetNotFound."""
+    """A version's name: the given one, the newest up to `as_of`, or the newest. Raises TrainingSetNotFound."""
     if version is not None and as_of is not None:
         raise InvalidRequest(f"Training set '{name}': give a version or as_of, not both.")
     versions = registry.manifests(name)
@@ -36,7 +36,7 @@ def training_set_version(name: str, version: str | None, as_of: Instant | None, 
         )
     if as_of is not None:
         as_of = utc(as_of, "as_of")
-        # Versions begin with their time, to the microsecond.
+        # The name of a version begins with its time, to the microsecond.
         earlier = [each for each in versions if each.partition("-")[0] <= f"{as_of:%Y%m%dT%H%M%S%fZ}"]
         if not earlier:
             raise TrainingSetNotFound(
@@ -55,32 +55,32 @@ def manifest_of(name: str, version: str | None, registry: Registry, *, as_of: In
     found = training_set_version(name, version, as_of, registry)
     manifest = registry.manifest(name, found)
     if manifest is None:
-        raise TrainingSetNotFound(f"Training set '{name}': the manifest of version '{found}' is gone.")
+        raise TrainingSetNotFound(f"Training set '{name}': the manifest of version '{found}' is missing.")
     return {"version": found, **manifest}
 
 
 def pruned(name: str, registry: Registry) -> Mapping[str, RunRecord]:
-    """The versions whose rows were removed, each with the record of that. Their manifests stay."""
+    """The versions whose rows were removed, with the records of the removals. Their manifests stay."""
     records = registry.records(name, kind="prune", status="succeeded")
     return {record.details["version"]: record for record in records}
 
 
 def check_not_pruned(name: str, version: str, registry: Registry) -> None:
-    """Raise TrainingSetNotFound where the version's rows were removed."""
+    """Raise TrainingSetNotFound if the version's rows were removed."""
     if (record := pruned(name, registry).get(version)) is not None:
         raise TrainingSetNotFound(
             f"Training set '{name}': the rows of version '{version}' were removed on "
-            f"{record.finished_at:%Y-%m-%d} by run {record.run_id}. Its manifest is kept: `amora-fs training-sets show "
-            f"{name} {version}` says what it was made of. `amora-fs training-sets hold` keeps what models need."
+            f"{record.finished_at:%Y-%m-%d} by run {record.run_id}. `amora-fs training-sets show {name} {version}` "
+            "shows its manifest. `amora-fs training-sets hold` protects versions that models need."
         )
 
 
 def rows_of_version(name: str, manifest: Manifest, store: OfflineStore) -> Table:
-    """The rows of a version as a query, once they are proven to be those that were built. Raises TrainingSetAltered."""
+    """The rows of a version as a query, after verifying that they are unchanged. Raises TrainingSetAltered."""
     wrong = list(_differences(manifest, store))
     if wrong:
         raise TrainingSetAltered(
-            f"Training set '{name}', version {manifest['version']}, is not what it was: {'; '.join(wrong)}. "
+            f"Training set '{name}', version {manifest['version']}, has changed: {'; '.join(wrong)}. "
             f"Restore table {manifest['table']}, or build a new version: materialize asset training_set/{name}."
         )
     return unbound(_columns(manifest), manifest["table"])
@@ -91,62 +91,62 @@ def _columns(manifest: Manifest) -> list[Column]:
 
 
 def _differences(manifest: Manifest, store: OfflineStore) -> Iterator[str]:
-    """What is gone or altered, most telling first; nothing where the content is the same."""
+    """Differences between the table and its manifest, the most informative first; empty for equal content."""
     table, columns = manifest["table"], _columns(manifest)
-    there = store.columns(table)
-    if there is None:
-        yield f"table {table} is gone"
+    stored = store.columns(table)
+    if stored is None:
+        yield f"table {table} is missing"
         return
-    gone = [column.name for column in columns if column.name not in there]
-    other = [c.name for c in columns if c.name in there and there[c.name] != IBIS_TYPES[c.type]]
-    more = [name for name in there if name not in {column.name for column in columns}]
-    yield from (f"column '{name}' is gone" for name in gone)
-    yield from (f"column '{name}' is {there[name]} now" for name in other)
+    missing = [column.name for column in columns if column.name not in stored]
+    other = [c.name for c in columns if c.name in stored and stored[c.name] != IBIS_TYPES[c.type]]
+    more = [name for name in stored if name not in {column.name for column in columns}]
+    yield from (f"column '{name}' is missing" for name in missing)
+    yield from (f"column '{name}' is {stored[name]} now" for name in other)
     yield from (f"column '{name}' is new" for name in more)
-    if gone or other:
+    if missing or other:
         return
     now = contents_of(table, columns, store)
     if (now.rows, now.checksum) == (manifest["rows"], manifest["checksum"]):
         return
     if now.rows != manifest["rows"]:
-        yield f"it has {now.rows:,} rows and had {manifest['rows']:,}"
+        yield f"it has {now.rows:,} rows, but was built with {manifest['rows']:,}"
     yield from _other_values(manifest, now)
-    yield f"its checksum is {now.checksum} and was {manifest['checksum']}"
+    yield f"its checksum is {now.checksum}, but was {manifest['checksum']}"
 
 
 def _other_values(manifest: Manifest, now: Contents) -> Iterator[str]:
     for column in manifest["columns"]:
-        was, is_ = column["statistics"], now.statistics[column["name"]]
+        was, now_statistics = column["statistics"], now.statistics[column["name"]]
         for statistic, value in was.items():
-            if not _same(value, is_[statistic]):
-                yield f"column '{column['name']}': {statistic} is {is_[statistic]} and was {value}"
+            if not _same(value, now_statistics[statistic]):
+                yield f"column '{column['name']}': {statistic} is {now_statistics[statistic]}, but was {value}"
 
 
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):  # engines sum in no fixed order
+    if isinstance(one, float) and isinstance(other, float):  # the order of summation varies
         return math.isclose(one, other, rel_tol=1e-9)
     return bool(one == other)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How two versions of a training set differ."""
+    """The differences between two versions of a training set."""
 
     name: str
     versions: tuple[str, str]
     rows: tuple[int, int]
     checksums: tuple[str, str]
-    definitions: tuple[str, ...]  # what was added, changed or removed
-    columns: tuple[str, ...]  # added, removed, of another type, or with other statistics
-    inputs: tuple[str, ...]  # with other publications
+    definitions: tuple[str, ...]  # added, changed or removed definitions
+    columns: tuple[str, ...]  # columns that were added or removed, or have other types or statistics
+    inputs: tuple[str, ...]  # inputs with other publications
 
     @property
     def same(self) -> bool:
-        """Whether the rows are the same, in whatever order."""
+        """Whether the rows are the same, in any order."""
         return self.rows[0] == self.rows[1] and self.checksums[0] == self.checksums[1]
 
     def __str__(self) -> str:
-        """A line per difference."""
+        """One line per difference."""
         lines = [
             f"Training set '{self.name}': {self.versions[0]} -> {self.versions[1]}",
             "The same rows." if self.same else f"rows: {self.rows[0]:,} -> {self.rows[1]:,}",

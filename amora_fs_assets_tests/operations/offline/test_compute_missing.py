@@ -114,7 +114,7 @@ def test_a_half_recomputed_view_is_planned_until_all_of_it_is_what_the_definitio
     assert [(each.view, each.interval, each.because) for each in plan.recompute] == [
         ("spending", Interval(at(1), at(3)), "stale: another definition"),
         # the view reads a day back, and a row of spending is read for a day
-        ("totals", Interval(at(1), at(3)), "stale: 'spending' is to be computed"),
+        ("totals", Interval(at(1), at(3)), "stale: 'spending' must be computed first"),
         ("totals", Interval(at(3), at(4)), "stale: 'spending' was published again"),
     ]
     assert "to compute: feature view 'spending' [2020-01-01" in str(plan)

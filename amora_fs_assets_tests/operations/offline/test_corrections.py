@@ -166,7 +166,7 @@ def test_another_value_in_as_many_rows_is_found(local: Shop) -> None:
     local.change([*ROWS[:3], (1, at(3), 31.0), ROWS[4]])
     (correction,) = store.corrections(["spending"])
     assert (correction.interval, correction.then, correction.now) == (Interval(at(3), at(4)), 1, 1)
-    assert str(correction).endswith("source 'orders' holds other values now in 1 rows")
+    assert str(correction).endswith("source 'orders' has other values now, in periods with 1 rows")
 
 
 def test_rows_that_were_not_there_yet_when_they_were_read_are_no_correction(local: Shop) -> None:

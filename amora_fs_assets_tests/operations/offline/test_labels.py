@@ -295,7 +295,7 @@ def test_any_other_transform_has_to_return_an_instant(transform: Callable[..., T
             r"in an aggregation `known=known_at\(orders\).max\(\)`",
         ),
         (lambda orders: orders.amount, "takes a table.*not a IntegerColumn"),
-        (lambda orders: ibis.table({"at": "timestamp"}, name="other"), "none of the rows of this table"),
+        (lambda orders: ibis.table({"at": "timestamp"}, name="other"), "the rows of this table come from no source"),
     ],
 )
 def test_known_at_of_a_table_without_the_times_says_what_is_lacking(table: Callable[..., Any], said: str) -> None:

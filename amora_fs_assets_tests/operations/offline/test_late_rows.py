@@ -127,7 +127,7 @@ def test_rows_later_than_max_lateness_are_read_all_the_same_and_told(
         rows = store.get_historical_features("last", start=day(22), end=day(30)).to_arrow().to_pylist()
         assert [row["amount"] for row in rows] == [7, 9, 11]
         told, silent = store.registry.records("last")
-    assert "source 'orders': 2 rows became known later than max_lateness says, up to 21 days" in caplog.text
+    assert "source 'orders': 2 rows became known later than max_lateness allows, up to 21 days" in caplog.text
     assert told.details["later_than_max_lateness"] == {
         "orders": {"rows": 2, "since": day(2).isoformat(), "lateness_seconds": (21 * 24 + 5) * 3600}
     }

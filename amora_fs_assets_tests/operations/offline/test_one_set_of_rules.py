@@ -26,7 +26,7 @@ from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.operations.expressions.tables import unbound
 from amora_fs_assets.operations.offline.gate import check
 from amora_fs_assets.operations.online.pushed_gate import check as push_gate
-from amora_fs_assets.operations.online.pushed_gate import judged
+from amora_fs_assets.operations.online.pushed_gate import rule_results
 from amora_fs_assets.operations.online.pushed_rows import table_of
 from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
@@ -121,7 +121,7 @@ UNIQUE = ("unique_key", "unique")
 def by_push(view: FeatureView, table: pa.Table) -> tuple[Verdict, bool]:
     """How many rows break each rule, as a push sees them; and whether the push is refused."""
     assert view.gate is not None
-    kept = judged(view, table)
+    kept = rule_results(view, table)
     broken = {rule: column.to_pylist().count(False) for rule, column in zip(view.gate.rules, kept.columns, strict=True)}
     try:
         push_gate(view, table)
@@ -189,7 +189,7 @@ def view_of(schema: type[FeatureSchema]) -> FeatureView:
 
 def keeps(view: FeatureView, value: Any) -> bool:
     """Whether a pushed value keeps all rules."""
-    kept = judged(view, table_of(view, [{"item": 1, "event_timestamp": at(1), "x": value}]))
+    kept = rule_results(view, table_of(view, [{"item": 1, "event_timestamp": at(1), "x": value}]))
     return all(column[0].as_py() for column in kept.columns)
 
 
@@ -199,14 +199,14 @@ def keeps(view: FeatureView, value: Any) -> bool:
         (str, {"str_matches": "(?=a)"}, "RE2"),
         (str, {"str_contains": r"(a)\1"}, "RE2"),
         (str, {"str_matches": re.compile("a", re.VERBOSE)}, "VERBOSE"),
-        (str, {"ge": 1}, "no text"),
+        (str, {"ge": 1}, "not of type text"),
         (int, {"str_matches": "a"}, "for texts"),
-        (int, {"eq": True}, "no number"),
+        (int, {"eq": True}, "not of type number"),
         (int, {"lt": 2**64}, "64 bits"),
-        (float, {"eq": "1"}, "no number"),
-        (bytes, {"isin": ["a"]}, "no bytes"),
+        (float, {"eq": "1"}, "not of type number"),
+        (bytes, {"isin": ["a"]}, "not of type bytes"),
         (date, {"ge": datetime(2020, 1, 1, 12)}, "within a day"),
-        (Timestamp, {"ge": 5}, "no timestamp"),
+        (Timestamp, {"ge": 5}, "not of type timestamp"),
         (Timestamp, {"ge": pd.Timestamp(1)}, "nanoseconds"),
         (DECIMAL, {"ge": Decimal("0.0000000001")}, "9 digits"),
         (list[int], {"eq": [1]}, "BigQuery"),
@@ -216,7 +216,9 @@ def keeps(view: FeatureView, value: Any) -> bool:
 def test_a_rule_that_the_engines_would_not_read_alike_is_refused_at_import(
     type_: Any, arguments: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(DefinitionError, match=f"Feature view 'rows': column 'x': check .*{said}"):
+    with pytest.raises(
+        DefinitionError, match=f"Feature view 'rows': column 'x': the engines cannot run check .*{said}"
+    ):
         view_of(schema_of(type_, **arguments))
 
 

@@ -90,7 +90,7 @@ class TestPush:
         ("change", "message"),
         [
             ({"amount": -1.0}, r"'amount': -1\.0 of row 0 is not greater_than_or_equal_to"),
-            ({"customer": None}, r"'customer' is never null; row 0 is"),
+            ({"customer": None}, r"'customer' is never null, but it is null in row 0"),
             ({"event_timestamp": None}, r"'event_timestamp' is never null"),
         ],
     )
@@ -203,7 +203,7 @@ class TestFromTheFuture:
 
     def test_the_last_instant_that_there_is_is_refused(self, offline: OfflineStore, online: OnlineStore) -> None:
         last = datetime.max.replace(tzinfo=UTC)
-        with pytest.raises(InvalidRequest, match="row 0 is the last instant"):
+        with pytest.raises(InvalidRequest, match="row 0 is the last possible instant"):
             pushed(online, offline, {**ROW, "event_timestamp": last})
         assert pushed(online, offline, {**ROW, "event_timestamp": last - timedelta(microseconds=1)}) == 0
 
@@ -217,7 +217,7 @@ class Known(FeatureSchema):
 def test_a_value_that_is_pushed_was_not_known_only_later(offline: OfflineStore, online: OnlineStore) -> None:
     view = FeatureView("known", Known, VIEW.entities, transform=lambda: None, start="2020-01-01")
     row = {**ROW, "created_timestamp": END + timedelta(days=1)}
-    with pytest.raises(InvalidRequest, match="created_timestamp of row 0 is .* a value that is pushed is known"):
+    with pytest.raises(InvalidRequest, match="created_timestamp of row 0 is .* A pushed value must be known already"):
         push(view, [row], online=online, offline=offline, run_id="push", clock=END)
 
 
@@ -237,7 +237,7 @@ def test_a_row_that_breaks_a_check_of_whole_rows_is_refused(offline: OfflineStor
     kept = plain_form.read_view(plain_form.feature_view(view), {"customer": VIEW.entities[0]}, {}, view.gate)
     assert kept.schema is None, "as a model server has it"
     rows = [{"customer": each, "event_timestamp": at(5), "low": each, "high": 11} for each in range(20)]
-    with pytest.raises(ChecksFailed, match=r"row 12 breaks rule ordered of whole rows: .*Nothing was pushed"):
+    with pytest.raises(ChecksFailed, match=r"row 12 breaks the whole-row rule ordered: .*Nothing was pushed"):
         push(kept, rows, online=online, offline=offline, run_id="push", clock=END)
 
 

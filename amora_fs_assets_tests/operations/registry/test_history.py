@@ -192,7 +192,7 @@ def test_a_version_whose_features_are_gone_says_which(registry: ObjectRegistry) 
         find(plain, "feature_services", "shopping")["features"] = [projection("spending", "orders")]
 
     apply(catalogue(without), registry, clock=at(2), allow_breaking=True)
-    with pytest.raises(FeatureServiceNotFound, match="needs spending:amount, which is not there any more"):
+    with pytest.raises(FeatureServiceNotFound, match="needs spending:amount, which no longer exists"):
         service_version(registry, "shopping", version)
 
 

@@ -401,7 +401,7 @@ def test_what_is_gone_from_the_code_and_cannot_stand_beside_it_breaks(registry: 
     found = planned(code, registry)
     (gone,) = [each for each in found.changes if str(each) == "feature service 'shopping'"]
     assert gone.action == "removed"
-    assert "cannot stand beside the code: Feature 'spending:amount' is not known" in gone.differences[0].what
+    assert "does not fit the code: Feature 'spending:amount' is not known" in gone.differences[0].what
     with pytest.raises(BreakingChanges, match="feature service 'shopping'"):
         apply(code, registry, clock=CLOCK)
     apply(code, registry, clock=CLOCK, allow_breaking=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -140,8 +139,6 @@ def test_the_command_applies_beside_others(tmp_path: Path, monkeypatch: pytest.M
     def run(team: int) -> int:
         return CliRunner().invoke(main, ["--definitions", f"command_{team}", "apply"]).exit_code
 
-    began = time.monotonic()
     assert at_once(run, 3) == [0, 0, 0]
-    assert time.monotonic() - began < 60
     store = FeatureStore(Settings(home=tmp_path / "home"))
     assert {view.name for view in store.list_feature_views()} == {"view_0", "view_1", "view_2"}

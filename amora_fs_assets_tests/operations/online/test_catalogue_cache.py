@@ -27,9 +27,14 @@ class Slow:
     reads: int = 0
     seconds: float = 0.05
     away: bool = False
+    answers: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def catalogue(self) -> Catalogue:
         time.sleep(self.seconds)
+        assert self.answers.wait(60)
         if self.away:
             raise RegistryError("The bucket cannot be reached.")
         self.reads += 1
@@ -117,16 +122,16 @@ def test_the_event_loop_goes_on_while_a_request_waits_for_the_registry(clock: Cl
     known = ServedCatalogue(registry, resolved)  # type: ignore[arg-type]
     known.plan("spending", full_feature_names=False)
     clock.seconds += served.LOOKED_AT_AFTER + 1
-    registry.seconds = 0.3
+    registry.answers.clear()
 
-    async def asked() -> int:
+    async def asked() -> None:
         """As FeatureStore.get_online_features_async asks."""
         assert known.known("spending", full_feature_names=False) is None
         waiting = asyncio.create_task(asyncio.to_thread(known.plan, "spending", full_feature_names=False))
-        turns = 0
-        while not waiting.done():
-            turns += 1
-            await asyncio.sleep(0.01)
-        return turns
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        registry.answers.set()  # which a loop that waits would never come to
+        await waiting
 
-    assert asyncio.run(asked()) > 3
+    asyncio.run(asked())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import urllib3.connection
 from google.api_core.exceptions import NotFound
@@ -29,6 +29,7 @@ from amora_fs_assets.stores.registry.folder import FolderObjectStore
 from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
+from amora_fs_assets_tests.servers import eventually
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.at_once import ended
 from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS
@@ -127,11 +128,19 @@ def killed_at_request(number: int, work: Callable[[], object]) -> bool:
 
 
 def settled(emulator: BigQueryEmulator) -> None:
-    """Wait until the server has done what was sent to it."""
-    time.sleep(0.1)
+    """Wait until the server has done what was sent to it: it has closed the connections of the dead, and runs no job."""
+    port = int(emulator.host.rpartition(":")[2])
+    eventually(
+        lambda: (
+            not any(
+                each.laddr.port == port and each.status == psutil.CONN_CLOSE_WAIT
+                for each in psutil.net_connections("tcp")
+            )
+        ),
+        60,
+    )
     with emulator.client() as client:
-        while list(client.list_jobs(state_filter="running")):
-            time.sleep(0.05)
+        eventually(lambda: not list(client.list_jobs(state_filter="running")), 60)
 
 
 def test_killed_at_any_request_of_its_first_publication_it_is_published_once_when_run_again(

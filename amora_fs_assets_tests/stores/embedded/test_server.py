@@ -199,15 +199,21 @@ def test_a_server_that_does_not_start_is_said_with_its_log(home: Path) -> None:
 def test_a_forked_child_takes_a_lease_of_its_own(home: Path) -> None:
     lease = EmbeddedServer(home)
     lease.acquire()
+    (has_it, tell), (until, end) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(end)
         lease.acquire()
-        time.sleep(1.0)
+        os.write(tell, b".")
+        os.read(until, 1)  # nothing, once the parent has closed the other end
         os._exit(0)
-    time.sleep(0.3)
+    assert os.read(has_it, 1) == b"."
     lease.release()
     assert is_running(home)  # the child's
+    os.close(end)
     os.waitpid(child, 0)
+    for each in (has_it, tell, until):
+        os.close(each)
     wait_until(lambda: not is_running(home))
 
 

@@ -128,12 +128,12 @@ def killed_at_request(number: int, work: Callable[[], object]) -> bool:
 
 
 def settled(emulator: BigQueryEmulator) -> None:
-    """Wait until the server has done what was sent to it: it has closed the connections of the dead, and runs no job."""
+    """Wait until the server has done what was sent to it: it has closed the connections of the dead and runs no job."""
     port = int(emulator.host.rpartition(":")[2])
     eventually(
         lambda: (
             not any(
-                each.laddr.port == port and each.status == psutil.CONN_CLOSE_WAIT
+                each.laddr[1:] == (port,) and each.status == psutil.CONN_CLOSE_WAIT
                 for each in psutil.net_connections("tcp")
             )
         ),

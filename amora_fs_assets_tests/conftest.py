@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -20,6 +23,11 @@ from amora_fs_assets_tests.emulators.process import EmulatorUnavailableError
 from amora_fs_assets_tests.emulators.sent import faults
 from amora_fs_assets_tests.witness.client import Witness, running_witness
 from amora_fs_assets_tests.witness.tally import TALLY
+
+MEMORY, ENOUGH = Path("/dev/shm"), 4 * 2**30  # bytes; a container may have a few megabytes
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH:
+    # A run of Dagster waits for a disk hundreds of times.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

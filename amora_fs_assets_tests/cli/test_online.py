@@ -29,8 +29,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 def home(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[Path]:
     """A view in its second generation."""
     folder = tmp_path_factory.mktemp("home")
-    with FeatureStore(Settings(home=folder, online_store_url=url, now=at(1, month=3))) as store:
-        vars(store)["code"] = catalogue()
+    with FeatureStore(Settings(home=folder, online_store_url=url, now=at(1, month=3)), catalogue()) as store:
         store.apply()
         store.compute("2020-01-01", CLOCK)
         store.materialize_incremental()

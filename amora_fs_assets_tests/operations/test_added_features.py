@@ -131,9 +131,7 @@ def catalogue(schema: type[FeatureSchema], transform: Callable[..., Any]) -> Cat
 
 
 def store_of(home: Path, definitions: Catalogue) -> FeatureStore:
-    store = FeatureStore(Settings(home=home, now=utc(CLOCK)))
-    store.__dict__["code"] = definitions
-    return store
+    return FeatureStore(Settings(home=home, now=utc(CLOCK)), definitions)
 
 
 def test_from_apply_to_its_first_load_every_way_of_reading_goes_on(tmp_path: Path) -> None:

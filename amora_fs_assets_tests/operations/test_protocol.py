@@ -72,7 +72,7 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
     def open_(code: Catalogue | None = None, *, now: str | None = small.CLOCK, breaking: bool = True) -> FeatureStore:
         store = FeatureStore(Settings(home=tmp_path, now=now))  # type: ignore[arg-type]
         if code is not None:
-            vars(store)["code"] = code
+            store.code = code
             store.apply(allow_breaking=breaking)
             for source in code.sources.values():
                 load_source(source, run_id=f"load-{len(stores)}", store=store.offline, registry=store.registry)
@@ -194,7 +194,7 @@ def test_a_pruned_view_may_not_be_published_for(opened: Opened, monkeypatch: pyt
 
     def prune() -> None:
         other = opened()
-        vars(other)["code"] = Catalogue.of([small.customer])
+        other.code = Catalogue.of([small.customer])
         other.apply(prune=True)
 
     between(monkeypatch, prune)
@@ -206,7 +206,7 @@ def test_a_view_that_is_pruned_and_added_again_is_another_view(opened: Opened) -
     store = opened(view_of([(1, at(2), 1.0), (2, at(2, month=2), 2.0)]))
     store.compute(*ALL)
     store.materialize_incremental()
-    vars(store)["code"] = Catalogue.of([small.customer])
+    store.code = Catalogue.of([small.customer])
     store.apply(prune=True)
 
     def thousandfold(orders: Table) -> Table:

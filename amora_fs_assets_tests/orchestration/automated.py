@@ -119,9 +119,7 @@ class Shop:
         raise AssertionError(f"it goes on asking for runs: {requests}")
 
     def store(self) -> FeatureStore:
-        store = FeatureStore(self.project.settings)
-        vars(store)["code"] = self.project.code  # it is in no package
-        return store
+        return FeatureStore(self.project.settings, self.project.code)
 
     def check_online(self) -> None:
         """What is served of each view is the newest order of each customer up to the clock."""

@@ -20,8 +20,7 @@ KEY = dg.AssetKey(["online", "spending"])
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[FeatureStore]:
     """A view that is computed and not yet online."""
-    store = FeatureStore(Settings(home=tmp_path, now=at(1, month=3)))
-    vars(store)["code"] = catalogue()
+    store = FeatureStore(Settings(home=tmp_path, now=at(1, month=3)), catalogue())
     store.apply()
     store.compute("2020-01-01", CLOCK)
     yield store

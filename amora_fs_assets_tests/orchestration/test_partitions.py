@@ -65,7 +65,7 @@ def test_a_run_without_a_partition_leaves_what_is_current_alone(tmp_path: Path) 
     before = Project(tmp_path, now="2020-02-03T00:00Z")
     assert before.run(RAW, VIEW, last=FEBRUARY).success
     project = Project(tmp_path)
-    vars(project)["instance"] = before.instance
+    project.instance = before.instance
     result = run(project)
     assert counts(result) == {FEBRUARY: 2, None: 1}
     assert project.offline.publications("spending")[-1].start == small.at(3, month=2)

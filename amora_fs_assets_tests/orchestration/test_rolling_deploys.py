@@ -68,7 +68,7 @@ def deploy(tmp_path: Path) -> Iterator[Callable[[Catalogue], Deploy]]:
     def begin(code: Catalogue) -> Deploy:
         """The old code has run; the new code is deployed, and not yet applied."""
         old, new = Project(tmp_path), Project(tmp_path, code, applied=False)
-        vars(new)["instance"] = old.instance
+        new.instance = old.instance
         opened.append(old)
         assert old.run(RAW, VIEW, ONLINE).success
         return Deploy(old, new)

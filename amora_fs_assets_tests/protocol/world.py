@@ -136,7 +136,7 @@ class World:
         """A process with that code, which knows nothing yet."""
         settings = Settings(home=self.home, now=CLOCK, project=PROJECT, online_store_url=self._url)
         store = FeatureStore(settings, definitions=PROJECTS[project])
-        vars(store)["registry"] = ObjectRegistry(self.objects)
+        store.registry = ObjectRegistry(self.objects)
         self._fresh.append(store)
         return store
 

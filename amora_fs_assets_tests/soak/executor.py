@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,7 +61,8 @@ class Executor:
         spec.loader.exec_module(module)
         # As in a process that reloads its code: its connections stay, and what it knows of the catalogue.
         self.store._given = module
-        vars(self.store).pop("code", None)
+        with suppress(AttributeError):  # it was not collected yet
+            del self.store.code
 
     def apply(self, views: Views, *, prune: bool = False) -> list[str]:
         """Apply the views; the features that the registry has then."""

@@ -31,8 +31,7 @@ from amora_fs_assets_tests.small import at
 
 
 def feature_store(home: Path, code: Catalogue, *, apply: bool = True) -> FeatureStore:
-    store = FeatureStore(Settings(home=home, now=small.CLOCK))  # type: ignore[arg-type]
-    store.__dict__["code"] = code
+    store = FeatureStore(Settings(home=home, now=small.CLOCK), code)  # type: ignore[arg-type]
     if apply:
         store.apply()
     return store

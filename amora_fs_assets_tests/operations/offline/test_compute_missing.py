@@ -51,8 +51,7 @@ def opened(tmp_path: Path) -> Callable[..., FeatureStore]:
     """A store over definitions that are applied, at a clock."""
 
     def open_(catalogue: Catalogue, now: datetime) -> FeatureStore:
-        store = FeatureStore(Settings(home=tmp_path, now=now))
-        store.__dict__["code"] = catalogue
+        store = FeatureStore(Settings(home=tmp_path, now=now), catalogue)
         store.apply()
         return store
 
@@ -219,8 +218,7 @@ def test_one_time_alone_is_refused(opened: Callable[..., FeatureStore]) -> None:
 
 def test_under_a_running_clock_each_call_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     start = (datetime.now().astimezone() - timedelta(days=2)).date().isoformat()
-    store = FeatureStore(Settings(home=tmp_path))
-    store.__dict__["code"] = code(start=start)
+    store = FeatureStore(Settings(home=tmp_path), code(start=start))
     store.apply()
     (first,) = store.compute(feature_views=["spending"])["spending"]
     (second,) = store.compute(feature_views=["spending"])["spending"]
@@ -254,8 +252,7 @@ def test_under_a_running_clock_each_call_goes_on_where_the_last_one_ended(tmp_pa
 def test_a_run_that_publishes_no_row_says_why_in_the_log_and_the_record(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, transform: Callable[..., Any], rows: Any, said: str
 ) -> None:
-    store = FeatureStore(Settings(home=tmp_path, now=at(4)))
-    store.__dict__["code"] = small.catalogue(rows, transform, partitions="day")
+    store = FeatureStore(Settings(home=tmp_path, now=at(4)), small.catalogue(rows, transform, partitions="day"))
     store.apply()
     store.compute(feature_views=["spending"])
     assert re.search(said, caplog.text)

@@ -91,7 +91,7 @@ class Shop:
 
     def at(self, clock: datetime) -> FeatureStore:
         store = FeatureStore(Settings(home=self.home, now=clock))
-        store.__dict__.update(code=self.code(), offline=self.offline)
+        store.code, store.offline = self.code(), self.offline
         store.apply()
         return store
 
@@ -243,7 +243,7 @@ def test_rows_beyond_max_lateness_that_come_after_their_interval_was_computed_ar
         transform=lambda readings: readings.select("customer", "amount", event_timestamp=known_at(readings)),
     )  # fmt: skip
     store = FeatureStore(Settings(home=local.home, now=at(7)))
-    store.__dict__.update(code=Catalogue.of([view]))
+    store.code = Catalogue.of([view])
     store.apply()
     loads = itertools.count()
 

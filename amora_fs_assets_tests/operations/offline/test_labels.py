@@ -310,8 +310,8 @@ def test_known_at_outside_a_transform_says_where_it_belongs() -> None:
 
 @pytest.mark.parametrize("verb", ["plan", "apply"])
 def test_plan_and_apply_refuse_what_forgets_known_at(verb: str, tmp_path: Path) -> None:
-    with FeatureStore(Settings(home=tmp_path, now="2026-02-01T00:00Z")) as store:  # type: ignore[arg-type]
-        store.__dict__["code"] = Catalogue.of([view(labelled_by(lambda t: t["at"]), orders)])
+    code = Catalogue.of([view(labelled_by(lambda t: t["at"]), orders)])
+    with FeatureStore(Settings(home=tmp_path, now="2026-02-01T00:00Z"), code) as store:  # type: ignore[arg-type]
         with pytest.raises(DefinitionError, match="'amounts': rows of source 'orders'"):
             getattr(store, verb)()
         assert store.registry.head() is None

@@ -69,8 +69,7 @@ def view_of(source: Source, transform: Callable[..., Table] = last, **given: Any
 
 
 def opened(home: Path, view: FeatureView) -> FeatureStore:
-    store = FeatureStore(Settings(home=home, now="2026-11-30T00:00Z"))  # type: ignore[arg-type]
-    store.__dict__["code"] = Catalogue.of([view])
+    store = FeatureStore(Settings(home=home, now="2026-11-30T00:00Z"), Catalogue.of([view]))  # type: ignore[arg-type]
     store.apply()
     return store
 
@@ -187,14 +186,14 @@ def test_a_plan_counts_the_rows_that_a_computation_scans(
 
 def test_another_bound_is_another_set_of_rows(tmp_path: Path) -> None:
     with opened(tmp_path, view_of(orders(TWO, max_lateness=TWO_DAYS))) as store:
-        store.__dict__["code"] = Catalogue.of([view_of(orders(TWO, max_lateness=timedelta(days=9)))])
+        store.code = Catalogue.of([view_of(orders(TWO, max_lateness=timedelta(days=9)))])
         planned = store.plan()
         assert [str(change) for change in planned.changes] == ["source 'orders'"]
         assert [each.what for each in planned.changes[0].differences] == ["max_lateness [s]: 172800.0 -> 777600.0"]
         assert [each.because for each in planned.recompute] == ["source 'orders' changed"]
         store.apply()
         assert store.registry.catalogue().sources["orders"].max_lateness == timedelta(days=9)
-        store.__dict__["code"] = Catalogue.of([view_of(orders(TWO))])
+        store.code = Catalogue.of([view_of(orders(TWO))])
         assert [each.what for each in store.plan().changes[0].differences] == ["max_lateness [s]: 777600.0 -> None"]
 
 
@@ -206,8 +205,7 @@ def test_on_a_running_clock_a_row_is_in_the_features_once_it_is_known(tmp_path: 
         (1, hour - timedelta(hours=5), now + timedelta(hours=1), 7),  # announced, not known yet
     ]
     view = view_of(orders(rows), partitions="hour")
-    with FeatureStore(Settings(home=tmp_path)) as store:
-        store.__dict__["code"] = Catalogue.of([view])
+    with FeatureStore(Settings(home=tmp_path), Catalogue.of([view])) as store:
         store.apply()
         counts = []
         for start in range(-6, 1):

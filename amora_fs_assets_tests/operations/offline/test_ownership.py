@@ -21,8 +21,7 @@ ASKED = pa.table({"customer": [1], "event_timestamp": pa.array([at(5)], pa.times
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[FeatureStore]:
     """With its source and its view computed."""
-    store = FeatureStore(Settings(home=tmp_path, now=datetime.fromisoformat(CLOCK)))
-    store.__dict__["code"] = catalogue()
+    store = FeatureStore(Settings(home=tmp_path, now=datetime.fromisoformat(CLOCK)), catalogue())
     store.apply()
     store.compute("2020-01-01", CLOCK)
     yield store
@@ -72,7 +71,7 @@ def test_to_table_replaces_what_to_table_wrote(store: FeatureStore) -> None:
 def test_a_definition_does_not_take_a_table_that_to_table_wrote(store: FeatureStore) -> None:
     store.get_historical_features("spending", ASKED).to_table("feature_store.bought_often")
     source = orders()
-    store.__dict__["code"] = Catalogue.of([spending(source), spending(source, name="bought_often")])
+    store.code = Catalogue.of([spending(source), spending(source, name="bought_often")])
     store.apply()
     with pytest.raises(OfflineStoreError, match=r"bought_often belongs to to_table.*Rename the feature view"):
         store.compute("2020-01-01", CLOCK, ["bought_often"])

@@ -26,8 +26,7 @@ def store(tmp_path: Path) -> FeatureStore:
     source = small.orders([(1, NOW - HOUR / 2, 1.0), (2, NOW - HOUR / 4, 1.0), (1, small.at(2), 1.0)])
     daily = small.spending(source, name="daily", partitions="day")
     code = Catalogue.of([daily, small.spending(source, name="whole", partitions=None)])
-    made = FeatureStore(Settings(home=tmp_path, now=NOW))
-    vars(made)["code"] = code
+    made = FeatureStore(Settings(home=tmp_path, now=NOW), code)
     sources.load(source, run_id="theirs", store=made.offline, registry=made.registry)
     return made
 

@@ -80,8 +80,7 @@ TABLES = {
 def fs(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     home = tmp_path_factory.mktemp("home")
     fill(home, TABLES)
-    store = FeatureStore(Settings(home=home))
-    store.__dict__["code"] = Catalogue.of([SERVICE, NEVER])
+    store = FeatureStore(Settings(home=home), Catalogue.of([SERVICE, NEVER]))
     store.apply()
     return store
 
@@ -243,8 +242,7 @@ def test_a_row_counts_from_when_it_became_known(tmp_path: Path) -> None:
             )
         },
     )
-    store = FeatureStore(Settings(home=tmp_path))
-    store.__dict__["code"] = Catalogue.of([view])
+    store = FeatureStore(Settings(home=tmp_path), Catalogue.of([view]))
     store.apply()
     asked = pa.table(
         {
@@ -427,8 +425,7 @@ def test_the_longest_ttl_is_no_bound(tmp_path: Path) -> None:
     )
     rows = {"carrier": pa.array([1], pa.int64()), "event_timestamp": pa.array([at(1)], TIME)}
     fill(tmp_path, {"theirs.v": pa.table({**rows, "x": pa.array([7], pa.int64())})})
-    store = FeatureStore(Settings(home=tmp_path))
-    store.__dict__["code"] = Catalogue.of([view])
+    store = FeatureStore(Settings(home=tmp_path), Catalogue.of([view]))
     store.apply()
     assert store.get_historical_features("v", pa.table(rows)).to_arrow()["x"].to_pylist() == [7]
 

@@ -18,13 +18,23 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.time import Interval
     from amora_fs_assets.domain.training_set import TrainingSet, training_set
     from amora_fs_assets.feature_store import FeatureStore, load_training_set
+    from amora_fs_assets.orchestration.alerts import Alert
+    from amora_fs_assets.orchestration.cadence import Automation
+    from amora_fs_assets.orchestration.code_location import build_definitions, executor_for
+    from amora_fs_assets.orchestration.component import FeatureStoreComponent
+    from amora_fs_assets.orchestration.translator import AssetProps, FeatureStoreTranslator
     from amora_fs_assets.settings import Settings
 
 __all__ = [
+    "Alert",
+    "AssetProps",
+    "Automation",
     "Entity",
     "FeatureSchema",
     "FeatureService",
     "FeatureStore",
+    "FeatureStoreComponent",
+    "FeatureStoreTranslator",
     "FeatureView",
     "Field",
     "Interval",
@@ -33,6 +43,8 @@ __all__ = [
     "SourceSchema",
     "Timestamp",
     "TrainingSet",
+    "build_definitions",
+    "executor_for",
     "feature_view",
     "known_at",
     "load_training_set",
@@ -49,6 +61,11 @@ _HOMES = {
     "domain.time": ("Interval",),
     "domain.training_set": ("TrainingSet", "training_set"),
     "feature_store": ("FeatureStore", "load_training_set"),
+    "orchestration.alerts": ("Alert",),
+    "orchestration.cadence": ("Automation",),
+    "orchestration.code_location": ("build_definitions", "executor_for"),
+    "orchestration.component": ("FeatureStoreComponent",),
+    "orchestration.translator": ("AssetProps", "FeatureStoreTranslator"),
     "settings": ("Settings",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

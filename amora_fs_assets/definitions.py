@@ -1,6 +1,9 @@
 """The sample's Dagster code location: the environment's settings, the definitions of `amora_fs_assets.features`."""
 
-from amora_fs_assets.orchestration.code_location import build_definitions
+from amora_fs_assets.orchestration.code_location import build_definitions, executor_for
 from amora_fs_assets.settings import Settings
 
-defs = build_definitions(Settings.from_env(), definitions="amora_fs_assets.features")
+settings = Settings.from_env()
+defs = build_definitions(
+    settings, definitions="amora_fs_assets.features", overrides={"executor": executor_for(settings)}
+)

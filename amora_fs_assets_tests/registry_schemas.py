@@ -61,6 +61,7 @@ class Source(msgspec.Struct):
     owner: str
     columns: list[Column]
     max_lateness_seconds: float | None = None
+    asset: list[str] = []
     loader: str | None = None
 
 
@@ -93,6 +94,7 @@ class FeatureView(msgspec.Struct):
     tags: dict[str, str]
     code_hash: str
     columns: list[Column]
+    asset: list[str] = []
     meaning: Meaning | None = None
 
 

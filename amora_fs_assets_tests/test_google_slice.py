@@ -202,5 +202,5 @@ def test_a_view_of_the_sample_has_the_rows_that_the_embedded_store_computes(sett
 
 def test_dagster_takes_its_clients_from_dagster_gcp(settings: Settings) -> None:
     resources = build_definitions(settings, definitions=collect("amora_fs_assets.features")).resources or {}
-    assert isinstance(resources["bigquery"], BigQueryResource)
-    assert isinstance(resources["gcs"], GCSResource)
+    assert isinstance(resources["feature_store_bigquery"], BigQueryResource)
+    assert isinstance(resources["feature_store_gcs"], GCSResource)

@@ -42,7 +42,8 @@ HOME = "LARGE_PROJECT_HOME"
 def ours(home: Path) -> dg.Definitions:
     """The code location of the 200 views."""
     settings = Settings(home=home, now=CLOCK)
-    return build_definitions(settings, definitions=Catalogue.of(large_views.definitions()), automation=True)
+    return build_definitions(settings, definitions=Catalogue.of(large_views.definitions()), automation=True,
+                             overrides={"executor": dg.in_process_executor})  # fmt: skip
 
 
 def twin(partitions: str) -> dg.Definitions:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from amora_fs_assets.cli import online as cli_online
+from amora_fs_assets.cli import project as cli_project
 from amora_fs_assets.cli import registry as cli_registry
 from amora_fs_assets.cli import training_sets as cli_training_sets
 from amora_fs_assets.cli.progress import Reported
@@ -81,7 +82,7 @@ def main(context: click.Context, definitions: str | None, as_of: str | None) -> 
     context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
 
 
-for _command in (*cli_registry.COMMANDS, *cli_online.COMMANDS, cli_training_sets.training_sets):
+for _command in (*cli_project.COMMANDS, *cli_registry.COMMANDS, *cli_online.COMMANDS, cli_training_sets.training_sets):
     main.add_command(_command)
 
 _pick = click.option(

@@ -138,6 +138,18 @@ def _check_tag(owner: str, name: str, value_text: str) -> None:
         )
 
 
+def asset_key(owner: str, value: object) -> tuple[str, ...]:
+    """The key of a Dagster asset: `["staging", "orders"]`, or `"staging/orders"` as Dagster's UI writes keys."""
+    parts = value.split("/") if isinstance(value, str) else value
+    if isinstance(parts, list | tuple) and parts and all(isinstance(part, str) for part in parts):
+        found = tuple(text(owner, "asset", part) for part in parts)
+        if all(part and part == part.strip() and "/" not in part for part in found):
+            return found
+    raise DefinitionError(
+        f"{owner}: asset={shown(value)} is no key of an asset. Give its parts, such as asset=['staging', 'orders']."
+    )
+
+
 def schema(owner: str, value: object) -> Any:
     """A class of columns: a FeatureSchema or a SourceSchema."""
     if isinstance(value, type) and callable(getattr(value, "columns_of", None)):

@@ -60,6 +60,7 @@ def source(source: Source) -> dict[str, Any]:
         # Left out if None, so that the hashes of sources without max_lateness stay the same as in earlier releases.
         **({} if source.max_lateness is None else {"max_lateness_seconds": _seconds(source.max_lateness)}),
         "valid_from": source.valid_from.isoformat() if source.valid_from else None,
+        **_asset(source),
         "description": source.description,
         "owner": source.owner,
         "columns": [_column(each) for each in source.columns],
@@ -85,8 +86,14 @@ def feature_view(view: FeatureView) -> dict[str, Any]:
         "tags": dict(view.tags),
         "code_hash": view.code_hash,
         "columns": [_column(each) for each in view.columns],
+        **_asset(view),
         **_meaning(view),
     }
+
+
+def _asset(definition: Source | FeatureView) -> dict[str, Any]:
+    """The asset that fills the table. Left out if none is named, so that the hashes of such definitions stay."""
+    return {"asset": list(definition.asset)} if definition.asset else {}
 
 
 def gates(views: Mapping[str, FeatureView]) -> dict[str, Any]:
@@ -203,6 +210,7 @@ def _source(plain: Mapping[str, Any]) -> Source:
         plain["description"],
         plain["owner"],
         max_lateness=_duration(plain.get("max_lateness_seconds")),
+        asset=plain.get("asset", ()),
         applied_loader=plain.get("loader"),
     )
 
@@ -264,6 +272,7 @@ def read_view(
         [readable[name] for name in plain["sources"]],
         table=plain["table"],
         timestamp_field=plain["timestamp_field"],
+        asset=plain.get("asset", ()),
         ttl=_duration(plain["ttl_seconds"]),
         partitions=plain["partitions"],
         start=plain["start"],

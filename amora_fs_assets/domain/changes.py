@@ -129,7 +129,7 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
     "feature service": {},
     "training set": dict.fromkeys(("service", "sources", "known_time", "code_hash"), (Severity.RECOMPUTE, Effect.ROWS)),
 }
-_WORDS = ("description", "owner", "tags")
+_WORDS = ("description", "owner", "tags", "asset")
 _NAMES = {"code_hash": "code", "ttl_seconds": "ttl [s]", "lookback_seconds": "lookback [s]",
           "max_lateness_seconds": "max_lateness [s]"}  # fmt: skip
 OTHER_LOADER = "other loader"

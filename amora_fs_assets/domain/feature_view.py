@@ -53,6 +53,7 @@ class FeatureView:
         transform: A function of the sources' Ibis tables. It returns the rows of an interval as an Ibis expression.
         table: The external table, as `dataset.table`; only for a view without a transform.
         timestamp_field: The external table's column that holds the time of a row.
+        asset: The key of the Dagster asset that fills the external table, such as ["marts", "sizes"].
         ttl: How long a value is valid after its event_timestamp; None: forever.
         partitions: The calendar period of a partition; None: the whole table is computed at once.
         start: The start of the first partition.
@@ -82,6 +83,7 @@ class FeatureView:
     owner: str
     tags: Mapping[str, str] = field(hash=False)
     code_hash: str = ""
+    asset: tuple[str, ...] = ()
     schema: type[FeatureSchema] | None = field(default=None, compare=False, repr=False)
     transform: Transform | None = field(default=None, compare=False, repr=False)
     applied_meaning: Meaning | None = field(default=None, compare=False, repr=False)
@@ -97,6 +99,7 @@ class FeatureView:
         transform: Transform | None = None,
         table: str | None = None,
         timestamp_field: str = EVENT_TIMESTAMP,
+        asset: str | Sequence[str] = (),
         ttl: timedelta | None = None,
         partitions: PeriodName | Period | None = Period.DAY,
         start: Instant | None = None,
@@ -144,6 +147,7 @@ class FeatureView:
             owner=owner if from_catalogue else arguments.owner_of(label, owner),
             tags=arguments.tags_of(label, tags, check=not from_catalogue),
             code_hash=arguments.text(label, "code_hash", code_hash),
+            asset=arguments.asset_key(label, asset) if asset else (),
             schema=schema_class,
             transform=transform,
             applied_meaning=applied_meaning,
@@ -205,6 +209,11 @@ class FeatureView:
             if self.transform is not None or self.sources:
                 raise DefinitionError(f"{self}: a view of an external table takes neither transform= nor sources=.")
             return
+        if self.asset:
+            raise DefinitionError(
+                f"{self}: asset is for an external table (table=...). A transform's assets are named by its sources: "
+                f"Source(..., asset={list(self.asset)})."
+            )
         if self.timestamp_field != EVENT_TIMESTAMP:
             raise DefinitionError(f"{self}: timestamp_field is for table=...; a transform returns {EVENT_TIMESTAMP}.")
         if self.start is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -38,6 +38,8 @@ class Source:
         valid_from: For a table without timestamps: the instant from which all rows count as known.
         description: What a row is; the schema's docstring by default.
         owner: The person or team that is responsible for the source.
+        asset: The key of the Dagster asset that fills the table, such as ["staging", "orders"], in any code location.
+            Lineage then leads to that asset, and the source has no asset `raw/<name>` of its own.
         loader: A function that returns the rows, if the store fills the table; by default another system does.
 
     Raises:
@@ -55,6 +57,7 @@ class Source:
     description: str
     owner: str
     max_lateness: timedelta | None = None
+    asset: tuple[str, ...] = ()
     loader: Loader | None = field(default=None, compare=False, repr=False)
     schema: type[SourceSchema] | None = field(default=None, compare=False, repr=False)
     applied_loader: str | None = field(default=None, compare=False, repr=False)
@@ -72,6 +75,7 @@ class Source:
         loader: Loader | None = None,
         *,
         max_lateness: timedelta | None = None,
+        asset: str | Sequence[str] = (),
         applied_loader: str | None = None,
     ) -> None:
         """Read the columns from the schema, and check the timestamp columns against them."""
@@ -106,6 +110,11 @@ class Source:
                 f"{label}: max_lateness is for rows that become known later than they happened. Give available_at, "
                 "the column with the time at which a row became known, or leave max_lateness out."
             )
+        if asset and loader is not None:
+            raise DefinitionError(
+                f"{label}: the asset {'/'.join(arguments.asset_key(label, asset))} fills its table, and so does its "
+                "loader. Give one of the two."
+            )
         vars(self).update(
             name=name,
             columns=columns,
@@ -118,6 +127,7 @@ class Source:
             max_lateness=None
             if max_lateness is None
             else arguments.duration(label, "max_lateness", max_lateness, none="no known limit"),
+            asset=arguments.asset_key(label, asset) if asset else (),
             loader=None if loader is None else arguments.function(label, "loader", loader),
             schema=schema_class,
             applied_loader=applied_loader,

@@ -13,7 +13,9 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecordStatus,
 )
 
-FAILED_RUNS, FAILED_CHECKS = "feature_store_failed_runs", "feature_store_failed_checks"
+from amora_fs_assets.orchestration.names import NAMES, Names
+
+FAILED_RUNS, FAILED_CHECKS = NAMES.failed_runs, NAMES.failed_checks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +36,11 @@ Notifier = Callable[[Alert], None]
 """Tells people. What it raises fails the sensor's tick, which shows it in the UI."""
 
 
-def alert_sensors(notify: Notifier) -> list[dg.SensorDefinition]:
+def alert_sensors(notify: Notifier, names: Names = NAMES) -> list[dg.SensorDefinition]:
     """`feature_store_failed_runs` and `feature_store_failed_checks`, which run as soon as a daemon does."""
 
     @dg.run_failure_sensor(
-        name=FAILED_RUNS,
+        name=names.failed_runs,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells the notifier of each run of this code location that failed.",
     )
@@ -57,7 +59,7 @@ def alert_sensors(notify: Notifier) -> list[dg.SensorDefinition]:
         )
 
     @dg.sensor(
-        name=FAILED_CHECKS,
+        name=names.failed_checks,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells the notifier of each asset check that begins to fail.",
     )

@@ -7,6 +7,7 @@ is materialized, and the rest of its day is missing.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -14,23 +15,32 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.in_progress import assets_in_progress
 from amora_fs_assets.orchestration.look import Look
+from amora_fs_assets.orchestration.names import NAMES, Names
 from amora_fs_assets.orchestration.published import Published
-from amora_fs_assets.orchestration.resources import STORES, Stores
+from amora_fs_assets.orchestration.resources import stores_of
 
-SENSOR = "feature_store_automation"
+SENSOR = NAMES.automation
 
 
-def automation_sensor(automation: Automation, code: Catalogue) -> dg.SensorDefinition:
+def automation_sensor(
+    automation: Automation, code: Catalogue, keys: Iterable[dg.AssetKey], names: Names = NAMES
+) -> dg.SensorDefinition:
     """The sensor `feature_store_automation`, which runs as soon as a daemon does. Raises DefinitionError."""
     automation.check(code)
     published = Published()
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        parts = getattr(context.resources, STORES)
-        assert isinstance(parts, Stores), "the resource gives the parts"
+        parts = stores_of(context.resources, names)
         assert context.repository_def is not None, "Dagster gives it to sensors that target assets"
         busy = assets_in_progress(context.instance, context.repository_def, automation.longest)
-        look = Look(automation, parts, busy, context.repository_def, json.loads(context.cursor or "{}"), published)
+        state = json.loads(context.cursor or "{}")
+        filling = _filling(context.repository_def, code)
+        upstream = {
+            key: event.timestamp
+            for key, event in context.instance.get_latest_materialization_events(filling).items()
+            if event is not None
+        }
+        look = Look(automation, parts, busy, context.repository_def, state, published, upstream)
         requests = look.requests()
         for line in look.said:
             context.log.info(line)
@@ -43,11 +53,17 @@ def automation_sensor(automation: Automation, code: Catalogue) -> dg.SensorDefin
         )
 
     return dg.SensorDefinition(
-        name=SENSOR,
+        name=names.automation,
         evaluation_fn=evaluate,
-        asset_selection=dg.AssetSelection.all(),
+        asset_selection=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=max(1, int(automation.looks.total_seconds())),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        required_resource_keys={STORES},
+        required_resource_keys={names.store},
         description="Computes what is missing up to the clock, loads it online, and builds training sets.",
     )
+
+
+def _filling(repository: dg.RepositoryDefinition, code: Catalogue) -> list[dg.AssetKey]:
+    """The assets of this code location that fill sources."""
+    keys = {dg.AssetKey(source.asset) for source in code.sources.values() if source.asset}
+    return sorted(keys & set(repository.asset_graph.executable_asset_keys))

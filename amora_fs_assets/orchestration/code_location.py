@@ -12,6 +12,8 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue, package_of
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations.records.git_commit import commit_of
 from amora_fs_assets.operations.registry.apply import collect, defined_elsewhere
 from amora_fs_assets.orchestration.alerts import Alert, alert_sensors
@@ -21,15 +23,18 @@ from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.coverage_check import coverage_check
 from amora_fs_assets.orchestration.everything import JOB, everything
 from amora_fs_assets.orchestration.freshness_check import freshness_check
-from amora_fs_assets.orchestration.io_manager import IO_MANAGER, feature_store_io_manager
+from amora_fs_assets.orchestration.io_manager import feature_store_io_manager
 from amora_fs_assets.orchestration.late import late_job, late_schedule
+from amora_fs_assets.orchestration.names import NAMES, Names
 from amora_fs_assets.orchestration.online_asset import online_asset
 from amora_fs_assets.orchestration.parity_check import parity_check
-from amora_fs_assets.orchestration.resources import STORES, google_resources, parts_resource
+from amora_fs_assets.orchestration.resources import google_resources, stores_resource
+from amora_fs_assets.orchestration.selection import Selection
+from amora_fs_assets.orchestration.translator import FeatureStoreTranslator, Specs, names_of, specs_of
 from amora_fs_assets.settings import Settings, missing_definitions
 from amora_fs_assets.store_table import OFFLINE_STORES
 
-__all__ = ["FORKED", "JOB", "Alert", "Automation", "build_definitions"]
+__all__ = ["FORKED", "JOB", "Alert", "Automation", "build_definitions", "executor_for"]
 
 FORKED = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})
 """Steps side by side, in processes forked off one that has imported Dagster and the definitions."""
@@ -43,61 +48,123 @@ def build_definitions(
     retry_policy: dg.RetryPolicy | None = None,
     automation: bool | Automation = False,
     group: str = "",
+    name: str = NAMES.store,
+    key_prefix: str | Sequence[str] = (),
+    translator: FeatureStoreTranslator | None = None,
+    select: Selection | None = None,
+    online: bool = True,
 ) -> dg.Definitions:
-    """Assets, checks, the job `feature_store` over everything, and resources.
+    """Assets, checks, a job over everything, and resources. Merge the result with a project's own definitions.
 
-    `definitions` is the package (or its catalogue) that holds the views; by default the one that the settings name.
-    `overrides` replace parts:
-    the stores `offline`, `online` and `registry`, dagster-gcp's resources `bigquery` and `gcs` by a team's own, and
-    Dagster's `executor` and `loggers`. `retry_policy` is that of every step: it tries again what may pass by itself (a
-    busy file, a network, a quota), never failed checks or wrong definitions. `automation` brings the sensor that keeps
-    everything up to date: see docs/running-daily.md. `group` puts assets into groups by the tag of that name, or by
-    "owner"; what has none is grouped by kind. Raises DefinitionError.
+    No executor and no logger is among them unless `overrides` names one: the host's count.
+
+    Args:
+        settings: Name the stores.
+        definitions: The package (or its catalogue) that holds the views; by default the one that the settings name.
+        overrides: Replace parts: the stores `offline`, `online` and `registry`; dagster-gcp's resources `bigquery` and
+            `gcs` by a team's own, or by the key of a resource that the host has; Dagster's `executor` and `loggers`.
+        retry_policy: Of every step: it tries again what may pass by itself (a busy file, a network, a quota), never
+            failed checks or wrong definitions.
+        automation: Brings the sensor that keeps everything up to date: see docs/running-daily.md.
+        group: Puts assets into groups by the tag of that name, or by "owner"; the others are grouped by kind.
+        name: Of the job and the resource; the names of sensors, schedule and IO manager begin with it. Two feature
+            stores in one code location have two names.
+        key_prefix: What the keys of the assets begin with.
+        translator: Says how definitions appear as assets.
+        select: Which definitions become assets that this code location runs; the others are external assets.
+        online: Whether there are assets for online values.
+
+    Raises:
+        DefinitionError: A definition is wrong, or two assets have one key.
+        SettingsError: Nobody says which package holds the definitions.
+
     """
     definitions = definitions or settings.definitions or Settings.from_env().definitions or missing_definitions()
     code = definitions if isinstance(definitions, Catalogue) else collect(definitions)
     package = package_of(definitions)
     overrides = overrides or {}
     running = Automation() if automation is True else automation or None
-    google = google_resources(settings, overrides)
-    views = [view for view in code.in_order if not defined_elsewhere(view, code)]
-    training_sets = [each for each in code.training_sets.values() if not defined_elsewhere(each, code)]
-    assets = [
+    prefix = (key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix)
+    specs = specs_of(code, settings, group=group, key_prefix=prefix, translator=translator)
+    hosts = {client: key for client, key in overrides.items() if isinstance(key, str)}
+    names = names_of(name, specs, hosts)
+    here = [each for each in _all(code) if not defined_elsewhere(each, code) and (select is None or select.takes(each))]
+    views = [view for view in code.in_order if view in here]
+    own = [
         *(
-            source_asset(source, settings, retry_policy, group, external=defined_elsewhere(source, code))
+            source_asset(source, specs["raw", source.name], names, retry_policy)
             for source in code.sources.values()
+            if source in here and source.loader is not None
         ),
-        *(external_view(view, code, settings, group) for view in code.in_order if view not in views),
-        *(feature_view_asset(view, code, settings, retry_policy, group) for view in views),
-        *(online_asset(view, settings, retry_policy, group) for view in views),
-        *(training_set_asset(each, settings, retry_policy, group) for each in training_sets),
+        *(
+            feature_view_asset(view, code, settings, specs["feature_view", view.name], names, retry_policy)
+            for view in views
+        ),
+        *(online_asset(view, settings, specs["online", view.name], names, retry_policy) for view in views if online),
+        *(
+            training_set_asset(each, specs["training_set", each.name], names, retry_policy)
+            for each in code.training_sets.values()
+            if each in here
+        ),
     ]
+    keys = [key for asset in own for key in asset.keys]
     single = dg.BackfillPolicy.single_run()
     return dg.Definitions(
         assets=[
-            each.with_attributes(backfill_policy=single) if isinstance(each, dg.AssetsDefinition) else each
-            for each in assets
+            *(each.with_attributes(backfill_policy=single) for each in own),
+            *_external(code, here, specs, settings),
         ],
         asset_checks=[
-            *(parity_check(view, retry_policy) for view in views),
-            *(coverage_check(view, retry_policy, _behind(running, view)) for view in views if view.table is None),
-            *(freshness_check(view, limit, retry_policy) for view, limit in _limits(running, views)),
+            *(parity_check(view, retry_policy, names) for view in views if online),
+            *(
+                coverage_check(view, retry_policy, _behind(running, view), names)
+                for view in views
+                if view.table is None
+            ),
+            *(freshness_check(view, limit, retry_policy, names) for view, limit in _limits(running, views) if online),
         ],
-        jobs=[everything(), *([late_job(views, retry_policy)] if running and running.late else [])],
-        schedules=[late_schedule(running.late)] if running and running.late else [],
-        sensors=_sensors(running, code) if running else [],
+        jobs=[
+            everything(names.job, keys),
+            *([late_job(views, retry_policy, names)] if running and running.late else []),
+        ],
+        schedules=[late_schedule(running.late, names)] if running and running.late else [],
+        sensors=_sensors(running, code, keys, names) if running else [],
         resources={
-            **google,
-            STORES: parts_resource(settings, code, overrides, google, partial(commit_of, package)),
-            IO_MANAGER: feature_store_io_manager,
+            **google_resources(settings, overrides, names),
+            names.store: stores_resource(settings, code, names, overrides, partial(commit_of, package)),
+            names.io_manager: feature_store_io_manager(names),
         },
-        executor=overrides.get("executor") or _executor(settings),
+        executor=overrides.get("executor"),
         loggers=overrides.get("loggers"),
     )
 
 
-def _sensors(automation: Automation, code: Catalogue) -> list[dg.SensorDefinition]:
-    return [automation_sensor(automation, code), *(alert_sensors(automation.notify) if automation.notify else [])]
+def executor_for(settings: Settings) -> dg.ExecutorDefinition:
+    """The executor that suits the offline store: steps side by side, or one after the other for one writer's file."""
+    return FORKED if OFFLINE_STORES[settings.offline_store].concurrent_writers else dg.in_process_executor
+
+
+def _all(code: Catalogue) -> list[Source | FeatureView | TrainingSet]:
+    return [*code.sources.values(), *code.in_order, *code.training_sets.values()]
+
+
+def _external(
+    code: Catalogue, here: Sequence[Source | FeatureView | TrainingSet], specs: Specs, settings: Settings
+) -> Iterator[dg.AssetSpec]:
+    """What another system, package or code location makes. A source with `asset` is an asset of the team already."""
+    for source in code.sources.values():
+        if not source.asset and (source not in here or source.loader is None):
+            yield specs["raw", source.name].replace_attributes(code_version=None)
+    for view in code.in_order:
+        if view not in here:
+            yield external_view(view, specs["feature_view", view.name], settings)
+
+
+def _sensors(
+    automation: Automation, code: Catalogue, keys: Sequence[dg.AssetKey], names: Names
+) -> list[dg.SensorDefinition]:
+    alerts = alert_sensors(automation.notify, names) if automation.notify else []
+    return [automation_sensor(automation, code, keys, names), *alerts]
 
 
 def _behind(automation: Automation | None, view: FeatureView) -> timedelta:
@@ -109,8 +176,3 @@ def _limits(automation: Automation | None, views: Sequence[FeatureView]) -> Iter
     for view in views:
         if automation is not None and (limit := automation.oldest(view)) is not None:
             yield view, limit
-
-
-def _executor(settings: Settings) -> dg.ExecutorDefinition:
-    """Steps side by side; one after the other where the offline store has one writer."""
-    return FORKED if OFFLINE_STORES[settings.offline_store].concurrent_writers else dg.in_process_executor

@@ -9,11 +9,15 @@ from amora_fs_assets.domain.time import before
 from amora_fs_assets.operations.offline.coverage import coverages, publications_for
 from amora_fs_assets.operations.offline.coverage_words import lines, summary
 from amora_fs_assets.orchestration.failures import said_in_dagster
-from amora_fs_assets.orchestration.resources import STORES, Stores
+from amora_fs_assets.orchestration.names import NAMES, Names
+from amora_fs_assets.orchestration.resources import stores_of
 
 
 def coverage_check(
-    view: FeatureView, retry_policy: dg.RetryPolicy | None = None, behind: timedelta = timedelta(0)
+    view: FeatureView,
+    retry_policy: dg.RetryPolicy | None = None,
+    behind: timedelta = timedelta(0),
+    names: Names = NAMES,
 ) -> dg.AssetChecksDefinition:
     """`coverage` of `feature_view/<view>`: a warning that names what is stale, missing or part-computed.
 
@@ -23,14 +27,13 @@ def coverage_check(
 
     @dg.asset_check(
         name="coverage",
-        asset=dg.AssetKey(["feature_view", view.name]),
+        asset=names.key("feature_view", view.name),
         description="Every interval up to the clock holds what the definition says, of inputs as they are.",
         retry_policy=retry_policy,
-        required_resource_keys={STORES},
+        required_resource_keys={names.store},
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        stores = getattr(context.resources, STORES)
-        assert isinstance(stores, Stores), "the resource gives the parts"
+        stores = stores_of(context.resources, names)
         store = stores.offline
         clock = stores.settings.clock()
         with said_in_dagster():

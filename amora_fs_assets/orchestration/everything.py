@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.job.asset_job import build_asset_job, get_asset_graph_for_job
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-JOB = "feature_store"
+from amora_fs_assets.orchestration.names import NAMES
+
+JOB = NAMES.job
 
 
-def everything() -> UnresolvedAssetJobDefinition:
-    """The job `feature_store`: all assets that can run, and their checks."""
+def everything(name: str, keys: Iterable[dg.AssetKey]) -> UnresolvedAssetJobDefinition:
+    """The job over all assets of the feature store that can run, and their checks."""
     return _Everything(
-        name=JOB,
-        selection=dg.AssetSelection.all(),
+        name=name,
+        selection=dg.AssetSelection.assets(*keys),
         description="Everything: sources, views of all periods, online, training sets. Without a partition each view "
         "computes what is not current up to the clock.",
     )

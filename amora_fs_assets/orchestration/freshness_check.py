@@ -10,13 +10,14 @@ import dagster as dg
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports.online import Generation
 from amora_fs_assets.orchestration.failures import said_in_dagster
-from amora_fs_assets.orchestration.resources import STORES, Stores
+from amora_fs_assets.orchestration.names import NAMES, Names
+from amora_fs_assets.orchestration.resources import stores_of
 
 FRESHNESS = "freshness"
 
 
 def aged(
-    view: FeatureView, generation: Generation | None, *, clock: datetime, limit: timedelta
+    view: FeatureView, generation: Generation | None, *, clock: datetime, limit: timedelta, names: Names = NAMES
 ) -> dg.AssetCheckEvaluation:
     """What the check says of a generation: whether its newest row is no older than `limit` at the clock."""
     newest = generation.newest_event if generation is not None else None
@@ -24,7 +25,7 @@ def aged(
     said = f"The newest row is of {newest.isoformat()}, {age} ago" if newest is not None else "No row is served"
     passed = age is not None and age <= limit
     return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(["online", view.name]),
+        asset_key=names.key("online", view.name),
         check_name=FRESHNESS,
         passed=passed,
         description=f"{said}{'.' if passed else f'; {limit} are allowed.'}",
@@ -37,23 +38,22 @@ def aged(
 
 
 def freshness_check(
-    view: FeatureView, limit: timedelta, retry_policy: dg.RetryPolicy | None = None
+    view: FeatureView, limit: timedelta, retry_policy: dg.RetryPolicy | None = None, names: Names = NAMES
 ) -> dg.AssetChecksDefinition:
     """`freshness` of `online/<view>`. Automation tells its result at each look; it can be run by hand, too."""
 
     @dg.asset_check(
         name=FRESHNESS,
-        asset=dg.AssetKey(["online", view.name]),
+        asset=names.key("online", view.name),
         description=f"The newest row that is served is no older than {limit}.",
         retry_policy=retry_policy,
-        required_resource_keys={STORES},
+        required_resource_keys={names.store},
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        stores = getattr(context.resources, STORES)
-        assert isinstance(stores, Stores), "the resource gives the parts"
+        stores = stores_of(context.resources, names)
         with said_in_dagster():
             generation = stores.online.generation(view)
-        found = aged(view, generation, clock=stores.settings.clock(), limit=limit)
+        found = aged(view, generation, clock=stores.settings.clock(), limit=limit, names=names)
         return dg.AssetCheckResult(passed=found.passed, description=found.description, metadata=found.metadata)
 
     return check

@@ -29,10 +29,9 @@ from amora_fs_assets.operations.training.build import TrainingSetBuild
 from amora_fs_assets.operations.training.retention import prune
 from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.metadata import DATA_VERSION, column_schema, record_metadata
+from amora_fs_assets.orchestration.names import Names
 from amora_fs_assets.orchestration.partitions import completed
-from amora_fs_assets.orchestration.resources import STORES, Stores
-
-IO_MANAGER = "feature_store_io_manager"
+from amora_fs_assets.orchestration.resources import Stores, stores_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +63,7 @@ class FeatureStoreIOManager(dg.IOManager):
             record = run.publish()
         except PublicationRefused as error:
             raise dg.RetryRequested(max_retries=TRIES - 1) from error
-        metadata = record_metadata(record, run.recording.url, self._stores.code)
+        metadata = record_metadata(record, run.recording.url, self._stores.code, self._stores.names)
         if "warning" in record.details:
             context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
         if isinstance(run, TrainingSetBuild):
@@ -134,7 +133,7 @@ class FeatureStoreIOManager(dg.IOManager):
         )
 
     def _query(self, context: dg.InputContext) -> Table:
-        kind, name = context.asset_key.path
+        kind, name = self._stores.names.definition_of(context.asset_key)
         code, store = self._stores.code, self._stores.offline
         if kind == "training_set":
             return versions.rows_of_version(name, versions.manifest_of(name, None, self._stores.registry), store)
@@ -189,7 +188,11 @@ def _say(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
 _AT_EACH_PARTITION = {"dagster/row_count", "interval", "publication", "registry record"}
 
 
-@dg.io_manager(required_resource_keys={STORES}, description="Publishes, records, loads.")
-def feature_store_io_manager(context: dg.InitResourceContext) -> FeatureStoreIOManager:
+def feature_store_io_manager(names: Names) -> dg.IOManagerDefinition:
     """The IO manager over the run's stores."""
-    return FeatureStoreIOManager(getattr(context.resources, STORES))
+
+    @dg.io_manager(required_resource_keys={names.store}, description="Publishes, records, loads.")
+    def io_manager(context: dg.InitResourceContext) -> FeatureStoreIOManager:
+        return FeatureStoreIOManager(stores_of(context.resources, names))
+
+    return io_manager

@@ -12,18 +12,21 @@ from amora_fs_assets.domain.errors import DefinitionNotApplied
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.operations import runs
 from amora_fs_assets.orchestration.failures import said_in_dagster
+from amora_fs_assets.orchestration.names import NAMES, Names
 from amora_fs_assets.orchestration.report_run import events
-from amora_fs_assets.orchestration.resources import STORES, Stores, stores_of
+from amora_fs_assets.orchestration.resources import Stores, stores_of
 
-LATE = "feature_store_late"
+LATE = NAMES.late
 
 
-def late_job(views: Sequence[FeatureView], retry_policy: dg.RetryPolicy | None = None) -> dg.JobDefinition:
+def late_job(
+    views: Sequence[FeatureView], retry_policy: dg.RetryPolicy | None = None, names: Names = NAMES
+) -> dg.JobDefinition:
     """`feature_store_late`: one step over the views, each after those that it reads."""
 
-    @dg.op(name="compute_late", retry_policy=retry_policy, required_resource_keys={STORES})
+    @dg.op(name=f"compute_{names.late}", retry_policy=retry_policy, required_resource_keys={names.store})
     def compute_late(context: dg.OpExecutionContext) -> None:
-        parts = stores_of(context)
+        parts = stores_of(context.resources, names)
         with said_in_dagster():
             for publication in runs.compute_late(
                 _applied(context, parts, views),
@@ -42,23 +45,23 @@ def late_job(views: Sequence[FeatureView], retry_policy: dg.RetryPolicy | None =
                 record = next(r for r in parts.registry.records(publication.name) if r.sequence == publication.sequence)
                 settings = parts.settings
                 for event in events(
-                    record, parts.registry.url, parts.applied, parts.offline, settings.now, settings.clock()
+                    record, parts.registry.url, parts.applied, parts.offline, settings.now, settings.clock(), names
                 ):
                     if not isinstance(event, dg.AssetCheckEvaluation):
                         context.log_event(event)
 
-    @dg.job(name=LATE, description="Computes again what was computed of rows of sources that changed since.")
+    @dg.job(name=names.late, description="Computes again what was computed of rows of sources that changed since.")
     def job() -> None:
         compute_late()
 
     return job
 
 
-def late_schedule(cron: str) -> dg.ScheduleDefinition:
+def late_schedule(cron: str, names: Names = NAMES) -> dg.ScheduleDefinition:
     """`feature_store_late`, at the times of `cron`, in UTC."""
     return dg.ScheduleDefinition(
-        name=LATE,
-        job_name=LATE,
+        name=names.late,
+        job_name=names.late,
         cron_schedule=cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,

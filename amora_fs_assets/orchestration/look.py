@@ -20,12 +20,14 @@ from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.operations.offline.corrections import corrections
 from amora_fs_assets.operations.offline.coverage import Coverage, coverages, merged, without
 from amora_fs_assets.operations.offline.upkeep import LONGEST_WAIT, Piece, Upkeep, awaiting, costly, is_due, slot
 from amora_fs_assets.operations.registry.impact import Recompute, Scan
 from amora_fs_assets.operations.registry.scan_estimate import scans
 from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.freshness_check import FRESHNESS, aged
+from amora_fs_assets.orchestration.names import Kind
 from amora_fs_assets.orchestration.partitions import partitions_of
 from amora_fs_assets.orchestration.published import Published
 from amora_fs_assets.orchestration.resources import Stores
@@ -47,13 +49,15 @@ class Look:
     repository: dg.RepositoryDefinition
     state: dict[str, Any]
     published: Published
+    upstream: Mapping[dg.AssetKey, float] = field(default_factory=dict)
+    """When each asset of this code location that fills a source was materialized last [s since 1970]."""
     said: list[str] = field(default_factory=list)
     unreachable: bool = False  # the online store does not answer
     generations: dict[str, Generation | None] = field(default_factory=dict)  # as far as they were asked for
 
     def requests(self) -> list[dg.RunRequest]:
         """The runs that are due, of what no other run is at work on."""
-        return together(self._single(), self.automation.together)
+        return together(self._single(), self.automation.together, self.parts.names)
 
     def _single(self) -> Iterator[dg.RunRequest]:
         loading = set(self.busy)
@@ -61,23 +65,27 @@ class Look:
             self.said.append(f"Runs are at work on {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
         for source in self.parts.code.sources.values():
             if (
-                self._is_run(_key("raw", source))
-                and not self.busy & {_key("raw", source)}
+                source.loader is not None
+                and self._is_run(self._key("raw", source))
+                and not self.busy & {self._key("raw", source)}
                 and self._source_is_due(source)
             ):
-                loading.add(_key("raw", source))
-                yield self._request([_key("raw", source)])
+                loading.add(self._key("raw", source))
+                yield self._request([self._key("raw", source)])
         for view in self.parts.code.in_order:
-            reads = {_key("raw", source) for source in self._loaded_for(view)}
-            if not self._is_run(_key("feature_view", view)):
+            reads = {self._key("raw", source) for source in self._loaded_for(view)}
+            if not self._is_run(self._key("feature_view", view)):
                 continue
-            if not loading & {_key("feature_view", view), _key("online", view), *reads} and self._applied(view):
+            if not loading & {self._key("feature_view", view), self._key("online", view), *reads} and self._applied(
+                view
+            ):
                 if view.table is None:
-                    yield from filter(None, [self._computation(view) or self._load(view)])
+                    again = self._again(view)
+                    yield from again or filter(None, [self._computation(view) or self._load(view)])
                 else:
                     yield from filter(None, [self._reload(view)])
         for training_set in self.parts.code.training_sets.values():
-            key = _key("training_set", training_set)
+            key = self._key("training_set", training_set)
             if self._is_run(key) and key not in self.busy and self._applied(training_set):
                 yield from filter(None, [self._training_set(training_set)])
 
@@ -86,16 +94,19 @@ class Look:
         told = self.state.setdefault("freshness", {})
         for view in self.parts.code.in_order:
             limit = self.automation.oldest(view)
-            if limit is None or not self._is_run(_key("online", view)) or not self._applied(view, say=False):
+            if limit is None or not self._is_run(self._key("online", view)) or not self._applied(view, say=False):
                 continue
             there = self._generation(view)
             if self.unreachable:
                 return
-            result = aged(view, there, clock=self.clock, limit=limit)
+            result = aged(view, there, clock=self.clock, limit=limit, names=self.parts.names)
             passed, last = told.get(view.name, (None, None))
             if passed != result.passed or is_due(datetime.fromisoformat(last), self.clock, LONGEST_WAIT):
                 told[view.name] = (result.passed, self.clock.isoformat())
                 yield result
+
+    def _key(self, kind: Kind, definition: Source | FeatureView | TrainingSet) -> dg.AssetKey:
+        return self.parts.names.key(kind, definition.name)
 
     def _is_run(self, key: dg.AssetKey) -> bool:
         """Whether this code location runs the asset. External assets are run by another system or code location."""
@@ -135,6 +146,18 @@ class Look:
             upkeep = upkeep.asking(piece, self.clock, self._newest)
         views[view.name] = upkeep.plain()
         return self._run(view, piece) if piece is not None else None
+
+    def _again(self, view: FeatureView) -> list[dg.RunRequest]:
+        """Runs for the intervals that an asset that fills a source has changed since the look before."""
+        keys = {dg.AssetKey(each.asset) for each in view.sources if isinstance(each, Source) and each.asset}
+        newest = max((self.upstream.get(key, 0.0) for key in keys), default=0.0)
+        seen = self.state.setdefault("upstream", {})
+        before = seen.setdefault(view.name, newest)
+        if newest <= before or self.busy & keys:
+            return []
+        seen[view.name] = newest
+        found = corrections([view], self._publications, store=self.parts.offline, clock=self.clock)
+        return [self._run(view, Piece(each.interval)) for each in found]
 
     def _free(self, view: FeatureView, found: Coverage) -> tuple[Interval, ...]:
         """What of the gaps can be computed now: no view that is read is to be computed first, and it is in budget."""
@@ -181,8 +204,8 @@ class Look:
             Recompute(view.name, each, _WHY)
             for view in self.parts.code.in_order
             if view.table is None
-            and self._is_run(_key("feature_view", view))
-            and not self.busy & {_key("feature_view", view)}
+            and self._is_run(self._key("feature_view", view))
+            and not self.busy & {self._key("feature_view", view)}
             and self._applied(view, say=False)
             for each in self._dear(view)
             if self._verdict(view, each) is None
@@ -217,10 +240,12 @@ class Look:
             return None
         if not self._due(f"online/{view.name}", min(self.automation.cadence(view), LONGEST_WAIT)):
             return None
-        return self._request([_key("feature_view", view), _key("online", view)])
+        return self._request([self._key("feature_view", view), self._key("online", view)])
 
     def _load(self, view: FeatureView) -> dg.RunRequest | None:
         """A load alone, where publications are not online: made by hand, or with a load that failed."""
+        if not self._is_run(self._key("online", view)):
+            return None
         published = self._published.get(table_name(view, self.parts.offline.dataset), [])
         if not published:
             return None
@@ -233,7 +258,7 @@ class Look:
         if sequence == newest and not is_due(datetime.fromisoformat(last), self.clock, every):
             return None
         loads[view.name] = (newest, self.clock.isoformat())
-        return self._request([_key("online", view)])
+        return self._request([self._key("online", view)])
 
     def _served(self, view: FeatureView, there: Generation) -> bool:
         """Whether the generation is of the view as it is applied, and has all of its keys."""
@@ -269,14 +294,14 @@ class Look:
                 self.said.append(f"{training_set} waits for {view}: {why}.")
                 return None
         asked[name] = (self._version(name), self.clock.isoformat())
-        return self._request([_key("training_set", training_set)])
+        return self._request([self._key("training_set", training_set)])
 
     def _version(self, training_set: str) -> str | None:
         return next(reversed(self.parts.registry.manifests(training_set)), None)
 
     def _behind(self, view: FeatureView, instant: datetime) -> str:
         """Why the view is not current up to the instant; empty where it is, or nobody can say."""
-        if self.busy & {_key("feature_view", view)}:
+        if self.busy & {self._key("feature_view", view)}:
             return "it is being computed"
         if view.table is not None:
             return ""
@@ -296,7 +321,7 @@ class Look:
         return True
 
     def _run(self, view: FeatureView, piece: Piece) -> dg.RunRequest:
-        keys = [_key("feature_view", view), _key("online", view)]
+        keys = [self._key("feature_view", view), self._key("online", view)]
         definition = partitions_of(view, self.parts.settings.now)
         if definition is None or view.partitions is None:
             return self._request(keys)
@@ -308,13 +333,16 @@ class Look:
         if any(isinstance(each, FeatureView) and each.partitions for each in view.sources):
             ends = (view.partitions.floor(each) for each in (start, end - timedelta.resolution))
             tags = dict(zip(_RANGE, (each.strftime(definition.fmt) for each in ends), strict=True))
-        return self._request(keys, tags, {"ops": {f"feature_view__{view.name}": {"config": config}}})
+        return self._request(
+            keys, tags, {"ops": {self.parts.names.step("feature_view", view.name): {"config": config}}}
+        )
 
     def _request(
         self, keys: list[dg.AssetKey], tags: Mapping[str, str] | None = None, config: Mapping[str, Any] | None = None
     ) -> dg.RunRequest:
         """A run of the assets with their checks, parity as often as it is wanted; freshness is told by the sensor."""
         longest = str(int(self.automation.longest.total_seconds()))
+        keys = [key for key in keys if self._is_run(key)]  # there may be no assets for online values
         checks = sorted(self.repository.asset_graph.get_check_keys_for_assets(set(keys)), key=str)
         return dg.RunRequest(
             asset_selection=keys,
@@ -327,7 +355,7 @@ class Look:
         every = self.automation.parity
         if check.name == FRESHNESS or every is None:
             return False
-        return self._due(f"parity/{check.asset_key.path[-1]}", every)
+        return self._due(f"parity/{self.parts.names.definition_of(check.asset_key)[1]}", every)
 
     @cached_property
     def clock(self) -> datetime:
@@ -362,7 +390,3 @@ class Look:
 
 def _key_of(view: FeatureView, interval: Interval) -> str:
     return f"{computing_identity(view)[:12]} {interval.start.isoformat()}"
-
-
-def _key(kind: str, definition: Source | FeatureView | TrainingSet) -> dg.AssetKey:
-    return dg.AssetKey([kind, definition.name])

@@ -12,6 +12,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.job_costs import costs
 from amora_fs_assets.domain.records import CheckResult, ColumnLineage, RunRecord
+from amora_fs_assets.orchestration.names import NAMES, Names
 
 DATA_VERSION = "dagster/data_version"
 """The tag of a materialization that says its version."""
@@ -34,7 +35,7 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
     )
 
 
-def record_metadata(run: RunRecord, where: str, code: Catalogue) -> dict[str, Any]:
+def record_metadata(run: RunRecord, where: str, code: Catalogue, names: Names = NAMES) -> dict[str, Any]:
     """What a run's record, kept at `where`, says of it."""
     return {
         "rows written" if run.kind in _TO_READERS else "dagster/row_count": run.rows,
@@ -43,7 +44,7 @@ def record_metadata(run: RunRecord, where: str, code: Catalogue) -> dict[str, An
         **{name: _shares(name, value) for name, value in run.details.items()},
         **costs(run.jobs),
         **({"publication": run.sequence} if run.sequence is not None else {}),
-        **(lineage_metadata(run.column_lineage, code) if run.column_lineage else {}),
+        **(lineage_metadata(run.column_lineage, code, names) if run.column_lineage else {}),
     }
 
 
@@ -62,11 +63,11 @@ def _shares(name: str, value: Any) -> Any:
     )
 
 
-def lineage_metadata(lineage: ColumnLineage, code: Catalogue) -> dict[str, Any]:
+def lineage_metadata(lineage: ColumnLineage, code: Catalogue, names: Names = NAMES) -> dict[str, Any]:
     """Column lineage as Dagster keeps it, and as a table, which its open-source UI draws."""
 
     def key(name: str) -> dg.AssetKey:
-        return dg.AssetKey(["feature_view" if name in code.feature_views else "raw", name])
+        return names.key("feature_view" if name in code.feature_views else "raw", name)
 
     deps = {
         column: [dg.TableColumnDep(asset_key=key(source.name), column_name=source.column) for source in sources]

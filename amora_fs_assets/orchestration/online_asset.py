@@ -23,9 +23,8 @@ from amora_fs_assets.operations.online.materialize import Materialized
 from amora_fs_assets.operations.online.sharded import ShardedLoad
 from amora_fs_assets.operations.records.recording import failure_recorded
 from amora_fs_assets.orchestration.failures import said_in_dagster
-from amora_fs_assets.orchestration.metadata import column_schema, owners_of, tags_of
-from amora_fs_assets.orchestration.pages import code_metadata, group_of
-from amora_fs_assets.orchestration.resources import STORES, Stores, stores_of
+from amora_fs_assets.orchestration.names import Names
+from amora_fs_assets.orchestration.resources import Stores, several_machines, stores_of
 from amora_fs_assets.settings import Settings
 
 _IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
@@ -38,22 +37,22 @@ _TRIED_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
 
 
 def online_asset(
-    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None = None, group: str = ""
+    view: FeatureView,
+    settings: Settings,
+    spec: dg.AssetSpec,
+    names: Names,
+    retry_policy: dg.RetryPolicy | None = None,
 ) -> dg.AssetsDefinition:
     """The asset, of as many shards as the settings say."""
-    of_shards = settings.online_shards > 1
-    return (
-        _sharded(view, settings, retry_policy, group)
-        if of_shards
-        else _of_one_step(view, settings, retry_policy, group)
-    )
+    made = _sharded if settings.online_shards > 1 else _of_one_step
+    return made(view, settings, spec, names, retry_policy)
 
 
 def _of_one_step(
-    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None, group: str
+    view: FeatureView, settings: Settings, spec: dg.AssetSpec, names: Names, retry_policy: dg.RetryPolicy | None
 ) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        stores = stores_of(context)
+        stores = stores_of(context.resources, names)
         with _failing(view, stores, context.run.run_id) as served:
             loaded = runs.materialize(
                 served,
@@ -65,36 +64,37 @@ def _of_one_step(
                 full=bool(context.op_execution_context.op_config["full"]),
                 expire=stores.settings.now is None,
             )
-        context.log.info("online/%s: %s written", view.name, count_of_entities(loaded.rows))
+        context.log.info("%s: %s written", spec.key.to_user_string(), count_of_entities(loaded.rows))
         return dg.MaterializeResult(metadata=_metadata(served, loaded, stores))
 
     asset: dg.AssetsDefinition = dg.asset(
-        **_said_of(view, group),
-        deps=[dg.AssetDep(["feature_view", view.name])],
+        **_arguments(spec),
+        deps=[dg.AssetDep(names.key("feature_view", view.name))],
         freshness_policy=_freshness(view, settings),
         retry_policy=retry_policy,
-        required_resource_keys={STORES},
+        required_resource_keys={names.store},
         config_schema=_FULL,
     )(load)
     return asset
 
 
 def _sharded(
-    view: FeatureView, settings: Settings, retry_policy: dg.RetryPolicy | None, group: str
+    view: FeatureView, settings: Settings, spec: dg.AssetSpec, names: Names, retry_policy: dg.RetryPolicy | None
 ) -> dg.AssetsDefinition:
     # No step has the name of another view's asset, which begins with `online__`.
-    parts_needed: dict[str, Any] = {"required_resource_keys": {STORES}}
+    parts_needed: dict[str, Any] = {"required_resource_keys": {names.store}}
+    kept = names.step_outputs if several_machines(settings) else None
 
     @dg.op(
-        name=f"online_begin__{view.name}",
+        name=names.step("online", view.name, "begin"),
         ins={"published": dg.In(dg.Nothing)},
-        out={"load": dg.Out(dg.Any), "shards": dg.DynamicOut(int)},
+        out={"load": dg.Out(dg.Any, io_manager_key=kept), "shards": dg.DynamicOut(int, io_manager_key=kept)},
         config_schema=_FULL,
         retry_policy=retry_policy,
         **parts_needed,
     )
     def begin(context: dg.OpExecutionContext) -> Iterator[Any]:
-        stores = stores_of(context)
+        stores = stores_of(context.resources, names)
         with _failing(view, stores, context.run.run_id, recorded=True) as served:
             load = sharded.begin(
                 served,
@@ -112,23 +112,33 @@ def _sharded(
             yield dg.DynamicOutput(shard, output_name="shards", mapping_key=f"shard_{shard}")
 
     @dg.op(
-        name=f"online_shard__{view.name}", out=dg.Out(dg.Any), retry_policy=retry_policy or _TRIED_AGAIN, **parts_needed
+        name=names.step("online", view.name, "shard"),
+        out=dg.Out(dg.Any, io_manager_key=kept),
+        retry_policy=retry_policy or _TRIED_AGAIN,
+        **parts_needed,
     )
     def write(context: dg.OpExecutionContext, load: Any, shard: int) -> Any:
         assert isinstance(load, ShardedLoad), "the first step gives it"
-        stores = stores_of(context)
+        stores = stores_of(context.resources, names)
         with _failing(view, stores, context.run.run_id, recorded=True) as served:
             written = sharded.write(
                 served, load, shard, store=stores.offline, online=stores.online, expire=stores.settings.now is None
             )
-        context.log.info("online/%s: %s written by shard %s", view.name, count_of_entities(written.rows), shard)
+        context.log.info(
+            "%s: %s written by shard %s", spec.key.to_user_string(), count_of_entities(written.rows), shard
+        )
         return written
 
-    @dg.op(name=f"online_finish__{view.name}", out=dg.Out(dg.Nothing), retry_policy=retry_policy, **parts_needed)
+    @dg.op(
+        name=names.step("online", view.name, "finish"),
+        out=dg.Out(dg.Nothing),
+        retry_policy=retry_policy,
+        **parts_needed,
+    )
     def finish(context: dg.OpExecutionContext, load: Any, written: list[Any]) -> Iterator[Any]:
         assert isinstance(load, ShardedLoad), "the first step gives it"
         assert all(isinstance(each, ShardResult) for each in written), "the shards give them"
-        stores = stores_of(context)
+        stores = stores_of(context.resources, names)
         with _failing(view, stores, context.run.run_id) as served:
             loaded = runs.recorded_load(
                 served,
@@ -154,10 +164,10 @@ def _sharded(
         return finish(load, shards.map(lambda shard: write(load, shard)).collect())
 
     asset: dg.AssetsDefinition = dg.graph_asset(
-        **_said_of(view, group),
-        ins={"published": dg.AssetIn(["feature_view", view.name], dagster_type=dg.Nothing)},
+        **_arguments(spec),
+        ins={"published": dg.AssetIn(names.key("feature_view", view.name), dagster_type=dg.Nothing)},
         config=dg.ConfigMapping(
-            config_fn=lambda config: {f"online_begin__{view.name}": {"config": config}},
+            config_fn=lambda config: {names.step("online", view.name, "begin"): {"config": config}},
             config_schema=_FULL,
         ),
     )(steps)
@@ -167,18 +177,17 @@ def _sharded(
     return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
 
 
-def _said_of(view: FeatureView, group: str) -> dict[str, Any]:
-    """What the UI says of the asset."""
+def _arguments(spec: dg.AssetSpec) -> dict[str, Any]:
+    """The spec as arguments of `dagster.asset` and `dagster.graph_asset`."""
     return {
-        "key": ["online", view.name],
-        "group_name": group_of(view, group, "online"),
-        "kinds": {"redis"},
-        "description": f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'nothing: one row'}.",
-        "owners": owners_of(view.owner),
-        "tags": tags_of(view.tags),
-        "metadata": {"dagster/column_schema": column_schema(view.row_columns), **code_metadata(view)},
-        "code_version": view.schema_hash[:12],
-        "automation_condition": WHEN_ITS_VIEW_CHANGED,
+        "key": spec.key,
+        "group_name": spec.group_name,
+        "description": spec.description,
+        "owners": spec.owners,
+        "tags": spec.tags,
+        "metadata": spec.metadata,
+        "code_version": spec.code_version,
+        "automation_condition": spec.automation_condition or WHEN_ITS_VIEW_CHANGED,
     }
 
 
@@ -209,7 +218,7 @@ def _metadata(view: FeatureView, loaded: Materialized, stores: Stores) -> dict[s
     return {
         "dagster/column_lineage": dg.TableColumnLineage(
             {
-                column.name: [dg.TableColumnDep(dg.AssetKey(["feature_view", view.name]), column.name)]
+                column.name: [dg.TableColumnDep(stores.names.key("feature_view", view.name), column.name)]
                 for column in view.row_columns
             }
         ),

@@ -6,7 +6,8 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.operations.online.parity import FAULTS, Parity
 from amora_fs_assets.operations.runs import parity
 from amora_fs_assets.orchestration.failures import said_in_dagster
-from amora_fs_assets.orchestration.resources import STORES, Stores
+from amora_fs_assets.orchestration.names import NAMES, Names
+from amora_fs_assets.orchestration.resources import stores_of
 
 SAMPLE = 1_000
 """Keys that are compared."""
@@ -23,19 +24,20 @@ _WORDS = {
 }
 
 
-def parity_check(view: FeatureView, retry_policy: dg.RetryPolicy | None = None) -> dg.AssetChecksDefinition:
+def parity_check(
+    view: FeatureView, retry_policy: dg.RetryPolicy | None = None, names: Names = NAMES
+) -> dg.AssetChecksDefinition:
     """`parity` of `online/<view>`, on a sample of keys. A failure is shown; it takes nothing offline."""
 
     @dg.asset_check(
         name="parity",
-        asset=dg.AssetKey(["online", view.name]),
+        asset=names.key("online", view.name),
         description="What is served of a sample of keys equals the newest rows of the offline store.",
         retry_policy=retry_policy,
-        required_resource_keys={STORES},
+        required_resource_keys={names.store},
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        stores = getattr(context.resources, STORES)
-        assert isinstance(stores, Stores), "the resource gives the parts"
+        stores = stores_of(context.resources, names)
         with said_in_dagster():
             found = parity(
                 stores.applied.feature_view(view.name),

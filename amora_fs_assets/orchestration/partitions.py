@@ -14,6 +14,7 @@ from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval, Period, utc
 from amora_fs_assets.operations.offline.coverage import coverage_now
+from amora_fs_assets.orchestration.names import Names
 
 _CRON = {Period.HOUR: "0 * * * *", Period.DAY: "0 0 * * *", Period.WEEK: "0 0 * * 0", Period.MONTH: "0 0 1 * *"}
 
@@ -105,13 +106,13 @@ def completed(
             yield partition, period
 
 
-def dependency(view: FeatureView, source: Source | FeatureView) -> dg.AssetDep:
+def dependency(view: FeatureView, source: Source | FeatureView, names: Names) -> dg.AssetDep:
     """The asset that the view reads. Of a partitioned one it reads the same time and as many periods before as its
     lookback and the lateness of the rows reach.
     """
     if isinstance(source, Source):
-        return dg.AssetDep(["raw", source.name])
-    key = ["feature_view", source.name]
+        return dg.AssetDep(names.key("raw", source.name))
+    key = names.key("feature_view", source.name)
     if source.partitions is None or view.partitions is None:
         return dg.AssetDep(key)
     periods = math.ceil((view.lookback + _lateness(source)) / view.partitions.shortest)

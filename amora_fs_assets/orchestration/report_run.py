@@ -18,10 +18,11 @@ from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.operations.offline.coverage import publications_for
 from amora_fs_assets.orchestration.metadata import DATA_VERSION, check_result, record_metadata, words_of
+from amora_fs_assets.orchestration.names import NAMES, Kind, Names
 from amora_fs_assets.orchestration.partitions import completed, periods_of
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
-_ASSETS = {
+_ASSETS: dict[str, Kind] = {
     "load_source": "raw",
     "training_set": "training_set",
     "prune": "training_set",
@@ -48,12 +49,18 @@ def report(
 
 
 def events(
-    run: RunRecord, where: str, applied: Catalogue, store: OfflineStore, now: datetime | None, clock: datetime
+    run: RunRecord,
+    where: str,
+    applied: Catalogue,
+    store: OfflineStore,
+    now: datetime | None,
+    clock: datetime,
+    names: Names = NAMES,
 ) -> Iterator[Event]:
     """What Dagster's log would hold of the run: nothing but checks where it failed."""
-    key = dg.AssetKey([_ASSETS.get(run.kind, "feature_view"), run.name])
+    key = names.key(_ASSETS.get(run.kind, "feature_view"), run.name)
     if run.status == "succeeded":
-        yield from _assets(run, key, record_metadata(run, where, applied), applied, store, now, clock)
+        yield from _assets(run, key, record_metadata(run, where, applied, names), applied, store, now, clock, names)
     for check in run.checks:
         result = check_result(check, key, words_of(applied.feature_views.get(run.name)))
         assert result.check_name is not None, "a check of ours has a name"
@@ -76,6 +83,7 @@ def _assets(
     store: OfflineStore,
     now: datetime | None,
     clock: datetime,
+    names: Names,
 ) -> Iterator[Event]:
     version = {} if run.sequence is None else {DATA_VERSION: str(run.sequence)}
     view = applied.feature_views.get(run.name)
@@ -85,9 +93,7 @@ def _assets(
         case "push" | "rollback" | "unpin" | "prune" | "hold" | "release":
             yield dg.AssetObservation(key, metadata={"what": run.kind, **metadata})
             if run.kind == "push" and run.sequence is not None:
-                yield dg.AssetObservation(
-                    dg.AssetKey(["feature_view", run.name]), metadata={"what": run.kind, **metadata}
-                )
+                yield dg.AssetObservation(names.key("feature_view", run.name), metadata={"what": run.kind, **metadata})
         case "compute" if view is not None and view.partitions is not None:
             assert run.interval is not None, "a computation of periods has an interval"
             published = publications_for(view, store)

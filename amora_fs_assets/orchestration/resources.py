@@ -14,13 +14,11 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import OnlineStore
 from amora_fs_assets.domain.ports.registry import Registry
+from amora_fs_assets.orchestration.names import Names
 from amora_fs_assets.orchestration.pages import settings_words
 from amora_fs_assets.settings import Settings
 from amora_fs_assets.store_table import OFFLINE_STORES, REGISTRIES, scheme_of
 from amora_fs_assets.stores.open import open_offline_store, open_online_store, open_registry
-
-STORES = "feature_store"
-"""Key of the resource that every asset requires."""
 
 
 @dataclass
@@ -29,6 +27,7 @@ class Stores:
 
     settings: Settings
     code: Catalogue
+    names: Names
     offline: OfflineStore
     registry: Registry
     own_online: OnlineStore | None = None
@@ -44,10 +43,10 @@ class Stores:
         return self.registry.catalogue()
 
 
-def stores_of(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Stores:
-    """What the step works with."""
-    stores = getattr(context.resources, STORES)
-    assert isinstance(stores, Stores), "the resource gives the parts"
+def stores_of(resources: Any, names: Names) -> Stores:
+    """The stores of a context's resources."""
+    stores = getattr(resources, names.store)
+    assert isinstance(stores, Stores), "the resource gives the stores"
     return stores
 
 
@@ -58,42 +57,50 @@ def clients_needed(settings: Settings) -> set[str]:
     return {row.client for row in rows if row.client}
 
 
-def google_resources(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`bigquery`, `gcs` and, where one load has many steps, `io_manager`, as far as the settings need them.
+def google_resources(settings: Settings, overrides: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    """The resources that make Google's clients and, if one load has many steps, the one for the steps' outputs.
 
-    Importing dagster-gcp takes more than a second.
-
-    A team's own, in `overrides`, take their place.
+    Only the resources that the settings need: to import dagster-gcp takes more than a second. A resource in `overrides`
+    takes the place of ours; a text there is the key of a resource of the host, which has the resource already.
     """
     needed = clients_needed(settings)
     if not needed:
         return {}
-    from amora_fs_assets.orchestration.google_resources import bigquery_resource, gcs_resource, step_outputs
+    from amora_fs_assets.orchestration import google_resources as google
 
-    resources: dict[str, Any] = {}
-    if "bigquery" in needed:
-        resources["bigquery"] = overrides.get("bigquery") or bigquery_resource(settings)
-    if "gcs" in needed:
-        resources["gcs"] = overrides.get("gcs") or gcs_resource(settings)
-        if settings.online_shards > 1:
-            resources["io_manager"] = overrides.get("io_manager") or step_outputs(settings, resources["gcs"])
+    made = {"bigquery": google.bigquery_resource, "gcs": google.gcs_resource}
+    resources: dict[str, Any] = {
+        names.client(client): overrides.get(client) or made[client](settings)
+        for client in sorted(needed)
+        if not isinstance(overrides.get(client), str)
+    }
+    if several_machines(settings):
+        given = overrides.get("io_manager")
+        gcs = resources.get(names.client("gcs")) or google.gcs_resource(settings)
+        resources[names.step_outputs] = given or google.step_outputs(settings, gcs)
     return resources
 
 
-def parts_resource(
+def several_machines(settings: Settings) -> bool:
+    """Whether the steps of one load may run on several machines: they hand each other what they made in a bucket."""
+    return settings.online_shards > 1 and "gcs" in clients_needed(settings)
+
+
+def stores_resource(
     settings: Settings,
     code: Catalogue,
+    names: Names,
     overrides: Mapping[str, Any],
-    google: Mapping[str, Any],
     commit: Callable[[], str],
 ) -> dg.ResourceDefinition:
     """The resource that holds the stores; `overrides` replace `offline`, `online` and `registry`.
 
     `commit` is asked for that of the code.
     """
+    clients = clients_needed(settings)
 
     @dg.resource(
-        required_resource_keys={"bigquery", "gcs"}.intersection(google),
+        required_resource_keys={names.client(client) for client in clients},
         description=f"Offline store, online store, registry.\n\n{settings_words(settings)}",
     )
     @contextmanager
@@ -102,13 +109,14 @@ def parts_resource(
             # The resources themselves: as attributes Dagster hands out what they open.
             own: Mapping[str, Any] = context.resources.original_resource_dict
             bigquery, gcs = None, None
-            if "bigquery" in google and "offline" not in overrides:
-                bigquery = stack.enter_context(own["bigquery"].get_client())
-            if "gcs" in google and "registry" not in overrides:
-                gcs = own["gcs"].get_client()
+            if "bigquery" in clients and "offline" not in overrides:
+                bigquery = stack.enter_context(own[names.client("bigquery")].get_client())
+            if "gcs" in clients and "registry" not in overrides:
+                gcs = own[names.client("gcs")].get_client()
             stores = Stores(
                 settings=settings,
                 code=code,
+                names=names,
                 offline=overrides.get("offline") or open_offline_store(settings, bigquery),
                 registry=overrides.get("registry") or open_registry(settings, gcs, commit=commit),
                 own_online=overrides.get("online"),

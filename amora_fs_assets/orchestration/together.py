@@ -7,15 +7,17 @@ from typing import Any
 
 import dagster as dg
 
+from amora_fs_assets.orchestration.names import NAMES, Names
 
-def together(requests: Iterable[dg.RunRequest], most: int) -> list[dg.RunRequest]:
+
+def together(requests: Iterable[dg.RunRequest], most: int, names: Names = NAMES) -> list[dg.RunRequest]:
     """The same in fewer runs: requests for the same kind of assets and the same days, `most` of them in one.
 
     A process for each of 200 views costs more than their work. A step that fails stops no other view's.
     """
     groups: dict[tuple[Any, ...], list[dg.RunRequest]] = {}
     for each in requests:
-        kind = (each.asset_selection or [])[0].path[0]
+        kind, _ = names.definition_of((each.asset_selection or [])[0])
         groups.setdefault((kind, *sorted(each.tags.items()), *_days(each)), []).append(each)
     return [_joined(group[i : i + most]) for group in groups.values() for i in range(0, len(group), most)]
 

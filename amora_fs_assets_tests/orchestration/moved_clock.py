@@ -6,6 +6,8 @@ import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
+
 from amora_fs_assets import Settings
 from amora_fs_assets.orchestration.code_location import Alert, Automation, build_definitions
 from amora_fs_assets_tests.orchestration.automated import shop
@@ -35,4 +37,5 @@ if HOME in os.environ:  # in the daemon's code server, and in its runs
         settings(Path(os.environ[HOME])),
         definitions=shop(),
         automation=Automation(looks=timedelta(seconds=1), notify=note),
+        overrides={"executor": dg.in_process_executor},
     )

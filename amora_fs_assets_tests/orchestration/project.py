@@ -75,6 +75,7 @@ class Project:
         if applied:
             apply(code, self.registry, clock=datetime.now(UTC))
         self.code = code
+        overrides = {"executor": dg.in_process_executor, **overrides}  # DuckDB's file has one writer
         self.defs = build_definitions(self.settings, definitions=code, overrides=overrides, retry_policy=retry_policy)
 
     def run(

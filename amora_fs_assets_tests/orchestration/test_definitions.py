@@ -12,7 +12,7 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureView, Settings, Source, Timestamp, known_at
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
-from amora_fs_assets.orchestration.code_location import build_definitions
+from amora_fs_assets.orchestration.code_location import FORKED, build_definitions, executor_for
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, RAW, VIEW, Project
 
@@ -218,8 +218,19 @@ def test_under_a_fixed_clock_nothing_is_called_stale(project: Project) -> None:
     assert project.defs.resolve_asset_graph().get(ONLINE).freshness_policy is None
 
 
-def test_runs_are_in_process(project: Project) -> None:
-    assert project.defs.executor is dg.in_process_executor
+def test_no_executor_comes_along_unless_asked_for() -> None:
+    """A host's definitions have one already: two do not merge."""
+    assert build_definitions(Settings(), definitions=small.catalogue()).executor is None
+    asked = {"executor": dg.multiprocess_executor}
+    assert (
+        build_definitions(Settings(), definitions=small.catalogue(), overrides=asked).executor
+        is dg.multiprocess_executor
+    )
+
+
+def test_the_executor_that_suits_a_file_with_one_writer_runs_steps_one_after_the_other() -> None:
+    assert executor_for(Settings()) is dg.in_process_executor
+    assert executor_for(Settings(offline_store="bigquery")) is FORKED
 
 
 def test_the_offline_engine_is_a_kind(tmp_path: Path) -> None:

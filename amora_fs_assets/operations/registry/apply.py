@@ -60,7 +60,8 @@ def defined_elsewhere(definition: Source | FeatureView | TrainingSet, code: Cata
 def _modules(package: str | ModuleType) -> Iterator[ModuleType]:
     yield (module := _import_package(package) if isinstance(package, str) else package)
     for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
-        yield import_module(found.name)
+        if not {"definitions", "defs"} & set(found.name[len(module.__name__) :].split(".")):
+            yield import_module(found.name)
 
 
 def _import_package(name: str) -> ModuleType:

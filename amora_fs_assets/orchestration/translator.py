@@ -1,0 +1,168 @@
+"""How definitions appear as assets: keys, groups, owners, tags, and what a team changes in these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from amora_fs_assets.domain.catalogue import Catalogue, code_version
+from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.table_names import table_name
+from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.orchestration.metadata import column_schema, owners_of, tags_of
+from amora_fs_assets.orchestration.names import Kind, Names
+from amora_fs_assets.orchestration.pages import (
+    code_metadata,
+    group_of,
+    table_metadata,
+    training_set_words,
+    view_words,
+)
+from amora_fs_assets.settings import Settings
+
+Specs = Mapping[tuple[Kind, str], dg.AssetSpec]
+"""The spec of each asset, by kind and name of the definition."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetProps:
+    """What a translator knows of an asset."""
+
+    kind: Kind
+    """"raw" (a source), "feature_view", "online" or "training_set"."""
+    definition: Source | FeatureView | TrainingSet
+    """The definition; of "online" the feature view."""
+    spec: dg.AssetSpec
+    """The asset as it appears without a translator."""
+
+
+class FeatureStoreTranslator:
+    """Says how definitions appear as Dagster assets. Subclass the translator to change that.
+
+    ```
+    class Ours(FeatureStoreTranslator):
+        def get_asset_spec(self, props: AssetProps) -> dg.AssetSpec:
+            return super().get_asset_spec(props).replace_attributes(group_name="ml")
+    ```
+    """
+
+    def get_asset_spec(self, props: AssetProps) -> dg.AssetSpec:
+        """The spec of an asset. The key, group, description, owners, tags and metadata of the spec count."""
+        return props.spec
+
+
+def specs_of(
+    code: Catalogue,
+    settings: Settings,
+    *,
+    group: str = "",
+    key_prefix: tuple[str, ...] = (),
+    translator: FeatureStoreTranslator | None = None,
+) -> dict[tuple[Kind, str], dg.AssetSpec]:
+    """The specs of all assets of the catalogue. Raises DefinitionError if two assets get the same key."""
+    translator = translator or FeatureStoreTranslator()
+    specs: dict[tuple[Kind, str], dg.AssetSpec] = {}
+    for props in _props(code, settings, group, key_prefix):
+        spec = translator.get_asset_spec(props)
+        if not isinstance(spec, dg.AssetSpec):
+            raise DefinitionError(
+                f"{type(translator).__name__}.get_asset_spec gave {type(spec).__name__} for "
+                f"{props.spec.key.to_user_string()}. Return an AssetSpec, such as "
+                "`props.spec.replace_attributes(group_name=...)`."
+            )
+        if isinstance(props.definition, Source) and props.definition.asset:
+            spec = spec.replace_attributes(key=props.spec.key)  # the asset is the team's own, and keeps its key
+        specs[props.kind, props.definition.name] = spec
+    _check_apart(specs)
+    return specs
+
+
+def names_of(store: str, specs: Specs, clients: Mapping[str, str]) -> Names:
+    """The names of a feature store with these assets. `clients`: the host's resources that make Google's clients."""
+    return Names(store, {of: spec.key for of, spec in specs.items() if spec.key != dg.AssetKey(list(of))}, clients)
+
+
+def _check_apart(specs: Specs) -> None:
+    seen: dict[dg.AssetKey, tuple[Kind, str]] = {}
+    for of, spec in specs.items():
+        other = seen.setdefault(spec.key, of)
+        if other != of and not (other[0] == of[0] == "raw"):  # several sources may read the table of one asset
+            raise DefinitionError(
+                f"Two assets have the key {spec.key.to_user_string()}: {' '.join(other)} and {' '.join(of)}. Give one "
+                "another key in the translation."
+            )
+
+
+def _props(code: Catalogue, settings: Settings, group: str, prefix: tuple[str, ...]) -> Iterator[AssetProps]:
+    for source in code.sources.values():
+        yield AssetProps(kind="raw", definition=source, spec=_source(source, settings, group, prefix))
+    for view in code.in_order:
+        yield AssetProps(kind="feature_view", definition=view, spec=_view(view, code, settings, group, prefix))
+        yield AssetProps(kind="online", definition=view, spec=_online(view, group, prefix))
+    for each in code.training_sets.values():
+        yield AssetProps(kind="training_set", definition=each, spec=_training_set(each, settings, group, prefix))
+
+
+def _source(source: Source, settings: Settings, group: str, prefix: tuple[str, ...]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        source.asset or (*prefix, "raw", source.name),
+        group_name=group_of(source, group, "raw"),
+        kinds={settings.offline_store, "table" if source.loader is None else "python"},
+        description=source.description or None,
+        owners=owners_of(source.owner),
+        metadata={
+            "dagster/column_schema": column_schema(source.columns),
+            **table_metadata(source.table, settings),
+            **code_metadata(source),
+        },
+    )
+
+
+def _view(view: FeatureView, code: Catalogue, settings: Settings, group: str, prefix: tuple[str, ...]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        (*prefix, "feature_view", view.name),
+        group_name=group_of(view, group, "feature_views"),
+        description=view_words(view, code),
+        owners=owners_of(view.owner),
+        tags=tags_of(view.tags),
+        kinds={settings.offline_store, "ibis"},
+        code_version=code_version(view),
+        metadata={
+            "dagster/column_schema": column_schema(view.row_columns),
+            **table_metadata(table_name(view, settings.dataset), settings),
+            **code_metadata(view),
+            "entities": ", ".join(entity.name for entity in view.entities) or "none: features of the whole",
+            "ttl": str(view.ttl) if view.ttl else "none: values stay good",
+            "lookback": str(view.lookback),
+        },
+    )
+
+
+def _online(view: FeatureView, group: str, prefix: tuple[str, ...]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        (*prefix, "online", view.name),
+        group_name=group_of(view, group, "online"),
+        kinds={"redis"},
+        description=f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'nothing: one row'}.",
+        owners=owners_of(view.owner),
+        tags=tags_of(view.tags),
+        metadata={"dagster/column_schema": column_schema(view.row_columns), **code_metadata(view)},
+        code_version=view.schema_hash[:12],
+    )
+
+
+def _training_set(training_set: TrainingSet, settings: Settings, group: str, prefix: tuple[str, ...]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        (*prefix, "training_set", training_set.name),
+        group_name=group_of(training_set, group, "training_sets"),
+        kinds={settings.offline_store, "table"},
+        metadata=code_metadata(training_set),
+        description=training_set_words(training_set),
+        owners=owners_of(training_set.owner),
+        tags=tags_of(training_set.tags),
+        code_version=code_version(training_set) or None,
+    )

@@ -1,4 +1,4 @@
-"""Generations of a view in any online store: which rows each one takes, which one goes live, and what readers get."""
+"""Rules for the generations of a view in any online store: which rows they take, which goes live, what readers get."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from amora_fs_assets.domain.ports.online import NEVER, Filling, Generation, Load
 
 
 def shape(columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
-    """Names and types, as a generation keeps them."""
+    """The columns' names and types, in the form of a Generation."""
     return tuple((column.name, column.type.value) for column in columns)
 
 
@@ -38,20 +38,20 @@ def filled(view: FeatureView, load: Load, newest_event: datetime | None, *, now:
 
 
 def going_live(state: ViewState, *, generation: Generation, before: Generation | None, now: datetime) -> ViewState:
-    """The state with the generation complete, and seen by readers unless they are pinned.
+    """The state with the generation complete, and live unless readers are pinned.
 
-    Without the generation where a load that knew more went on beside this one since `before`. Raises OnlineStoreError
-    where the generation was taken for dead, or is partial and another one went live since.
+    Without the generation if a concurrent load with a newer cursor has gone live since `before`. Raises
+    OnlineStoreError if the load counted as dead, or if the generation is partial and another one went live since.
     """
     left = tuple(each for each in state.filling if each.location != generation.location)
     if left == state.filling:
-        raise OnlineStoreError("This load was taken for dead and its rows were removed. Run it again.")
+        raise OnlineStoreError("This load counted as dead, and its rows were removed. Run the load again.")
     newest = state.newest
     if generation.partial and newest is not None and newest != before:
-        raise OnlineStoreError("Another load of the view went live during this one. Run this one again.")
+        raise OnlineStoreError("Another load of the view went live during this load. Run this load again.")
     if (
         newest is not None
-        and newest != before  # a load that went on beside this one
+        and newest != before  # from a concurrent load
         and newest.schema_hash == generation.schema_hash
         and (newest.view_id, newest.incarnation) == (generation.view_id, generation.incarnation)
         and (generation.published_through, generation.clock) < (newest.published_through, newest.clock)
@@ -65,7 +65,7 @@ def going_live(state: ViewState, *, generation: Generation, before: Generation |
 
 
 def advanced(state: ViewState, load: Load, newest_event: datetime | None, *, now: datetime) -> ViewState:
-    """The state after a load into the newest generation; the same where that is another one or knows more."""
+    """The state after a load into the newest generation. Unchanged if another one is newest, or has a newer cursor."""
     newest = state.newest
     if newest is None or newest.number != load.number:
         return state
@@ -75,7 +75,7 @@ def advanced(state: ViewState, load: Load, newest_event: datetime | None, *, now
         (newest.published_through, newest.clock) if load.window else (load.published_through, load.clock)
     )
     reach = max(load.clock, newest.reached)
-    # A window's rows are of publications that the generation has not seen as a whole.
+    # A window load includes only some rows of its publications.
     published_id = newest.published_id if load.window else load.origin.published_id
     moved = replace(
         newest,
@@ -91,35 +91,35 @@ def advanced(state: ViewState, load: Load, newest_event: datetime | None, *, now
 
 
 def takes(generation: Generation | Filling, view: FeatureView) -> bool:
-    """Whether rows of the view can be written into the generation: it is of the view, and has its columns."""
+    """Whether rows of the view can be written into the generation: it belongs to the view and has its columns."""
     return (generation.view_id, generation.schema_hash) == (view.view_id, view.schema_hash)
 
 
 def check_push(view: FeatureView, state: ViewState) -> None:
-    """Raise OnlineStoreError where rows of the view cannot be pushed."""
+    """Raise OnlineStoreError if rows of the view cannot be pushed."""
     if state.live is None or state.live.view_id != view.view_id:
         raise OnlineStoreError(f"{view} was never loaded. Run `amora-fs materialize-incremental` first.")
     if not any(takes(each, view) for each in state.generations):
         raise OnlineStoreError(
-            f"{view}: what is online has other columns than the registry. Run `amora-fs materialize-incremental`."
+            f"{view}: its online rows have other columns than the registry. Run `amora-fs materialize-incremental`."
         )
 
 
 def serves(generation: Generation | None, view: FeatureView) -> bool:
-    """Whether the generation holds rows of the view, by its keys."""
+    """Whether the generation belongs to the view and has its join keys."""
     if generation is None or generation.view_id != view.view_id:
         return False
     return generation.schema_hash == view.schema_hash or generation.keys == shape(view.key_columns)
 
 
 def no_rows(view: FeatureView, count: int, generation: Generation | None) -> OnlineRows:
-    """No row for any of `count` keys, where the generation does not serve the view.
+    """Missing rows for `count` keys, for a generation that does not serve the view.
 
-    Raises OnlineStoreError where the generation has the view's rows under other keys.
+    Raises OnlineStoreError if the generation belongs to the view but has other join keys.
     """
     if generation is not None and generation.view_id == view.view_id:
         raise OnlineStoreError(
-            f"{view}: what is online has the join keys {dict(generation.keys)}, the registry says "
+            f"{view}: its online rows have the join keys {dict(generation.keys)}, but the registry has "
             f"{dict(shape(view.key_columns))}. Run `amora-fs materialize-incremental`."
         )
     columns = {feature.name: [None] * count for feature in view.features}
@@ -127,9 +127,9 @@ def no_rows(view: FeatureView, count: int, generation: Generation | None) -> Onl
 
 
 def in_types_of(view: FeatureView, rows: OnlineRows, generation: Generation) -> OnlineRows:
-    """The generation's rows without the columns that it holds in another type, or the view does not have.
+    """The generation's rows without columns that the view lacks or has in another type.
 
-    Features that the view has and the generation does not have are null.
+    Features that the generation lacks are null.
     """
     if generation.schema_hash == view.schema_hash:
         return rows

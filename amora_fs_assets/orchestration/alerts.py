@@ -1,6 +1,6 @@
-"""Alerts: runs that failed and checks that begin to fail, told to a notifier of the team.
+"""Alerts: call a team's notifier for failed runs and for checks that begin to fail.
 
-Dagster reads the annotations of sensors' contexts, so that they are no strings here.
+No `from __future__ import annotations` here, since Dagster reads the annotations of sensors' contexts.
 """
 
 import json
@@ -20,29 +20,29 @@ FAILED_RUNS, FAILED_CHECKS = NAMES.failed_runs, NAMES.failed_checks
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """Something that people should look at."""
+    """An event that a person should look at."""
 
     title: str
-    """In one line, such as `feature_view/spending: check 'amount' fails`."""
+    """One line, such as `feature_view/spending: check 'amount' fails`."""
     text: str
-    """What Dagster's page says of it."""
+    """The error or the check's description, as on Dagster's page."""
     assets: tuple[str, ...]
-    """The assets concerned, such as `online/spending`."""
+    """The affected assets, such as `online/spending`."""
     run_id: str
-    """The run, as in the UI's `/runs/<id>`; of a check that a sensor told, its id is of no run."""
+    """The id of the run in the UI's `/runs/<id>`. For a check result that a sensor reported, no run has this id."""
 
 
 Notifier = Callable[[Alert], None]
-"""Tells people. What it raises fails the sensor's tick, which shows it in the UI."""
+"""A function that sends an alert. An exception fails the sensor's tick, which the UI shows."""
 
 
 def alert_sensors(notify: Notifier, names: Names = NAMES) -> list[dg.SensorDefinition]:
-    """`feature_store_failed_runs` and `feature_store_failed_checks`, which run as soon as a daemon does."""
+    """The sensors `feature_store_failed_runs` and `feature_store_failed_checks`. Both are running by default."""
 
     @dg.run_failure_sensor(
         name=names.failed_runs,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells the notifier of each run of this code location that failed.",
+        description="Calls the notifier for each failed run of this code location.",
     )
     def failed_runs(context: dg.RunFailureSensorContext) -> None:
         run = context.dagster_run
@@ -52,7 +52,7 @@ def alert_sensors(notify: Notifier, names: Names = NAMES) -> list[dg.SensorDefin
         notify(
             Alert(
                 title=f"{', '.join(assets) or run.job_name}: a run failed",
-                text="\n".join(_said(context)) or context.failure_event.message or "",
+                text="\n".join(_error_lines(context)) or context.failure_event.message or "",
                 assets=assets,
                 run_id=run.run_id,
             )
@@ -61,10 +61,10 @@ def alert_sensors(notify: Notifier, names: Names = NAMES) -> list[dg.SensorDefin
     @dg.sensor(
         name=names.failed_checks,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells the notifier of each asset check that begins to fail.",
+        description="Calls the notifier for each asset check that begins to fail.",
     )
     def failed_checks(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        assert context.repository_def is not None, "Dagster gives it"
+        assert context.repository_def is not None, "Dagster sets it"
         keys = sorted(context.repository_def.asset_graph.asset_check_keys, key=str)
         found = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
         failing = set(json.loads(context.cursor or "[]"))
@@ -82,13 +82,13 @@ def alert_sensors(notify: Notifier, names: Names = NAMES) -> list[dg.SensorDefin
                         run_id=record.run_id,
                     )
                 )
-        said = "\n".join(f"{name} fails." for name in sorted(failing)) or "No check fails."
-        return dg.SensorResult(cursor=json.dumps(sorted(failing)), skip_reason=dg.SkipReason(said))
+        summary = "\n".join(f"{name} fails." for name in sorted(failing)) or "No check fails."
+        return dg.SensorResult(cursor=json.dumps(sorted(failing)), skip_reason=dg.SkipReason(summary))
 
     return [failed_runs, failed_checks]
 
 
-def _said(context: dg.RunFailureSensorContext) -> Iterator[str]:
+def _error_lines(context: dg.RunFailureSensorContext) -> Iterator[str]:
     for event in context.get_step_failure_events():
         data = event.step_failure_data
         if data.user_failure_data is not None and data.user_failure_data.description:

@@ -1,6 +1,6 @@
 """The factory: sources, feature views and training sets as Dagster assets.
 
-Dagster reads the annotations of its contexts, so that they are no strings here.
+No `from __future__ import annotations` here, since Dagster reads the annotations of contexts.
 """
 
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def feature_view_asset(
     names: Names,
     retry_policy: dg.RetryPolicy | None = None,
 ) -> dg.AssetsDefinition:
-    """The asset of a view: computed and staged, gated by a check for each column and for the key, then published."""
+    """The asset of a view: stages the rows, runs a check per column and one for the key, then publishes the rows."""
     key = spec.key
 
     @dg.multi_asset(
@@ -98,20 +98,20 @@ def feature_view_asset(
         computation = Computation(view, store=stores.offline, registry=stores.registry, run_id=context.run.run_id)
         try:
             with computation.failing():
-                asked = asked_for(context, view)
-                start, end = _stretch_of(context, stores, view, asked, clock)
+                partition_times = asked_for(context, view)
+                start, end = _stretch_of(context, stores, view, partition_times, clock)
                 interval = interval_of(view, start, end, clock)
                 staged = computation.stage(interval, stores.applied)
                 yield from (check_result(result, key, words_of(view)) for result in staged.checked.results)
                 computation.require_passed()
                 rows = rows_by_period(staged, stores.offline)
-        except FeatureStoreError as error:  # Dagster does not call handle_output then
+        except FeatureStoreError as error:  # on an error Dagster does not call handle_output
             raise failure(error, **{"registry record": computation.recording.url}) from error
-        if asked and interval is not None:
+        if partition_times and interval is not None:
             by_partition = {name: rows[each.start] for name, each in periods_of(view, interval, stores.settings.now)}
             for partition in context.partition_keys:
                 context.add_asset_metadata({"dagster/row_count": by_partition.get(partition, 0)}, key, partition)
-        yield dg.Output(Staged(run=computation, rows={} if asked else rows), output_name="rows")
+        yield dg.Output(Staged(run=computation, rows={} if partition_times else rows), output_name="rows")
 
     return asset
 
@@ -120,20 +120,20 @@ def _stretch_of(
     context: dg.AssetExecutionContext,
     stores: Stores,
     view: FeatureView,
-    asked: tuple[datetime, datetime] | None,
+    partition_times: tuple[datetime, datetime] | None,
     clock: datetime,
 ) -> tuple[datetime, datetime]:
-    """What the run is to compute: its partitions or its config; without both, everything that is missing."""
+    """The interval to compute: the run's partitions or its config; without both, everything that is not current."""
     config = context.op_execution_context.op_config or {}
-    if asked or any(config.values()):
-        return stretch(config, *(asked or (view.start or clock, clock)))
+    if partition_times or any(config.values()):
+        return stretch(config, *(partition_times or (view.start or clock, clock)))
     return missing(view, publications_for(view, stores.offline), clock, stores.offline.dataset)
 
 
 def training_set_asset(
     training_set: TrainingSet, spec: dg.AssetSpec, names: Names, retry_policy: dg.RetryPolicy | None = None
 ) -> dg.AssetsDefinition:
-    """The asset of a training set: spine and features, joined point in time; each materialization is a version."""
+    """The asset of a training set: the point-in-time join of spine and features. A materialization is a version."""
     views = {p.view.name: p.view for p in training_set.service.projections}
     read = {source.name: source for source in (*training_set.sources, *views.values())}
 

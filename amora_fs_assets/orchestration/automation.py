@@ -1,7 +1,7 @@
-"""Automation: how often what is kept up to date, and the sensor that requests the runs.
+"""The automation sensor, which requests the runs that keep everything up to date.
 
-The store's coverage decides, not Dagster's partition status: a partition that was computed five seconds after midnight
-is materialized, and the rest of its day is missing.
+The sensor uses the store's coverage rather than Dagster's partition status: Dagster shows a partition that was computed
+five seconds after midnight as materialized, although the rest of its day is missing.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ SENSOR = NAMES.automation
 def automation_sensor(
     automation: Automation, code: Catalogue, keys: Iterable[dg.AssetKey], names: Names = NAMES
 ) -> dg.SensorDefinition:
-    """The sensor `feature_store_automation`, which runs as soon as a daemon does. Raises DefinitionError."""
+    """The sensor `feature_store_automation`, running by default. Raises DefinitionError."""
     automation.check(code)
     published = Published()
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         parts = stores_of(context.resources, names)
-        assert context.repository_def is not None, "Dagster gives it to sensors that target assets"
+        assert context.repository_def is not None, "Dagster sets it for sensors that target assets"
         busy = assets_in_progress(context.instance, context.repository_def, automation.longest)
         state = json.loads(context.cursor or "{}")
         filling = _filling(context.repository_def, code)

@@ -1,4 +1,4 @@
-"""What automation keeps up to date, and how often."""
+"""The options of automation: what is kept up to date, and how often."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from amora_fs_assets.orchestration.alerts import Notifier
 
 @dataclass(frozen=True, kw_only=True)
 class Automation:
-    """What `build_definitions(automation=...)` keeps up to date, and how often. `True` means `Automation()`.
+    """The options of `build_definitions(automation=...)`. `True` means `Automation()`.
 
-    Slots are aligned to UTC: with `every` 15 minutes the newest rows are computed at 00:00, 00:15 and so on, so that
-    the day that has ended and the day that has begun are both computed right after midnight.
+    Slots are aligned to UTC: with `every` 15 minutes the newest rows are computed at 00:00, 00:15 and so on. So the day
+    that ended is computed to its end right after midnight.
     """
 
     every: timedelta = timedelta(minutes=15)
     """How often the newest rows of a view are computed and loaded online."""
     views: Mapping[str, timedelta] = field(default_factory=dict)
-    """The same for single views, by name."""
+    """`every` for single views, by name."""
     whole: timedelta = timedelta(days=1)
-    """How often a view without partitions is computed, and a table that somebody else fills is checked and loaded."""
+    """How often a view without partitions is computed, and an external table is checked and loaded."""
     sources: timedelta | None = timedelta(days=1)
-    """How often a source with a loader is loaded; None: only where its table is missing."""
+    """How often a source with a loader is loaded; None: only if its table is missing."""
     late: str | None = "30 0 * * *"
-    """Cron, in UTC, of the search for rows that changed after they were read, which are computed again; None: never."""
+    """The cron schedule (UTC) of the job that computes intervals again whose source rows changed; None: never."""
     parity: timedelta | None = timedelta(days=1)
     """How often a load is followed by the parity check; None: never."""
     training_sets: timedelta | None = timedelta(days=1)
-    """How often a training set is built, once its views are current up to the start of the slot; None: never."""
+    """How often a training set is built, as soon as its views are current up to the slot's start; None: never."""
     fresh: Mapping[str, timedelta] = field(default_factory=dict)
-    """How old the newest row that is served of a view may be, by name; of others their ttl, where they have one."""
+    """The greatest age of a view's newest online row, by view; the view's ttl by default."""
     looks: timedelta = timedelta(seconds=30)
-    """How long the sensor waits between two looks."""
+    """The interval between two evaluations of the sensor."""
     budget: int = 100 * 2**30
-    """What one run may read to compute a new or changed definition, or changed inputs [bytes; rows in DuckDB]."""
+    """The greatest scan of a run for a new or changed definition, or changed inputs [bytes; rows in DuckDB]."""
     together: int = 20
-    """How many views that are due for the same partitions share a run, at most."""
+    """The greatest number of views in one run. Views that are due for the same partitions share a run."""
     longest: timedelta = timedelta(hours=6)
-    """A run that takes longer is ended where Dagster monitors runs, and is not waited for anywhere."""
+    """The greatest duration of a run. Dagster's run monitoring ends a longer run; automation stops waiting for it."""
     notify: Notifier | None = None
-    """Is called with an Alert for each run that failed, and each check that begins to fail."""
+    """A function that receives an Alert for each failed run, and for each check that begins to fail."""
 
     def __post_init__(self) -> None:
-        """Raise DefinitionError for what is no length of time, a budget below zero, and a notifier that is none."""
+        """Check the options. Raises DefinitionError."""
         lengths = {name: getattr(self, name) for name in ("every", "whole", "looks", "longest")}
         lengths |= {name: each for name in _OPTIONAL if (each := getattr(self, name)) is not None}
         lengths |= {f"{name}[{view!r}]": each for name in _BY_VIEW for view, each in getattr(self, name).items()}
@@ -69,7 +69,7 @@ class Automation:
         return self.views.get(view.name, self.every if view.partitions is not None else self.whole)
 
     def oldest(self, view: FeatureView) -> timedelta | None:
-        """How old the newest row that is served may be; None: nobody says."""
+        """The greatest age of the newest online row; None: no limit."""
         return self.fresh.get(view.name, view.ttl)
 
     def check(self, code: Catalogue) -> None:
@@ -77,7 +77,7 @@ class Automation:
         for name in _BY_VIEW:
             unknown = sorted(set(getattr(self, name)) - set(code.feature_views))
             if unknown:
-                raise DefinitionError(f"Automation: {name} names {unknown[0]!r}, and there is no such feature view.")
+                raise DefinitionError(f"Automation: {name} names {unknown[0]!r}, but there is no such feature view.")
 
 
 _OPTIONAL = ("sources", "parity", "training_sets")

@@ -1,4 +1,4 @@
-"""From definitions to a Dagster code location."""
+"""Builds a Dagster code location from definitions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from amora_fs_assets.store_table import OFFLINE_STORES
 __all__ = ["FORKED", "JOB", "Alert", "Automation", "build_definitions", "executor_for"]
 
 FORKED = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})
-"""Steps side by side, in processes forked off one that has imported Dagster and the definitions."""
+"""Runs steps in parallel, in processes forked from one that has imported Dagster and the definitions."""
 
 
 def build_definitions(
@@ -168,7 +168,7 @@ def _sensors(
 
 
 def _behind(automation: Automation | None, view: FeatureView) -> timedelta:
-    """How far a view may be behind the clock until that is a fault: the slot that is running, and one more."""
+    """How far a view may be behind the clock before the coverage check warns: the present slot and one more."""
     return 2 * automation.cadence(view) if automation is not None else timedelta(0)
 
 

@@ -1,4 +1,4 @@
-"""Coverage as an asset check: every interval of a view up to the clock is what its definition says."""
+"""Coverage as an asset check: every interval of a view up to the clock is current."""
 
 from datetime import timedelta
 
@@ -19,16 +19,16 @@ def coverage_check(
     behind: timedelta = timedelta(0),
     names: Names = NAMES,
 ) -> dg.AssetChecksDefinition:
-    """`coverage` of `feature_view/<view>`: a warning that names what is stale, missing or part-computed.
+    """`coverage` of `feature_view/<view>`: a warning that lists stale, missing and part-computed intervals.
 
-    What began to be so within `behind` of the clock is no fault: on a running clock a computation that has just ended
-    is some seconds behind.
+    Gaps that begin less than `behind` before the clock do not fail the check, since on a running clock a computation is
+    always some seconds behind.
     """
 
     @dg.asset_check(
         name="coverage",
         asset=names.key("feature_view", view.name),
-        description="Every interval up to the clock holds what the definition says, of inputs as they are.",
+        description="Every interval up to the clock is computed by the present definition from the present inputs.",
         retry_policy=retry_policy,
         required_resource_keys={names.store},
     )
@@ -37,14 +37,16 @@ def coverage_check(
         store = stores.offline
         clock = stores.settings.clock()
         with said_in_dagster():
-            ours = stores.code.feature_view(view.name)
-            found = coverages(ours, publications_for(ours, store), clock=clock, dataset=store.dataset)[view.name]
+            from_code = stores.code.feature_view(view.name)
+            found = coverages(from_code, publications_for(from_code, store), clock=clock, dataset=store.dataset)[
+                view.name
+            ]
         gaps = "\n".join(f"- {line}" for line in lines([found]))
         return dg.AssetCheckResult(
             passed=all(each.interval.start > before(clock, behind) for each in found.gaps),
             severity=dg.AssetCheckSeverity.WARN,
             description=summary(found),
-            metadata={"holds": summary(found), "not current": dg.MetadataValue.md(gaps or "none")},
+            metadata={"coverage": summary(found), "not current": dg.MetadataValue.md(gaps or "none")},
         )
 
     return check

@@ -1,4 +1,4 @@
-"""The job over everything, whatever the partitions of its assets."""
+"""The job over all assets, which may have different partitions."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ JOB = NAMES.job
 
 
 def everything(name: str, keys: Iterable[dg.AssetKey]) -> UnresolvedAssetJobDefinition:
-    """The job over all assets of the feature store that can run, and their checks."""
+    """The job over all executable assets of the feature store and their checks."""
     return _Everything(
         name=name,
         selection=dg.AssetSelection.assets(*keys),
-        description="Everything: sources, views of all periods, online, training sets. Without a partition each view "
-        "computes what is not current up to the clock.",
+        description="All sources, views, online loads and training sets. Without a partition each view computes "
+        "its intervals that are not current, up to the clock.",
     )
 
 
 class _Everything(UnresolvedAssetJobDefinition):
-    """A job over assets of different partitions, as Dagster's own job of all assets is.
+    """A job over assets with different partitions, like Dagster's own job over all assets.
 
     A job of `define_asset_job` must have one partitions definition.
     """

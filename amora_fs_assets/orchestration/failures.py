@@ -1,4 +1,4 @@
-"""Errors in Dagster's words: which ones a RetryPolicy tries again."""
+"""Converts this package's errors to Dagster failures, with or without retries."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from amora_fs_assets.domain.errors import FINAL, FeatureStoreError
 
 
 def failure(error: FeatureStoreError, **metadata: Any) -> dg.Failure:
-    """What a step raises for the error; a RetryPolicy leaves failed checks and wrong definitions alone."""
+    """The failure that a step raises. A RetryPolicy does not retry failed checks and wrong definitions."""
     return dg.Failure(str(error), metadata=metadata or None, allow_retries=not isinstance(error, FINAL))
 
 
 @contextmanager
 def said_in_dagster() -> Iterator[None]:
-    """Raises the errors of this package as `failure` says them."""
+    """Raise this package's errors as Dagster failures."""
     try:
         yield
     except FeatureStoreError as error:

@@ -1,6 +1,6 @@
-"""Freshness as an asset check: how old the newest row is that is served, whatever was run.
+"""Freshness as an asset check: the age of the newest online row, independent of runs.
 
-Dagster reads the annotation of the check's context, so that it is no string here.
+No `from __future__ import annotations` here, since Dagster reads the annotation of the check's context.
 """
 
 from datetime import datetime, timedelta
@@ -19,20 +19,20 @@ FRESHNESS = "freshness"
 def aged(
     view: FeatureView, generation: Generation | None, *, clock: datetime, limit: timedelta, names: Names = NAMES
 ) -> dg.AssetCheckEvaluation:
-    """What the check says of a generation: whether its newest row is no older than `limit` at the clock."""
+    """The check's result for a generation: its newest row is at most `limit` old at the clock."""
     newest = generation.newest_event if generation is not None else None
     age = clock - newest if newest is not None else None
-    said = f"The newest row is of {newest.isoformat()}, {age} ago" if newest is not None else "No row is served"
+    text = f"The newest row is of {newest.isoformat()}, {age} ago" if newest is not None else "No row is online"
     passed = age is not None and age <= limit
     return dg.AssetCheckEvaluation(
         asset_key=names.key("online", view.name),
         check_name=FRESHNESS,
         passed=passed,
-        description=f"{said}{'.' if passed else f'; {limit} are allowed.'}",
+        description=f"{text}{'.' if passed else f'; the limit is {limit}.'}",
         metadata={
             "newest event": newest.isoformat() if newest is not None else "none",
             "age [s]": age.total_seconds() if age is not None else -1.0,
-            "allowed [s]": limit.total_seconds(),
+            "limit [s]": limit.total_seconds(),
         },
     )
 
@@ -40,12 +40,12 @@ def aged(
 def freshness_check(
     view: FeatureView, limit: timedelta, retry_policy: dg.RetryPolicy | None = None, names: Names = NAMES
 ) -> dg.AssetChecksDefinition:
-    """`freshness` of `online/<view>`. Automation tells its result at each look; it can be run by hand, too."""
+    """`freshness` of `online/<view>`. Automation reports its result; the check can also be run by hand."""
 
     @dg.asset_check(
         name=FRESHNESS,
         asset=names.key("online", view.name),
-        description=f"The newest row that is served is no older than {limit}.",
+        description=f"The newest online row is at most {limit} old.",
         retry_policy=retry_policy,
         required_resource_keys={names.store},
     )

@@ -1,4 +1,4 @@
-"""dagster-gcp's resources: as they are, or with the clients of an emulator or of an impersonated service account."""
+"""dagster-gcp's resources, also with clients of an emulator or of an impersonated service account."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SettingsBigQueryResource(BigQueryResource):
 
     @contextmanager
     def get_client(self) -> Iterator[bigquery.Client]:
-        """A client, made as outside Dagster."""
+        """The same client as outside Dagster."""
         settings = Settings(
             bigquery_project=self.project or "",
             bigquery_location=self.location or "",
@@ -38,12 +38,12 @@ class SettingsGCSResource(GCSResource):
     impersonate: str = ""
 
     def get_client(self) -> storage.Client:
-        """A client, made as outside Dagster."""
+        """The same client as outside Dagster."""
         return storage_client(Settings(bigquery_project=self.project or "", bigquery_impersonate=self.impersonate))
 
 
 def bigquery_resource(settings: Settings) -> BigQueryResource:
-    """With the project and location of the settings; credentials are the environment's."""
+    """The resource with the settings' project and location; credentials come from the environment."""
     given = _given(project=settings.bigquery_project, location=settings.bigquery_location)
     if os.environ.get("BIGQUERY_EMULATOR_HOST") or settings.bigquery_impersonate:
         return SettingsBigQueryResource(impersonate=settings.bigquery_impersonate, **given)
@@ -51,7 +51,7 @@ def bigquery_resource(settings: Settings) -> BigQueryResource:
 
 
 def gcs_resource(settings: Settings) -> GCSResource:
-    """With the project of the settings; credentials are the environment's."""
+    """The resource with the settings' project; credentials come from the environment."""
     given = _given(project=settings.bigquery_project)
     if os.environ.get("STORAGE_EMULATOR_HOST") or settings.bigquery_impersonate:
         return SettingsGCSResource(impersonate=settings.bigquery_impersonate, **given)
@@ -59,7 +59,7 @@ def gcs_resource(settings: Settings) -> GCSResource:
 
 
 def step_outputs(settings: Settings, gcs: GCSResource) -> GCSPickleIOManager:
-    """What the steps of one load hand each other, beside the registry: machines share the bucket, and no folder."""
+    """The IO manager for values between the steps of one load: in the registry's bucket, which all machines share."""
     bucket = urlsplit(settings.registry)
     prefix = f"{bucket.path.strip('/')}/dagster".lstrip("/")
     return GCSPickleIOManager(gcs=gcs, gcs_bucket=bucket.netloc, gcs_prefix=prefix)

@@ -1,4 +1,4 @@
-"""Which assets runs are at work on, or will be: what automation leaves alone until they have ended."""
+"""The assets of unfinished runs. Automation requests no runs for them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _UNFINISHED = [
 def assets_in_progress(
     instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, longest: timedelta
 ) -> frozenset[dg.AssetKey]:
-    """The assets of runs that have not ended, and of backfills that still launch runs.
+    """The assets of unfinished runs, and of backfills that still launch runs.
 
-    A run that began more than `longest` ago counts no more: its process may be gone without a word. If it is not, its
-    computation and another one of the same interval are safe beside each other. A run that waits in the queue counts.
+    A run without an update for `longest` does not count, since its process may have died. If it is still alive, its
+    computation and another one of the same interval do not harm each other. A queued run always counts.
     """
     oldest = _now() - longest
     found: set[dg.AssetKey] = set()

@@ -1,4 +1,4 @@
-"""FeatureStoreIOManager: publishes what an asset staged, records it in the registry, and loads assets' values."""
+"""FeatureStoreIOManager: publishes staged rows, records the run in the registry, and loads assets' rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from amora_fs_assets.orchestration.resources import Stores, stores_of
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """What an asset hands over: staged, passed by the gate, to be published."""
+    """The output of an asset: staged rows that passed the gate, to be published."""
 
     run: Computation | TrainingSetBuild
     rows: Mapping[datetime, int] = field(default_factory=dict)
@@ -44,16 +44,16 @@ class Staged:
 
 
 class FeatureStoreIOManager(dg.IOManager):
-    """Output: publish, then record. Input: the published rows, as the type that is asked for.
+    """Output: publish, then record. Input: the published rows in the requested type.
 
-    Inputs come as pandas (by default), a pyarrow Table, or a lazy Ibis table, and hold no lock.
+    Inputs are pandas DataFrames (by default), pyarrow Tables or Ibis tables in memory, and hold no lock on the store.
     """
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
 
     def handle_output(self, context: dg.OutputContext, obj: Staged) -> None:
-        """Publish in one transaction, and keep the run's record and lineage in the registry."""
+        """Publish in one transaction, and write the run's record with its lineage to the registry."""
         with said_in_dagster():
             self._publish(context, obj)
 
@@ -77,16 +77,22 @@ class FeatureStoreIOManager(dg.IOManager):
             if record.kind == "compute":
                 metadata["coverage"] = self._coverage(run.view, published)
             for partition, rows in self._completed(run, obj.rows, published):
-                said = {"dagster/row_count": rows, "publication": record.sequence, "interval": str(record.interval)}
+                partition_metadata = {
+                    "dagster/row_count": rows,
+                    "publication": record.sequence,
+                    "interval": str(record.interval),
+                }
                 tags = {DATA_VERSION: str(record.sequence)}
-                event = dg.AssetMaterialization(context.asset_key, partition=partition, metadata=said, tags=tags)
+                event = dg.AssetMaterialization(
+                    context.asset_key, partition=partition, metadata=partition_metadata, tags=tags
+                )
                 context.log_event(event)
-        _say(context, metadata)
+        _add_metadata(context, metadata)
         done = "checked" if record.sequence is None else "published"
         context.log.info("%s: %s rows %s", context.asset_key.to_user_string(), f"{record.rows:,}", done)
 
     def _coverage(self, view: FeatureView, published: Sequence[Publication]) -> str:
-        """What of the view is current, stale, missing or part-computed now, in words."""
+        """The view's coverage in words."""
         clock, dataset = self._stores.settings.clock(), self._stores.offline.dataset
         found = coverages(view, published, clock=clock, dataset=dataset)[view.name]
         return "\n".join([summary(found), *lines([found])])
@@ -102,7 +108,7 @@ class FeatureStoreIOManager(dg.IOManager):
             yield from ((partition, rows[period.start]) for partition, period in found)
 
     def _pruned(self, name: str, run_id: str) -> dict[str, str]:
-        """Remove the versions that are too many; what fails then is tried with the next version."""
+        """Remove versions beyond the limit in the settings. A failure is reported, and the next build tries again."""
         settings = self._stores.settings
         if settings.training_set_versions is None:
             return {}
@@ -116,20 +122,20 @@ class FeatureStoreIOManager(dg.IOManager):
         return {"versions": str(found)}
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """The asset's rows: of the partitions asked for, or of the newest version. Raises NotFound errors."""
+        """The asset's rows: of the requested partitions, or of the newest version. Raises NotFound errors."""
         query = self._query(context)
         with self._stores.offline.read(query) as batches:
             rows: pa.Table = batches.read_all()
-        wanted = context.dagster_type.typing_type
-        if wanted is pa.Table:
+        type_ = context.dagster_type.typing_type
+        if type_ is pa.Table:
             return rows
-        if wanted is Table:
+        if type_ is Table:
             return ibis.memtable(rows)
-        if wanted in (Any, pd.DataFrame):
+        if type_ in (Any, pd.DataFrame):
             return to_pandas(rows)
         raise dg.DagsterInvariantViolationError(
             f"{context.asset_key.to_user_string()} is loaded as pandas.DataFrame, pyarrow.Table or ibis Table, "
-            f"not as {wanted}."
+            f"not as {type_}."
         )
 
     def _query(self, context: dg.InputContext) -> Table:
@@ -151,8 +157,8 @@ class FeatureStoreIOManager(dg.IOManager):
         return rows
 
     def _check_published(self, view: FeatureView, interval: Interval) -> None:
-        """Refuse an interval of which a period was never published, rather than give fewer rows."""
-        assert view.partitions is not None, "Dagster gives partitions of what is partitioned"
+        """Refuse an interval with a period that was never published, rather than return fewer rows."""
+        assert view.partitions is not None, "only partitioned assets have partitions"
         published = [
             Interval(p.start, p.end)
             for p in self._stores.offline.publications(view.name)
@@ -171,7 +177,7 @@ class FeatureStoreIOManager(dg.IOManager):
             )
 
 
-def _say(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
+def _add_metadata(context: dg.OutputContext, metadata: Mapping[str, Any]) -> None:
     """Give Dagster the metadata. For a range, only the last partition gets all of the metadata.
 
     Dagster stores the metadata of each partition twice, and shows the metadata of the newest partition as the asset's.

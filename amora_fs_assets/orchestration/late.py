@@ -1,6 +1,6 @@
-"""The job that computes again what was computed of rows of sources that changed since: `amora-fs compute --late`.
+"""The job that computes intervals again whose source rows changed since: `amora-fs compute --late`.
 
-Dagster reads the annotations of contexts, so that they are no strings here.
+No `from __future__ import annotations` here, since Dagster reads the annotations of contexts.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ LATE = NAMES.late
 def late_job(
     views: Sequence[FeatureView], retry_policy: dg.RetryPolicy | None = None, names: Names = NAMES
 ) -> dg.JobDefinition:
-    """`feature_store_late`: one step over the views, each after those that it reads."""
+    """`feature_store_late`: one step over the views, in order of dependency."""
 
     @dg.op(name=f"compute_{names.late}", retry_policy=retry_policy, required_resource_keys={names.store})
     def compute_late(context: dg.OpExecutionContext) -> None:
@@ -50,7 +50,7 @@ def late_job(
                     if not isinstance(event, dg.AssetCheckEvaluation):
                         context.log_event(event)
 
-    @dg.job(name=names.late, description="Computes again what was computed of rows of sources that changed since.")
+    @dg.job(name=names.late, description="Computes intervals again whose source rows changed since they were read.")
     def job() -> None:
         compute_late()
 
@@ -58,7 +58,7 @@ def late_job(
 
 
 def late_schedule(cron: str, names: Names = NAMES) -> dg.ScheduleDefinition:
-    """`feature_store_late`, at the times of `cron`, in UTC."""
+    """`feature_store_late` at the times of `cron`, in UTC."""
     return dg.ScheduleDefinition(
         name=names.late,
         job_name=names.late,

@@ -1,4 +1,4 @@
-"""One look of the automation: what is missing in the store, and which runs bring it up to date."""
+"""One evaluation ("look") of the automation: finds what is not current in the store, and requests runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WHY = "automation"
 
 @dataclass
 class Look:
-    """One look at the store: what is to be run now, and what the next look has to know."""
+    """One look at the store: the runs to request now, and the state for the next look."""
 
     automation: Automation
     parts: Stores
@@ -52,17 +52,17 @@ class Look:
     upstream: Mapping[dg.AssetKey, float] = field(default_factory=dict)
     """When each asset of this code location that fills a source was materialized last [s since 1970]."""
     said: list[str] = field(default_factory=list)
-    unreachable: bool = False  # the online store does not answer
-    generations: dict[str, Generation | None] = field(default_factory=dict)  # as far as they were asked for
+    unreachable: bool = False  # whether the online store does not answer
+    generations: dict[str, Generation | None] = field(default_factory=dict)  # a cache, by view
 
     def requests(self) -> list[dg.RunRequest]:
-        """The runs that are due, of what no other run is at work on."""
+        """The runs that are due, without assets of unfinished runs."""
         return together(self._single(), self.automation.together, self.parts.names)
 
     def _single(self) -> Iterator[dg.RunRequest]:
         loading = set(self.busy)
         if self.busy:
-            self.said.append(f"Runs are at work on {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
+            self.said.append(f"Runs in progress: {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
         for source in self.parts.code.sources.values():
             if (
                 source.loader is not None
@@ -90,30 +90,30 @@ class Look:
                 yield from filter(None, [self._training_set(training_set)])
 
     def freshness(self) -> Iterator[dg.AssetCheckEvaluation]:
-        """What changed of the age of what is served, and each hour what did not change."""
-        told = self.state.setdefault("freshness", {})
+        """Results of the freshness checks: at a change of the result, and otherwise once per hour."""
+        reported = self.state.setdefault("freshness", {})
         for view in self.parts.code.in_order:
             limit = self.automation.oldest(view)
             if limit is None or not self._is_run(self._key("online", view)) or not self._applied(view, say=False):
                 continue
-            there = self._generation(view)
+            generation = self._generation(view)
             if self.unreachable:
                 return
-            result = aged(view, there, clock=self.clock, limit=limit, names=self.parts.names)
-            passed, last = told.get(view.name, (None, None))
+            result = aged(view, generation, clock=self.clock, limit=limit, names=self.parts.names)
+            passed, last = reported.get(view.name, (None, None))
             if passed != result.passed or is_due(datetime.fromisoformat(last), self.clock, LONGEST_WAIT):
-                told[view.name] = (result.passed, self.clock.isoformat())
+                reported[view.name] = (result.passed, self.clock.isoformat())
                 yield result
 
     def _key(self, kind: Kind, definition: Source | FeatureView | TrainingSet) -> dg.AssetKey:
         return self.parts.names.key(kind, definition.name)
 
     def _is_run(self, key: dg.AssetKey) -> bool:
-        """Whether this code location runs the asset. External assets are run by another system or code location."""
+        """Whether this code location runs the asset. Another system or code location runs external assets."""
         return key in self.repository.asset_graph.executable_asset_keys
 
     def _applied(self, definition: FeatureView | TrainingSet, *, say: bool = True) -> bool:
-        """Whether its runs would not be refused; otherwise the reason is said."""
+        """Whether the definition is applied, so that runs are not refused. If not, the reason is logged."""
         try:
             check_applied(definition, self.parts.applied)
         except FeatureStoreError as error:
@@ -135,7 +135,7 @@ class Look:
         )
 
     def _computation(self, view: FeatureView) -> dg.RunRequest | None:
-        """The piece of the view that is due, computed and loaded online."""
+        """The run that computes the stretch of the view that is due, and loads it online; None if none is due."""
         every, found = self.automation.cadence(view), self._coverages[view.name]
         published = self._published.get(table_name(view, self.parts.offline.dataset), [])
         views = self.state.setdefault("views", {})
@@ -160,28 +160,30 @@ class Look:
         return [self._run(view, Piece(each.interval)) for each in found]
 
     def _free(self, view: FeatureView, found: Coverage) -> tuple[Interval, ...]:
-        """What of the gaps can be computed now: no view that is read is to be computed first, and it is in budget."""
+        """The gaps that can be computed now: they wait for no view that is read, and are within the budget."""
         waiting = awaiting(view, self._coverages, self.clock)
         if view.partitions is None:
-            begun = slot(self.clock, self.automation.cadence(view))
-            if any(each.start < begun for each in waiting):
+            slot_start = slot(self.clock, self.automation.cadence(view))
+            if any(each.start < slot_start for each in waiting):
                 return ()
-            return () if self._over(view, self._dear(view)) else found.to_compute
-        over = self._over(view, self._dear(view))
+            return () if self._over(view, self._to_compare_with_budget(view)) else found.to_compute
+        over = self._over(view, self._to_compare_with_budget(view))
         free = [left for gap in found.to_compute for left in without(gap, waiting)]
         return merged(left for gap in free for left in without(gap, over))
 
     def _over(self, view: FeatureView, intervals: Iterable[Interval]) -> list[Interval]:
-        """Those that read more than the budget, or nobody knows how much; both are said.
+        """The intervals whose scan exceeds the budget or is unknown; the reasons are logged.
 
-        What is known is not asked again within an hour, since a look comes each half minute.
+        A known scan is not estimated again within an hour, since a look happens twice a minute.
         """
         now: dict[str, tuple[str, str]] = {}
         over = []
         for each in intervals:
             verdict = self._verdict(view, each)
             if verdict is None:
-                scan = self._estimates.get(Recompute(view.name, each, _WHY), Scan(None, "bytes", "nobody was asked"))
+                scan = self._estimates.get(
+                    Recompute(view.name, each, _WHY), Scan(None, "bytes", "there is no estimate")
+                )
                 verdict = (self._too_much(view, scan), self.clock.isoformat())
                 now |= {_key_of(view, each): verdict} if scan.amount is not None else {}
             else:
@@ -193,13 +195,13 @@ class Look:
         return over
 
     def _verdict(self, view: FeatureView, interval: Interval) -> tuple[str, str] | None:
-        """Why the interval was too much within the last hour (empty: it was not), and when; None where nobody asked."""
+        """The last verdict on the interval (empty: within the budget) and its time; None if older than an hour."""
         why, at = self._scans.get(view.name, {}).get(_key_of(view, interval), ("", ""))
         return (why, at) if at and not is_due(datetime.fromisoformat(at), self.clock, LONGEST_WAIT) else None
 
     @cached_property
     def _estimates(self) -> dict[Recompute, Scan]:
-        """What is read by all that is not known yet, asked for at once: 200 questions one by one outlast a look."""
+        """The estimated scans of all intervals without a verdict, in one call: 200 single calls outlast a look."""
         asked = [
             Recompute(view.name, each, _WHY)
             for view in self.parts.code.in_order
@@ -207,13 +209,13 @@ class Look:
             and self._is_run(self._key("feature_view", view))
             and not self.busy & {self._key("feature_view", view)}
             and self._applied(view, say=False)
-            for each in self._dear(view)
+            for each in self._to_compare_with_budget(view)
             if self._verdict(view, each) is None
         ]
         return scans(asked, self.parts.code, self.parts.offline)
 
-    def _dear(self, view: FeatureView) -> tuple[Interval, ...]:
-        """What of the gaps may be far more than time going by brings, and waits for no view that is read."""
+    def _to_compare_with_budget(self, view: FeatureView) -> tuple[Interval, ...]:
+        """The gaps whose scan must be compared with the budget: `costly` gaps that wait for no view that is read."""
         found = self._coverages[view.name]
         published = bool(self._published.get(table_name(view, self.parts.offline.dataset)))
         if view.partitions is None:
@@ -222,35 +224,39 @@ class Look:
         return merged(left for each in costly(found, published=published) for left in without(each, waiting))
 
     def _too_much(self, view: FeatureView, scan: Scan) -> str:
-        """Why automation does not compute what reads so much; empty where it does."""
+        """Why automation does not compute an interval with this scan; empty if it does."""
         if scan.amount is None:
             return f"waits: {scan.reason}."
         if scan.amount <= self.automation.budget:
             return ""
         return (
-            f"is not computed by automation: it reads {scan.amount:,} {scan.unit}, and the budget is "
-            f"{self.automation.budget:,}. Where you mean it, `amora-fs compute --feature-views {view.name}`, or "
+            f"is not computed by automation: it reads {scan.amount:,} {scan.unit}, but the budget is "
+            f"{self.automation.budget:,}. To compute it anyway: `amora-fs compute --feature-views {view.name}`, or "
             "materialize these partitions."
         )
 
     def _reload(self, view: FeatureView) -> dg.RunRequest | None:
-        """A table that somebody else fills: checked and loaded as often as `whole` says; each hour until that is so."""
-        there, begun = self._generation(view), slot(self.clock, self.automation.cadence(view))
-        if self.unreachable or (there is not None and there.clock >= begun and self._served(view, there)):
+        """Check and load an external table once per `whole`; try again each hour until the load succeeds."""
+        generation, slot_start = self._generation(view), slot(self.clock, self.automation.cadence(view))
+        if self.unreachable or (
+            generation is not None and generation.clock >= slot_start and self._served(view, generation)
+        ):
             return None
         if not self._due(f"online/{view.name}", min(self.automation.cadence(view), LONGEST_WAIT)):
             return None
         return self._request([self._key("feature_view", view), self._key("online", view)])
 
     def _load(self, view: FeatureView) -> dg.RunRequest | None:
-        """A load alone, where publications are not online: made by hand, or with a load that failed."""
+        """A load without a computation, if publications are not online: made by hand, or after a failed load."""
         if not self._is_run(self._key("online", view)):
             return None
         published = self._published.get(table_name(view, self.parts.offline.dataset), [])
         if not published:
             return None
-        newest, there = max(each.sequence for each in published), self._generation(view)
-        if self.unreachable or (there is not None and there.published_through >= newest and self._served(view, there)):
+        newest, generation = max(each.sequence for each in published), self._generation(view)
+        if self.unreachable or (
+            generation is not None and generation.published_through >= newest and self._served(view, generation)
+        ):
             return None
         loads = self.state.setdefault("loads", {})
         sequence, last = loads.get(view.name, (0, None))
@@ -260,23 +266,29 @@ class Look:
         loads[view.name] = (newest, self.clock.isoformat())
         return self._request([self._key("online", view)])
 
-    def _served(self, view: FeatureView, there: Generation) -> bool:
-        """Whether the generation is of the view as it is applied, and has all of its keys."""
+    def _served(self, view: FeatureView, generation: Generation) -> bool:
+        """Whether the generation belongs to the applied view, and is not partial."""
         applied = self.parts.applied.feature_view(view.name)
-        return (there.view_id, there.schema_hash) == (applied.view_id, applied.schema_hash) and not there.partial
+        return (generation.view_id, generation.schema_hash) == (
+            applied.view_id,
+            applied.schema_hash,
+        ) and not generation.partial
 
     def _generation(self, view: FeatureView) -> Generation | None:
-        """What is online of the view; where the online store does not answer, that is said once."""
+        """The view's newest generation. An online store that does not answer is logged once."""
         if view.name not in self.generations and not self.unreachable:
             try:
                 self.generations[view.name] = self.parts.online.generation(view)
             except FeatureStoreError as error:
                 self.unreachable = True
-                self.said.append(f"What is online cannot be asked: {error}")
+                self.said.append(f"The online store does not answer: {error}")
         return self.generations.get(view.name)
 
     def _training_set(self, training_set: TrainingSet) -> dg.RunRequest | None:
-        """A build, once in each slot, when all that it reads is current up to the slot's start; a failed one again."""
+        """One build per slot, as soon as the views that it reads are current up to the slot's start.
+
+        A failed build is requested again after an hour.
+        """
         every, name = self.automation.training_sets, training_set.name
         if every is None:
             return None
@@ -300,7 +312,7 @@ class Look:
         return next(reversed(self.parts.registry.manifests(training_set)), None)
 
     def _behind(self, view: FeatureView, instant: datetime) -> str:
-        """Why the view is not current up to the instant; empty where it is, or nobody can say."""
+        """Why the view is not current up to the instant; empty if it is current, or external."""
         if self.busy & {self._key("feature_view", view)}:
             return "it is being computed"
         if view.table is not None:
@@ -313,7 +325,7 @@ class Look:
         return str(gap) if gap is not None else ""
 
     def _due(self, what: str, every: timedelta) -> bool:
-        """Whether a slot has begun since `what` was asked for; then it counts as asked for."""
+        """Whether a slot has begun since `what` was requested last. If so, notes a request for `what` now."""
         last = self.state.setdefault("asked", {}).get(what)
         if not is_due(datetime.fromisoformat(last) if last else None, self.clock, every):
             return False
@@ -328,8 +340,8 @@ class Look:
         start, end = piece.interval.start, piece.interval.end
         config = {"start": start.isoformat(), "end": end.isoformat()}
         tags: dict[str, str] = {}
-        # Dagster takes the partitions of a run for complete when it has ended, also the running one. But without
-        # any it cannot run an asset that reads a partitioned one (see test_dagsters_rules.py).
+        # After a run Dagster shows its partitions as complete, also the present one, so runs name no partitions. But an
+        # asset that reads a partitioned asset cannot run without partitions (see test_dagsters_rules.py).
         if any(isinstance(each, FeatureView) and each.partitions for each in view.sources):
             ends = (view.partitions.floor(each) for each in (start, end - timedelta.resolution))
             tags = dict(zip(_RANGE, (each.strftime(definition.fmt) for each in ends), strict=True))
@@ -340,7 +352,7 @@ class Look:
     def _request(
         self, keys: list[dg.AssetKey], tags: Mapping[str, str] | None = None, config: Mapping[str, Any] | None = None
     ) -> dg.RunRequest:
-        """A run of the assets with their checks, parity as often as it is wanted; freshness is told by the sensor."""
+        """A run of the assets with their checks. Parity runs once per its interval; the sensor reports freshness."""
         longest = str(int(self.automation.longest.total_seconds()))
         keys = [key for key in keys if self._is_run(key)]  # there may be no assets for online values
         checks = sorted(self.repository.asset_graph.get_check_keys_for_assets(set(keys)), key=str)

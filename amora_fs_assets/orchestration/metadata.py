@@ -1,4 +1,4 @@
-"""What the Dagster UI shows: schemas, lineage, failing rows."""
+"""Metadata for the Dagster UI: schemas, lineage, failing rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from amora_fs_assets.domain.records import CheckResult, ColumnLineage, RunRecord
 from amora_fs_assets.orchestration.names import NAMES, Names
 
 DATA_VERSION = "dagster/data_version"
-"""The tag of a materialization that says its version."""
+"""The tag with the data version of a materialization."""
 
 
 def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
-    """A table's columns with their types, words and rules."""
+    """A table's columns with types, descriptions and rules."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -36,7 +36,7 @@ def column_schema(columns: Sequence[Column]) -> dg.TableSchema:
 
 
 def record_metadata(run: RunRecord, where: str, code: Catalogue, names: Names = NAMES) -> dict[str, Any]:
-    """What a run's record, kept at `where`, says of it."""
+    """The metadata of a run from its record at the location `where`."""
     return {
         "rows written" if run.kind in _TO_READERS else "dagster/row_count": run.rows,
         "registry record": where,
@@ -49,22 +49,20 @@ def record_metadata(run: RunRecord, where: str, code: Catalogue, names: Names = 
 
 
 _TO_READERS = {"materialize", "push", "rollback", "unpin"}
-"""Runs whose rows are those that they wrote, not those that are there."""
+"""Runs whose `rows` are the rows that they wrote, rather than all rows of the asset."""
 
 
 def _shares(name: str, value: Any) -> Any:
-    """Null rates and label balance as a table: the column, and the share of its rows."""
+    """Null rates and label balance as a table with the columns and shares; other values unchanged."""
     heading = {"null rates": "null [%]", "label balance": "true [%]"}.get(name)
     if heading is None:
         return value
     rows = [dg.TableRecord({"column": column, heading: f"{100 * (share or 0):.2f}"}) for column, share in value.items()]
-    return (
-        dg.MetadataValue.table(rows, schema=_text_table(["column", heading])) if rows else "no label is a truth value"
-    )
+    return dg.MetadataValue.table(rows, schema=_text_table(["column", heading])) if rows else "no label is a boolean"
 
 
 def lineage_metadata(lineage: ColumnLineage, code: Catalogue, names: Names = NAMES) -> dict[str, Any]:
-    """Column lineage as Dagster keeps it, and as a table, which its open-source UI draws."""
+    """Column lineage in Dagster's form, and as a table, since the open-source UI does not draw column lineage."""
 
     def key(name: str) -> dg.AssetKey:
         return names.key("feature_view" if name in code.feature_views else "raw", name)
@@ -84,7 +82,7 @@ def lineage_metadata(lineage: ColumnLineage, code: Catalogue, names: Names = NAM
 
 
 def words_of(view: FeatureView | None) -> dict[str, str]:
-    """The rules of a view's columns in words, by what records call them."""
+    """The rules of a view's columns in words, by their names in records."""
     columns = view.row_columns if view is not None else ()
     return {str(rule): rule.words for column in columns for rule in column.rules}
 
@@ -92,7 +90,7 @@ def words_of(view: FeatureView | None) -> dict[str, str]:
 def check_result(
     result: CheckResult, asset_key: dg.AssetKey, words: Mapping[str, str] | None = None
 ) -> dg.AssetCheckResult:
-    """A check as the UI shows it: how many rows broke which rule, and a few of them. `words` are of `words_of`."""
+    """A check's result for the UI: the number of failed rows per rule, and examples. `words` come from `words_of`."""
     known = {"not null": "null", "unique": "rows of the same key"}
     rules = {rule.rule: (words or {}).get(rule.rule, rule.rule) for rule in result.rules}
     broken = {known.get(rule.rule, f"not {rules[rule.rule]}"): rule.failed_rows for rule in result.rules}
@@ -114,9 +112,9 @@ def check_result(
 
 
 def _holds(rules: Iterable[str]) -> str:
-    """What is so of every row that was checked."""
-    held = ", ".join("one row per key" if rule == "unique" else rule for rule in rules)
-    return f"Holds in every row: {held}." if held else "Any value will do."
+    """The description of a passed check."""
+    passed_rules = ", ".join("one row per key" if rule == "unique" else rule for rule in rules)
+    return f"Every row passes: {passed_rules}." if passed_rules else "Every value is accepted."
 
 
 def _text_table(names: Sequence[str]) -> dg.TableSchema:
@@ -128,10 +126,10 @@ def _cell(value: Any) -> str:
 
 
 def tags_of(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags, in what Dagster takes for a tag's value."""
+    """The tags that Dagster accepts: those with a value."""
     return {name: value for name, value in tags.items() if value}
 
 
 def owners_of(owner: str) -> list[str] | None:
-    """The owner, in what Dagster takes for owners."""
+    """The owner in Dagster's form."""
     return [owner] if owner else None

@@ -1,8 +1,8 @@
-"""`online/<view>`: the newest row of each entity in Redis, brought up to date after each publication.
+"""`online/<view>`: loads the newest row of each entity into Redis after each publication.
 
-One step loads a view. Where the settings say so, many steps do, each a shard, on whatever the job's executor has: the
-first stages the rows, the last lets them go live. Dagster reads the annotations of contexts, so that they are no
-strings here.
+One step loads a view. With the setting `online_shards`, several steps do: the first stages the rows, one step per shard
+writes them, and the last makes them live. No `from __future__ import annotations` here, since Dagster reads the
+annotations of contexts.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _CHANGED = dg.AutomationCondition.any_deps_updated().since_last_handled()
 WHEN_ITS_VIEW_CHANGED = (_CHANGED & _IDLE).with_label("after_its_view")
 _FULL = {"full": dg.Field(bool, default_value=False, description="Fill a new generation.")}
 COUNTED = 10_000
-"""Entities online are counted up to here: to count all of a large view is to go through all that Redis holds."""
+"""The greatest number of online entities to count, since counting a large view reads all of Redis' keys."""
 _TRIED_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
 
 
@@ -43,12 +43,12 @@ def online_asset(
     names: Names,
     retry_policy: dg.RetryPolicy | None = None,
 ) -> dg.AssetsDefinition:
-    """The asset, of as many shards as the settings say."""
-    made = _sharded if settings.online_shards > 1 else _of_one_step
-    return made(view, settings, spec, names, retry_policy)
+    """The asset, with one step or with the settings' number of shards."""
+    asset_of = _sharded if settings.online_shards > 1 else _with_one_step
+    return asset_of(view, settings, spec, names, retry_policy)
 
 
-def _of_one_step(
+def _with_one_step(
     view: FeatureView, settings: Settings, spec: dg.AssetSpec, names: Names, retry_policy: dg.RetryPolicy | None
 ) -> dg.AssetsDefinition:
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
@@ -81,7 +81,7 @@ def _of_one_step(
 def _sharded(
     view: FeatureView, settings: Settings, spec: dg.AssetSpec, names: Names, retry_policy: dg.RetryPolicy | None
 ) -> dg.AssetsDefinition:
-    # No step has the name of another view's asset, which begins with `online__`.
+    # The names of steps must differ from the names of views' assets, which begin with `online__`.
     parts_needed: dict[str, Any] = {"required_resource_keys": {names.store}}
     kept = names.step_outputs if several_machines(settings) else None
 
@@ -118,7 +118,7 @@ def _sharded(
         **parts_needed,
     )
     def write(context: dg.OpExecutionContext, load: Any, shard: int) -> Any:
-        assert isinstance(load, ShardedLoad), "the first step gives it"
+        assert isinstance(load, ShardedLoad), "the output of the first step"
         stores = stores_of(context.resources, names)
         with _failing(view, stores, context.run.run_id, recorded=True) as served:
             written = sharded.write(
@@ -136,8 +136,8 @@ def _sharded(
         **parts_needed,
     )
     def finish(context: dg.OpExecutionContext, load: Any, written: list[Any]) -> Iterator[Any]:
-        assert isinstance(load, ShardedLoad), "the first step gives it"
-        assert all(isinstance(each, ShardResult) for each in written), "the shards give them"
+        assert isinstance(load, ShardedLoad), "the output of the first step"
+        assert all(isinstance(each, ShardResult) for each in written), "the outputs of the shards' steps"
         stores = stores_of(context.resources, names)
         with _failing(view, stores, context.run.run_id) as served:
             loaded = runs.recorded_load(
@@ -193,10 +193,9 @@ def _arguments(spec: dg.AssetSpec) -> dict[str, Any]:
 
 @contextmanager
 def _failing(view: FeatureView, stores: Stores, run_id: str, *, recorded: bool = False) -> Iterator[FeatureView]:
-    """Give the view as the registry has it, and say what is wrong in Dagster's words.
+    """Yield the applied view, which is loaded rather than the code's view; raise errors as Dagster failures.
 
-    What is loaded is what the registry says, whatever the code here says. A failure inside is `recorded` where the step
-    does not record it itself.
+    With `recorded`, a failure of the block is recorded here; otherwise the step records it.
     """
     with said_in_dagster():
         with failure_recorded("materialize", view.name, run_id=run_id, registry=stores.registry):
@@ -209,11 +208,11 @@ def _failing(view: FeatureView, stores: Stores, run_id: str, *, recorded: bool =
 
 
 def _metadata(view: FeatureView, loaded: Materialized, stores: Stores) -> dict[str, Any]:
-    """What is online now, and what this load wrote of it."""
+    """Metadata about the online rows now, and the rows that this load wrote."""
     now, clock = stores.online.generation(view), stores.settings.clock()
-    there = stores.online.count(view, COUNTED)
-    if there is None and loaded.new_generation:
-        there = loaded.rows
+    online_count = stores.online.count(view, COUNTED)
+    if online_count is None and loaded.new_generation:
+        online_count = loaded.rows
     newest = now.newest_event if now is not None else None
     return {
         "dagster/column_lineage": dg.TableColumnLineage(
@@ -222,20 +221,20 @@ def _metadata(view: FeatureView, loaded: Materialized, stores: Stores) -> dict[s
                 for column in view.row_columns
             }
         ),
-        **({"dagster/row_count": there} if there is not None else {}),
-        "entities online": f"{there:,}" if there is not None else f"more than {COUNTED:,}",
+        **({"dagster/row_count": online_count} if online_count is not None else {}),
+        "entities online": f"{online_count:,}" if online_count is not None else f"more than {COUNTED:,}",
         "rows written": loaded.rows,
         "generation": now.number if now is not None else 0,
         "new generation": loaded.new_generation,
         **({"because": loaded.because} if loaded.because else {}),
         "publication": loaded.published_through,
-        "newest event": newest.isoformat() if newest is not None else "none: there is no row",
+        "newest event": newest.isoformat() if newest is not None else "none: there are no rows",
         **({"lag [s]": (clock - newest).total_seconds()} if newest is not None else {}),
     }
 
 
 def _freshness(view: FeatureView, settings: Settings) -> dg.FreshnessPolicy | None:
-    """Values older than their ttl are not given out, so that a load has to come at least that often."""
+    """A load must happen at least once per ttl, since reads withhold older values."""
     if view.ttl is None or view.ttl < timedelta(minutes=1) or settings.now is not None:
         return None
     return dg.FreshnessPolicy.time_window(fail_window=view.ttl)

@@ -1,4 +1,4 @@
-"""What the page of an asset says before anything has run: words, links, the file of the definition, its group."""
+"""The static part of an asset's page: description, links, the definition's file, the group."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Shown = Source | FeatureView | TrainingSet
 
 
 def group_of(definition: Shown, group: str, default: str) -> str:
-    """The group of its assets: the value of the tag `group`, or its owner where that is "owner"; else `default`."""
+    """The group of the definition's assets: the value of the tag `group`, or the owner for "owner"; else `default`."""
     if group == "owner":
         value = definition.owner.removeprefix("team:").partition("@")[0]
     else:
@@ -30,7 +30,7 @@ def group_of(definition: Shown, group: str, default: str) -> str:
 
 
 def table_metadata(table: str, settings: Settings) -> dict[str, Any]:
-    """The table's name, and a link to the table's page where the store has one."""
+    """The table's name, and a link to the table's page if the store has one."""
     row = OFFLINE_STORES[settings.offline_store]
     page = row.load("table_page")(table, settings) if row.table_page else {}
     links = {label: dg.MetadataValue.url(url) for label, url in page.items() if label != "name"}
@@ -38,7 +38,7 @@ def table_metadata(table: str, settings: Settings) -> dict[str, Any]:
 
 
 def code_metadata(definition: Shown) -> dict[str, Any]:
-    """The file and line of its function, or of its schema; nothing where neither has a file."""
+    """The file and line of the definition's function or schema; empty without a file."""
     match definition:
         case FeatureView():
             code: object = definition.transform or definition.schema
@@ -49,14 +49,14 @@ def code_metadata(definition: Shown) -> dict[str, Any]:
     place = _place(code)
     if place is None:
         return {}
-    with warnings.catch_warnings():  # one line for each asset of each start
+    with warnings.catch_warnings():  # Dagster would warn once per asset at each start
         warnings.simplefilter("ignore", dg.BetaWarning)
         reference = dg.LocalFileCodeReference(file_path=place[0], line_number=place[1], label=definition.name)
         return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
 
 
 def _place(code: object) -> tuple[str, int] | None:
-    """The file and line of a function or class; None where it was made elsewhere, as in a prompt."""
+    """The file and line of a function or class; None without a file, such as in a prompt."""
     if inspect.isroutine(code) and (function := getattr(inspect.unwrap(code), "__code__", None)) is not None:
         return function.co_filename, function.co_firstlineno
     try:
@@ -67,17 +67,17 @@ def _place(code: object) -> tuple[str, int] | None:
 
 
 def view_words(view: FeatureView, code: Catalogue) -> str:
-    """What a feature view is, in Markdown: its entities, grain, ttl, services, and how it is read."""
-    entities = ", ".join(entity.name for entity in view.entities) or "none: features of the whole"
+    """The description of a feature view in Markdown: entities, grain, ttl, services, and an example of a read."""
+    entities = ", ".join(entity.name for entity in view.entities) or "none: features without an entity"
     grain = f"one row per {', '.join(view.row_key)}"
-    period = f"{grain}, computed by the {view.partitions}" if view.partitions else grain
+    period = f"{grain}, computed per {view.partitions}" if view.partitions else grain
     keys = ", ".join(f'"{key}": [...]' for key in view.join_keys)
     return "\n".join(
         [
             *([view.description, ""] if view.description else []),
             f"- **Entities**: {entities}",
-            f"- **Grain**: {period}{f', from {view.start:%Y-%m-%d} on' if view.start else ''}",
-            f"- **Ttl**: {str(view.ttl).removesuffix(', 0:00:00') if view.ttl else 'none, values stay good'}",
+            f"- **Grain**: {period}{f', from {view.start:%Y-%m-%d}' if view.start else ''}",
+            f"- **Ttl**: {str(view.ttl).removesuffix(', 0:00:00') if view.ttl else 'none, values never expire'}",
             f"- **Services**: {services_of(view, code) or 'none'}",
             "",
             "```python",
@@ -90,7 +90,7 @@ def view_words(view: FeatureView, code: Catalogue) -> str:
 
 
 def training_set_words(training_set: TrainingSet) -> str:
-    """What a training set is, in Markdown, and how it is read."""
+    """The description of a training set in Markdown, with an example of a read."""
     return "\n".join(
         [
             *([training_set.description, ""] if training_set.description else []),
@@ -108,13 +108,13 @@ def training_set_words(training_set: TrainingSet) -> str:
 
 
 def services_of(view: FeatureView, code: Catalogue) -> str:
-    """The services of the code that give features of the view."""
+    """The code's services with features of the view."""
     using = (s.name for s in code.feature_services.values() if view.name in {p.view.name for p in s.projections})
     return ", ".join(sorted(using))
 
 
 def settings_words(settings: Settings) -> str:
-    """The settings as a table in Markdown; of those that may hold a secret, only whether they are set."""
+    """The settings as a Markdown table. For settings that may hold a secret, only whether they are set."""
     lines = ["| setting | value |", "| --- | --- |"]
     for each in fields(settings):
         value = getattr(settings, each.name)

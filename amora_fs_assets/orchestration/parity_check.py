@@ -1,4 +1,4 @@
-"""Parity as an asset check: what is served of a view equals the newest rows of the offline store."""
+"""Parity as an asset check: online rows equal the newest rows of the offline store."""
 
 import dagster as dg
 
@@ -10,29 +10,29 @@ from amora_fs_assets.orchestration.names import NAMES, Names
 from amora_fs_assets.orchestration.resources import stores_of
 
 SAMPLE = 1_000
-"""Keys that are compared."""
+"""The number of compared keys."""
 _WORDS = {
-    "equal": "the same on both sides",
-    "missing": "fault: offline has a row, online has none",
-    "extra": "fault: online has a row of a key that offline has none of",
-    "stale": "fault: online's row is older",
-    "different": "fault: of the same time with other values",
-    "ahead": "online's row is newer: pushed, or offline after the load's clock",
+    "equal": "the same row online and offline",
+    "missing": "fault: only offline has a row",
+    "extra": "fault: only online has a row",
+    "stale": "fault: the online row is older",
+    "different": "fault: equal times, but other values",
+    "ahead": "the online row is newer: pushed, or offline after the load's clock",
     "behind": "published after the load, not online yet",
-    "outside": "not among the keys that windows brought",
-    "aged_out": "so old that Redis may have collected it",
+    "outside": "only offline has a row: no window load has loaded the key",
+    "aged_out": "only offline has a row: Redis may have collected rows of its age",
 }
 
 
 def parity_check(
     view: FeatureView, retry_policy: dg.RetryPolicy | None = None, names: Names = NAMES
 ) -> dg.AssetChecksDefinition:
-    """`parity` of `online/<view>`, on a sample of keys. A failure is shown; it takes nothing offline."""
+    """`parity` of `online/<view>`, on a sample of keys. A failure does not block anything."""
 
     @dg.asset_check(
         name="parity",
         asset=names.key("online", view.name),
-        description="What is served of a sample of keys equals the newest rows of the offline store.",
+        description="The online rows of a sample of keys equal the newest rows of the offline store.",
         retry_policy=retry_policy,
         required_resource_keys={names.store},
     )
@@ -64,7 +64,7 @@ def parity_check(
 
 
 def _counts(found: Parity) -> dg.TableMetadataValue:
-    """How many of the sampled keys are what, and what that means."""
+    """The number of sampled keys per verdict, with its meaning."""
     rows = [
         dg.TableRecord({"keys": getattr(found, name), "are": name.replace("_", " "), "meaning": words})
         for name, words in _WORDS.items()

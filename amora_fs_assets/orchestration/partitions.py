@@ -1,4 +1,4 @@
-"""A view's periods as Dagster partitions, and what they read as partition mappings."""
+"""A view's periods as Dagster partitions, and its dependencies as partition mappings."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ from amora_fs_assets.orchestration.names import Names
 _CRON = {Period.HOUR: "0 * * * *", Period.DAY: "0 0 * * *", Period.WEEK: "0 0 * * 0", Period.MONTH: "0 0 1 * *"}
 
 STRETCH = {
-    "start": dg.Field(str, default_value="", description="Compute from here on; empty: from the first partition on."),
-    "end": dg.Field(str, default_value="", description="Compute up to here; empty: up to the last partition's end."),
+    "start": dg.Field(
+        str, default_value="", description="Compute from this instant; empty: from the first partition's start."
+    ),
+    "end": dg.Field(
+        str, default_value="", description="Compute up to this instant; empty: up to the last partition's end."
+    ),
 }
 """Config of a run of a view: a part of its partitions."""
 
 
 def partitions_of(view: FeatureView, now: datetime | None) -> dg.TimeWindowPartitionsDefinition | None:
-    """The view's periods, the running one too; under a fixed clock, `now`, they end with the one that it lies in."""
+    """The view's periods up to the present one, or up to the period that contains the fixed clock `now`."""
     if view.partitions is None or view.start is None:
         return None
     end = view.partitions.next(view.partitions.floor(now)) if now is not None else None
@@ -41,7 +45,7 @@ def partitions_of(view: FeatureView, now: datetime | None) -> dg.TimeWindowParti
 
 
 def asked_for(context: dg.AssetExecutionContext, view: FeatureView) -> tuple[datetime, datetime] | None:
-    """The time of the partitions of the view that the run is for; None where it names none.
+    """The time of the run's partitions of the view; None for a run without partitions.
 
     Raises InvalidRequest for partitions that the view does not have.
     """
@@ -55,8 +59,8 @@ def asked_for(context: dg.AssetExecutionContext, view: FeatureView) -> tuple[dat
         if not definition.has_partition_key(key):
             first, last = definition.get_first_partition_key(), definition.get_last_partition_key()
             raise InvalidRequest(
-                f"{view} has no partition '{key}'. Its partitions are by the {view.partitions}, from '{first}' to "
-                f"'{last}': choose among these, or change `start` of the view."
+                f"{view} has no partition '{key}'. It has one partition per {view.partitions}, from '{first}' to "
+                f"'{last}'. Choose one of these, or change `start` of the view."
             )
     begin, end = (definition.time_window_for_partition_key(key) for key in (asked.start, asked.end))
     return begin.start, end.end
@@ -65,9 +69,9 @@ def asked_for(context: dg.AssetExecutionContext, view: FeatureView) -> tuple[dat
 def missing(
     view: FeatureView, publications: Iterable[Publication], clock: datetime, dataset: str
 ) -> tuple[datetime, datetime]:
-    """What a run without a partition computes: from the first instant that is not current to the last one.
+    """The interval for a run without a partition: from the first to the last instant that is not current.
 
-    Where all of a view is current it is the running period; of a view without partitions, always everything.
+    If all is current: the present period. For a view without partitions: always everything.
     """
     if view.partitions is None or view.start is None:
         return view.start or clock, clock
@@ -78,7 +82,7 @@ def missing(
 
 
 def periods_of(view: FeatureView, interval: Interval, now: datetime | None) -> Iterator[tuple[str, Interval]]:
-    """The partitions that the interval lies in, by key, and the time of each."""
+    """The partitions that the interval touches: key and time of each."""
     definition = partitions_of(view, now)
     if definition is None or view.partitions is None:
         return
@@ -107,8 +111,8 @@ def completed(
 
 
 def dependency(view: FeatureView, source: Source | FeatureView, names: Names) -> dg.AssetDep:
-    """The asset that the view reads. Of a partitioned one it reads the same time and as many periods before as its
-    lookback and the lateness of the rows reach.
+    """The dependency on the asset of a source or view. Of a partitioned asset, the view reads the same periods and as
+    many before as its lookback and the lateness of the rows need.
     """
     if isinstance(source, Source):
         return dg.AssetDep(names.key("raw", source.name))
@@ -125,9 +129,9 @@ def dependency(view: FeatureView, source: Source | FeatureView, names: Names) ->
 
 
 def _lateness(view: FeatureView) -> timedelta:
-    """How long after event_timestamp its rows become known at the latest, as far as definitions say.
+    """The longest time between event_timestamp and the rows becoming known, as far as definitions limit it.
 
-    The rows of a view with created_timestamp may be as late as those of the sources from which they come.
+    Rows of a view with created_timestamp may be as late as the rows of its sources.
     """
     if not view.has_created_timestamp:
         return timedelta(0)
@@ -136,14 +140,17 @@ def _lateness(view: FeatureView) -> timedelta:
 
 
 def stretch(config: Mapping[str, str] | None, start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """What the run's config says of [start, end), the time of its partitions. Raises InvalidRequest."""
+    """The part of [start, end), the time of the run's partitions, that the run's config selects.
+
+    Raises InvalidRequest.
+    """
     asked = {name: utc(value, name) for name, value in (config or {}).items() if value}
     if not asked:
         return start, end
     first, last = asked.get("start", start), asked.get("end", end)
     if not start <= first < last <= end:
         raise InvalidRequest(
-            f"The run's config asks for [{first.isoformat()}, {last.isoformat()}), which does not lie in its "
-            f"partitions, [{start.isoformat()}, {end.isoformat()}). Give start and end inside, or none."
+            f"The run's config gives [{first.isoformat()}, {last.isoformat()}), which is not inside the time of its "
+            f"partitions, [{start.isoformat()}, {end.isoformat()}). Give start and end inside, or leave them empty."
         )
     return first, last

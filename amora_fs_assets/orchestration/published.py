@@ -1,4 +1,4 @@
-"""A cache of `_publications` for the automation, which looks every half minute."""
+"""A cache of `_publications` for the automation, which reads them twice a minute."""
 
 from __future__ import annotations
 

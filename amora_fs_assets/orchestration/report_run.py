@@ -1,8 +1,8 @@
-"""Runs outside of Dagster, told to its instance, so that its UI is not left stale.
+"""Reports runs outside Dagster to its instance, so that the UI shows them.
 
-What is complete becomes a materialization: of each period that is computed as a whole, of an online load. What changed
-a part (some rows of a period, a push, which generation readers see) is an observation: taken for a materialization it
-would make a period look computed that is not, and fill the gaps that a backfill is for.
+A completely computed period, and an online load, become materializations. A partial change (some rows of a period, a
+push, another live generation) becomes an observation: as a materialization, it would make an incomplete period look
+complete, and a backfill of missing partitions would skip the period.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _ASSETS: dict[str, Kind] = {
 def report(
     run: RunRecord, where: str, applied: Catalogue, store: OfflineStore, now: datetime | None, clock: datetime
 ) -> None:
-    """Tell the instance of DAGSTER_HOME of a run that was recorded at `where`.
+    """Report a run, recorded at `where`, to the instance of DAGSTER_HOME.
 
-    `now` is the settings' fixed clock, if there is one. Raises what Dagster raises where there is no instance.
+    `now` is the settings' fixed clock, if there is one. Raises Dagster's error if there is no instance.
     """
     with dg.DagsterInstance.get() as instance:
         for event in events(run, where, applied, store, now, clock):
@@ -57,13 +57,13 @@ def events(
     clock: datetime,
     names: Names = NAMES,
 ) -> Iterator[Event]:
-    """What Dagster's log would hold of the run: nothing but checks where it failed."""
+    """The events for Dagster's log; only checks for a failed run."""
     key = names.key(_ASSETS.get(run.kind, "feature_view"), run.name)
     if run.status == "succeeded":
         yield from _assets(run, key, record_metadata(run, where, applied, names), applied, store, now, clock, names)
     for check in run.checks:
         result = check_result(check, key, words_of(applied.feature_views.get(run.name)))
-        assert result.check_name is not None, "a check of ours has a name"
+        assert result.check_name is not None, "check_result sets the name"
         yield dg.AssetCheckEvaluation(
             asset_key=key,
             check_name=result.check_name,

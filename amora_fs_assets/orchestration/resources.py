@@ -1,4 +1,4 @@
-"""The stores as Dagster resources. On Google Cloud their clients are those of dagster-gcp's resources."""
+"""The stores as Dagster resources. On Google Cloud the stores use the clients of dagster-gcp's resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from amora_fs_assets.stores.open import open_offline_store, open_online_store, o
 
 @dataclass
 class Stores:
-    """What assets and the IO manager work with."""
+    """The settings, catalogue and stores for assets and the IO manager."""
 
     settings: Settings
     code: Catalogue
@@ -34,34 +34,34 @@ class Stores:
 
     @cached_property
     def online(self) -> OnlineStore:
-        """Connected, and where embedded started, when first needed."""
+        """The online store; connected, and started if embedded, at the first use."""
         return self.own_online or open_online_store(self.settings)
 
     @cached_property
     def applied(self) -> Catalogue:
-        """The registry's catalogue as this run found it."""
+        """The registry's catalogue, read once per run."""
         return self.registry.catalogue()
 
 
 def stores_of(resources: Any, names: Names) -> Stores:
     """The stores of a context's resources."""
     stores = getattr(resources, names.store)
-    assert isinstance(stores, Stores), "the resource gives the stores"
+    assert isinstance(stores, Stores), "the resource yields Stores"
     return stores
 
 
 def clients_needed(settings: Settings) -> set[str]:
-    """The Dagster resources whose clients the stores of the settings use."""
+    """The keys of the Dagster resources whose clients the settings' stores use."""
     registry = REGISTRIES.get(scheme_of(settings.registry))
     rows = [OFFLINE_STORES[settings.offline_store], *([registry] if registry else [])]
     return {row.client for row in rows if row.client}
 
 
 def google_resources(settings: Settings, overrides: Mapping[str, Any], names: Names) -> dict[str, Any]:
-    """The resources that make Google's clients and, if one load has many steps, the one for the steps' outputs.
+    """The resources for Google's clients and, if a load has several steps, the one for the steps' outputs.
 
-    Only the resources that the settings need: to import dagster-gcp takes more than a second. A resource in `overrides`
-    takes the place of ours; a text there is the key of a resource of the host, which has the resource already.
+    Only the resources that the settings need: importing dagster-gcp takes more than a second. `overrides` replace
+    them: with a resource, or with the key of a resource of the host project.
     """
     needed = clients_needed(settings)
     if not needed:
@@ -95,7 +95,7 @@ def stores_resource(
 ) -> dg.ResourceDefinition:
     """The resource that holds the stores; `overrides` replace `offline`, `online` and `registry`.
 
-    `commit` is asked for that of the code.
+    `commit` returns the git commit of the code.
     """
     clients = clients_needed(settings)
 
@@ -106,7 +106,7 @@ def stores_resource(
     @contextmanager
     def feature_store(context: dg.InitResourceContext) -> Iterator[Stores]:
         with ExitStack() as stack:
-            # The resources themselves: as attributes Dagster hands out what they open.
+            # The resources themselves. As attributes of `context.resources`, Dagster would return what they open.
             own: Mapping[str, Any] = context.resources.original_resource_dict
             bigquery, gcs = None, None
             if "bigquery" in clients and "offline" not in overrides:

@@ -1,4 +1,4 @@
-"""Requests that share a run."""
+"""Joins requests into fewer runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from amora_fs_assets.orchestration.names import NAMES, Names
 
 
 def together(requests: Iterable[dg.RunRequest], most: int, names: Names = NAMES) -> list[dg.RunRequest]:
-    """The same in fewer runs: requests for the same kind of assets and the same days, `most` of them in one.
+    """Join requests for the same kind of assets and the same days into runs of at most `most` requests.
 
-    A process for each of 200 views costs more than their work. A step that fails stops no other view's.
+    One process per view would cost more than the work of the views. A failed step does not stop other views' steps.
     """
     groups: dict[tuple[Any, ...], list[dg.RunRequest]] = {}
     for each in requests:
@@ -23,7 +23,7 @@ def together(requests: Iterable[dg.RunRequest], most: int, names: Names = NAMES)
 
 
 def _days(request: dg.RunRequest) -> list[tuple[str, str]]:
-    """The days between which the views are computed, as their configs say."""
+    """The first and last days of the intervals in the request's configs."""
     configs = [op["config"] for op in request.run_config.get("ops", {}).values()]
     return [(config["start"][:10], config["end"][:10]) for config in configs]
 

@@ -1,4 +1,4 @@
-"""The HTTP application: Feast's and Amora's routes over a FeatureStore."""
+"""The HTTP application: Feast's and Amora's routes for a FeatureStore."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from amora_fs_assets.serving.openapi import DOCS_PAGE, document
 from amora_fs_assets.serving.pushed import from_json, number
 
 OPEN = frozenset({"/health", "/ready"})
-"""Paths that need no token: who asks them is a load balancer."""
-_PUSHES_AT_ONCE = 4  # in a worker; they may wait for the offline store, which must keep nobody else waiting
+"""Paths that need no token, for load balancers."""
+_PUSHES_AT_ONCE = 4  # threads per worker, so that a push that waits for the offline store blocks no other request
 _SECONDS_TO_BE_READY = 3.0
 _decode_features = msgspec.json.Decoder(FeaturesRequest).decode
 _decode_push = msgspec.json.Decoder(PushRequest, float_hook=number).decode
@@ -39,11 +39,11 @@ _decode_push = msgspec.json.Decoder(PushRequest, float_hook=number).decode
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for."""
+    """The limits of one request."""
 
     entities: int = 10_000
-    body: int = 8 * 2**20  # bytes
-    seconds: float = 30.0  # for the body to arrive, and for the answer
+    body: int = 8 * 2**20  # [bytes]
+    seconds: float = 30.0  # for receiving the body, and for the answer [s]
 
 
 class Server:
@@ -57,37 +57,37 @@ class Server:
         self.metrics = Metrics()
 
     async def get_online_features(self, request: Request) -> Reply:
-        """Newest values of features, of some entities."""
-        asked = _decode_features(await self._body(request))
+        """The newest feature values of entities."""
+        body = _decode_features(await self._body(request))
         layout = request.query("layout", "columns")
         if layout not in {"columns", "rows"}:
-            raise InvalidRequest(f"layout is {layout!r}; it is 'columns' or 'rows'.")
-        if (asked.features is None) == (asked.feature_service is None):
-            raise InvalidRequest("Ask for either 'features' or a 'feature_service'.")
-        longest = max((len(values) for values in asked.entities.values()), default=0)
+            raise InvalidRequest(f"layout is {layout!r}; give 'columns' or 'rows'.")
+        if (body.features is None) == (body.feature_service is None):
+            raise InvalidRequest("Give either 'features' or a 'feature_service'.")
+        longest = max((len(values) for values in body.entities.values()), default=0)
         if longest > self._limits.entities:
             raise Refused(
-                413, "TooManyEntities", f"{longest:,} entities in one request; {self._limits.entities:,} are allowed."
+                413, "TooManyEntities", f"{longest:,} entities in one request; the limit is {self._limits.entities:,}."
             )
-        features: Any = asked.feature_service if asked.features is None else asked.features
+        features: Any = body.feature_service if body.features is None else body.features
         response = await self._store.get_online_features_async(
-            features, asked.entities, asked.full_feature_names, timeout=self._limits.seconds
+            features, body.entities, body.full_feature_names, timeout=self._limits.seconds
         )
         self.metrics.served(response)
         return Reply(answer(response, rows=layout == "rows"))
 
     async def push(self, request: Request) -> Reply:
-        """Write rows online and, unless asked not to, offline."""
-        asked = _decode_push(await self._body(request))
-        newer = await asyncio.get_running_loop().run_in_executor(self._pushing, self._pushed, asked)
-        return Reply(msgspec.json.encode({"rows": len(asked.rows), "newer": newer}))
+        """Write rows to the online store and, unless `to_offline` is false, to the offline store."""
+        body = _decode_push(await self._body(request))
+        newer = await asyncio.get_running_loop().run_in_executor(self._pushing, self._pushed, body)
+        return Reply(msgspec.json.encode({"rows": len(body.rows), "newer": newer}))
 
-    def _pushed(self, asked: PushRequest) -> int:
-        rows = from_json(self._store.served_view(asked.feature_view), asked.rows)
-        return self._store.push(asked.feature_view, rows, to_offline=asked.to_offline)
+    def _pushed(self, body: PushRequest) -> int:
+        rows = from_json(self._store.served_view(body.feature_view), body.rows)
+        return self._store.push(body.feature_view, rows, to_offline=body.to_offline)
 
     async def list_feature_views(self, _request: Request) -> Reply:
-        """All feature views, in Amora's form."""
+        """All feature views, in Amora's JSON form."""
         views = [
             {
                 "name": view.name,
@@ -100,7 +100,7 @@ class Server:
         return Reply(msgspec.json.encode(views))
 
     async def feature_services(self, _request: Request) -> Reply:
-        """All feature services, with what a request gives and gets."""
+        """All feature services, with their join keys and features."""
         services = [
             {
                 "name": service.name,
@@ -115,11 +115,11 @@ class Server:
         return Reply(msgspec.json.encode(services))
 
     async def health(self, _request: Request) -> Reply:
-        """The process lives."""
+        """Whether the process is alive."""
         return Reply(b'{"status":"ok"}')
 
     async def ready(self, _request: Request) -> Reply:
-        """The catalogue is there and Redis answers: send requests here."""
+        """Whether the server can take requests: the catalogue is read and Redis answers."""
         try:
             async with asyncio.timeout(_SECONDS_TO_BE_READY):
                 await asyncio.to_thread(self._look)
@@ -128,7 +128,7 @@ class Server:
         return Reply(b'{"status":"ready"}')
 
     async def _catalogue(self) -> Catalogue:
-        """What is served; reading it may wait for the registry, which must not keep the event loop."""
+        """The catalogue, read in a thread, since waiting for the registry must not block the event loop."""
         return await asyncio.to_thread(lambda: self._store.served)
 
     def _look(self) -> None:
@@ -136,22 +136,22 @@ class Server:
         self._store.online.state("ready")
 
     async def numbers(self, _request: Request) -> Reply:
-        """Numbers for Prometheus."""
+        """Metrics in Prometheus' format."""
         return Reply(self.metrics.text(), media_type=b"text/plain; version=0.0.4; charset=utf-8")
 
     async def openapi(self, _request: Request) -> Reply:
-        """This interface, in OpenAPI 3.1."""
+        """The OpenAPI 3.1 document."""
         return Reply(msgspec.json.encode(document()))
 
     async def docs(self, _request: Request) -> Reply:
-        """This interface, for people."""
+        """The OpenAPI document as an HTML page."""
         return Reply(DOCS_PAGE.encode(), media_type=b"text/html; charset=utf-8")
 
     async def _body(self, request: Request) -> bytes:
         return await request.body(limit=self._limits.body, seconds=self._limits.seconds)
 
     def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint behind the tokens, if there are any."""
+        """The endpoint with token authentication, if there are tokens."""
         if not self._tokens:
             return endpoint
 
@@ -164,15 +164,15 @@ class Server:
     def _authorize(self, request: Request) -> None:
         scheme, _, token = request.header(b"authorization").partition(" ")
         given = token.strip().encode("latin-1")
-        # All are compared, each in constant time: how long it takes tells nothing.
+        # All tokens are compared, each in constant time, so that the duration reveals nothing.
         known = [hmac.compare_digest(given, each) for each in self._tokens]
         if scheme.lower() != "bearer" or not any(known):
-            said = "Send a header `Authorization: Bearer <token>` with a known token."
-            raise Refused(401, "Unauthorized", said, (b"www-authenticate", b"Bearer"))
+            fix = "Send a header `Authorization: Bearer <token>` with a known token."
+            raise Refused(401, "Unauthorized", fix, (b"www-authenticate", b"Bearer"))
 
 
 def create_app(store: FeatureStore, limits: Limits | None = None) -> Application:
-    """The ASGI application over `store`, which is closed when the application stops."""
+    """The ASGI application over `store`, which it closes when it stops."""
     server = Server(store, limits or Limits())
     routes: list[tuple[str, str, Endpoint]] = [
         ("POST", "/get-online-features", server.get_online_features),
@@ -194,7 +194,7 @@ def create_app(store: FeatureStore, limits: Limits | None = None) -> Application
 
 
 def explained(error: Exception) -> Refused | None:
-    """An error as it is told to the client; None for one that nobody foresaw."""
+    """The client's answer for an error; None for an unexpected error."""
     match error:
         case msgspec.ValidationError():
             return Refused(422, "InvalidRequest", str(error))
@@ -206,7 +206,7 @@ def explained(error: Exception) -> Refused | None:
             status = 422
         case OnlineStoreUnavailable() | OnlineStateLost() | RegistryError() | OfflineStoreError():
             status = 503
-        case FeatureStoreError():  # not online yet as it is asked for
+        case FeatureStoreError():  # the requested features are not online yet
             status = 409
         case _:
             return None

@@ -1,6 +1,6 @@
-"""As much of ASGI as the server needs: a request's parts, an answer in one piece, and routes by their exact path.
+"""A minimal ASGI application: requests, answers in one piece, and routes by exact path.
 
-A framework's routing, middleware and request objects cost more time than an answer of one entity does.
+A web framework's routing, middleware and request objects would take longer than the answer for one entity.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class Reply:
 
 
 class Refused(Exception):
-    """A request that is answered with an error of this status."""
+    """An error that is answered with this HTTP status."""
 
     def __init__(self, status: int, kind: str, message: str, *headers: tuple[bytes, bytes]) -> None:
         super().__init__(message)
         self.status, self.kind, self.headers = status, kind, headers
 
     def reply(self) -> Reply:
-        """The answer."""
+        """The HTTP answer."""
         return Reply(
             msgspec.json.encode(ErrorResponse(Problem(self.kind, str(self)))), self.status, headers=self.headers
         )
 
 
 class Request:
-    """What a client asks."""
+    """An HTTP request."""
 
     __slots__ = ("_receive", "_scope", "path")
 
@@ -59,7 +59,7 @@ class Request:
         self.path: str = scope["path"]
 
     def header(self, name: bytes) -> str:
-        """The header's value; empty where there is none."""
+        """The header's value; empty without the header."""
         return next((value.decode("latin-1") for each, value in self._scope["headers"] if each == name), "")
 
     def query(self, name: str, default: str) -> str:
@@ -68,7 +68,7 @@ class Request:
         return parse_qs(text.decode(), keep_blank_values=True).get(name, [default])[-1] if text else default
 
     async def body(self, *, limit: int, seconds: float) -> bytes:
-        """All of it. Raises Refused where it has more than `limit` bytes or takes more than `seconds` to come."""
+        """The whole body. Raises Refused for more than `limit` bytes or more than `seconds` [s]."""
         try:
             declared = int(self.header(b"content-length") or 0)
         except ValueError:
@@ -102,18 +102,18 @@ Endpoint = Callable[[Request], Awaitable[Reply]]
 
 @dataclass
 class Application:
-    """Answers by method and path; what goes wrong is an answer too, and all are counted."""
+    """Answers requests by method and path, converts errors to answers, and counts all answers."""
 
     routes: Mapping[str, tuple[str, Endpoint]]
-    """Of each path its method and who answers. Whoever may GET may ask for the HEAD too."""
+    """The method and endpoint by path. A GET route also answers HEAD."""
     explained: Callable[[Exception], Refused | None]
-    """An error as it is told to the client; None for one that nobody foresaw."""
+    """Gives the client's answer for an error; None for an unexpected error."""
     stopped: Callable[[], Awaitable[None]]
-    """Called at the end."""
+    """Called when the server stops."""
     metrics: Metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the whole life of the server (`lifespan`)."""
+        """Handle one request, or the server's start and stop (`lifespan`)."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -130,11 +130,11 @@ class Application:
             return await self._endpoint(scope)(Request(scope, receive))
         except Refused as refused:
             return refused.reply()
-        except Exception as error:  # noqa: BLE001  (whatever it is: the client gets an answer, the log the rest)
+        except Exception as error:  # noqa: BLE001  (the client gets an answer, the log gets the error)
             refusal = self.explained(error)
             if refusal is None:
                 _log.exception("%s %s failed", scope["method"], scope["path"])
-                refusal = Refused(500, "InternalError", "Something went wrong; the server's log says what.")
+                refusal = Refused(500, "InternalError", "An unexpected error occurred. See the server's log.")
             return refusal.reply()
 
     def _endpoint(self, scope: Scope) -> Endpoint:
@@ -142,10 +142,10 @@ class Application:
         expected, endpoint = self.routes.get(path, ("", None))
         if endpoint is not None and (method == expected or (method == "HEAD" and expected == "GET")):
             return endpoint
-        said = f"{method} {path} is not served here. See /docs."
+        message = f"There is no route {method} {path}. See /docs."
         if endpoint is None:
-            raise Refused(404, "UnknownRoute", said)
-        raise Refused(405, "UnknownRoute", said, (b"allow", expected.encode()))
+            raise Refused(404, "UnknownRoute", message)
+        raise Refused(405, "UnknownRoute", message, (b"allow", expected.encode()))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Connections that hang up on who keeps them waiting."""
+"""Connections with timeouts for slow clients."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class PatientConnection(HttpToolsProtocol):
-    """Uvicorn's, closed where a request's head does not come, or an answer is not taken, within `seconds`.
+    """Uvicorn's connection, closed if the client does not send a request's head or receive an answer in time.
 
-    Uvicorn waits for both for ever, one open file each. It looks twice a connection, not at every request: one that
-    is still at the same request, and still waits for its client, is given up, after `seconds` and twice that at most.
-    A body that does not come is the application's to answer.
+    Uvicorn itself would wait for ever, with one open file per connection. A timer checks the connection every `seconds`
+    [s] rather than at every request: if it still waits for the client at the same request as at the check before, it is
+    closed. So a connection is closed after one to two times `seconds`. The application handles a body that does not
+    arrive.
     """
 
     def __init__(self, *arguments: Any, seconds: float, **more: Any) -> None:
@@ -23,18 +24,18 @@ class PatientConnection(HttpToolsProtocol):
         self._looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """As Uvicorn, and look after it."""
+        """As in Uvicorn, and start the timer."""
         super().connection_made(transport)
         self._looking = self.loop.call_later(self._seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As Uvicorn."""
+        """As in Uvicorn, and stop the timer."""
         if self._looking is not None:
             self._looking.cancel()
         super().connection_lost(exc)
 
     def _look(self) -> None:
-        request: Any = self.scope  # none at first; a new one for each; it has a path once its head is complete
+        request: Any = self.scope  # None before the first request; has a path once the request's head is complete
         waits = request is None or "path" not in request or self.transport.get_write_buffer_size() > 0
         if waits and request is self._seen:
             self.transport.abort()

@@ -1,4 +1,4 @@
-"""What goes over the wire, in Feast's form: requests as checked structures, answers as JSON."""
+"""HTTP messages in Feast's form: requests as validated structures, answers as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class FeaturesRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of `POST /get-online-features`: features, or a feature service, of some entities."""
+    """Body of `POST /get-online-features`: entities, and features or a feature service."""
 
     entities: dict[str, list[int | str | float | bool | None]]
     features: list[str] | None = None
@@ -29,8 +29,8 @@ class FeaturesRequest(msgspec.Struct, forbid_unknown_fields=True):
 class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Body of `POST /push`: rows of a feature view, with join keys, event_timestamp and features.
 
-    Values have the form in which answers give them: bytes in base64, dates and timestamps in ISO 8601, decimals as text
-    or number, the words "NaN", "Infinity" and "-Infinity" for floats, lists of these.
+    Values have the same form as in answers: bytes in base64, dates and timestamps in ISO 8601, decimals as text or
+    number, the words "NaN", "Infinity" and "-Infinity" for floats, and lists of these.
     """
 
     feature_view: str
@@ -39,14 +39,14 @@ class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Problem(msgspec.Struct):
-    """What went wrong."""
+    """The type and the message of an error."""
 
     type: str
     message: str
 
 
 class ErrorResponse(msgspec.Struct):
-    """Body of every answer that is not a success."""
+    """Body of every error answer."""
 
     error: Problem
 
@@ -73,11 +73,11 @@ class FeaturesResponse(msgspec.Struct):
 
 
 def answer(response: OnlineResponse, *, rows: bool) -> bytes:
-    """The response as JSON: a result per feature or, as older Feasts and Amora have it, per row.
+    """The response as JSON: one result per feature or, as in older Feast releases and Amora, per row.
 
-    A time is 1970 where there is none, as with Feast. NaN and infinities are the words "NaN", "Infinity",
-    "-Infinity", as JSON has no numbers for them; bytes are in base64, decimals text without closing zeros. `POST /push`
-    takes values in this form.
+    A missing time is 1970, as in Feast. NaN and infinities are the words "NaN", "Infinity" and "-Infinity", since JSON
+    has no numbers for them. Bytes are in base64, decimals are text without trailing zeros. `POST /push` takes values in
+    this form.
     """
     return _rows(response) if rows else _columns(response)
 
@@ -98,18 +98,18 @@ def _columns(response: OnlineResponse) -> bytes:
 
 
 def _results(response: OnlineResponse, names: Sequence[str], statuses: bytes, times: bytes) -> bytes:
-    """The results of columns that differ in nothing but their values."""
+    """The results of columns with the same statuses and times."""
     columns = [_exact(response, name) for name in names]
     rest = b',"statuses":%b,"event_timestamps":%b}' % (statuses, times)
     between = rest + b',{"values":'
     values = between.join(map(_encode, columns))
-    if b"null" in values:  # perhaps a number that JSON does not have
+    if b"null" in values:  # maybe a NaN or infinity, which msgspec encodes as null
         values = between.join([_encode(_jsonable(response, name)) for name in names])
     return b'{"values":%b%b' % (values, rest)
 
 
 def _exact(response: OnlineResponse, name: str) -> list[Any]:
-    """The column with decimals as the text that one writes: `1.25`, not `1.250000000`."""
+    """The column with decimals as short text: `1.25`, not `1.250000000`."""
     column = response.columns[name]
     if response.types[name] is not DataType.DECIMAL:
         return column
@@ -149,7 +149,7 @@ def _times(moments: Sequence[int]) -> list[datetime]:
 
 
 def _number(value: Any) -> Any:
-    """A float, or floats, as JSON can have it."""
+    """A float, or a list of floats, in JSON form."""
     if value is None or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, list):

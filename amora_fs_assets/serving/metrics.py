@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus. With several workers the numbers are summed over them."""
+"""The server's metrics for Prometheus, summed over its workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AGES = (1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800, 2_592_000)
 
 
 class Metrics:
-    """The server's own numbers."""
+    """The server's counters and histograms."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -27,11 +27,11 @@ class Metrics:
             "amora_fs_requests", "Requests answered.", ["route", "status"], registry=self._registry
         )
         self._latency = Histogram(
-            "amora_fs_request_seconds", "From a request's head to its answer.", ["route"], buckets=_FASTEST,
+            "amora_fs_request_seconds", "Time from a request's head to its answer.", ["route"], buckets=_FASTEST,
             registry=self._registry,
         )  # fmt: skip
         self._statuses = Counter(
-            "amora_fs_values", "Feature values by what became of them.", ["view", "status"], registry=self._registry
+            "amora_fs_values", "Feature values by status.", ["view", "status"], registry=self._registry
         )
         self._age = Histogram(
             "amora_fs_oldest_row_age_seconds", "Age of the oldest row of a view in an answer.", ["view"],
@@ -39,12 +39,12 @@ class Metrics:
         )  # fmt: skip
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Count one answer."""
         self._child(self._requests, route, str(status)).inc()
         self._child(self._latency, route).observe(seconds)
 
     def served(self, response: OnlineResponse) -> None:
-        """Count an answer's values."""
+        """Count the values of one answer."""
         now = time.time()
         for each in response.views:
             times = each.event_timestamps
@@ -59,7 +59,7 @@ class Metrics:
                 self._child(self._age, each.view).observe(max(0.0, now - min(times) / 1e6))
 
     def _child(self, metric: Any, *labels: str) -> Any:
-        """`metric.labels(...)`, which checks its arguments anew each time."""
+        """A cached `metric.labels(...)`, which would check its arguments on every call."""
         key = (id(metric), *labels)
         child = self._children.get(key)
         if child is None:
@@ -67,7 +67,7 @@ class Metrics:
         return child
 
     def text(self) -> bytes:
-        """All numbers in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self._registry)
         all_workers = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The server's interface as an OpenAPI document, made of the messages' own types, and as a page."""
+"""The server's interface as an OpenAPI document, generated from the messages' types, and as an HTML page."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from amora_fs_assets.serving.messages import ErrorResponse, FeaturesRequest, Fea
 
 _REFUSALS = {
     "400": "The body is not JSON.",
-    "401": "No known token.",
-    "404": "A feature view, feature or feature service that is not known.",
-    "408": "The body came too slowly.",
-    "409": "What is asked for is not online yet.",
+    "401": "The token is missing or unknown.",
+    "404": "A feature view, feature or feature service is unknown.",
+    "408": "The body took too long to arrive.",
+    "409": "The requested features are not online yet.",
     "413": "Too many entities or bytes.",
-    "422": "A body that cannot be answered: a missing join key, a wrong type, values that break a rule.",
-    "503": "Redis cannot be reached.",
+    "422": "The body is wrong: a missing join key, a wrong type, values that break a rule.",
+    "503": "Redis, the registry or the offline store cannot be reached.",
 }
 
 
@@ -31,9 +31,9 @@ def document() -> dict[str, Any]:
         "name": "layout",
         "in": "query",
         "schema": {"enum": ["columns", "rows"], "default": "columns"},
-        "description": "A result per feature, or one per entity.",
+        "description": "One result per feature, or one per entity.",
     }
-    features = _post("Newest values of features, of some entities.", "FeaturesRequest", _ref("FeaturesResponse"))
+    features = _post("The newest feature values of entities.", "FeaturesRequest", _ref("FeaturesResponse"))
     features["parameters"] = [layout]
     pushed = {"type": "object", "properties": {"rows": {"type": "integer"}, "newer": {"type": "integer"}}}
     lists = {"type": "array", "items": {"type": "object"}}
@@ -42,12 +42,12 @@ def document() -> dict[str, Any]:
         "info": {"title": "amora_fs_assets", "version": version("amora-fs-assets")},
         "paths": {
             "/get-online-features": {"post": features},
-            "/push": {"post": _post("Write rows online and offline.", "PushRequest", pushed)},
+            "/push": {"post": _post("Write rows to the online store and the offline store.", "PushRequest", pushed)},
             "/list-feature-views": {"get": _get("All feature views.", lists)},
             "/feature-services": {"get": _get("All feature services, with their versions.", lists)},
-            "/health": {"get": _get("The process lives.", {"type": "object"})},
-            "/ready": {"get": _get("The catalogue is there and Redis answers.", {"type": "object"})},
-            "/metrics": {"get": _get("Numbers for Prometheus.", {"type": "string"}, "text/plain")},
+            "/health": {"get": _get("Whether the process is alive.", {"type": "object"})},
+            "/ready": {"get": _get("Whether the server can take requests.", {"type": "object"})},
+            "/metrics": {"get": _get("Metrics in Prometheus' format.", {"type": "string"}, "text/plain")},
         },
         "components": {
             "schemas": components,

@@ -1,4 +1,4 @@
-"""Pushed rows out of JSON, in the form in which answers give values: whatever is read can be pushed."""
+"""Reads pushed rows from JSON. Values have the same form as in answers, so that a read value can be pushed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def number(text: str) -> Decimal:
-    """A number with a point or an exponent as it was written: a decimal column keeps all digits."""
+    """A JSON number with a point or an exponent, as a Decimal with all digits."""
     return Decimal(text)
 
 
 def from_json(view: FeatureView, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with Python's values: bytes from base64, decimals from text or numbers, NaN and infinities from words.
+    """Convert the rows to Python values: bytes from base64, decimals from text or numbers, NaN from words.
 
-    Dates and timestamps stay ISO 8601 text, which a push takes. An integer join key may be its decimal text, as in
-    requests for features. A value of another form stays as it is: the push refuses it. Raises InvalidRequest for text
-    that is not the form of its column.
+    Dates and timestamps stay ISO 8601 text, which a push accepts. An integer join key may be text, as in requests for
+    features. Values in another form are not changed; the push refuses them. Raises InvalidRequest for malformed text.
     """
     known = {column.name: column for column in view.row_columns}
     return [
@@ -40,7 +39,7 @@ def from_json(view: FeatureView, rows: Sequence[Mapping[str, Any]]) -> list[dict
 
 
 def _read(view: FeatureView, column: Column, value: Any, row: int) -> Any:
-    read = _whole if column.name in view.join_keys and column.type is DataType.INT64 else _FORMS.get(column.type.item)
+    read = _integer if column.name in view.join_keys and column.type is DataType.INT64 else _FORMS.get(column.type.item)
     items = value if isinstance(value, list) else [value]
     try:
         found = [_item(read, item) for item in items]
@@ -79,7 +78,7 @@ def _decimal(text: str) -> Any:
     return Decimal(text) if _DECIMAL.fullmatch(text) else text
 
 
-def _whole(text: str) -> Any:
+def _integer(text: str) -> Any:
     return int(text) if _WHOLE.fullmatch(text) and len(text) <= 20 else text
 
 

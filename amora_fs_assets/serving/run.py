@@ -1,4 +1,4 @@
-"""Run the HTTP server: one process, or several workers that share the port."""
+"""Runs the HTTP server: one process, or several workers that share the port."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from amora_fs_assets.serving.asgi import Application
 from amora_fs_assets.serving.connections import PatientConnection
 from amora_fs_assets.settings import Settings
 
-_LIMITS = "_AMORA_FS_SERVE_LIMITS"  # for workers, which are processes of their own; not a setting
+_LIMITS = "_AMORA_FS_SERVE_LIMITS"  # passes the limits to worker processes; not a setting
 SECONDS_TO_FINISH = 20
 
 
 def run(settings: Settings, *, workers: int = 1, access_log: bool = False, limits: Limits | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; requests that are under way are answered first.
+    """Serve until SIGTERM or SIGINT. Requests in progress are answered first.
 
     Workers read their settings from the environment, as this process did.
     """
     limits = limits or Limits()
     os.environ[_LIMITS] = msgspec.json.encode(asdict(limits)).decode()
-    connection: Any = partial(PatientConnection, seconds=limits.seconds)  # Uvicorn calls it; a class is what it says
+    connection: Any = partial(PatientConnection, seconds=limits.seconds)  # Uvicorn only calls it, but declares a class
     with tempfile.TemporaryDirectory() as numbers:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = numbers
@@ -44,7 +44,7 @@ def run(settings: Settings, *, workers: int = 1, access_log: bool = False, limit
             http=connection,
             ws="none",
             lifespan="on",
-            proxy_headers=access_log,  # whose address it is, is nothing but logged
+            proxy_headers=access_log,  # the client's address is only logged
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=SECONDS_TO_FINISH,
@@ -52,5 +52,5 @@ def run(settings: Settings, *, workers: int = 1, access_log: bool = False, limit
 
 
 def app() -> Application:
-    """A worker's application."""
+    """The application of a worker process."""
     return create_app(FeatureStore(Settings.from_env()), msgspec.json.decode(os.environ[_LIMITS], type=Limits))

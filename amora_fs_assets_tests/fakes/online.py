@@ -271,7 +271,7 @@ class MemoryOnlineStore:
             if newest and not window and (published_through, clock) < (newest.published_through, newest.clock):
                 return None
             if newest is None or load.origin.generation not in (None, newest.number):
-                raise OnlineStoreError(f"{view}: another load went live during this one. Run this one again.")
+                raise OnlineStoreError(f"{view}: another load went live during this load. Run this load again.")
             kept.written.update({load.origin.published_id} - {""})
             return load
 
@@ -296,7 +296,9 @@ class MemoryOnlineStore:
         with self._lock:
             kept, until = self._view(view.name), datetime.now(UTC) + lasting
             if load.new_generation and load.location not in kept.rows:
-                raise OnlineStoreError(f"{view}: this load was taken for dead and its rows were removed. Run it again.")
+                raise OnlineStoreError(
+                    f"{view}: this load counted as dead, and its rows were removed. Run the load again."
+                )
             filling = (replace(e, until=until) if e.location == load.location else e for e in kept.state.filling)
             kept.state = replace(kept.state, filling=tuple(filling))
 

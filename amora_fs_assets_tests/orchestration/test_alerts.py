@@ -100,7 +100,7 @@ def test_the_newest_row_that_is_served_must_not_be_older_than_allowed(alerted: A
     alerted.tell()
     assert alerted.check_sensor() == ["online/daily: check 'freshness' fails"]
     assert alerted.alerts[-1].text == (
-        "The newest row is of 2020-02-01T00:00:01+00:00, 3:00:29 ago; 2:00:00 are allowed."
+        "The newest row is of 2020-02-01T00:00:01+00:00, 3:00:29 ago; the limit is 2:00:00."
     )
     alerted.sell((1, alerted.now - timedelta(minutes=1), 2.0))
     alerted.at(alerted.now + HOUR)
@@ -117,5 +117,5 @@ def test_an_online_store_out_of_reach_is_said_and_stops_no_computation(tmp_path:
     (request,) = made.look()
     assert not made.run(request).success
     assert made.look() == []
-    assert "What is online cannot be asked: " in made.said
+    assert "The online store does not answer: " in made.said
     assert made.store().coverage()["daily"].complete

@@ -138,7 +138,7 @@ def test_a_changed_definition_beyond_the_budget_waits_for_a_person(daily: Shop) 
     assert daily.look() == []
     assert "[2020-01-30T00:00:00+00:00, 2020-02-01T00:00:05+00:00) is not computed by automation" in daily.said
     assert (
-        "it reads 2 rows, and the budget is 1. Where you mean it, `amora-fs compute --feature-views daily`"
+        "it reads 2 rows, but the budget is 1. To compute it anyway: `amora-fs compute --feature-views daily`"
         in daily.said
     )
     daily.at(after_midnight(2))
@@ -266,7 +266,7 @@ def test_a_run_takes_a_part_of_its_partitions_and_refuses_any_other(daily: Shop)
     assert daily.run(request._replace(run_config={"ops": {"feature_view__daily": {"config": part}}})).success
     assert daily.project.offline.publications("daily")[-1].computed == Interval(part["start"], part["end"])
     wrong = {"ops": {"feature_view__daily": {"config": {"start": "2019-01-01"}}}}
-    assert "does not lie in its partitions" in error_of(daily.run(request._replace(run_config=wrong)))
+    assert "is not inside the time of its partitions" in error_of(daily.run(request._replace(run_config=wrong)))
 
 
 def test_single_views_have_a_cadence_of_their_own() -> None:
@@ -281,7 +281,7 @@ def test_single_views_have_a_cadence_of_their_own() -> None:
     ({"views": {"daily": timedelta(0)}}, "views['daily'] is datetime.timedelta(0)"),
     ({"budget": -1}, "budget is -1. Give a whole number of bytes"),
     ({"notify": "mail"}, "notify is 'mail'. Give a function"),
-    ({"fresh": {"dayly": MINUTE}}, "fresh names 'dayly', and there is no such feature view"),
+    ({"fresh": {"dayly": MINUTE}}, "fresh names 'dayly', but there is no such feature view"),
 ])  # fmt: skip
 def test_what_is_no_automation_is_refused(tmp_path: Path, wrong: dict[str, object], said: str) -> None:
     made = Shop(tmp_path, Catalogue.of([view()]), after_midnight(1))

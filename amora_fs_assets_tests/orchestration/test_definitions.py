@@ -264,7 +264,7 @@ def test_a_views_page_says_what_it_is_and_how_it_is_read(project: Project) -> No
     said = project.spec(VIEW).description or ""
     for line in (
         "- **Entities**: customer",
-        "- **Grain**: one row per customer, event_timestamp, computed by the month, from 2020-01-01 on",
+        "- **Grain**: one row per customer, event_timestamp, computed per month, from 2020-01-01",
         "- **Ttl**: 20 days",
         "- **Services**: shopping",
         'FeatureStore().get_online_features("spending", {"customer": [...]}).to_dict()',

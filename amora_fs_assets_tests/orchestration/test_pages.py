@@ -126,7 +126,7 @@ def test_constraints_and_checks_say_what_holds(pages: Pages) -> None:
     checks = {each["name"]: each for each in node["assetChecksOrError"]["checks"]}
     assert checks["amount"]["description"] == "Every amount is >= 0. Amount of the order [EUR]."
     evaluation = checks["amount"]["executionForLatestMaterialization"]["evaluation"]
-    assert (evaluation["success"], evaluation["description"]) == (True, "Holds in every row: >= 0.")
+    assert (evaluation["success"], evaluation["description"]) == (True, "Every row passes: >= 0.")
     assert values(evaluation["metadataEntries"]) == {"not >= 0": 0}
 
 

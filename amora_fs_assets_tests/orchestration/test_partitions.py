@@ -120,7 +120,7 @@ def test_views_without_partitions_take_part_in_the_run_of_a_partition(tmp_path: 
 def test_a_partition_that_the_view_does_not_have_is_refused_in_words(project: Project, partition: str) -> None:
     assert project.run(RAW).success
     result = run(project, {"dagster/partition": partition})
-    said = f"has no partition '{partition}'. Its partitions are by the month, from '2020-01-01' to '2020-03-01'"
+    said = f"has no partition '{partition}'. It has one partition per month, from '2020-01-01' to '2020-03-01'"
     assert said in error_of(result)
     assert project.records("spending")[0].error.startswith(f"Feature view 'spending' has no partition '{partition}'")
 

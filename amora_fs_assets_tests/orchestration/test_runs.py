@@ -241,7 +241,7 @@ def test_twelve_runs_of_a_backfill_ask_for_one_load(project: Project) -> None:
 def test_what_is_not_current_is_shown_until_it_is(project: Project) -> None:
     def shown(result: dg.ExecuteInProcessResult) -> tuple[bool, str]:
         (check,) = [each for each in result.get_asset_check_evaluations() if each.check_name == "coverage"]
-        return check.passed, str(check.metadata["holds"].value)
+        return check.passed, str(check.metadata["coverage"].value)
 
     first = project.run(RAW, VIEW, first=JANUARY, last=JANUARY)
     assert shown(first) == (False, "29 d missing")

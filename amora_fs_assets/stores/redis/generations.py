@@ -243,7 +243,7 @@ class RedisGenerations:
         if newest is not None and not window and (published_through, clock) < (newest.published_through, newest.clock):
             return None
         if newest is None or origin.generation not in (None, newest.number):
-            raise OnlineStoreError(f"{view}: another load went live during this one. Run this one again.")
+            raise OnlineStoreError(f"{view}: another load went live during this load. Run this load again.")
         # Noted before its rows go where rows of other publications are.
         self._states.note_written(view.name, origin.published_id)
         return replace(load, number=newest.number, location=newest.location, new_generation=False)
@@ -274,7 +274,9 @@ class RedisGenerations:
 
         def renewed(state: ViewState) -> ViewState:
             if all(each.location != load.location for each in state.filling):
-                raise OnlineStoreError(f"{view}: this load was taken for dead and its rows were removed. Run it again.")
+                raise OnlineStoreError(
+                    f"{view}: this load counted as dead, and its rows were removed. Run the load again."
+                )
             until = datetime.now(UTC) + lasting
             return replace(
                 state,

@@ -120,7 +120,7 @@ def test_a_load_beside_it_leaves_the_shards_alone_and_one_after_its_time_removes
     begun = begin(published, online, full=True)
     load(published, online, full=True)
     assert online.state(VIEW.name).filling == ()
-    with pytest.raises(OnlineStoreError, match="taken for dead.*again"):
+    with pytest.raises(OnlineStoreError, match="counted as dead.*again"):
         write(published, online, begun, 0)
 
 

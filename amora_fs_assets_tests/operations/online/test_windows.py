@@ -193,7 +193,7 @@ def test_a_partial_generation_gives_way_to_a_load_that_went_live_beside_it(
         check_sample(*arguments, **more)
 
     monkeypatch.setattr(verb, "check_sample", slow)
-    with pytest.raises(OnlineStoreError, match="went live during this one. Run this one again"):
+    with pytest.raises(OnlineStoreError, match="went live during this load. Run this load again"):
         window(offline, online, at(15), at(21))
     assert (newest(online).partial, served(online, 1, 2)) == (False, [(at(1), 1.0), None])
     window(offline, online, at(15), at(21))

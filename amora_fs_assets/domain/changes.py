@@ -132,7 +132,7 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
 _WORDS = ("description", "owner", "tags", "asset")
 _NAMES = {"code_hash": "code", "ttl_seconds": "ttl [s]", "lookback_seconds": "lookback [s]",
           "max_lateness_seconds": "max_lateness [s]"}  # fmt: skip
-OTHER_LOADER = "other loader"
+OTHER_LOADER = "loader changed"
 """The difference that another function fills a source."""
 _DERIVED = {"version"}  # changes only with other fields, of the service or of its views
 
@@ -155,7 +155,7 @@ def _compare(old: Catalogue, new: Catalogue) -> Iterator[Change]:
                 yield Change(kind, name, "changed", differences)
 
 
-def removal(kind: Kind, name: str, why: str = "it is gone from the code") -> Change:
+def removal(kind: Kind, name: str, why: str = "the code no longer has it") -> Change:
     """The change for a removed definition. Removing a view or a service is breaking: reads by its name fail."""
     read = kind in ("feature view", "feature service")
     severity, effect = (Severity.BREAKING, Effect.READS) if read else (Severity.COMPATIBLE, Effect.WORDS)
@@ -175,7 +175,7 @@ def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Diffe
         if before.get(field) == after.get(field) or field in handled:
             continue
         if field in _WORDS:
-            yield Difference(f"another {field}", Severity.COMPATIBLE)
+            yield Difference(f"{field} changed", Severity.COMPATIBLE)
         else:
             # An unknown field is treated as one that determines rows.
             severity, effect = _FIELDS[kind].get(field, (Severity.RECOMPUTE, Effect.ROWS))
@@ -194,16 +194,16 @@ def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Diffe
 def _meaning(old: Meaning, new: Meaning, features: set[str]) -> Iterator[Difference]:
     """The columns that are computed differently, and whether the set of rows changes."""
     if old.rows != new.rows:
-        what = "every column means something else: other rows (filters, joins or groups)"
+        what = "every column is computed differently: other rows (filters, joins or groups)"
         yield Difference(what, Severity.RECOMPUTE, Effect.ROWS)
     for name in new.changed(old):
         feature = name in features
-        what = f"{'feature' if feature else 'column'} '{name}' means something else"
+        what = f"{'feature' if feature else 'column'} '{name}' is computed differently"
         yield Difference(what, Severity.RECOMPUTE, Effect.ROWS, (name,) if feature else ())
 
 
 def _changed(name: str, old: Any, new: Any) -> str:
-    return f"other {name}" if name in ("code", "loader") else f"{name}: {_word(old)} -> {_word(new)}"
+    return f"{name} changed" if name in ("code", "loader") else f"{name}: {_word(old)} -> {_word(new)}"
 
 
 def _word(value: Any) -> str:
@@ -235,7 +235,7 @@ def _start(old: FeatureView, new: FeatureView) -> Iterator[Difference]:
 
 def _created(old: FeatureView, new: FeatureView) -> Iterator[Difference]:
     if old.has_created_timestamp != new.has_created_timestamp:
-        what = "has" if new.has_created_timestamp else "has no longer"
+        what = "has" if new.has_created_timestamp else "no longer has"
         yield Difference(f"{what} created_timestamp", Severity.RECOMPUTE, Effect.ROWS)
     for was, now in _pairs(old.row_columns, new.row_columns):
         if now.name == "created_timestamp":
@@ -248,9 +248,9 @@ def _features(old: Sequence[Column], new: Sequence[Column]) -> Iterator[Differen
     for column in old:
         if column.name not in after:
             like = next((each for each in fresh if each.type is column.type and each.rules == column.rules), None)
-            renamed = f"; new '{like.name}' is like it: renamed?" if like else ""
+            renamed = f"; new '{like.name}' has the same type and rules: renamed?" if like else ""
             yield Difference(
-                f"feature '{column.name}' is gone{renamed}", Severity.BREAKING, Effect.READS, (column.name,)
+                f"feature '{column.name}' was removed{renamed}", Severity.BREAKING, Effect.READS, (column.name,)
             )
     for column in fresh:
         what = f"new feature '{column.name}': null in joins, NOT_FOUND online, until its first computation and load"
@@ -262,40 +262,40 @@ def _features(old: Sequence[Column], new: Sequence[Column]) -> Iterator[Differen
         yield from _column(f"feature '{now.name}'", was, now, (now.name,))
     kept = [name for name in before if name in after]
     if kept != [name for name in after if name in before]:
-        yield Difference("another order of features", Severity.COMPATIBLE)
+        yield Difference("order of features changed", Severity.COMPATIBLE)
 
 
 def _column(what: str, old: Column, new: Column, features: tuple[str, ...]) -> Iterator[Difference]:
     if old.nullable and not new.nullable:
-        yield Difference(f"{what} is never null any more", Severity.RECOMPUTE, Effect.ROWS, features)
+        yield Difference(f"{what} no longer allows null", Severity.RECOMPUTE, Effect.ROWS, features)
     elif new.nullable and not old.nullable:
-        yield Difference(f"{what} may be null", Severity.COMPATIBLE, features=features)
+        yield Difference(f"{what} allows null", Severity.COMPATIBLE, features=features)
     before, after = (set(map(str, column.rules)) for column in (old, new))
     for rule in sorted(after - before):
         # The published rows were not checked by the new rule.
         yield Difference(f"{what}: new rule {rule}", Severity.RECOMPUTE, Effect.ROWS, features)
     for rule in sorted(before - after):
-        yield Difference(f"{what}: no longer {rule}", Severity.COMPATIBLE, features=features)
+        yield Difference(f"{what}: dropped rule {rule}", Severity.COMPATIBLE, features=features)
     if old.description != new.description:
-        yield Difference(f"{what}: another description", Severity.COMPATIBLE, features=features)
+        yield Difference(f"{what}: description changed", Severity.COMPATIBLE, features=features)
     if before == after and old.rules != new.rules:
-        yield Difference(f"{what}: another order of rules", Severity.COMPATIBLE, features=features)
+        yield Difference(f"{what}: order of rules changed", Severity.COMPATIBLE, features=features)
 
 
 def _source_columns(old: Source, new: Source) -> Iterator[Difference]:
     before, after = ({each.name: each for each in source.columns} for source in (old, new))
     for name in sorted({*before, *after}):
         if name not in after:
-            yield Difference(f"column '{name}' is not declared any more", Severity.COMPATIBLE)
+            yield Difference(f"column '{name}' is no longer declared", Severity.COMPATIBLE)
         elif name not in before:
             yield Difference(f"new column '{name}'", Severity.COMPATIBLE)
         elif before[name].type is not after[name].type:
             what = f"column '{name}': {before[name].type} -> {after[name].type}"
             yield Difference(what, Severity.RECOMPUTE, Effect.ROWS)
         elif before[name] != after[name]:
-            yield Difference(f"column '{name}': other words or rules", Severity.COMPATIBLE)
+            yield Difference(f"column '{name}': description or rules changed", Severity.COMPATIBLE)
     if list(before) != list(after) and before == after:
-        yield Difference("another order of columns", Severity.COMPATIBLE)
+        yield Difference("order of columns changed", Severity.COMPATIBLE)
 
 
 def _projections(old: FeatureService, new: FeatureService) -> Iterator[Difference]:
@@ -303,7 +303,7 @@ def _projections(old: FeatureService, new: FeatureService) -> Iterator[Differenc
     for name in sorted({*before, *after}):
         was, now = before.get(name), after.get(name)
         if now is None:
-            yield Difference(f"'{name}' is gone", Severity.BREAKING, Effect.READS)
+            yield Difference(f"'{name}' was removed", Severity.BREAKING, Effect.READS)
         elif was is None:
             yield Difference(f"new '{name}'", Severity.RECOMPUTE, Effect.READS)
         elif was.view.name != now.view.name or dict(was.join_key_map) != dict(now.join_key_map):
@@ -311,16 +311,16 @@ def _projections(old: FeatureService, new: FeatureService) -> Iterator[Differenc
             yield Difference(what, Severity.BREAKING, Effect.READS)
         else:
             for gone in (each for each in was.features if each not in now.features):
-                yield Difference(f"'{name}:{gone}' is gone", Severity.BREAKING, Effect.READS)
+                yield Difference(f"'{name}:{gone}' was removed", Severity.BREAKING, Effect.READS)
             for fresh in (each for each in now.features if each not in was.features):
                 yield Difference(f"new '{name}:{fresh}'", Severity.RECOMPUTE, Effect.READS)
             kept = [each for each in was.features if each in now.features]
             if kept != [each for each in now.features if each in was.features]:
                 # A model that takes its inputs by position would silently take the wrong ones.
-                yield Difference(f"'{name}': another order of features", Severity.BREAKING, Effect.READS)
+                yield Difference(f"'{name}': order of features changed", Severity.BREAKING, Effect.READS)
     common = [name for name in before if name in after]
     if common != [name for name in after if name in before]:
-        yield Difference("another order of views", Severity.BREAKING, Effect.READS)
+        yield Difference("order of views changed", Severity.BREAKING, Effect.READS)
 
 
 def _read(view: str, keys: Iterable[str]) -> str:

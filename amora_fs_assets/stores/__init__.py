@@ -1,1 +1,1 @@
-"""The ports' implementations: DuckDB, BigQuery, Redis, registries."""
+"""Implementations of the ports: DuckDB, BigQuery, Redis, registries."""

@@ -1,6 +1,6 @@
-"""Google's clients, for Google Cloud and for its emulators.
+"""Google's clients, for Google Cloud and for emulators.
 
-An emulator is named by the variables that Google's own tools use, BIGQUERY_EMULATOR_HOST and STORAGE_EMULATOR_HOST
+The variables of Google's own tools select an emulator: BIGQUERY_EMULATOR_HOST and STORAGE_EMULATOR_HOST
 (`http://host:port`), and BIGQUERY_STORAGE_GRPC_ENDPOINT (`host:port`) for BigQuery's Storage Read API.
 """
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def bigquery_client(settings: Settings) -> bigquery.Client:
-    """For queries and loads. Raises SettingsError without credentials."""
+    """The client for queries and loads. Raises SettingsError without credentials."""
     from google.cloud import bigquery
 
-    client: bigquery.Client = _made(
+    client: bigquery.Client = _make_client(
         bigquery.Client,
         os.environ.get("BIGQUERY_EMULATOR_HOST"),
         settings,
@@ -34,7 +34,7 @@ def bigquery_client(settings: Settings) -> bigquery.Client:
 
 
 def bigquery_storage_client(settings: Settings) -> BigQueryReadClient | None:
-    """For reading results as Arrow; None where an emulator has no address for it: results come by REST then."""
+    """The client for reading results as Arrow; None for an emulator without one, whose results come over REST."""
     from google.cloud.bigquery_storage import BigQueryReadClient
 
     endpoint = os.environ.get("BIGQUERY_STORAGE_GRPC_ENDPOINT")
@@ -46,19 +46,19 @@ def bigquery_storage_client(settings: Settings) -> BigQueryReadClient | None:
         return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
     if os.environ.get("BIGQUERY_EMULATOR_HOST"):
         return None
-    client: BigQueryReadClient = _made(BigQueryReadClient, None, settings)
+    client: BigQueryReadClient = _make_client(BigQueryReadClient, None, settings)
     return client
 
 
 def storage_client(settings: Settings) -> storage.Client:
-    """For objects. Raises SettingsError without credentials."""
+    """The client for objects. Raises SettingsError without credentials."""
     from google.cloud import storage
 
     emulator = os.environ.get("STORAGE_EMULATOR_HOST")
-    return _made(storage.Client, emulator, settings, project=settings.bigquery_project or None)
+    return _make_client(storage.Client, emulator, settings, project=settings.bigquery_project or None)
 
 
-def _made(kind: Any, emulator: str | None, settings: Settings, **options: Any) -> Any:
+def _make_client(kind: Any, emulator: str | None, settings: Settings, **options: Any) -> Any:
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import DefaultCredentialsError
 
@@ -77,7 +77,7 @@ def _made(kind: Any, emulator: str | None, settings: Settings, **options: Any) -
 
 
 def _impersonated(account: str) -> Any:
-    """Short-lived credentials of the service account, which the environment's own may ask for."""
+    """Short-lived credentials of the service account, obtained with the environment's credentials."""
     import google.auth
     from google.auth.impersonated_credentials import Credentials
 

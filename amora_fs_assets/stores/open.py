@@ -1,4 +1,4 @@
-"""Opens the stores that the settings name, by the table in `store_table`."""
+"""Opens the stores in the settings, by the table in `store_table`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,17 @@ from amora_fs_assets.store_table import OFFLINE_STORES, ONLINE_STORES, REGISTRIE
 
 
 def open_offline_store(settings: Settings, client: Any = None) -> OfflineStore:
-    """The offline store. `client` is the client of its Dagster resource; without one it makes its own."""
+    """The offline store. `client` is the client of its Dagster resource; without one the store makes its own."""
     store: OfflineStore = _opened(OFFLINE_STORES[settings.offline_store], settings, client)
     return store
 
 
 def open_online_store(settings: Settings) -> OnlineStore:
-    """The online store. Connects when first used. Raises SettingsError for a URL that no store takes."""
+    """The online store. Connects at the first use. Raises SettingsError for an unsupported URL."""
     scheme = scheme_of(settings.online_store_url)
     if scheme not in ONLINE_STORES or (settings.online_store_url and not scheme):
         *others, last = [f"{each}://" for each in ONLINE_STORES if each]
-        raise SettingsError(
-            f"AMORA_FS_ONLINE_STORE_URL begins with {scheme}://; it takes {', '.join(others)} or {last}."
-        )
+        raise SettingsError(f"AMORA_FS_ONLINE_STORE_URL begins with {scheme}://; give {', '.join(others)} or {last}.")
     store: OnlineStore = _opened(ONLINE_STORES[scheme], settings)
     return store
 
@@ -39,13 +37,13 @@ def open_registry(
     commit: Callable[[], str] = str,
     listener: Callable[[RunRecord, str], None] | None = None,
 ) -> Registry:
-    """The registry. Raises SettingsError for a URL that no registry takes.
+    """The registry. Raises SettingsError for an unsupported URL.
 
     Args:
-        settings: Name the registry.
-        client: The client of its Dagster resource; without one it makes its own.
-        commit: Gives the commit of the feature code, where the settings do not say the commit.
-        listener: Called with every record that is kept and the name of its object.
+        settings: The settings with the registry's location.
+        client: The client of its Dagster resource; without one the registry makes its own.
+        commit: Returns the commit of the feature code, if the settings do not have it.
+        listener: Called with every stored record and the name of its object.
 
     """
     from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
@@ -58,7 +56,7 @@ def open_objects(settings: Settings, client: Any = None) -> ObjectStore:
     scheme = scheme_of(settings.registry)
     if scheme not in REGISTRIES:
         takes = " or ".join(["a folder", *(f"{each}://bucket/prefix" for each in REGISTRIES if each)])
-        raise SettingsError(f"AMORA_FS_REGISTRY takes {takes}; it begins with {scheme}://.")
+        raise SettingsError(f"AMORA_FS_REGISTRY begins with {scheme}://; give {takes}.")
     store: ObjectStore = _opened(REGISTRIES[scheme], settings, client)
     return store
 

@@ -101,7 +101,7 @@ def test_a_change_made_together_with_the_upgrade_is_seen(store: FeatureStore, mo
     monkeypatch.delattr(shop, "shopping")
     monkeypatch.delattr(shop, "bought")
     plan = store.plan()
-    assert [each.what for change in plan.changes for each in change.differences] == ["other code"]
+    assert [each.what for change in plan.changes for each in change.differences] == ["code changed"]
     assert {each.view for each in plan.recompute} == {"spending", "totals"}
-    with pytest.raises(DefinitionNotApplied, match="other code"):
+    with pytest.raises(DefinitionNotApplied, match="code changed"):
         store.compute("2020-01-04", "2020-01-05", feature_views=["spending"])

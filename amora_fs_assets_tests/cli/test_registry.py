@@ -128,7 +128,7 @@ def test_a_feature_renamed_in_the_sample_shows_the_service_and_the_training_set_
     shown = sample("plan", "--no-scan", rename=("late_share", "share_late"))
     assert shown.exit_code == 3
     tree = shown.output.split("feature view 'carrier_punctuality': breaking")[1]
-    assert "feature 'late_share' is gone; new 'share_late' is like it: renamed?" in tree
+    assert "feature 'late_share' was removed; new 'share_late' has the same type and rules: renamed?" in tree
     assert "hits feature service 'departure_delay'" in tree
     assert "hits training set 'departure_delay'" in tree
     assert "hits online generation 'carrier_punctuality'" in tree

@@ -56,7 +56,11 @@ def test_code_runs_on_after_a_rule_was_dropped_from_what_is_applied() -> None:
     [
         (view(), view(ge=0), "new rule greater_than_or_equal_to"),
         (view(), view(lambda orders: selected(orders).mutate(more=orders.amount), more=True), "new feature 'more'"),
-        (view(lambda orders: selected(orders).mutate(more=orders.amount), more=True), view(), "feature 'more' is gone"),
+        (
+            view(lambda orders: selected(orders).mutate(more=orders.amount), more=True),
+            view(),
+            "feature 'more' was removed",
+        ),
         (view(), view(lambda orders: selected(orders.filter(orders.amount > 1))), "other rows"),
         (small.spending(small.orders()), small.spending(small.orders(), lookback=timedelta(days=1)), "lookback"),
         (

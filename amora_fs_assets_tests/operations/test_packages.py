@@ -80,7 +80,7 @@ def test_a_name_that_another_package_defines_is_refused_and_nothing_overwritten(
 ) -> None:
     first = apply(package(packages, "team_a", defined()), registry, clock=at(1))
     other = package(packages, "team_b", defined("Of others", "of_b"))
-    said = "feature view 'spending': package team_a defines it, and team_b another one of that name: rename one"
+    said = "feature view 'spending': packages team_a and team_b both define this name: rename one"
     with pytest.raises(BreakingChanges, match=said):
         apply(other, registry, clock=at(2))
     assert registry.head() == first
@@ -134,7 +134,7 @@ def test_the_command_says_whose_name_it_is(packages: Path) -> None:
     assert CliRunner().invoke(main, ["--definitions", "team_a", "apply"], env=environment).exit_code == 0
     planned = CliRunner().invoke(main, ["--definitions", "team_b", "plan"], env=environment)
     assert planned.exit_code == 3, planned.output
-    assert "package team_a defines it, and team_b another one" in " ".join(planned.output.split())
+    assert "packages team_a and team_b both define this name" in " ".join(planned.output.split())
     refused = CliRunner().invoke(main, ["--definitions", "team_b", "apply"], env=environment)
     assert refused.exit_code not in (0, 2)
     assert "rename one" in refused.output

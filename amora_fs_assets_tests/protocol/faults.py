@@ -73,11 +73,11 @@ def _by_number(self: ViewState, view: str, to: int | None = None) -> Any:
 FAULTS = (
     Fault(
         "a computation is not compared with those that came between", "compute", "correct",
-        lambda: [mock.patch.object(_PUBLISHING, "_check_between", return_value=None)],
+        lambda: [mock.patch.object(_PUBLISHING, "_check_no_other_publication", return_value=None)],
     ),
     Fault(
         "the definition is not compared when it is published", "compute", "apply another transform and compute",
-        lambda: [mock.patch.object(duckdb_publication, "check_definition", lambda draft, there: there is None)],
+        lambda: [mock.patch.object(duckdb_publication, "check_definition", lambda draft, stored: stored is None)],
     ),
     Fault(
         "apply does not tell the offline store", "compute", "apply another transform",
@@ -97,7 +97,7 @@ FAULTS = (
         "read",
         lambda: _in_text(
             materialize,
-            "_another",
+            "_why_other_table",
             "if live.view_id != view.view_id:",
             "if False:",
             "if view.table is None and live.incarnation != origin.incarnation:",
@@ -106,29 +106,29 @@ FAULTS = (
     ),
     Fault(
         "a load does not look at the incarnation", "drop the table and correct", "read",
-        lambda: _in_text(materialize, "_another",
+        lambda: _in_text(materialize, "_why_other_table",
                          "view.table is None and live.incarnation != origin.incarnation", "False"),
     ),
     Fault(
         "a load does not look at the id of its cursor", "restore and correct", "read",
-        lambda: _in_text(materialize, "_another", "if live.published_through and not any(", "if False and not any("),
+        lambda: _in_text(materialize, "_why_other_table", "if live.published_through and not any(", "if False and not any("),
     ),
     Fault(
         "a load does not look for publications that the offline store lost", "push", "restore and load",
-        lambda: _in_text(materialize, "_another", "if set(origin.written)", "if set()"),
+        lambda: _in_text(materialize, "_why_other_table", "if set(origin.written)", "if set()"),
     ),
     Fault(
         "an incremental load writes into whatever generation is the newest", "correct and load",
         "apply a feature, compute and load",
-        lambda: _in_text(_GENERATIONS, "_prepared", "origin.generation not in (None, newest.number)", "False"),
+        lambda: _in_text(_GENERATIONS, "_prepare", "origin.generation not in (None, newest.number)", "False"),
     ),
     Fault(
         "a load reads the columns before the publications", "apply a feature, compute and load", "load all",
         lambda: _in_text(
             materialize, "wanted",
-            "    held = rows_there(view, store)\n", "",
+            "    stored_rows = rows_there(view, store)\n", "",
             "    live = online.generation(view)\n",
-            "    held = rows_there(view, store)\n    live = online.generation(view)\n",
+            "    stored_rows = rows_there(view, store)\n    live = online.generation(view)\n",
         ),
     ),
     Fault(
@@ -154,7 +154,7 @@ FAULTS = (
     ),
     Fault(
         "a load does not take away keys that were dropped", "correct and load", "read",
-        lambda: _in_text(_GENERATIONS, "_written", "tombstones=not load.new_generation", "tombstones=False"),
+        lambda: _in_text(_GENERATIONS, "_write_rows", "tombstones=not load.new_generation", "tombstones=False"),
     ),
 )  # fmt: skip
 

@@ -59,8 +59,8 @@ MUTANTS = (
     Mutant(
         "a window replaces the generation",
         "operations/online/materialize.py",
-        "query=query, rows=rows, new_generation=live is None,",
-        "query=query, rows=rows, new_generation=True,",
+        "new_generation=live is None,",
+        "new_generation=True,",
     ),
     Mutant(
         "a push from the future is served",

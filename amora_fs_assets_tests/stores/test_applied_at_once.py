@@ -70,7 +70,7 @@ def test_a_plan_that_was_looked_at_is_refused_where_somebody_else_applied_since(
     store = opened(package("ours"))
     planned = store.plan()
     theirs = opened(package("theirs")).apply()
-    with pytest.raises(RegistryConflict, match="somebody applied meanwhile"):
+    with pytest.raises(RegistryConflict, match="another apply came first"):
         store.apply(planned=planned)
     assert store.registry.head() == theirs
     store.apply()
@@ -123,7 +123,7 @@ def test_what_breaks_because_of_what_others_applied_meanwhile_is_refused_even_wh
 def test_somebody_who_is_never_fast_enough_is_told_so(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(definitions, "LONGEST_PAUSE", 0.0)
     store = _beside(opened, package("ours"), package("theirs"))
-    with pytest.raises(RegistryConflict, match="somebody applied meanwhile"):
+    with pytest.raises(RegistryConflict, match="another apply came first"):
         definitions.apply_anew(store.plan, store.registry, clock=store.settings.clock, patience=-1)
 
 

@@ -1,4 +1,4 @@
-"""What BigQuery refuses, in words that say what to do."""
+"""Converts errors of Google's clients to this package's errors, with the fix."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from requests.exceptions import RequestException
 
 from amora_fs_assets.domain.errors import OfflineStoreError, SettingsError, TableNotFound
 
-_LATER = "It was tried again for a while. Try later, let fewer runs run at once, or have the quota raised."
+_LATER = "All retries failed. Try later, run fewer jobs at once, or request a higher quota."
 _UNREACHED = (
-    "BigQuery cannot be reached: {}. It was tried again for a while, and what was read so far is not given for the "
-    "whole. Check the network and its proxies, then run it again."
+    "BigQuery cannot be reached: {}. All retries failed, and no partial result is returned. Check the network and its "
+    "proxies, then run it again."
 )
 _LIMITS = {
     "rateLimitExceeded": _LATER,
     "jobRateLimitExceeded": _LATER,
-    "quotaExceeded": "A quota of the project is used up. Wait until it is renewed, or have it raised.",
-    "bytesBilledLimitExceeded": "Raise AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED, or ask for a shorter interval.",
-    "accessDenied": "Grant the account what docs/bigquery.md lists, or set another AMORA_FS_BIGQUERY_PROJECT.",
+    "quotaExceeded": "A quota of the project is used up. Wait until it is renewed, or request a higher quota.",
+    "bytesBilledLimitExceeded": "Raise AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED, or use a shorter interval.",
+    "accessDenied": "Grant the account the roles in docs/bigquery.md, or set another AMORA_FS_BIGQUERY_PROJECT.",
     "billingNotEnabled": "Enable billing for the project, or set AMORA_FS_BIGQUERY_PROJECT to another one.",
     "backendError": _LATER,
     "internalError": _LATER,
@@ -39,21 +39,21 @@ _GONE = (ServiceUnavailable, DeadlineExceeded)
 
 @contextmanager
 def explained(project: str) -> Iterator[None]:
-    """Raises what Google's clients raise as errors of ours: OfflineStoreError, TableNotFound, SettingsError."""
+    """Raise errors of Google's clients as OfflineStoreError, TableNotFound or SettingsError."""
     try:
         yield
     except NotFound as error:
         if "Project" in error.message:
             raise SettingsError(f"BigQuery: {error.message}. AMORA_FS_BIGQUERY_PROJECT is '{project}'.") from error
         raise TableNotFound(
-            f"A table is not there yet: {error.message}. Fill it first: `amora-fs compute`, or its asset."
+            f"A table does not exist yet: {error.message}. Fill it first: `amora-fs compute`, or its asset."
         ) from error
     except GoogleAuthError as error:
-        if error.retryable or isinstance(error, TransportError):  # the token's server, not the token
+        if error.retryable or isinstance(error, TransportError):  # the token server failed, not the token
             raise OfflineStoreError(_UNREACHED.format(error)) from error
         raise SettingsError(
-            f"Google Cloud does not take the credentials: {error}. Run `gcloud auth application-default login`; where "
-            "AMORA_FS_BIGQUERY_IMPERSONATE is set, grant roles/iam.serviceAccountTokenCreator on it."
+            f"Google Cloud does not accept the credentials: {error}. Run `gcloud auth application-default login`. If "
+            "AMORA_FS_BIGQUERY_IMPERSONATE is set, grant roles/iam.serviceAccountTokenCreator on that service account."
         ) from error
     except RequestException as error:
         raise OfflineStoreError(_UNREACHED.format(error)) from error
@@ -66,8 +66,8 @@ def explained(project: str) -> Iterator[None]:
             advice = _LATER
         elif not advice and isinstance(cause, Forbidden):
             advice = _LIMITS["accessDenied"]
-        said = f"{error.message} {cause}" if isinstance(error, RetryError) else str(error)
-        raise OfflineStoreError(f"BigQuery: {said.strip()} {advice}".strip()) from error
+        message = f"{error.message} {cause}" if isinstance(error, RetryError) else str(error)
+        raise OfflineStoreError(f"BigQuery: {message.strip()} {advice}".strip()) from error
 
 
 def _reason(error: object) -> str:

@@ -1,4 +1,4 @@
-"""BigQuery's jobs: labelled, named so that a retry never runs twice, within the budget, waited for, accounted for."""
+"""BigQuery jobs: labels, names that prevent a second run, the budget, waiting, and accounting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from amora_fs_assets.domain.job_costs import Job, on_behalf, ran
 from amora_fs_assets.settings import Priority
 
 CALL = 120.0
-"""How long one call of BigQuery's API may take [s]; a job takes several."""
+"""The timeout of one call of BigQuery's API [s]. A job makes several calls."""
 _TRANSIENT = frozenset(
     {
         "rateLimitExceeded",
@@ -33,16 +33,16 @@ _TRANSIENT = frozenset(
         "jobInternalError",
     }
 )
-# Two transactions that changed one table: BigQuery cancels the later one. (The second is the emulator's word for it.)
+# If two transactions change one table, BigQuery cancels the later one. The second text is the emulator's.
 _CONCURRENT = ("concurrent update", "failed to commit")
 _LONGEST_PAUSE = 32.0  # seconds
 PATIENCE = 300.0
-"""For how long a call that BigQuery refuses for the moment, or that the network loses, is tried again [s]."""
+"""How long a call is retried after a temporary refusal by BigQuery or a network error [s]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobOptions:
-    """How jobs run; the settings `AMORA_FS_BIGQUERY_*` of these names."""
+    """Options of jobs: the settings `AMORA_FS_BIGQUERY_*` with these names."""
 
     location: str | None = None
     maximum_bytes_billed: int | None = None
@@ -53,11 +53,11 @@ class JobOptions:
 
 
 class Jobs:
-    """Runs queries and loads for the work that a meter around says, or for nobody in particular.
+    """Runs queries and loads, labelled with the view and run of the innermost named meter.
 
-    `call` is how any other call of BigQuery's API is made: how long it may take, and how long it is tried again.
+    `call` are the arguments `timeout` and `retry` for other calls of BigQuery's API.
 
-    Whatever BigQuery refuses is raised as Google's clients say it, but for what is over the budget or the time.
+    Raises the errors of Google's clients, except BudgetExceeded, and OfflineStoreError after the timeout.
     """
 
     def __init__(self, client: bigquery.Client, options: JobOptions) -> None:
@@ -75,10 +75,10 @@ class Jobs:
         identity: str | None = None,
         remains: Callable[[], bool] = lambda: True,
     ) -> bigquery.table.RowIterator:
-        """Run the statement, or the script, and wait for it.
+        """Run the statement or script and wait for it.
 
-        Of jobs of one `identity` in a run, one runs: a retry takes over what is running, or what was done while it
-        `remains`. Without identity it is a job of its own. Raises BudgetExceeded, OfflineStoreError.
+        In a run, only one job per `identity` runs: a retry takes over the running job, or the finished job while its
+        result `remains`. Without identity, each call is a new job. Raises BudgetExceeded, OfflineStoreError.
         """
         config = bigquery.QueryJobConfig(
             labels=self._labels(step),
@@ -112,7 +112,7 @@ class Jobs:
         identity: str,
         remains: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Load the file into the table and wait for it; of one identity once, as `query`."""
+        """Load the file into the table and wait for it; once per identity, as `query`."""
         config.labels = self._labels("load")
 
         def submit(job_id: str) -> Any:
@@ -124,7 +124,7 @@ class Jobs:
         self._finished(submit, "load", identity, remains)
 
     def scanned_bytes(self, sql: str, config: bigquery.QueryJobConfig | None = None) -> int:
-        """What the statement would scan, in bytes, by BigQuery's dry run, which costs nothing."""
+        """The bytes that the statement would scan, from BigQuery's free dry run."""
         dry = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
         if config is not None:
             dry.query_parameters = config.query_parameters
@@ -135,10 +135,10 @@ class Jobs:
         scanned = self.scanned_bytes(sql, config)
         if scanned > budget:
             work = on_behalf()
-            whose = f"'{work.name}': a query" if work else "A query"
+            subject = f"'{work.name}': a query" if work else "A query"
             raise BudgetExceeded(
-                f"{whose} would scan {scanned:,} bytes; AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED allows {budget:,}. It "
-                "was not run. Ask for a shorter interval or fewer columns, or raise the setting."
+                f"{subject} would scan {scanned:,} bytes; AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED allows {budget:,}. "
+                "The query was not run. Use a shorter interval or fewer columns, or raise the setting."
             )
 
     def _finished(
@@ -158,15 +158,15 @@ class Jobs:
                 self._client.cancel_job(job_id, location=self._options.location, **self.call)
                 raise OfflineStoreError(
                     f"BigQuery: job {job_id} was not done after {self._options.timeout:g} s and was cancelled. "
-                    "Raise AMORA_FS_BIGQUERY_TIMEOUT, or ask for a shorter interval."
+                    "Raise AMORA_FS_BIGQUERY_TIMEOUT, or use a shorter interval."
                 ) from error
             except GoogleAPIError:
                 failure = self._failure(job)
-                if failure is None:  # it may run still: the network failed, not the job
+                if failure is None:  # the network failed; the job may still be running
                     raise
-                if not found:  # what made an earlier attempt fail says nothing about this one
+                if not found:  # the failure of an earlier attempt does not count
                     pause = next(pauses)
-                    if not _passes(failure) or time.monotonic() + pause - began > self._options.timeout:
+                    if not _is_temporary(failure) or time.monotonic() + pause - began > self._options.timeout:
                         raise
                     time.sleep(pause)
                 continue
@@ -177,27 +177,27 @@ class Jobs:
         raise AssertionError("attempts do not end")
 
     def _failure(self, job: Any) -> Mapping[str, str] | None:
-        """Why the job ended; None where it did not."""
+        """The job's error; None for a job without error."""
         job.reload(**self.call)
         failure: Mapping[str, str] | None = job.error_result
         return failure
 
     def _id(self, step: str, identity: str | None, attempt: int) -> str:
-        """The same for the same work, so that BigQuery refuses it a second time."""
+        """The job's id: equal for equal work, so that BigQuery refuses to run it a second time."""
         work = on_behalf()
         if identity is None or work is None:
             return f"amora_fs-{step}-{uuid.uuid4().hex}"
-        said = f"{work.run_id}\n{work.name}\n{step}\n{identity}"
-        digest = hashlib.sha256(said.encode()).hexdigest()[:24]
+        text = f"{work.run_id}\n{work.name}\n{step}\n{identity}"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
         return f"amora_fs-{work.name}-{step}-{digest}" + (f"-{attempt}" if attempt > 1 else "")
 
     def _labels(self, step: str) -> dict[str, str]:
         work = on_behalf()
-        whose = {"amora_fs_view": work.name, "amora_fs_run": work.run_id} if work else {}
-        return {"amora_fs_step": step} | {name: label(value) for name, value in whose.items()}
+        labels_of_work = {"amora_fs_view": work.name, "amora_fs_run": work.run_id} if work else {}
+        return {"amora_fs_step": step} | {name: label(value) for name, value in labels_of_work.items()}
 
     def _account(self, job: Any, step: str) -> None:
-        billed = int(getattr(job, "total_bytes_billed", None) or 0)  # a load has neither and is free
+        billed = int(getattr(job, "total_bytes_billed", None) or 0)  # a load is free and has no such field
         ran(
             Job(
                 id=job.job_id,
@@ -211,11 +211,11 @@ class Jobs:
 
 
 def label(value: str) -> str:
-    """The value in what BigQuery takes for a label: lower-case letters, digits, `_` and `-`, 63 of them."""
+    """The value as a BigQuery label: at most 63 lower-case letters, digits, `_` and `-`."""
     return re.sub(r"[^a-z0-9_-]", "_", value.lower())[:63]
 
 
-def _passes(failure: Mapping[str, str]) -> bool:
-    """Whether a job that failed so may do better another time."""
+def _is_temporary(failure: Mapping[str, str]) -> bool:
+    """Whether the failure is temporary, so that a retry may succeed."""
     message = failure.get("message", "").lower()
     return failure.get("reason") in _TRANSIENT or any(words in message for words in _CONCURRENT)

@@ -58,15 +58,15 @@ if TYPE_CHECKING:
     from google.cloud.bigquery_storage import BigQueryReadClient
 
 _STAGED_FOR = timedelta(days=7)
-"""After which BigQuery itself drops what a killed process left."""
+"""The expiration of staged tables, after which BigQuery drops what a killed process left behind."""
 _FEW = 1_000
-"""Rows that come sooner with the answer itself than by a read session."""
+"""The greatest number of rows for which the query's answer is faster than a read session."""
 _MARK = "amora_fs_content"
-"""The label of a staged table that says what was staged."""
+"""The label of a staged table with a hash of its content."""
 
 
 class BigQueryOfflineStore:
-    """OfflineStore in a dataset of BigQuery."""
+    """OfflineStore in a BigQuery dataset."""
 
     dialect = BIGQUERY
 
@@ -81,35 +81,35 @@ class BigQueryOfflineStore:
         self.dataset = dataset
         self._client = client
         self._options = options or JobOptions()
-        # Any: Google's annotation asks for its own class, of which two methods are called.
+        # Any, since Google's annotation requires its own class, although only two methods are called.
         self._reads: Any = storage_client and PatientReads(storage_client, self._options.timeout)
         self._jobs = Jobs(client, self._options)
-        self._datasets: set[str] = set()  # those that are known to be there
+        self._datasets: set[str] = set()  # datasets that are known to exist
 
     @property
     def hashing(self) -> str:
-        """Inputs are counted, which reads their times alone, unless hashing is asked for: it reads all columns."""
+        """The name of the hash of inputs, if the settings enable it (it scans all columns); "": rows are counted."""
         return "farm_fingerprint" if self._options.hash_inputs else ""
 
     def modified(self, table: str) -> str | None:
-        """When its rows were last changed; None for a view, and while rows are in the streaming buffer."""
-        there = self._table(table)
-        if there is None or there.table_type != "TABLE" or there.streaming_buffer is not None:
+        """The time of the last change and the number of rows; None for a view, and while rows are being streamed."""
+        stored = self._table(table)
+        if stored is None or stored.table_type != "TABLE" or stored.streaming_buffer is not None:
             return None
-        return f"{there.modified.isoformat()} {there.num_rows}"
+        return f"{stored.modified.isoformat()} {stored.num_rows}"
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
-        """The table's columns as it stands; None where there is no such table."""
-        there = self.table(table)
-        return None if there is None else there.columns
+        """The table's present columns; None for a missing table."""
+        stored = self.table(table)
+        return None if stored is None else stored.columns
 
     def table(self, name: str) -> StoredTable | None:
-        """The table as it stands; None where there is no such table."""
-        there = self._table(name)
-        return None if there is None else StoredTable(columns_of(there), incarnation_of(there))
+        """The table's present state; None for a missing table."""
+        stored = self._table(name)
+        return None if stored is None else StoredTable(columns_of(stored), incarnation_of(stored))
 
     def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
-        """The same of each of these tables, several asked for at once."""
+        """As `table`, for several tables in parallel."""
         with ThreadPoolExecutor(max_workers=16) as pool:
             return list(pool.map(self.table, names))
 
@@ -134,14 +134,14 @@ class BigQueryOfflineStore:
         return str(ibis.to_sql(query, dialect="bigquery"))
 
     def scanned_bytes(self, query: Table) -> int | None:
-        """What running the query would scan, in bytes, by BigQuery's own dry run, which costs nothing."""
+        """The bytes that the query would scan, from BigQuery's free dry run."""
         with self._explained(query):
             return self._jobs.scanned_bytes(self.sql(query))
 
     def changed_late(self, table: str, time: str, lateness: timedelta) -> tuple[Interval, ...] | None:
-        """The partitions by `time` that were changed later than `lateness` after their end, by INFORMATION_SCHEMA."""
-        there = self._table(table)
-        if there is None or there.time_partitioning is None or there.time_partitioning.field != time:
+        """The partitions by `time` that changed later than `lateness` after their end, from INFORMATION_SCHEMA."""
+        stored = self._table(table)
+        if stored is None or stored.time_partitioning is None or stored.time_partitioning.field != time:
             return None
         dataset, _, name = table.rpartition(".")
         with self._explained():
@@ -149,11 +149,11 @@ class BigQueryOfflineStore:
                 f"SELECT * FROM {quoted(dataset)}.INFORMATION_SCHEMA.PARTITIONS WHERE table_name = @name",
                 parameters={"name": name},
             )
-            return changed_late([dict(row.items()) for row in rows], there.time_partitioning.type_, lateness)
+            return changed_late([dict(row.items()) for row in rows], stored.time_partitioning.type_, lateness)
 
     @contextmanager
     def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
-        """The query's rows, streamed."""
+        """Stream the query's rows."""
         schema = query.schema().to_pyarrow()
         loaded: dict[str, str] = {}
         try:
@@ -172,7 +172,7 @@ class BigQueryOfflineStore:
                 self.discard(table)
 
     def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
-        """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
+        """Write the rows of a query, a SELECT or an Arrow table to a new table; return its name."""
         staged = staged_table(name, run_id, self.dataset)
         self._make_dataset(self.dataset)
         if isinstance(data, pa.Table):
@@ -194,13 +194,13 @@ class BigQueryOfflineStore:
         return staged
 
     def publish(self, staged: str, draft: Draft) -> Publication:
-        """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
+        """Replace the rows of the draft's interval by the staged rows of the interval, in one transaction."""
         self._make_dataset(draft.table.rpartition(".")[0])
         with self._explained():
             made = self._client.get_table(staged, **self._jobs.call).created
             self._prepare(draft)
             draft = replace(draft, incarnation=self._make_room(staged, draft))
-            with _law_explained(draft):
+            with _refusals_explained(draft):
                 self._jobs.query(
                     transaction(draft, staged, self.dataset),
                     step="publish",
@@ -215,19 +215,16 @@ class BigQueryOfflineStore:
         return publication
 
     def discard(self, staged: str) -> None:
-        """Drop a staged table, if it is there."""
+        """Drop a staged table, if it exists."""
         with self._explained():
             self._client.delete_table(staged, not_found_ok=True, **self._jobs.call)
 
     def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
-        """What was published, of one name or of all, with sequences greater than `after`, in order.
-
-        With `newest` the last one of each table alone: years of daily runs are many.
-        """
-        there = self._table(self._publications)
-        if there is None:
+        """Publications with sequences greater than `after`, in order: of one name, or of all; see OfflineStore."""
+        stored = self._table(self._publications)
+        if stored is None:
             return ()
-        known = [field.name for field in there.schema]
+        known = [field.name for field in stored.schema]
         named = "" if name is None else " AND name = @name"
         last = " QUALIFY ROW_NUMBER() OVER (PARTITION BY `table` ORDER BY sequence DESC) = 1" if newest else ""
         with self._explained():
@@ -240,7 +237,7 @@ class BigQueryOfflineStore:
     def _publications_where(
         self, condition: str, known: Iterable[str] = PUBLICATION_COLUMNS, **given: int | str | None
     ) -> tuple[Publication, ...]:
-        """Those of a condition; `known` are the columns that are there: an earlier release made fewer."""
+        """The publications that match a condition. `known` are the existing columns; an earlier release made fewer."""
         fields = [column for column in PUBLICATION_COLUMNS if column in set(known)]
         rows = self._jobs.query(
             f"SELECT {', '.join(map(quoted, fields))} FROM {quoted(self._publications)} "
@@ -259,52 +256,53 @@ class BigQueryOfflineStore:
                 return None
 
     def _make_dataset(self, name: str) -> None:
-        """Make it where it is missing. Raises SettingsError where it is in another location than the settings say."""
+        """Create a missing dataset. Raises SettingsError for a dataset in another location than the settings'."""
         if name in self._datasets:
             return
         wanted = bigquery.Dataset(f"{self._client.project}.{name}")
         wanted.location = self._options.location
         with self._explained():
-            try:  # making one takes a right that nobody needs where it is there
-                there = self._client.get_dataset(wanted.reference, **self._jobs.call)
+            try:  # creating a dataset needs a permission that is not required for an existing one
+                stored = self._client.get_dataset(wanted.reference, **self._jobs.call)
             except NotFound as error:
                 if "Project" in error.message:
                     raise
-                there = self._client.create_dataset(wanted, exists_ok=True, **self._jobs.call)
-        if self._options.location and there.location.lower() != self._options.location.lower():
+                stored = self._client.create_dataset(wanted, exists_ok=True, **self._jobs.call)
+        if self._options.location and stored.location.lower() != self._options.location.lower():
             raise SettingsError(
-                f"Dataset {name} is in {there.location}, AMORA_FS_BIGQUERY_LOCATION says {self._options.location}. A "
-                "dataset does not move: set the location to its own, or AMORA_FS_DATASET to a new one."
+                f"Dataset {name} is in {stored.location}, but AMORA_FS_BIGQUERY_LOCATION is {self._options.location}. "
+                "A dataset cannot move: set AMORA_FS_BIGQUERY_LOCATION to its location, or AMORA_FS_DATASET to a new "
+                "dataset."
             )
         self._datasets.add(name)
 
     def _prepare(self, draft: Draft) -> None:
-        """Make what a publication needs beside its own table, as far as it is missing.
+        """Create the missing tables that a publication needs beside its own table.
 
-        A table of the view's keys is made anew where the keys were others: a load of the new ones is a full one.
+        A table of the view's keys is recreated if the keys changed; the next load is then a full one.
         """
-        there = {name: columns_of(found) for name in needed(draft, self.dataset) if (found := self._table(name))}
+        stored = {name: columns_of(found) for name in needed(draft, self.dataset) if (found := self._table(name))}
         for name, columns in side_tables(draft, self.dataset).items():
-            if name in there and there[name] != {column.name: IBIS_TYPES[column.type] for column in columns}:
+            if name in stored and stored[name] != {column.name: IBIS_TYPES[column.type] for column in columns}:
                 self.discard(name)
-                del there[name]
-        if script := preparation(draft, self.dataset, there):
+                del stored[name]
+        if script := preparation(draft, self.dataset, stored):
             self._jobs.query(script, step="prepare")
 
     def _make_room(self, staged: str, draft: Draft) -> str:
-        """Make the table what the draft needs; its incarnation.
+        """Create or change the table as the draft needs it, and return its incarnation.
 
-        Raises OfflineStoreError where rows of other types would stay.
+        Raises OfflineStoreError if rows of other types would stay.
         """
         table, new = self._table(draft.table), new_incarnation(draft.view_id or "")
         if table is None:
-            # Another publication may make the table first: then that one's incarnation is the table's.
+            # Another publication may create the table first; then the table has its incarnation.
             self._jobs.query(
                 f"CREATE {create(draft, new, anew=False)};{made_anew(draft, self.dataset)}", step="prepare"
             )
             made = self._table(draft.table)
             return new if made is None else incarnation_of(made)
-        there = columns_of(table)
+        stored = columns_of(table)
         published = self._publications_where("`table` = @table", table=draft.table)
         last = published[-1] if published else None
         check_owner(draft, last, filled=not last and self._one(f"SELECT count(*) FROM {quoted(draft.table)}") != (0,))
@@ -315,23 +313,23 @@ class BigQueryOfflineStore:
                 f"Table {draft.table} holds rows of an earlier feature view '{draft.name}'. "
                 f"Compute the view first: `amora-fs compute --feature-views {draft.name}`."
             )
-        missing = [column for column in draft.columns if column.name not in there]
-        others = [c for c in draft.columns if there.get(c.name, IBIS_TYPES[c.type]) != IBIS_TYPES[c.type]]
+        missing = [column for column in draft.columns if column.name not in stored]
+        others = [c for c in draft.columns if stored.get(c.name, IBIS_TYPES[c.type]) != IBIS_TYPES[c.type]]
         by_hand = bool(missing and last and draft.schema_hash and last.schema_hash == draft.schema_hash)
         if (others or by_hand) and not another:
             (remaining,) = self._one(f"SELECT count(*) FROM {quoted(draft.table)} WHERE NOT ({within(draft)})")
             if remaining:
-                was = (
+                problem = (
                     f"holds rows of other types than '{draft.name}' has now ({', '.join(c.name for c in others)})"
                     if others
-                    else f"lost its column '{missing[0].name}' since it was last published"
+                    else f"lost its column '{missing[0].name}' since its last publication"
                 )
                 raise OfflineStoreError(
-                    f"Table {draft.table} {was}, and they would stay: "
-                    "compute all of it at once, from its start, or rename the view."
+                    f"Table {draft.table} {problem}, and old rows would stay: "
+                    "compute the whole view at once, from its start, or rename the view."
                 )
         if others or another:
-            # At once with its new rows: readers see the old table or the new. The publication follows.
+            # The table is replaced together with its rows, so that readers see either table. The publication follows.
             self._jobs.query(
                 f"CREATE OR REPLACE {create(draft, new)} AS SELECT {values(draft)} FROM {quoted(staged)} "
                 f"WHERE {taken_of(draft)};{made_anew(draft, self.dataset)}",
@@ -344,25 +342,25 @@ class BigQueryOfflineStore:
         return incarnation
 
     def _states(self, query: Table) -> Iterator[str]:
-        """What tells the state of each table that the query reads from an earlier one."""
+        """A token for the state of each table that the query reads."""
         for table in _tables(query):
-            there = self._client.get_table(table, **self._jobs.call)
-            stands = there.table_type == "TABLE"  # of a view the state is not its own
-            yield f"{table} {there.etag} {there.modified} {there.num_rows}" if stands else uuid.uuid4().hex
+            stored = self._client.get_table(table, **self._jobs.call)
+            is_table = stored.table_type == "TABLE"  # the state of a view is not known
+            yield f"{table} {stored.etag} {stored.modified} {stored.num_rows}" if is_table else uuid.uuid4().hex
 
     def _holds(self, staged: str, mark: str) -> bool:
-        there = self._table(staged)
-        return there is not None and there.labels.get(_MARK) == mark
+        stored = self._table(staged)
+        return stored is not None and stored.labels.get(_MARK) == mark
 
     def _missing(self, query: Table) -> str:
-        """The tables of the query that are not there: where a dataset is missing BigQuery names that alone."""
+        """The missing tables of the query, since BigQuery's error only names a missing dataset."""
         return ", ".join(table for table in _tables(query) if self._table(table) is None)
 
     def _load(self, rows: pa.Table, table: str) -> None:
         self._make_dataset(table.rpartition(".")[0])
         file = io.BytesIO()
         pyarrow.parquet.write_table(rows, file)
-        # The file says the types. Lists are the field's own, not records that hold a field of lists.
+        # The types come from the file. Lists are read as lists rather than as records with a list field.
         parquet = bigquery.ParquetOptions()
         parquet.enable_list_inference = True
         config = bigquery.LoadJobConfig(
@@ -391,13 +389,13 @@ class BigQueryOfflineStore:
             if not missing:
                 raise
             raise TableNotFound(
-                f"A table is not there yet: {missing}. Fill it first: `amora-fs compute`, or its asset."
+                f"A table does not exist yet: {missing}. Fill it first: `amora-fs compute`, or its asset."
             ) from error
 
 
 @contextmanager
-def _law_explained(draft: Draft) -> Iterator[None]:
-    """Raise what the law stops as DefinitionNotApplied and PublicationRefused."""
+def _refusals_explained(draft: Draft) -> Iterator[None]:
+    """Raise the errors of the transaction's checks as DefinitionNotApplied and PublicationRefused."""
     try:
         yield
     except GoogleAPIError as error:
@@ -419,7 +417,7 @@ def _hashed(*parts: str) -> str:
 
 
 def _renamed(sql: str, tables: Mapping[str, str]) -> str:
-    """The query with its frames' bare names replaced by the tables that they were loaded to."""
+    """The query with the frames' names replaced by the tables that hold them."""
     if not tables:
         return sql
     tree = sqlglot.parse_one(sql, dialect="bigquery")

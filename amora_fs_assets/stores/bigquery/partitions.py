@@ -1,4 +1,4 @@
-"""Partitions of a BigQuery table as its INFORMATION_SCHEMA tells of them."""
+"""Partitions of a BigQuery table, from rows of INFORMATION_SCHEMA.PARTITIONS."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _BUFFER = "__UNPARTITIONED__"
 
 
 def changed_late(rows: Sequence[Mapping[str, Any]], period: str, lateness: timedelta) -> tuple[Interval, ...] | None:
-    """The partitions that were changed later than `lateness` after their end.
+    """The partitions that changed later than `lateness` after their end.
 
-    A partition counts where nothing says when it was changed. None where streamed rows are not in their partitions yet.
+    Includes partitions without a time of change. None while streamed rows are not in their partitions yet.
     """
     found = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""The SQL of a publication in BigQuery: one transaction that replaces an interval and says so in `_publications`."""
+"""The SQL of a publication in BigQuery: one transaction that replaces an interval and adds a row to `_publications`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.bigquery.tables import quoted, type_of
 
 NOT_APPLIED, REFUSED = "amora_fs: not applied", "amora_fs: refused by"
-"""What a transaction says that the law stops: the second with the sequence and the run that came between."""
+"""Errors of the transaction's checks; the second is followed by the sequence and run of the other publication."""
 
 
 def needed(draft: Draft, dataset: str) -> dict[str, tuple[Column, ...]]:
-    """The tables that a publication needs beside its own, with their columns, in the order of being made.
+    """The tables that a publication needs beside its own, with their columns, in order of creation.
 
-    Transactions that only insert do not get in each other's way, so that two would take one sequence. `_sequence`
-    has one row, which every publication changes: of two at once BigQuery cancels the later one, which tries again.
+    Two transactions that only insert do not conflict, so both could use the same sequence. Therefore every publication
+    changes the single row of `_sequence`: BigQuery cancels the later of two concurrent transactions, which is retried.
     """
     tables = {
         publications_table(dataset): _columns(PUBLICATION_COLUMNS),
@@ -41,57 +41,59 @@ def needed(draft: Draft, dataset: str) -> dict[str, tuple[Column, ...]]:
     return tables | side_tables(draft, dataset)
 
 
-def preparation(draft: Draft, dataset: str, there: Mapping[str, Collection[str]]) -> str:
-    """The script that makes the tables of `needed` which are missing; "" where none is.
+def preparation(draft: Draft, dataset: str, existing: Mapping[str, Collection[str]]) -> str:
+    """The script that creates the missing tables and columns of `needed`; "" if none is missing.
 
-    `there` has the columns of those that exist: of `_publications` an earlier release made fewer. BigQuery takes no
-    such statement on them in a transaction.
+    `there` has the columns of the existing tables; an earlier release made fewer in `_publications`. BigQuery does not
+    allow these statements in a transaction.
     """
     log, statements = publications_table(dataset), ""
     for table, columns in needed(draft, dataset).items():
-        if table not in there and table == sequence_table(dataset):
+        if table not in existing and table == sequence_table(dataset):
             filled = f"SELECT coalesce(max(sequence), 0) AS newest FROM {quoted(log)}"
             statements += f"CREATE TABLE IF NOT EXISTS {quoted(table)} AS {filled};\n"
-        elif table not in there:
+        elif table not in existing:
             statements += f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({_declared(columns)});\n"
-        elif new := [column for column in columns if column.name not in there[table]]:
+        elif new := [column for column in columns if column.name not in existing[table]]:
             added = ", ".join(f"ADD COLUMN IF NOT EXISTS {_declared([column])}" for column in new)
             statements += f"ALTER TABLE {quoted(table)} {added};\n"
     return statements
 
 
 def side_tables(draft: Draft, dataset: str) -> dict[str, tuple[Column, ...]]:
-    """The tables beside the view's own, with their columns: keys that were dropped, rows that were pushed."""
+    """The tables of dropped keys and of pushed rows, with their columns."""
     tables = {dropped_table(draft.name, dataset): draft.dropped_columns} if drops(draft) else {}
     return tables | ({pushed_table(draft.name, dataset): draft.pushed_columns} if draft.of_a_view else {})
 
 
 def made_anew(draft: Draft, dataset: str) -> str:
-    """The statements that empty the tables beside the view's own, once that is made anew; "" where there are none."""
+    """The statements that empty the side tables after the view's table is recreated; "" without side tables."""
     tables = side_tables(draft, dataset).items()
     return " ".join(f"CREATE OR REPLACE TABLE {quoted(table)} ({_declared(columns)});" for table, columns in tables)
 
 
 def transaction(draft: Draft, staged: str, dataset: str) -> str:
-    """The script, in the order of docs/protocol.md; its parameters are `parameters(draft)`."""
+    """The script of the transaction, in the order of docs/protocol.md. Its parameters are `parameters(draft)`."""
     table, rows, log = quoted(draft.table), quoted(staged), quoted(publications_table(dataset))
     counter = quoted(sequence_table(dataset))
     inside, taken = within(draft), taken_of(draft)
     names = ", ".join(quoted(column.name) for column in draft.columns)
     next_ = f"(SELECT newest FROM {counter})"
-    said = {"sequence": next_, "rows": f"(SELECT count(*) FROM {rows} WHERE {taken})"}
-    values_ = [said.get(column) or _said(draft.value(column), column) for column in PUBLICATION_COLUMNS]
+    computed_values = {"sequence": next_, "rows": f"(SELECT count(*) FROM {rows} WHERE {taken})"}
+    values_ = [computed_values.get(column) or _as_sql(draft.value(column), column) for column in PUBLICATION_COLUMNS]
     replaced = inside
     if draft.appended:
         replaced += f" AND {_among(draft, rows)}"
     elif draft.seen is not None:
-        replaced += f" AND NOT ({_among(draft, _carried(draft, dataset))} AND NOT {_among(draft, rows)})"
+        replaced += f" AND NOT ({_among(draft, _pushed_since(draft, dataset))} AND NOT {_among(draft, rows)})"
     return f"""
     BEGIN TRANSACTION;
-    UPDATE {counter} SET newest = newest + 1 WHERE true;{_law(draft, dataset)}{_lost(draft, rows, dataset, next_)}
+    UPDATE {counter} SET newest = newest + 1 WHERE true;{_checks(draft, dataset)}{
+        _note_dropped(draft, rows, dataset, next_)
+    }
     DELETE FROM {table} AS _old WHERE {replaced};
     INSERT INTO {table} ({names}) SELECT {values(draft)} FROM {rows} WHERE {taken};{
-        _pushes(draft, rows, dataset, next_)
+        _note_pushed(draft, rows, dataset, next_)
     }
     INSERT INTO {log} ({", ".join(map(quoted, PUBLICATION_COLUMNS))})
     SELECT {", ".join(values_)};
@@ -99,8 +101,8 @@ def transaction(draft: Draft, staged: str, dataset: str) -> str:
     """
 
 
-def _law(draft: Draft, dataset: str) -> str:
-    """That the definition counts, and that no other computation of the interval came between."""
+def _checks(draft: Draft, dataset: str) -> str:
+    """Checks that the definition is applied, and that no other computation of the interval was published since."""
     applied, log = quoted(applied_table(dataset)), quoted(publications_table(dataset))
     statements = ""
     if draft.applied is not None:
@@ -113,7 +115,7 @@ def _law(draft: Draft, dataset: str) -> str:
     SELECT @name, @view_id, @applied_identity, {draft.applied.applied_number} FROM UNNEST([1])
     WHERE NOT EXISTS (SELECT 1 FROM {applied} WHERE view = @name);"""
     if draft.seen is not None:
-        start, end = (_said(each, "") for each in _ends(draft))
+        start, end = (_as_sql(each, "") for each in _ends(draft))
         overlaps = f"AND (start IS NULL OR (start < {end} AND `end` > {start}))" if draft.interval else ""
         statements += f"""
     SELECT ERROR(CONCAT('{REFUSED} ', CAST(sequence AS STRING), ' ', run_id)) FROM (
@@ -123,22 +125,24 @@ def _law(draft: Draft, dataset: str) -> str:
     return statements
 
 
-def _lost(draft: Draft, rows: str, dataset: str, next_: str) -> str:
-    """That keys which lose all their rows of the interval are noted."""
+def _note_dropped(draft: Draft, rows: str, dataset: str, next_: str) -> str:
+    """Notes the keys that lose all their rows of the interval."""
     if not drops(draft):
         return ""
     keys, inside = ", ".join(map(quoted, draft.keys)), within(draft)
-    carried = f" EXCEPT DISTINCT SELECT {keys} FROM {_carried(draft, dataset)}" if draft.seen is not None else ""
+    pushed_since = (
+        f" EXCEPT DISTINCT SELECT {keys} FROM {_pushed_since(draft, dataset)}" if draft.seen is not None else ""
+    )
     return f"""
     INSERT INTO {quoted(dropped_table(draft.name, dataset))} ({quoted(draft.dropped_columns[0].name)}, {keys})
     SELECT {next_}, {keys} FROM (
         SELECT {keys} FROM {quoted(draft.table)} WHERE {inside}
-        EXCEPT DISTINCT SELECT {keys} FROM {rows} WHERE {inside}{carried}
+        EXCEPT DISTINCT SELECT {keys} FROM {rows} WHERE {inside}{pushed_since}
     );"""
 
 
-def _pushes(draft: Draft, rows: str, dataset: str, next_: str) -> str:
-    """That rows which were pushed are noted, and forgotten once a computation has replaced them."""
+def _note_pushed(draft: Draft, rows: str, dataset: str, next_: str) -> str:
+    """Notes pushed rows; deletes the notes of rows that a computation replaces."""
     if not draft.of_a_view:
         return ""
     pushed, (sequence, *of_row) = quoted(pushed_table(draft.name, dataset)), draft.pushed_columns
@@ -153,29 +157,29 @@ def _pushes(draft: Draft, rows: str, dataset: str, next_: str) -> str:
 
 
 def parameters(draft: Draft) -> dict[str, str]:
-    """The texts of a publication, bound rather than written into the SQL."""
+    """The texts of a publication, as query parameters."""
     texts = (name for name, type_ in PUBLICATION_COLUMNS.items() if type_ is DataType.STRING)
     applied = {"applied_identity": draft.applied.identity} if draft.applied else {}
     return {name: draft.value(name) for name in texts if draft.value(name) is not None} | applied
 
 
 def drops(draft: Draft) -> bool:
-    """Whether keys may lose all their rows by it, which the online store has to hear of."""
+    """Whether keys may lose all their rows in the publication, which loads must know."""
     return draft.interval is not None and bool(draft.keys) and not draft.appended
 
 
 def values(draft: Draft) -> str:
-    """The staged rows' columns, in the table's types."""
+    """The staged rows' columns, cast to the table's types."""
     return ", ".join(f"CAST({quoted(c.name)} AS {type_of(c)}) AS {quoted(c.name)}" for c in draft.columns)
 
 
 def within(draft: Draft) -> str:
-    """The condition of rows that the draft replaces: literal bounds, so that partitions are pruned."""
+    """The condition for rows that the draft replaces, with literal bounds, so that partitions are pruned."""
     return _inside(draft, draft.interval)
 
 
 def taken_of(draft: Draft) -> str:
-    """The condition of staged rows that are published."""
+    """The condition for staged rows that are published."""
     return _inside(draft, draft.taken)
 
 
@@ -190,7 +194,8 @@ def _inside(draft: Draft, interval: Interval | None) -> str:
 def _among(draft: Draft, rows: str) -> str:
     """The condition that a row of `_old` has the key and times of one of the rows.
 
-    No column of a view has the name of either table: BigQuery would take `old.customer` for a field of a column `old`.
+    The names begin with an underscore, as no column does, since BigQuery would read `old.customer` as a field of a
+    column `old`.
     """
     time = quoted(draft.time or "")
     same = [f"_new.{quoted(name)} = _old.{quoted(name)}" for name in (*draft.keys, draft.time or "")]
@@ -200,8 +205,8 @@ def _among(draft: Draft, rows: str) -> str:
     return f"EXISTS (SELECT 1 FROM {rows} AS _new WHERE {' AND '.join(same)})"
 
 
-def _carried(draft: Draft, dataset: str) -> str:
-    """The rows that were pushed since the computation began to read, as a query of `_pushed_<view>`."""
+def _pushed_since(draft: Draft, dataset: str) -> str:
+    """A query of `_pushed_<view>` for the rows that were pushed since the computation began to read."""
     sequence = quoted(draft.pushed_columns[0].name)
     return f"(SELECT * FROM {quoted(pushed_table(draft.name, dataset))} WHERE {sequence} > {draft.seen})"
 
@@ -219,7 +224,7 @@ def _ends(draft: Draft) -> tuple[datetime | None, datetime | None]:
 
 
 def applied_written(rows: Sequence[Applied], dataset: str) -> str:
-    """The script that replaces the rows of `_applied` of these views. Names and identities are letters and digits."""
+    """The script that replaces the rows of `_applied` of these views. Names and identities need no quoting."""
     table = quoted(applied_table(dataset))
     columns = _columns(APPLIED_COLUMNS)
     views = ", ".join(f"'{row.view}'" for row in rows)
@@ -233,8 +238,8 @@ def applied_written(rows: Sequence[Applied], dataset: str) -> str:
     """
 
 
-def _said(value: Any, column: str) -> str:
-    """A value of the publication in SQL: texts are parameters."""
+def _as_sql(value: Any, column: str) -> str:
+    """A value of the publication as SQL: a literal, or a parameter for a text."""
     if value is None:
         return "NULL"
     return f"TIMESTAMP '{value.isoformat()}'" if isinstance(value, datetime) else f"@{column}"

@@ -1,4 +1,4 @@
-"""Reads over the Storage Read API that go on where they were cut, for a while."""
+"""Reads over the Storage Read API that resume after an interruption, with a limit on retries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class PatientReads:
-    """What `to_arrow_iterable` asks of Google's read client, with an end to its tries.
+    """The methods of Google's read client that `to_arrow_iterable` calls, with a limit on retries.
 
-    Of themselves reading is tried again for a day, and opening a session not at all. A stream that is cut goes on at
-    the row where it was.
+    By default Google's client retries a read for a day, and does not retry opening a session. An interrupted stream
+    resumes at its row.
     """
 
     def __init__(self, client: BigQueryReadClient, timeout: float) -> None:
@@ -29,9 +29,9 @@ class PatientReads:
         )
 
     def create_read_session(self, **request: Any) -> Any:
-        """As the client's."""
+        """As in Google's client."""
         return self._client.create_read_session(**{**request, "retry": self._retry})
 
     def read_rows(self, name: str) -> Any:
-        """As the client's."""
+        """As in Google's client."""
         return self._client.read_rows(name, retry=self._retry)

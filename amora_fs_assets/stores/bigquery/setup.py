@@ -1,4 +1,4 @@
-"""Opens the offline store in BigQuery, and says where its tables are, for Dagster's pages and for Feast."""
+"""Opens the offline store in BigQuery, and describes its tables for Dagster's pages and for Feast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONSOLE = "https://console.cloud.google.com/bigquery"
 
 
 def opened(settings: Settings, client: bigquery.Client | None = None) -> BigQueryOfflineStore:
-    """The offline store in the project of the settings, through `client` where one is given."""
+    """The offline store in the settings' project, with `client` if given."""
     from amora_fs_assets.stores.bigquery.jobs import JobOptions
     from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
     from amora_fs_assets.stores.google_clients import bigquery_client, bigquery_storage_client
@@ -37,7 +37,7 @@ def opened(settings: Settings, client: bigquery.Client | None = None) -> BigQuer
 
 
 def table_page(table: str, settings: Settings) -> dict[str, str]:
-    """The table's full name and its page in the console; nothing where the project is not known."""
+    """The table's full name and its page in the console; empty if the project is unknown."""
     if not settings.bigquery_project:
         return {}
     *project, dataset, name = table.split(".")
@@ -46,10 +46,10 @@ def table_page(table: str, settings: Settings) -> dict[str, str]:
 
 
 def feast_source(table: str, settings: Settings) -> dict[str, Any]:
-    """The table as a data source of Feast (feast.infra.offline_stores.bigquery_source)."""
-    whole = f"{settings.bigquery_project}.{table}" if settings.bigquery_project else table
+    """The table as a Feast data source (feast.infra.offline_stores.bigquery_source)."""
+    full_name = f"{settings.bigquery_project}.{table}" if settings.bigquery_project else table
     return {
         "type": "BATCH_BIGQUERY",
         "dataSourceClassType": "feast.infra.offline_stores.bigquery_source.BigQuerySource",
-        "bigqueryOptions": {"table": whole},
+        "bigqueryOptions": {"table": full_name},
     }

@@ -1,4 +1,4 @@
-"""Tables in BigQuery: types, layout, and the words that stand beside them in the console."""
+"""Tables in BigQuery: types, layout, and descriptions in the console."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _TYPES = {
     DataType.DECIMAL: "NUMERIC",
 }
 _OURS = "amora_fs_"
-"""How the labels begin that this project sets, and drops again; other labels stay."""
+"""The prefix of the labels that this project sets and removes. Other labels stay."""
 _INCARNATION = "amora-fs-incarnation"
-_CLUSTERED = 4  # columns at most
+_CLUSTERED = 4  # BigQuery's limit of clustering columns
 _log = logging.getLogger(__name__)
 
 
@@ -46,12 +46,12 @@ def type_of(column: Column) -> str:
 
 
 def columns_of(table: bigquery.Table) -> dict[str, dt.DataType]:
-    """The columns as they stand, in Ibis' words."""
+    """The table's present columns, as Ibis types."""
     return {name: _as_declared(type_) for name, type_ in BigQuerySchema.to_ibis(table.schema).items()}
 
 
 def _as_declared(type_: dt.DataType) -> dt.DataType:
-    """BigQuery's timestamps are of microseconds, its columns and items nullable: as Ibis says that elsewhere."""
+    """The declared form of a stored type: BigQuery's timestamps have microseconds, its columns are nullable."""
     if type_.is_timestamp() and type_.timezone == "UTC":
         return dt.Timestamp("UTC", 6)
     if type_.is_array():
@@ -60,9 +60,9 @@ def _as_declared(type_: dt.DataType) -> dt.DataType:
 
 
 def create(draft: Draft, incarnation: str, *, anew: bool = True) -> str:
-    """What follows CREATE or CREATE OR REPLACE: partitioned by its time, clustered by its first join keys.
+    """The part after CREATE or CREATE OR REPLACE: partitioned by the time, clustered by the first join keys.
 
-    The table's incarnation is a label. A table that is not made `anew` stays where there is one.
+    The table's incarnation is a label. Without `anew` an existing table stays.
     """
     columns = ", ".join(f"{quoted(column.name)} {type_of(column)}" for column in draft.columns)
     period = draft.table_partitions.upper()
@@ -73,38 +73,39 @@ def create(draft: Draft, incarnation: str, *, anew: bool = True) -> str:
 
 
 def incarnation_of(table: bigquery.Table) -> str:
-    """The incarnation that the table's label says; empty where there is none."""
+    """The incarnation in the table's label; empty without the label."""
     return str(table.labels.get(_INCARNATION, ""))
 
 
 def describe(client: bigquery.Client, draft: Draft, call: Mapping[str, Any]) -> None:
-    """Let description, owner, tags and the columns' words stand at the table, where they do not yet.
+    """Write description, owner, tags and the columns' descriptions to the table, as far as they differ.
 
-    `call` is how BigQuery's API is called: its `timeout` and `retry`.
+    `call` are the arguments `timeout` and `retry` for calls of BigQuery's API.
     """
     table = client.get_table(draft.table, **call)
     partitioning = table.time_partitioning
     if draft.time and partitioning is not None and partitioning.type_ != draft.table_partitions.upper():
         _log.warning(
-            "Table %s stays partitioned by %s, though '%s' says %s: BigQuery cannot change that in place. See "
-            "docs/bigquery.md.", draft.table, partitioning.type_.lower(), draft.name, draft.table_partitions,
+            "Table %s stays partitioned by %s, although '%s' has table_partitions=%s: BigQuery cannot change the "
+            "partitions of a table. See docs/bigquery.md.", draft.table, partitioning.type_.lower(), draft.name,
+            draft.table_partitions,
         )  # fmt: skip
     changed = []
     description = "\n".join(filter(None, (draft.description, draft.owner and f"Owner: {draft.owner}")))
     if description != (table.description or ""):
         table.description = description or None
         changed.append("description")
-    wanted = _labels(draft)
+    labels = _labels(draft)
     ours = {name: value for name, value in table.labels.items() if name.startswith(_OURS)}
-    if ours != wanted:
-        table.labels = {**table.labels, **dict.fromkeys(ours), **wanted}  # a label that is None is dropped
+    if ours != labels:
+        table.labels = {**table.labels, **dict.fromkeys(ours), **labels}  # None removes a label
         changed.append("labels")
     words = {column.name: column.description for column in draft.columns}
     if any((field.description or "") != words.get(field.name, "") for field in table.schema):
-        table.schema = [_with(field, words.get(field.name, "")) for field in table.schema]
+        table.schema = [_with_description(field, words.get(field.name, "")) for field in table.schema]
         changed.append("schema")
     if changed:
-        with suppress(PreconditionFailed):  # another publication is at it
+        with suppress(PreconditionFailed):  # another publication updates the table
             client.update_table(table, changed, **call)
 
 
@@ -113,5 +114,5 @@ def _labels(draft: Draft) -> Mapping[str, str]:
     return {label(f"{_OURS}{name}"): label(value) for name, value in {**draft.tags, **owner}.items()}
 
 
-def _with(field: bigquery.SchemaField, description: str) -> bigquery.SchemaField:
+def _with_description(field: bigquery.SchemaField, description: str) -> bigquery.SchemaField:
     return bigquery.SchemaField.from_api_repr({**field.to_api_repr(), "description": description})

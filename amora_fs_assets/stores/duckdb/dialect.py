@@ -16,7 +16,7 @@ _YEAR_1 = int(datetime.min.replace(tzinfo=UTC).timestamp()) * 1_000_000  # in mi
 
 
 def _period_number(instant: TimestampValue, unit: Period) -> IntegerValue:
-    # To truncate a timestamp takes several times as long as to divide a number.
+    # Truncating a timestamp takes several times as long as dividing a number.
     since = engine_function("epoch_us", dt.int64, instant) + ibis.literal(-_YEAR_1, "int64")
     length = ibis.literal(int(unit.shortest.total_seconds()) * 1_000_000, "int64")
     return cast("IntegerValue", engine_function("divide", dt.int64, since, length))

@@ -21,14 +21,14 @@ _reading = threading.local()  # .homes: the homes whose file this thread reads a
 
 @contextmanager
 def opened(home: Path, *, write: bool, timeout: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to `<home>/offline.duckdb`: the only one, or for readers one beside other readers.
+    """A connection to `<home>/offline.duckdb`: exclusive for a writer, shared between readers.
 
-    DuckDB takes one writing process and no reader beside it. `<home>/offline.lock` (flock, given back by the kernel
-    when a process dies) lets this package's processes wait for each other; others that hold the file, such as a
-    notebook, are retried until `timeout` [s]. A process that waits for the lock holds `<home>/offline.turn`, so that
-    readers that come later queue behind a waiting writer; a read inside a read of the same thread does not queue, since
-    the writer waits for that thread. Readers of a file that is not there yet see an empty database. Raises
-    OfflineStoreBusy, which names the holder.
+    DuckDB allows either one writing process or several readers. `<home>/offline.lock` (flock, released by the kernel
+    when a process dies) lets this package's processes wait for each other. If another process holds the file, such as a
+    notebook, opening is retried until `timeout` [s]. A process that waits for the lock holds `<home>/offline.turn`, so
+    that later readers queue behind a waiting writer. A read inside a read of the same thread does not queue, since the
+    writer waits for that thread. Readers of a missing file see an empty database. Raises OfflineStoreBusy, which names
+    the holder.
     """
     path = home / "offline.duckdb"
     deadline = time.monotonic() + timeout
@@ -42,7 +42,7 @@ def opened(home: Path, *, write: bool, timeout: float) -> Iterator[duckdb.DuckDB
             _wait_for(turn, fcntl.LOCK_EX, lock, path, deadline, timeout)
         _wait_for(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH, lock, path, deadline, timeout)
         fcntl.flock(turn, fcntl.LOCK_UN)
-        # For the message of a process that waits in vain; a stale holder is better than none.
+        # For the message of a process whose wait times out. The holder may be stale.
         os.pwrite(lock, f"{os.getpid():<31}\n".encode(), 0)
         connection = _connected(path, write=write, deadline=deadline, timeout=timeout)
         homes.append(home)
@@ -55,7 +55,7 @@ def opened(home: Path, *, write: bool, timeout: float) -> Iterator[duckdb.DuckDB
 
 @contextmanager
 def _files(home: Path) -> Iterator[tuple[int, int]]:
-    """The open lock file and turn file. Closing them gives their locks back."""
+    """The open lock file and turn file. Closing them releases their locks."""
     opened_files: list[int] = []
     try:
         try:
@@ -64,7 +64,7 @@ def _files(home: Path) -> Iterator[tuple[int, int]]:
             opened_files.extend(os.open(home / name, os.O_RDWR | os.O_CREAT, 0o644) for name in names)
         except OSError as error:
             raise OfflineStoreError(
-                f"{home} cannot be used: {error}. Set AMORA_FS_HOME to a folder that you may write."
+                f"{home} cannot be used: {error}. Set AMORA_FS_HOME to a folder that you may write to."
             ) from error
         yield opened_files[0], opened_files[1]
     finally:
@@ -90,7 +90,7 @@ def _connected(path: Path, *, write: bool, deadline: float, timeout: float) -> d
     while True:
         try:
             return duckdb.connect(str(path), read_only=not write)
-        except duckdb.ConnectionException as error:  # this process has it open itself, in the other mode
+        except duckdb.ConnectionException as error:  # this process has the file open in the other mode
             if time.monotonic() > deadline:
                 raise _busy(path, str(os.getpid()), timeout) from error
         except duckdb.IOException as error:
@@ -104,17 +104,17 @@ def _connected(path: Path, *, write: bool, deadline: float, timeout: float) -> d
 
 def _prepared(connection: duckdb.DuckDBPyConnection, *, write: bool) -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")  # it would go to standard output, among what commands say
-    if write:  # less memory; whoever reads a table twice gets its rows in the same order, though
+    connection.execute("SET enable_progress_bar = false")  # the bar would mix with the output of commands
+    if write:  # needs less memory; two reads of a table still have the same order
         connection.execute("SET preserve_insertion_order = false")
-    # A registered Arrow table counts as one row in the planner's eyes, and a spine of a million rows would be joined
-    # in nested loops.
+    # The planner estimates a registered Arrow table as one row, and would join a spine of a million rows in nested
+    # loops.
     connection.execute("SET asof_loop_join_threshold = 0")
     return connection
 
 
 def _busy(path: Path, holder: str, timeout: float) -> OfflineStoreBusy:
     return OfflineStoreBusy(
-        f"{path} is held by another process{f' (PID {holder})' if holder else ''}; waited {timeout:g} s. "
+        f"Another process{f' (PID {holder})' if holder else ''} holds {path}; waited {timeout:g} s. "
         "Close its connection (a notebook: con.close()), or wait longer with AMORA_FS_LOCK_TIMEOUT."
     )

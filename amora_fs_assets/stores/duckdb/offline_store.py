@@ -27,16 +27,16 @@ from amora_fs_assets.stores.duckdb.tables import quoted, stored_table, stored_ta
 from amora_fs_assets.stores.duckdb.times import check_times
 
 STAGED_FOR = timedelta(days=7)
-"""How long a staged table waits to be published; then its process counts as dead."""
+"""The age at which a staged table is dropped, since its process counts as dead."""
 FEW_MOMENTS = 64
-"""The largest frame [rows] that DuckDB joins in loops. It does so itself when it knows the number of rows."""
+"""The largest frame [rows] for which DuckDB should join in loops, as it does itself if it knows the number of rows."""
 
 
 class DuckDBOfflineStore:
     """OfflineStore in a DuckDB file. Each operation opens the file and closes it again."""
 
     dialect = DUCKDB
-    hashing = f"duckdb {duckdb.__version__}"  # another version may hash otherwise
+    hashing = f"duckdb {duckdb.__version__}"  # the hash may differ between versions
 
     def __init__(self, home: Path, *, dataset: str = "feature_store", lock_timeout: float = 60.0) -> None:
         self._home = home
@@ -44,21 +44,21 @@ class DuckDBOfflineStore:
         self._lock_timeout = lock_timeout
 
     def modified(self, table: str) -> str | None:  # noqa: ARG002  (the port's)
-        """DuckDB does not say: None."""
+        """None: DuckDB does not keep the time of the last change."""
         return None
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
-        """The table's columns as it stands; None where there is no such table."""
-        there = self.table(table)
-        return None if there is None else there.columns
+        """The table's present columns; None for a missing table."""
+        stored = self.table(table)
+        return None if stored is None else stored.columns
 
     def table(self, name: str) -> StoredTable | None:
-        """The table as it stands; None where there is no such table."""
+        """The table's present state; None for a missing table."""
         with self._open() as connection:
             return stored_table(connection, name)
 
     def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
-        """The same of each of these tables, the file opened once."""
+        """As `table`, for several tables; opens the file once."""
         with self._open() as connection:
             return stored_tables(connection, names)
 
@@ -67,7 +67,7 @@ class DuckDBOfflineStore:
         return str(ibis.to_sql(query, dialect="duckdb"))
 
     def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002  (the port's)
-        """DuckDB does not say: None."""
+        """None: DuckDB has no dry run."""
         return None
 
     def changed_late(self, table: str, time: str, lateness: timedelta) -> tuple[Interval, ...] | None:  # noqa: ARG002
@@ -76,7 +76,7 @@ class DuckDBOfflineStore:
 
     @contextmanager
     def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
-        """The query's rows, streamed; the file is held until the context is left."""
+        """Stream the query's rows. The file stays open until the context is left."""
         schema = query.schema().to_pyarrow()
         with self._open() as connection:
             for name, frame in (frames or {}).items():
@@ -87,7 +87,7 @@ class DuckDBOfflineStore:
             )
 
     def read_beside(self, parts: Sequence[Part], frames: Mapping[str, pa.Table]) -> list[pa.Table]:
-        """The rows of each SELECT. No process writes to the file in between."""
+        """The rows of each SELECT, without a write to the file in between."""
         with self._open() as connection:
             for name, frame in frames.items():
                 connection.register(name, frame)
@@ -105,9 +105,9 @@ class DuckDBOfflineStore:
         *,
         name: str,
         run_id: str,
-        clustered_by: str = "",  # noqa: ARG002  (the port's; a column by itself is cheap to go through)
+        clustered_by: str = "",  # noqa: ARG002  (the port's; DuckDB scans a single column quickly)
     ) -> str:
-        """Write the rows of a query, a SELECT or an Arrow table to a new table; its `dataset.table`."""
+        """Write the rows of a query, a SELECT or an Arrow table to a new table; return its name."""
         staged = staged_table(name, run_id, self.dataset)
         with self._open(write=True) as connection:
             if isinstance(data, pa.Table):
@@ -121,27 +121,24 @@ class DuckDBOfflineStore:
         return staged
 
     def publish(self, staged: str, draft: Draft) -> Publication:
-        """Replace the draft's interval of its table by the staged rows in it, in one transaction."""
+        """Replace the rows of the draft's interval by the staged rows of the interval, in one transaction."""
         with self._open(write=True) as connection, _transaction(connection):
             publication = Publishing(connection, staged, draft, self.dataset).publish()
             connection.execute(f"DROP TABLE {quoted(staged)}")
         return publication
 
     def discard(self, staged: str) -> None:
-        """Drop a staged table, if it is there."""
+        """Drop a staged table, if it exists."""
         with self._open(write=True) as connection:
             connection.execute(f"DROP TABLE IF EXISTS {quoted(staged)}")
 
     def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:
-        """What was published, of one name or of all, with sequences greater than `after`, in order.
-
-        With `newest` the last one of each table alone: years of daily runs are many.
-        """
+        """Publications with sequences greater than `after`, in order: of one name, or of all; see OfflineStore."""
         with self._open() as connection:
-            there = stored_table(connection, self._publications)
-            if there is None:
+            stored = stored_table(connection, self._publications)
+            if stored is None:
                 return ()
-            fields = [each for each in PUBLICATION_COLUMNS if each in there.columns]  # an earlier release made fewer
+            fields = [each for each in PUBLICATION_COLUMNS if each in stored.columns]  # an earlier release made fewer
             rows = connection.execute(
                 f"SELECT {', '.join(map(quoted, fields))} FROM {quoted(self._publications)} "
                 "WHERE sequence > $after AND ($name IS NULL OR name = $name) "
@@ -166,7 +163,7 @@ class DuckDBOfflineStore:
         return publications_table(self.dataset)
 
     def _sweep(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Drop what processes staged that were killed days ago."""
+        """Drop staged tables of processes that were killed days ago."""
         staged = connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND starts_with(table_name, ?) "
             "AND TRY_CAST(comment AS TIMESTAMPTZ) < ?",
@@ -184,7 +181,7 @@ class DuckDBOfflineStore:
                 if "does not exist" not in str(error):
                     raise OfflineStoreError(f"DuckDB: {error}") from error
                 raise TableNotFound(
-                    f"A table is not there yet: {error}. Fill it first: `amora-fs compute`, or materialize its asset."
+                    f"A table does not exist yet: {error}. Fill it first: `amora-fs compute`, or materialize its asset."
                 ) from error
             except duckdb.Error as error:
                 raise OfflineStoreError(f"DuckDB: {error}") from error

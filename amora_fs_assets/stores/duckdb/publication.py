@@ -41,7 +41,7 @@ _APPLIED = tuple(Column(name, type_) for name, type_ in APPLIED_COLUMNS.items())
 
 
 class _Last(NamedTuple):
-    """What is asked of a table's last publication."""
+    """The fields of a table's last publication that a new publication needs."""
 
     name: str
     table: str
@@ -52,7 +52,7 @@ class _Last(NamedTuple):
 
 
 class Publishing:
-    """The transaction of one draft, whose rows are in the table `staged`."""
+    """The transaction that publishes one draft, whose rows are in the table `staged`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, staged: str, draft: Draft, dataset: str) -> None:
         self._connection = connection
@@ -63,13 +63,13 @@ class Publishing:
         self._pushed = quoted(pushed_table(draft.name, dataset))
 
     def publish(self) -> Publication:
-        """Do it. Raises DefinitionNotApplied, PublicationRefused, OfflineStoreError, with nothing changed."""
+        """Publish the draft. Raises DefinitionNotApplied, PublicationRefused, OfflineStoreError without any change."""
         connection, draft = self._connection, self._draft
         for schema in (self._dataset, draft.table.rpartition(".")[0]):
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
         ensure_log(connection, self._dataset)
         self._check_definition()
-        self._check_between()
+        self._check_no_other_publication()
         (sequence,) = one_row(connection, f"SELECT coalesce(max(sequence), 0) + 1 FROM {quoted(self._log)}")
         incarnation, kept = self._make_room()
         if draft.of_a_view:
@@ -79,47 +79,47 @@ class Publishing:
         rows = self._replace_rows()
         if draft.of_a_view:
             self._note_pushed(sequence)
-        said = {name: draft.value(name) for name in PUBLICATION_COLUMNS if name not in ("sequence", "rows")}
-        publication = Publication(sequence=sequence, rows=rows, **{**said, "incarnation": incarnation})
+        values_of_draft = {name: draft.value(name) for name in PUBLICATION_COLUMNS if name not in ("sequence", "rows")}
+        publication = Publication(sequence=sequence, rows=rows, **{**values_of_draft, "incarnation": incarnation})
         names = ", ".join(map(quoted, PUBLICATION_COLUMNS))
         fields = [getattr(publication, column) for column in PUBLICATION_COLUMNS]
         connection.execute(f"INSERT INTO {quoted(self._log)} ({names}) VALUES ({', '.join('?' * len(fields))})", fields)
         return publication
 
     def _check_definition(self) -> None:
-        wanted = self._draft.applied
-        if wanted is None:
+        applied = self._draft.applied
+        if applied is None:
             return
-        there = next((row for row in read_applied(self._connection, self._dataset) if row.view == wanted.view), None)
-        if check_definition(wanted, there):
-            write_applied(self._connection, self._dataset, [wanted])
+        stored = next((row for row in read_applied(self._connection, self._dataset) if row.view == applied.view), None)
+        if check_definition(applied, stored):
+            write_applied(self._connection, self._dataset, [applied])
 
-    def _check_between(self) -> None:
+    def _check_no_other_publication(self) -> None:
         draft = self._draft
         if draft.seen is None:
             return
         start, end = (draft.interval.start, draft.interval.end) if draft.interval else (None, None)
-        came = self._connection.execute(
+        other = self._connection.execute(
             f'SELECT run_id, sequence FROM {quoted(self._log)} WHERE "table" = $table AND sequence > $seen '
             "AND NOT starts_with(run_id, $push) AND (start IS NULL OR $start IS NULL "
             'OR (start < $end AND "end" > $start)) ORDER BY sequence DESC LIMIT 1',
             {"table": draft.table, "seen": draft.seen, "push": PUSH, "start": start, "end": end},
         ).fetchone()
-        if came is not None:
-            raise refused(draft.name, draft.table, run_id=came[0], sequence=came[1])
+        if other is not None:
+            raise refused(draft.name, draft.table, run_id=other[0], sequence=other[1])
 
     def _make_room(self) -> tuple[str, bool]:
-        """Make the table what the draft needs. Gives its incarnation, and whether the table of before was kept."""
+        """Create or change the table as the draft needs it; return its incarnation, and whether the old table stays."""
         connection, draft = self._connection, self._draft
-        there = stored_table(connection, draft.table)
+        stored = stored_table(connection, draft.table)
         new = new_incarnation(draft.view_id or "")
-        if there is None:
+        if stored is None:
             make(connection, draft.table, draft.columns, new)
             return new, False
         (filled,) = one_row(connection, f"SELECT EXISTS (FROM {quoted(draft.table)})")
         last = self._last()
         check_owner(draft, last, filled=filled)
-        incarnation = incarnation_of(there.incarnation, last)
+        incarnation = incarnation_of(stored.incarnation, last)
         if draft.view_id is not None and not belongs(incarnation, draft.view_id):
             if draft.appended:
                 raise OfflineStoreError(
@@ -133,29 +133,29 @@ class Publishing:
             connection, f"SELECT EXISTS (FROM {quoted(draft.table)} AS _old WHERE ({within}) IS NOT TRUE)", bounds
         )
         same = same_types(connection, draft.table, draft.columns)
-        if not remaining and not (same and set(there.columns) == {column.name for column in draft.columns}):
-            if not (draft.keys and set(draft.keys) <= set(there.columns) and same):
+        if not remaining and not (same and set(stored.columns) == {column.name for column in draft.columns}):
+            if not (draft.keys and set(draft.keys) <= set(stored.columns) and same):
                 make(connection, draft.table, draft.columns, new)
                 return new, False
-            # The rows that are replaced say which keys are dropped, so the table stays until then.
-            add_columns(connection, draft.table, draft.columns, there.columns)
+            # The replaced rows are needed to find dropped keys, so the table is changed rather than recreated.
+            add_columns(connection, draft.table, draft.columns, stored.columns)
             return incarnation, True
         if not same:
             raise OfflineStoreError(
-                f"Table {draft.table} holds rows of other types than '{draft.name}' has now, and they would stay: "
-                f"compute all of it at once, from its start, or rename the view."
+                f"Table {draft.table} holds rows of other types than '{draft.name}' has now, and old rows would stay: "
+                f"compute the whole view at once, from its start, or rename the view."
             )
-        missing = [column.name for column in draft.columns if column.name not in there.columns]
+        missing = [column.name for column in draft.columns if column.name not in stored.columns]
         if missing and draft.schema_hash and last is not None and draft.schema_hash == last.schema_hash:
             raise OfflineStoreError(
-                f"Table {draft.table} lost its column '{missing[0]}' since it was last published, and other rows "
-                "would stay: compute all of it at once, from its start, or rename the view."
+                f"Table {draft.table} lost its column '{missing[0]}' since its last publication, and old rows "
+                "would stay: compute the whole view at once, from its start, or rename the view."
             )
-        add_columns(connection, draft.table, draft.columns, there.columns)
+        add_columns(connection, draft.table, draft.columns, stored.columns)
         return incarnation, True
 
     def _last(self) -> _Last | None:
-        """The table's last publication. DuckDB does not tell the cases of letters apart."""
+        """The table's last publication. DuckDB's table names are case-insensitive."""
         found = self._connection.execute(
             'SELECT name, "table", run_id, definition_hash, schema_hash, incarnation '
             f"FROM {quoted(self._log)} "
@@ -165,7 +165,7 @@ class Publishing:
         return None if found is None else _Last(*found)
 
     def _inside(self, interval: Interval | None) -> tuple[str, dict[str, Any]]:
-        """The condition of rows in the interval, of all rows where there is none; and its parameters."""
+        """The condition for rows in the interval (None: for all rows), and its parameters."""
         draft = self._draft
         if interval is None or draft.time is None:
             return "true", {}
@@ -173,7 +173,7 @@ class Publishing:
         return f"{time} >= $start AND {time} < $end", {"start": interval.start, "end": interval.end}
 
     def _replaced(self) -> tuple[str, dict[str, Any]]:
-        """The condition of rows of the table, called `_old`, that the draft's rows replace, and its parameters."""
+        """The condition for rows of the table `_old` that the draft's rows replace, and its parameters."""
         inside, bounds = self._inside(self._draft.interval)
         if self._draft.appended:
             return f"{inside} AND {self._among(self._staged)}", bounds
@@ -189,34 +189,34 @@ class Publishing:
             same.append(f"coalesce(_new.{created}, _new.{time}) = coalesce(_old.{created}, _old.{time})")
         return f"EXISTS (FROM {rows} AS _new WHERE {' AND '.join(same)})"
 
-    def _carried(self) -> str:
-        """The rows that were pushed since the computation began to read, as a query of `_pushed_<view>`."""
+    def _pushed_since(self) -> str:
+        """A query of `_pushed_<view>` for the rows that were pushed since the computation began to read."""
         return f"(FROM {self._pushed} WHERE {column_name(self._draft.pushed_columns[0].name)} > {self._draft.seen})"
 
     def _note_dropped(self, sequence: int, *, kept: bool) -> None:
-        """Note the keys that have rows in the interval before the publication and none after."""
+        """Note the keys that have rows in the interval before the publication, but not after it."""
         draft = self._draft
         dropped = dropped_table(draft.name, self._dataset)
         ensure(self._connection, dropped, draft.dropped_columns, anew=not kept)
         within, bounds = self._replaced()
         inside, _ = self._inside(draft.interval)
         keys = ", ".join(map(column_name, draft.keys))
-        carried = f" EXCEPT SELECT {keys} FROM {self._carried()}" if draft.seen is not None else ""
+        pushed_since = f" EXCEPT SELECT {keys} FROM {self._pushed_since()}" if draft.seen is not None else ""
         self._connection.execute(
             f"INSERT INTO {quoted(dropped)} BY NAME SELECT {sequence} AS {column_name(draft.dropped_columns[0].name)}, "
             f"* FROM (SELECT {keys} FROM {quoted(draft.table)} AS _old WHERE {within} "
-            f"EXCEPT SELECT {keys} FROM {self._staged} WHERE {inside}{carried})",
+            f"EXCEPT SELECT {keys} FROM {self._staged} WHERE {inside}{pushed_since})",
             bounds,
         )
 
     def _replace_rows(self) -> int:
-        """Put the staged rows in the place of those that they replace; how many there are."""
+        """Replace rows by the staged rows; return their number."""
         draft, connection = self._draft, self._connection
         table = quoted(draft.table)
         within, bounds = self._replaced()
         taken, taken_bounds = self._inside(draft.taken)
         if draft.seen is not None:
-            within += f" AND NOT ({self._among(self._carried())} AND NOT {self._among(self._staged)})"
+            within += f" AND NOT ({self._among(self._pushed_since())} AND NOT {self._among(self._staged)})"
         connection.execute(f"DELETE FROM {table} AS _old WHERE {within}", bounds)
         values = ", ".join(
             f"CAST({column_name(c.name)} AS {type_of(c)}) AS {column_name(c.name)}" for c in draft.columns
@@ -226,7 +226,7 @@ class Publishing:
         return int(count)
 
     def _note_pushed(self, sequence: int) -> None:
-        """Note the rows that were pushed; forget those that the publication replaces."""
+        """Note pushed rows; delete the notes of rows that the publication replaces."""
         draft, connection = self._draft, self._connection
         inside, bounds = self._inside(draft.interval)
         columns = draft.pushed_columns
@@ -245,13 +245,13 @@ class Publishing:
 
 
 def ensure_log(connection: duckdb.DuckDBPyConnection, dataset: str) -> None:
-    """Make `_publications`, or add the columns that an earlier release did not know."""
+    """Create `_publications`, or add the columns that an earlier release did not have."""
     log = publications_table(dataset)
-    there = stored_table(connection, log)
-    if there is None:
+    stored = stored_table(connection, log)
+    if stored is None:
         ensure(connection, log, _LOG)
     else:
-        add_columns(connection, log, _LOG, there.columns)
+        add_columns(connection, log, _LOG, stored.columns)
 
 
 def read_applied(connection: duckdb.DuckDBPyConnection, dataset: str) -> tuple[Applied, ...]:

@@ -1,4 +1,4 @@
-"""Opens the offline store in the home of the settings."""
+"""Opens the offline store in the settings' home."""
 
 from __future__ import annotations
 

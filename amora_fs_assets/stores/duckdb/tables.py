@@ -1,4 +1,4 @@
-"""Tables in DuckDB: names, types, columns, and the incarnation that stands in a table's comment."""
+"""Tables in DuckDB: names, types, columns, and the incarnation in a table's comment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TYPES = {
     DataType.DECIMAL: "DECIMAL(38,9)",
 }
 _INCARNATION = "amora_fs incarnation "
-"""How the comment of a table begins that has an incarnation."""
+"""The prefix of a table's comment with an incarnation."""
 
 
 def type_of(column: Column) -> str:
@@ -34,7 +34,7 @@ def type_of(column: Column) -> str:
 
 
 def column_name(name: str) -> str:
-    """A column's name, quoted, whatever characters a caller gave it."""
+    """A column's name, quoted; any characters are allowed."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
@@ -45,7 +45,7 @@ def quoted(name: str) -> str:
 
 
 def declared(columns: Sequence[Column]) -> str:
-    """The columns with their types, as CREATE TABLE takes them."""
+    """The columns with their types, for CREATE TABLE."""
     return ", ".join(f"{column_name(column.name)} {type_of(column)}" for column in columns)
 
 
@@ -59,13 +59,13 @@ def one_row(
 
 
 def stored_table(connection: duckdb.DuckDBPyConnection, table: str) -> StoredTable | None:
-    """The table as it stands; None where there is no such table."""
+    """The table's present state; None for a missing table."""
     (found,) = stored_tables(connection, [table])
     return found
 
 
 def stored_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> list[StoredTable | None]:
-    """The same of each of these tables. DuckDB goes through all of its tables to find the comment of any."""
+    """As `stored_table`, for several tables in one query, since DuckDB scans all tables to find one comment."""
     wanted = [table.lower() for table in tables]
     found = connection.execute(
         "SELECT * FROM (SELECT lower(schema_name || '.' || table_name) AS name, comment FROM duckdb_tables() UNION ALL "
@@ -84,7 +84,7 @@ def _stored(connection: duckdb.DuckDBPyConnection, table: str, comment: str) -> 
 
 
 def _ibis_type(type_: pa.DataType) -> dt.DataType:
-    """Ibis' word for the type of a column; unknown for one that Ibis has none for, such as an interval."""
+    """The Ibis type of a column; Unknown for a type that Ibis lacks, such as an interval."""
     try:
         return ibis.Schema.from_pyarrow(pa.schema([("column", type_)]))["column"]
     except (ValueError, KeyError, NotImplementedError):
@@ -92,19 +92,19 @@ def _ibis_type(type_: pa.DataType) -> dt.DataType:
 
 
 def make(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], incarnation: str) -> None:
-    """Create the table, or replace the one that is there."""
+    """Create the table, or replace the existing one."""
     connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} ({declared(columns)})")
     connection.execute(f"COMMENT ON TABLE {quoted(table)} IS '{_INCARNATION}{incarnation}'")
 
 
 def same_types(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
-    """Whether those of the columns that the table has are of these types."""
+    """Whether the existing columns have these types; missing columns are ignored."""
     types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {quoted(table)}").fetchall()}
     return all(types.get(column.name, type_of(column)) == type_of(column) for column in columns)
 
 
 def holds(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
-    """Whether the table has these columns, of these types, and no others."""
+    """Whether the table has exactly these columns with these types."""
     there = stored_table(connection, table)
     return (
         there is not None
@@ -114,7 +114,7 @@ def holds(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[C
 
 
 def ensure(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], *, anew: bool = False) -> None:
-    """Make the table where it is missing, has other columns, or is to be made `anew`."""
+    """Create the table if it is missing or has other columns; recreate it with `anew`."""
     if anew or not holds(connection, table, columns):
         connection.execute(f"CREATE OR REPLACE TABLE {quoted(table)} ({declared(columns)})")
 

@@ -1,4 +1,4 @@
-"""Times that DuckDB holds, and that neither Python nor BigQuery has: infinities, and years before 1 or after 9999."""
+"""Refuses times that DuckDB supports and Python and BigQuery do not: infinities, years before 1 or after 9999."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DAYS = tuple((each - EPOCH.date()).days for each in (date.min, date.max))
 
 
 def check_times(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch, whose columns hold timestamps in microseconds. Raises OfflineStoreError for a time that is none."""
+    """Return the batch. Raises OfflineStoreError for a time outside the years 1 to 9999. Timestamps in microseconds."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         values = column.flatten() if pa.types.is_list(column.type) else column
         if pa.types.is_timestamp(values.type):
@@ -27,6 +27,6 @@ def check_times(batch: pa.RecordBatch) -> pa.RecordBatch:
         if ends["min"].is_valid and not least <= ends["min"].as_py() <= ends["max"].as_py() <= most:
             raise OfflineStoreError(
                 f"Column '{name}' holds a time outside the years 1 to 9999, such as DuckDB's infinity. Correct it in "
-                "the table that is read, or read a SQL view of the table without these rows."
+                "the table, or read a SQL view of the table without these rows."
             )
     return batch

@@ -1,1 +1,1 @@
-"""The bundled Valkey server that a home starts for itself."""
+"""The bundled Valkey server, one per home."""

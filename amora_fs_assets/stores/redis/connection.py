@@ -1,4 +1,4 @@
-"""Connections to Redis: made when first used, shared by threads, made anew after a fork and after a loss."""
+"""Connections to Redis: made at the first use, shared by threads, made again after a fork or a loss."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from amora_fs_assets.stores.redis.scripts import Call
 if TYPE_CHECKING:
     from amora_fs_assets.stores.redis.pipeline import SharedConnection
 
-CONNECT_TIMEOUT = 2.0  # seconds
-TIMEOUT = 10.0  # seconds, of a command
-LOADING_TIMEOUT = 60.0  # seconds, of a command of a load
+CONNECT_TIMEOUT = 2.0  # [s]
+TIMEOUT = 10.0  # of a command [s]
+LOADING_TIMEOUT = 60.0  # of a command of a load [s]
 _REMOVED_AT_A_TIME = 5_000
 _Result = TypeVar("_Result")
 
 
 def left(until: float) -> float:
-    """Seconds until then. Raises redis.TimeoutError where there are none."""
+    """The time until `until` [s]. Raises redis.TimeoutError if it has passed."""
     seconds = until - time.monotonic()
     if seconds <= 0:
         raise redis.TimeoutError("it did not answer in time")
@@ -40,13 +40,13 @@ def left(until: float) -> float:
 
 
 class Connection:
-    """One pool of connections to the server of a URL, or to the embedded one."""
+    """A pool of connections to the server of a URL, or to the embedded server."""
 
     tagged = False
-    """Whether rows are to have tags, so that those of a tag are in one place."""
+    """Whether keys have tags, so that rows with the same tag are on the same node."""
 
     def __init__(self, *, url: str = "", server: EmbeddedServer | None = None, ca: str = "") -> None:
-        """`ca` is the file of the certificates that signed the server's; the system's by default."""
+        """`ca` is a file with the certificates of the server's authority; the system's certificates by default."""
         self._url = url
         self._server = server
         self._options: dict[str, Any] = {"ssl_ca_certs": ca} if ca else {}
@@ -56,12 +56,12 @@ class Connection:
         self._process = os.getpid()
         self._connecting = threading.Lock()
         self._local = threading.local()
-        self._connections: WeakSet[Any] = WeakSet()  # of threads that read
+        self._connections: WeakSet[Any] = WeakSet()  # of reading threads
 
     def run(self, command: Callable[[redis.Redis], _Result]) -> _Result:
-        """What `command` gives; tried once more where the connection was lost, or the embedded server had ended.
+        """The result of `command`. Tried once more if the connection was lost or the embedded server had ended.
 
-        Raises OnlineStoreUnavailable, and OnlineStoreError for what Redis refuses.
+        Raises OnlineStoreUnavailable, and OnlineStoreError if Redis refuses the command.
         """
         try:
             client = self._connected()
@@ -76,7 +76,7 @@ class Connection:
             raise self._explained(error) from error
 
     def mget(self, keys: Sequence[bytes | str], until: float | None = None) -> list[bytes | None]:
-        """The values of the keys, in one round trip that ends at `until` [time.monotonic()]."""
+        """The values of the keys, in one round trip. Times out at `until` [time.monotonic()]."""
 
         def mget(client: redis.Redis) -> list[bytes | None]:
             connection, limit = self._of_this_thread(client, until)
@@ -87,28 +87,28 @@ class Connection:
         return self.run(mget)
 
     def run_script(self, client: Any, script: str, calls: Sequence[Call]) -> int:
-        """Run the script for each of the calls; the sum of what it returns."""
+        """Run the script for each call; return the sum of the results."""
         run = client.register_script(script)
         return sum(int(run(keys=call.keys, args=call.arguments)) for call in calls)
 
     def remove(self, client: Any, prefix: str) -> None:
-        """Remove all names with the prefix: the server goes through all that it has, a few thousand at a time."""
+        """Remove all keys with the prefix. The server scans all its keys, a few thousand at a time."""
         names = client.scan_iter(match=f"{prefix}*", count=_REMOVED_AT_A_TIME)
         while some := list(islice(names, _REMOVED_AT_A_TIME)):
             client.unlink(*some)
 
     def names_under(self, client: Any, prefix: str, count: int | None) -> list[bytes]:
-        """Up to `count` of the names with the prefix; all of them with None."""
+        """Up to `count` of the keys with the prefix; all keys for None."""
         return list(islice(client.scan_iter(match=f"{prefix}*", count=_REMOVED_AT_A_TIME), count))
 
     def names(self) -> set[str]:
-        """The names of all that are connected."""
+        """The names of all connections to the server."""
         return {str(each.get("name")) for each in self.run(lambda client: client.client_list())}
 
     def _of_this_thread(self, client: redis.Redis, until: float | None) -> tuple[Any, dict[str, float]]:
-        """A connection that no other thread uses; a pool's would be looked at for leftovers each time, a system call.
+        """This thread's own connection. A pool would check each connection for leftover data, with a system call.
 
-        It is gone with its client, or with its thread.
+        The connection ends with its client or its thread.
         """
         mine: WeakKeyDictionary[redis.Redis, tuple[Any, dict[str, float]]]
         try:
@@ -118,7 +118,7 @@ class Connection:
         found = mine.get(client)
         if found is None:
             connection: Any = client.connection_pool.make_connection()
-            if until is not None:  # a server that hangs does not answer the handshake either
+            if until is not None:  # a hanging server does not answer the handshake either
                 connection.socket_timeout = left(until)
                 connection.socket_connect_timeout = min(CONNECT_TIMEOUT, left(until))
             with self._connecting:
@@ -144,7 +144,7 @@ class Connection:
 
     @contextmanager
     def named(self, name: str) -> Iterator[Any]:
-        """A client of its own, which the server lists under `name` for as long as this process lives."""
+        """A separate client, which the server lists under `name` for as long as this process lives."""
         try:
             with self._opened(client_name=name, socket_timeout=LOADING_TIMEOUT) as client:
                 client.ping()
@@ -153,15 +153,15 @@ class Connection:
             raise self._explained(error) from error
 
     def close(self) -> None:
-        """Give connections back, and the lease on the embedded server. The next command makes new ones."""
+        """Close the connections, and release the lease on the embedded server. The next command connects again."""
         if self._client is not None:
             self._drop(self._client)
-        self._async.clear()  # each belongs to its loop, which closes what is left
+        self._async.clear()  # each connection belongs to its event loop, which closes it
         if self._server is not None:
             self._server.release()
 
     async def close_async(self) -> None:
-        """Give the running event loop's connections back."""
+        """Close the connections of the running event loop."""
         for shared in self._async.pop(asyncio.get_running_loop(), {}).values():
             await shared.close()
 
@@ -190,7 +190,7 @@ class Connection:
         )  # fmt: skip
 
     async def _shared(self, url: str = "") -> SharedConnection:
-        """The running event loop's connection to the URL, the store's own by default."""
+        """The running event loop's connection to the URL; by default to the store's own server."""
         from amora_fs_assets.stores.redis.pipeline import SharedConnection
 
         loop = asyncio.get_running_loop()
@@ -206,7 +206,7 @@ class Connection:
         return shared
 
     def _after_fork(self) -> None:
-        """The parent's sockets and lease are not ours."""
+        """In a forked child, drop the parent's sockets."""
         if self._process != os.getpid():
             self._process, self._client, self._connections = os.getpid(), None, WeakSet()
             self._async.clear()
@@ -226,12 +226,12 @@ class Connection:
     def _explained(self, error: redis.RedisError) -> OnlineStoreError:
         if isinstance(error, redis.AuthenticationError):
             return OnlineStoreUnavailable(
-                f"Redis at {self.where} does not let us in: {error}. Mend the password in AMORA_FS_ONLINE_STORE_URL."
+                f"Redis at {self.where} refuses the login: {error}. Correct the password in AMORA_FS_ONLINE_STORE_URL."
             )
         if "SSL" in str(error):
             return OnlineStoreUnavailable(
-                f"Redis at {self.where} and we do not agree on TLS: {error}. AMORA_FS_ONLINE_STORE_CA names the file "
-                "of the certificates that signed the server's, and rediss:// in AMORA_FS_ONLINE_STORE_URL asks for TLS."
+                f"The TLS connection to Redis at {self.where} failed: {error}. Set AMORA_FS_ONLINE_STORE_CA to a file "
+                "with the certificates of the server's authority. rediss:// in AMORA_FS_ONLINE_STORE_URL selects TLS."
             )
         if isinstance(error, redis.ConnectionError | redis.TimeoutError):
             return OnlineStoreUnavailable(

@@ -1,8 +1,8 @@
 """Generations of a view in Redis: filling, going live, pushing, rolling back.
 
-Everything that is known of a view stands in one string, changed by compare-and-swap. A row only ever lies under the
-prefix of its generation. So a process that dies at any point leaves either the state before or the state after; what it
-had written of a generation that is not complete is listed under `filling`, and the next load removes it.
+The state of a view is one string, changed by compare-and-swap. The key of a row always has the prefix of the row's
+generation. So a process that dies at any point leaves either the old or the new state. An incomplete generation is
+listed under `filling`, and the next load removes its rows.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class RedisGenerations:
         self._cleaning = Cleaning(connection, self._states)
 
     def state(self, name: str) -> ViewState:
-        """All generations of the view of that name, and which one readers see."""
+        """All generations of a view, and the number of the live one."""
         return self._states.read(name)
 
     def generation(self, view: FeatureView) -> Generation | None:
-        """The generation that loads go on with; None where the view was never loaded."""
+        """The newest complete generation, to which loads add rows; None if the view was never loaded."""
         return self.state(view.name).newest
 
     def load(
@@ -74,8 +74,8 @@ class RedisGenerations:
         expire: bool = True,
         check: Check | None = None,
     ) -> int:
-        """Write rows and return how many were sent; see OnlineStore."""
-        load = self._prepared(
+        """Write rows and return the number of sent rows; see OnlineStore."""
+        load = self._prepare(
             view,
             published_through,
             clock,
@@ -86,13 +86,13 @@ class RedisGenerations:
         )
         if load is None:
             return 0
-        with self._connection.named(self._cleaning.sign(load.location)) as client:
-            load = self._listed(view, load, until=None)
+        with self._connection.named(self._cleaning.connection_name(load.location)) as client:
+            load = self._add_to_filling(view, load, until=None)
             try:
-                written = self._written(client, view, load, batches, expire=expire)
-                return self._finished(view, load, [written], check)
+                written = self._write_rows(client, view, load, batches, expire=expire)
+                return self._finish(view, load, [written], check)
             except BaseException:
-                self._given_up(view, load)
+                self._abandon(view, load)
                 raise
 
     def begin(
@@ -106,8 +106,8 @@ class RedisGenerations:
         expire: bool = True,
         origin: Origin | None = None,
     ) -> Load | None:
-        """Begin a load whose parts are written by other processes; see OnlineStore."""
-        load = self._prepared(
+        """Begin a load whose parts other processes write; see OnlineStore."""
+        load = self._prepare(
             view,
             published_through,
             clock,
@@ -118,34 +118,34 @@ class RedisGenerations:
         )
         if load is None:
             return None
-        return self._listed(view, load, until=datetime.now(UTC) + lasting)
+        return self._add_to_filling(view, load, until=datetime.now(UTC) + lasting)
 
     def write(
         self, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch], *, lasting: timedelta, expire: bool
     ) -> ShardResult:
         """Write a part of a load's rows; see OnlineStore."""
-        with self._connection.named(self._cleaning.sign(load.location)) as client:
-            self._renewed(view, load, lasting)
-            written = self._written(client, view, load, batches, expire=expire)
-            self._renewed(view, load, lasting)
+        with self._connection.named(self._cleaning.connection_name(load.location)) as client:
+            self._renew(view, load, lasting)
+            written = self._write_rows(client, view, load, batches, expire=expire)
+            self._renew(view, load, lasting)
         return written
 
     def finish(
         self, view: FeatureView, load: Load, written: Sequence[ShardResult], *, check: Check | None = None
     ) -> int:
-        """End a load whose parts were all written; see OnlineStore."""
+        """End a load once all parts are written; see OnlineStore."""
         try:
-            return self._finished(view, load, written, check)
+            return self._finish(view, load, written, check)
         except BaseException:
-            self._given_up(view, load)
+            self._abandon(view, load)
             raise
 
     def check_push(self, view: FeatureView) -> None:
-        """Raise OnlineStoreError where rows of the view cannot be pushed; see OnlineStore."""
+        """Raise OnlineStoreError if rows of the view cannot be pushed; see OnlineStore."""
         check_push(view, self.state(view.name))
 
     def written(self, name: str) -> frozenset[str]:
-        """Ids of publications of which rows may be online, since the last load that compared them; see OnlineStore."""
+        """Ids of publications whose rows may be online since the last load that compared the ids; see OnlineStore."""
         return self._states.written(name)
 
     def push(
@@ -157,14 +157,14 @@ class RedisGenerations:
         publication_id: str = "",
         expire: bool = True,
     ) -> int:
-        """Write rows that are newer than what is there, in every generation that can hold them; see OnlineStore."""
+        """Write rows that are newer than the stored rows, into every compatible generation; see OnlineStore."""
         done, won = set[str](), 0
         self._states.note_written(view.name, publication_id)
         state = self.state(view.name)
-        if sequence is None:  # what was published stays, and the next load brings it online
+        if sequence is None:  # with a publication no error is needed: the next load brings the rows online
             check_push(view, state)
         published = UNPUBLISHED if sequence is None else sequence
-        # A generation that a load begins to fill meanwhile gets the rows too.
+        # Repeated, since a load may begin to fill another generation meanwhile.
         while todo := [each for each in _all(state) if each.location not in done]:
             for generation in todo:
                 done.add(generation.location)
@@ -181,39 +181,39 @@ class RedisGenerations:
         return won
 
     def sample_keys(self, view: FeatureView, count: int | None) -> list[Key]:
-        """Up to `count` keys that have a row in the generation that readers see; see OnlineStore."""
-        seen = self.state(view.name).live
-        if seen is None or not view.join_keys:
+        """Up to `count` keys with a row in the live generation; see OnlineStore."""
+        live = self.state(view.name).live
+        if live is None or not view.join_keys:
             return []
-        names = self._connection.run(partial(self._connection.names_under, prefix=seen.location, count=count))
-        keys = [row_codec.decode_key(key_of(name, seen.location), len(view.join_keys)) for name in names]
+        names = self._connection.run(partial(self._connection.names_under, prefix=live.location, count=count))
+        keys = [row_codec.decode_key(key_of(name, live.location), len(view.join_keys)) for name in names]
         rows = self._connection.mget(names) if names else []
         return [key for key, row in zip(keys, rows, strict=True) if row is not None and not row_codec.is_gone(row)]
 
     def count(self, view: FeatureView, most: int) -> int | None:
-        """How many keys have a row in the generation that readers see; see OnlineStore."""
-        seen = self.state(view.name).live
-        if seen is None:
+        """The number of keys with a row in the live generation; see OnlineStore."""
+        live = self.state(view.name).live
+        if live is None:
             return 0
-        names = self._connection.run(partial(self._connection.names_under, prefix=seen.location, count=most + 1))
+        names = self._connection.run(partial(self._connection.names_under, prefix=live.location, count=most + 1))
         if len(names) > most:
             return None
         rows = self._connection.mget(names) if names else []
         return sum(row is not None and not row_codec.is_gone(row) for row in rows)
 
     def rollback(self, name: str, to: int | None = None) -> Generation:
-        """Let readers see generation `to`, the one before theirs by default, until unpinned."""
+        """Make generation `to` live until unpinned; see OnlineStore."""
         state = self._change(name, lambda s: replace(s, live_number=s.after_rollback(name, to).number, pinned=True))
-        assert state.live is not None, "it was there"
+        assert state.live is not None, "after_rollback returned it"
         return state.live
 
     def unpin(self, name: str) -> Generation:
-        """Let readers see the newest generation again."""
+        """Make the newest generation live again; see OnlineStore."""
         state = self._change(name, lambda s: replace(s, live_number=s.after_unpin(name).number, pinned=False))
-        assert state.newest is not None, "it was there"
+        assert state.newest is not None, "after_unpin returned it"
         return state.newest
 
-    def _prepared(
+    def _prepare(
         self,
         view: FeatureView,
         published_through: int,
@@ -224,7 +224,7 @@ class RedisGenerations:
         origin: Origin,
         expire: bool,
     ) -> Load | None:
-        """What is to be loaded where; None where the newest generation knows more. Raises OnlineStoreError."""
+        """The load and its target; None if the newest generation has a newer cursor. Raises OnlineStoreError."""
         newest = self.state(view.name).newest
         load = Load(
             number=0,
@@ -244,12 +244,12 @@ class RedisGenerations:
             return None
         if newest is None or origin.generation not in (None, newest.number):
             raise OnlineStoreError(f"{view}: another load went live during this load. Run this load again.")
-        # Noted before its rows go where rows of other publications are.
+        # Noted before the load's rows are mixed with rows of other publications.
         self._states.note_written(view.name, origin.published_id)
         return replace(load, number=newest.number, location=newest.location, new_generation=False)
 
-    def _listed(self, view: FeatureView, load: Load, until: datetime | None) -> Load:
-        """The load with its number; what it fills is known from now on, and removed should it not come to an end."""
+    def _add_to_filling(self, view: FeatureView, load: Load, until: datetime | None) -> Load:
+        """The load with its number. Its generation is in the state from now on, so that a later load can remove it."""
         if not load.new_generation:
             return load
 
@@ -267,8 +267,8 @@ class RedisGenerations:
         state = self._change(view.name, listed)
         return replace(load, number=numbers(state)[load.location])
 
-    def _renewed(self, view: FeatureView, load: Load, lasting: timedelta) -> None:
-        """Say that somebody is at work. Raises OnlineStoreError where the generation was taken for dead."""
+    def _renew(self, view: FeatureView, load: Load, lasting: timedelta) -> None:
+        """Extend the time until which the load counts as alive. Raises OnlineStoreError if it counted as dead."""
         if not load.new_generation:
             return
 
@@ -285,7 +285,7 @@ class RedisGenerations:
 
         self._change(view.name, renewed)
 
-    def _written(
+    def _write_rows(
         self, client: Any, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch], *, expire: bool
     ) -> ShardResult:
         rows = Rows(
@@ -296,11 +296,11 @@ class RedisGenerations:
         sent, newest = write(lambda calls: self._connection.run_script(client, WRITE, calls), rows.calls(batches))
         return ShardResult(rows=sent, newest_event=newest)
 
-    def _finished(self, view: FeatureView, load: Load, written: Sequence[ShardResult], check: Check | None) -> int:
+    def _finish(self, view: FeatureView, load: Load, written: Sequence[ShardResult], check: Check | None) -> int:
         sent = sum(each.rows for each in written)
         newest_event = max((each.newest_event for each in written if each.newest_event), default=None)
         if load.new_generation:
-            if not self._live(view, load, newest_event, check):
+            if not self._go_live(view, load, newest_event, check):
                 return 0
             self._states.forget_written(view.name, load.origin.written)
             return sent
@@ -311,10 +311,10 @@ class RedisGenerations:
         self._cleaning.clean(view.name)
         return sent
 
-    def _live(self, view: FeatureView, load: Load, newest_event: datetime | None, check: Check | None) -> bool:
-        """Whether the new generation was taken, rather than one of somebody who knew more and was quicker."""
+    def _go_live(self, view: FeatureView, load: Load, newest_event: datetime | None, check: Check | None) -> bool:
+        """Make the new generation live. False if a concurrent load with a newer cursor went live first."""
         if check is not None:
-            check(partial(self._read_unseen, view, load.location))
+            check(partial(self._read_generation, view, load.location))
         generation = filled(view, load, newest_event, now=datetime.now(UTC))
         after = self._change(
             view.name, lambda s: going_live(s, generation=generation, before=load.before, now=datetime.now(UTC))
@@ -324,12 +324,12 @@ class RedisGenerations:
         self._cleaning.remove(load.location)
         return False
 
-    def _given_up(self, view: FeatureView, load: Load) -> None:
+    def _abandon(self, view: FeatureView, load: Load) -> None:
         if load.new_generation:
             with suppress(FeatureStoreError):  # the next load cleans up
                 self._cleaning.abandon(view.name, load.location)
 
-    def _read_unseen(self, view: FeatureView, prefix: str, keys: Sequence[Key]) -> OnlineRows:
+    def _read_generation(self, view: FeatureView, prefix: str, keys: Sequence[Key]) -> OnlineRows:
         wanted = namer(prefix)(b"".join(map(row_codec.encode_part, key)) for key in keys)
         decode = row_codec.Decoder(shape(view.features), view.schema_hash)
         return decode(self._connection.mget(wanted) if wanted else [])
@@ -339,7 +339,7 @@ class RedisGenerations:
 
 
 def _next_prefix(client: Any) -> int:
-    """A number that no prefix ever had, not even before Redis was emptied: the count begins at the clock [ms]."""
+    """A new number for a prefix. The count begins at the clock [ms], so that it stays unique in an emptied Redis."""
     client.set(PREFIXES, (datetime.now(UTC) - _COUNTED_FROM) // timedelta(milliseconds=1), nx=True)
     return int(client.incr(PREFIXES))
 

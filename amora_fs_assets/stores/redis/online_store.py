@@ -1,9 +1,9 @@
 """The online store: one string per view and entity, in Redis or Valkey.
 
-<project>:<view>            the view's ViewState, as JSON (see redis_keys)
-<project>:<view>:_written   ids of publications of which rows may be online (see docs/protocol.md, "Loads")
-<prefix><key>               a row (see row_codec, redis_keys); each generation has a prefix of its own
-amora_fs:prefixes           counts the prefixes, over all projects of the server
+<project>:<view>            the view's ViewState, as JSON (see state.py)
+<project>:<view>:_written   ids of publications whose rows may be online (see docs/protocol.md, "Loads")
+<prefix><key>               a row (see row_codec.py, keys.py); each generation has its own prefix
+amora_fs:prefixes           the counter of prefixes, shared by all projects of the server
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from amora_fs_assets.stores.redis.row_codec import Decoder, encode_part
 from amora_fs_assets.stores.redis.state import Change, decoded
 
 POINTER_TRUSTED = 0.5
-"""For how long a reader goes without looking which generation is live [s]. Looking is part of the read's round trip."""
+"""The time for which a reader trusts its view of the live generation [s]. The check is part of a read's round trip."""
 
 
 def _connection(url: str, server: EmbeddedServer | None, ca: str) -> Connection:
-    """To the server or the cluster of the URL, or to the embedded server. Raises SettingsError."""
+    """The connection to the server or cluster of the URL, or to the embedded server. Raises SettingsError."""
     scheme = urlsplit(url).scheme
     if ca and not scheme.startswith("rediss"):
         raise SettingsError(
-            f"AMORA_FS_ONLINE_STORE_CA is for TLS, and AMORA_FS_ONLINE_STORE_URL begins with {scheme}://. "
-            "Say rediss:// or rediss+cluster://, or unset it."
+            f"AMORA_FS_ONLINE_STORE_CA is for TLS, but AMORA_FS_ONLINE_STORE_URL begins with {scheme}://. "
+            "Use rediss:// or rediss+cluster://, or unset AMORA_FS_ONLINE_STORE_CA."
         )
     if ca and not Path(ca).is_file():
-        raise SettingsError(f"AMORA_FS_ONLINE_STORE_CA is {ca}, and there is no such file.")
+        raise SettingsError(f"AMORA_FS_ONLINE_STORE_CA is {ca}, but there is no such file.")
     if scheme.endswith("+cluster"):
         from amora_fs_assets.stores.redis.cluster import ClusterConnection
 
@@ -49,12 +49,12 @@ def _connection(url: str, server: EmbeddedServer | None, ca: str) -> Connection:
 
 @dataclass(slots=True)
 class _Pointer:
-    """What a reader knows of a view."""
+    """A reader's cached state of a view."""
 
     checked: float  # time.monotonic()
     data: bytes | None
     generation: Generation | None
-    named: Callable[[Iterable[bytes]], list[bytes]]  # its rows' names
+    named: Callable[[Iterable[bytes]], list[bytes]]  # gives the Redis keys of packed join keys
     decode: Decoder | None
 
 
@@ -62,12 +62,12 @@ class RedisOnlineStore(RedisGenerations):
     """OnlineStore over redis-py. One pool of connections, shared by threads."""
 
     def __init__(self, *, project: str, url: str = "", server: EmbeddedServer | None = None, ca: str = "") -> None:
-        """Raise SettingsError for a URL that is none, and for `ca`, the certificates' file, where it is none."""
+        """Raise SettingsError for an invalid URL, and for a missing file `ca`."""
         super().__init__(_connection(url, server, ca), project)
         self._pointers: dict[str, _Pointer] = {}
 
     def read(self, requests: Sequence[OnlineRequest], *, timeout: float | None = None) -> list[OnlineRows]:
-        """For each request its rows, all in one round trip; after `timeout` [s] it is given up."""
+        """The rows of each request, in one round trip; see OnlineStore."""
         until = None if timeout is None else time.monotonic() + timeout
         self._learn([request.view for request in requests], until)
         while True:
@@ -91,15 +91,15 @@ class RedisOnlineStore(RedisGenerations):
                 return reading.rows(found)
 
     def close(self) -> None:
-        """Give connections back, and the lease on the embedded server."""
+        """Close the connections, and release the lease on the embedded server."""
         self._connection.close()
 
     async def close_async(self) -> None:
-        """Give the running event loop's connections back."""
+        """Close the connections of the running event loop."""
         await self._connection.close_async()
 
     def _change(self, name: str, change: Change) -> ViewState:
-        """As everywhere; and this process sees at once what it did."""
+        """Change the state, and let this process see the change at once."""
         try:
             return super()._change(name, change)
         finally:
@@ -118,8 +118,8 @@ class RedisOnlineStore(RedisGenerations):
         live = state.live
         if live is None and state.live_number:
             raise OnlineStoreError(
-                f"Feature view '{name}': Redis points at generation {state.live_number}, which is gone. "
-                f"Load it anew: `amora-fs materialize-incremental --full --feature-views {name}`."
+                f"Feature view '{name}': Redis points at generation {state.live_number}, which is missing. "
+                f"Load the view again: `amora-fs materialize-incremental --full --feature-views {name}`."
             )
         self._pointers[name] = _Pointer(
             time.monotonic(), data, live, namer(live.location if live else ""),
@@ -128,7 +128,7 @@ class RedisOnlineStore(RedisGenerations):
 
 
 class _Reading:
-    """One MGET: the requests' rows and, where they were not looked at lately, the views' states."""
+    """One MGET: the requests' rows and, if not checked lately, the views' states."""
 
     def __init__(self, store: RedisOnlineStore, requests: Sequence[OnlineRequest]) -> None:
         self._store = store
@@ -145,7 +145,7 @@ class _Reading:
         self._stale: list[str] = []
         trusted = time.monotonic() - POINTER_TRUSTED
         for request, pointer, served in zip(requests, self._pointers, self._served, strict=True):
-            # What is known is never a reason to refuse: then it is looked at again.
+            # Cached state alone is no reason to report missing rows, so it is checked again.
             if (pointer.checked < trusted or not served) and request.view.name not in self._stale:
                 self._stale.append(request.view.name)
                 self.wanted.append(store._states.key(request.view.name))  # noqa: SLF001
@@ -167,7 +167,7 @@ class _Reading:
         return [None if key is None else next(places) for key in keys]
 
     def _encoded(self, column: Sequence[Any]) -> list[Any]:
-        """A column of join keys as bytes, once for all views that are asked by it."""
+        """A column of join keys as bytes, encoded once for all views that share the column."""
         known = self._columns.get(id(column))
         if known is None:
             try:
@@ -176,12 +176,12 @@ class _Reading:
                 else:
                     known = list(map(encode_part, column))
             except UnicodeEncodeError as error:
-                raise InvalidRequest(f"A join key is no Unicode: {error}. Leave lone surrogates out.") from error
+                raise InvalidRequest(f"A join key is not valid Unicode: {error}. Remove lone surrogates.") from error
             self._columns[id(column)] = known
         return known
 
     def still_holds(self, found: Sequence[bytes | None]) -> bool:
-        """Whether the generations that were read are those that readers are to see."""
+        """Whether the generations that were read are still the live ones."""
         if not self._stale:
             return True
         changed, now = False, time.monotonic()
@@ -195,7 +195,7 @@ class _Reading:
         return not changed
 
     def rows(self, found: list[bytes | None]) -> list[OnlineRows]:
-        """Each request's rows."""
+        """The rows of each request."""
         answers = []
         for request, pointer, places, served in zip(
             self._requests, self._pointers, self._places, self._served, strict=True

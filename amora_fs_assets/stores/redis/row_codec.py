@@ -1,13 +1,13 @@
-"""A row of the online store as bytes: MessagePack values behind each other, of which the first are of fixed width.
+"""A row of the online store as bytes: a sequence of MessagePack values, the first of fixed width.
 
-mark               uint64: the publication that the writer had seen (of a pushed row its own, or UNPUBLISHED) in
-                   four bytes, flags (PUSHED + HAS_NULL + GONE) in one, two of the columns' hash, one to spare
-event_timestamp    int64 [us since 1970]; NEVER marks a tombstone
+mark               uint64: the newest publication that the writer had read (for a pushed row its own, or UNPUBLISHED) in
+                   four bytes, flags (PUSHED + HAS_NULL + GONE) in one, the columns' hash in two, one unused
+event_timestamp    int64 [us since 1970]; NEVER for a tombstone
 created_timestamp  int64 [us since 1970], or nil
 values             in the order of the generation's features
 
-Any number of rows is thus one MessagePack array but for its head: one call decodes them all, and a column is every n-th
-value. Redis' scripts find what decides between two rows at fixed places (see redis_scripts).
+So any number of rows is one MessagePack array without its head: one call decodes all rows, and a column is every n-th
+value. Redis' scripts find the fields that decide between two rows at fixed positions (see scripts.py).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Some rows: each one's key, bytes, and event_timestamp [us]; NEVER for a tombstone."""
+    """Rows by column: key, bytes, and event_timestamp [us]; NEVER for a tombstone."""
 
     keys: list[bytes]
     rows: list[bytes]
@@ -62,12 +62,12 @@ def _mark(schema_hash: str, sequence: int = 0, flags: int = 0) -> int:
 
 
 def encode_part(value: Any) -> bytes:
-    """One join key's value; parts behind each other, none of which begins another, are a whole key."""
+    """One join key's value as bytes. A key is the sequence of its parts; no part is a prefix of another part."""
     return _encode(value)
 
 
 def decode_key(packed: bytes, parts: int) -> tuple[Any, ...]:
-    """The join keys' values again, of which there are so many."""
+    """The values of `parts` join keys."""
     return tuple(_decode(_ARRAY.pack(_ARRAY32, parts) + packed))
 
 
@@ -77,7 +77,7 @@ def is_gone(row: bytes) -> bool:
 
 
 def encode(view: FeatureView, batch: pa.RecordBatch, sequence: int, flags: int = 0) -> Iterator[Encoded]:
-    """Rows of the view's `row_columns`, some thousand at a time, so that memory does not grow with the batch."""
+    """Encode rows of the view's `row_columns`, some thousand at a time, so that memory does not grow with the batch."""
     mark = _mark(view.schema_hash, sequence, flags)
     for start in range(0, batch.num_rows, _ROWS_AT_A_TIME):
         yield _encoded(view, batch.slice(start, _ROWS_AT_A_TIME), mark)
@@ -91,7 +91,7 @@ def _encoded(view: FeatureView, batch: pa.RecordBatch, mark: int) -> Encoded:
     columns = [_cells(batch, feature) for feature in view.features]
     nulls = any(batch.column(feature.name).null_count for feature in view.features)
     values = map(_encode, zip(*columns, strict=True))
-    head = 1 if len(columns) < 16 else 3  # of the array, which the values do without
+    head = 1 if len(columns) < 16 else 3  # the length of the array's head, which is cut off
     if nulls:
         marks = [
             mark | (_GONE if time == NEVER else _NULL if None in row else 0)
@@ -113,21 +113,21 @@ def _encoded(view: FeatureView, batch: pa.RecordBatch, mark: int) -> Encoded:
 
 
 class Decoder:
-    """Reads rows of one shape: these features, in this order."""
+    """Decodes rows with these features, in this order."""
 
     def __init__(self, features: Sequence[tuple[str, str]], schema_hash: str) -> None:
-        """`features` are names and types; rows of another schema are refused."""
+        """`features` are names and types. Rows of another schema are refused."""
         self._places = [(place, name) for place, (name, _) in enumerate(features, start=_PLACES)]
         self._width = _PLACES + len(features)
         self._fingerprint = _mark(schema_hash)
-        self._complete: set[int] = set()  # marks of rows without nulls, as they were met: a handful
+        self._complete: set[int] = set()  # the few different marks of rows without nulls
         self._read = [(name, _reader(DataType(type_))) for name, type_ in features if DataType(type_).item in _READ]
         self._missing = _HEAD.pack(_UINT64, self._fingerprint | _GONE, _INT64, NEVER, _NIL) + bytes([_NIL]) * len(
             features
         )
 
     def __call__(self, found: Sequence[bytes | None]) -> OnlineRows:
-        """The rows by column, in order; where there is none, nulls at NEVER. Raises OnlineStoreError."""
+        """The rows by column, in order; a missing row has nulls and the time NEVER. Raises OnlineStoreError."""
         if not found:
             return OnlineRows([], [], {name: [] for _, name in self._places}, [], complete=True)
         try:
@@ -138,7 +138,7 @@ class Decoder:
         try:
             flat = _decode(_ARRAY.pack(_ARRAY32, len(found) * width) + joined)
         except msgspec.DecodeError as error:
-            raise OnlineStoreError(f"Redis holds rows that cannot be read: {error}. Load the view anew.") from error
+            raise OnlineStoreError(f"Redis holds rows that cannot be read: {error}. Load the view again.") from error
         marks = flat[::width]
         complete = self._complete.issuperset(marks) or self._checked(set(marks))
         columns: dict[str, list[Any]] = {name: flat[place::width] for place, name in self._places}
@@ -147,9 +147,9 @@ class Decoder:
         return OnlineRows(flat[1::width], flat[2::width], columns, marks, complete=complete)
 
     def _checked(self, marks: set[int]) -> bool:
-        """Whether rows of these marks are all there, without a null. Raises OnlineStoreError for another schema's."""
+        """Whether rows with these marks exist and have no nulls. Raises OnlineStoreError for another schema."""
         if any(mark & _FINGERPRINT != self._fingerprint for mark in marks):
-            raise OnlineStoreError("Redis holds rows of other columns than their generation's. Load the view anew.")
+            raise OnlineStoreError("Redis holds rows with other columns than their generation. Load the view again.")
         complete = {mark for mark in marks if not mark & _NULL}
         if len(self._complete) < _MOST_MARKS:
             self._complete |= complete
@@ -157,7 +157,7 @@ class Decoder:
 
 
 def _cells(batch: pa.RecordBatch, column: Column) -> list[Any]:
-    """A column's values, of types that MessagePack has: times as microseconds, dates as days, decimals as text."""
+    """A column's values in MessagePack types: times as microseconds, dates as days, decimals as text."""
     import pyarrow as pa
 
     array = batch.column(column.name)
@@ -165,13 +165,13 @@ def _cells(batch: pa.RecordBatch, column: Column) -> list[Any]:
         micros = pa.timestamp("us", tz="UTC")
         array = array.cast(pa.list_(micros) if column.type.is_list else micros)
     plain = {DataType.TIMESTAMP: pa.int64(), DataType.DATE: pa.int32(), DataType.DECIMAL: pa.string()}
-    wanted = plain.get(column.type.item)
-    if wanted is not None:
-        array = array.cast(pa.list_(wanted) if column.type.is_list else wanted)
+    plain_type = plain.get(column.type.item)
+    if plain_type is not None:
+        array = array.cast(pa.list_(plain_type) if column.type.is_list else plain_type)
     cells: list[Any]
     if column.type.is_list:
         return list(array.to_pylist())
-    if array.null_count and pa.types.is_primitive(array.type):  # NumPy has no null of these
+    if array.null_count and pa.types.is_primitive(array.type):  # NumPy has no nulls for these types
         missing = array.is_null().to_numpy(zero_copy_only=False).nonzero()[0].tolist()
         cells = array.fill_null(False if pa.types.is_boolean(array.type) else 0).to_numpy(zero_copy_only=False).tolist()
         for place in missing:

@@ -1,4 +1,4 @@
-"""What Redis decides by itself: which of two rows stays, and which of two changes of a state. Nothing is read back."""
+"""Scripts that Redis runs: which of two rows stays, and compare-and-swap of a state. No row is read back."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ BATCH, PUSH = b"batch", b"push"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A run of a script over some keys, which lie in one slot where there are slots."""
+    """A call of a script over some keys; on a cluster all of one slot."""
 
     keys: Sequence[bytes]
-    head: Sequence[bytes]  # arguments for all keys
-    columns: Sequence[Sequence[Any]]  # arguments by key
+    head: Sequence[bytes]  # arguments of the call
+    columns: Sequence[Sequence[Any]]  # arguments per key
 
     @property
     def arguments(self) -> list[Any]:
         """ARGV of the script."""
         return [*self.head, *(value for column in self.columns for value in column)]
 
-    def apart(self) -> Iterator[Call]:
-        """A call for each key."""
+    def one_by_one(self) -> Iterator[Call]:
+        """One call per key."""
         for place, key in enumerate(self.keys):
             yield Call([key], self.head, [[column[place]] for column in self.columns])
 
 
-# ARGV: what is expected, and what is to be. Returns whether it was as expected.
+# ARGV: the expected value and the new value. Returns whether the stored value was the expected one.
 SWAP = """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
 
-# ARGV: BATCH or PUSH; then the keys' rows, then their expiries [ms since 1970; 0: none]. Returns how many were written.
-# Places are those of row_codec: sequence 2-5, flags 6, event_timestamp 11-18, created_timestamp 19-27.
+# ARGV: BATCH or PUSH; the keys' rows; their expiries [ms since 1970; 0: none]. Returns the number of written rows.
+# Positions as in row_codec.py: sequence 2-5, flags 6, event_timestamp 11-18, created_timestamp 19-27.
 #
-# Which row stays is said in docs/protocol.md, "Which row stays in Redis". A null created_timestamp is event_timestamp.
+# The rule is in docs/protocol.md, "Which row stays in Redis". A null created_timestamp counts as event_timestamp.
 WRITE = """
 local pushing = ARGV[1] == 'push'
 local count = #KEYS

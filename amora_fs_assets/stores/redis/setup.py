@@ -1,4 +1,4 @@
-"""Opens the online store that the settings name."""
+"""Opens the online store in the settings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
 
 
 def opened(settings: Settings) -> RedisOnlineStore:
-    """The store at the URL of the settings; without a URL the embedded server. Connects when first used.
+    """The store at the settings' URL; without a URL the embedded server. Connects at the first use.
 
-    Raises SettingsError for a project name that could begin the name of a row.
+    Raises SettingsError for a project name that begins with '%', as keys of rows do.
     """
     if settings.project.startswith("%"):
-        raise SettingsError(f"AMORA_FS_PROJECT is {settings.project!r}: the names of rows begin with '%'. Drop it.")
+        raise SettingsError(
+            f"AMORA_FS_PROJECT is {settings.project!r}, but keys of rows begin with '%'. Remove the '%'."
+        )
     url = settings.online_store_url
     if not url:
         return RedisOnlineStore(project=settings.project, server=EmbeddedServer(settings.home))

@@ -1,4 +1,4 @@
-"""What is known of a view in Redis: one string of JSON, read as a whole, changed by compare-and-swap."""
+"""The state of a view in Redis: one JSON string, read as a whole, changed by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ class States:
         self.project = project
 
     def key(self, name: str) -> str:
-        """Under which the view's state is."""
+        """The Redis key of the view's state."""
         return state_name(self.project, name)
 
     def read(self, name: str) -> ViewState:
-        """As it is."""
+        """The view's state; an empty one if the view was never loaded."""
         return decoded(self._connection.run(lambda client: client.get(self.key(name))))
 
     def written(self, name: str) -> frozenset[str]:
-        """Ids of the publications that `note_written` noted, and nobody forgot."""
+        """Ids of publications that were noted with `note_written` and not removed since."""
         key = written_name(self.project, name)
         found: Any = self._connection.run(lambda client: client.smembers(key))
         return frozenset(each.decode() for each in found)
 
     def note_written(self, name: str, publication_id: str) -> None:
-        """Rows of the publication are about to be written. One of an earlier release has no id, and is not noted."""
+        """Note a publication before its rows are written. A publication of an earlier release has no id to note."""
         key = written_name(self.project, name)
         if publication_id:
             self._connection.run(lambda client: client.sadd(key, publication_id))
 
     def forget_written(self, name: str, ids: Collection[str]) -> None:
-        """A load has compared these publications with the offline store's."""
+        """Remove the ids of publications that a load has compared with the offline store's."""
         key = written_name(self.project, name)
         if ids:
             self._connection.run(lambda client: client.srem(key, *ids))
 
     def change(self, name: str, change: Change) -> ViewState:
-        """The state after `change`, which nobody else changed meanwhile; `change` may run more than once."""
+        """Change the state by compare-and-swap, and return the new state. `change` may run more than once."""
         key = self.key(name)
 
         def run(client: Any) -> ViewState:
@@ -65,17 +65,17 @@ class States:
 
 
 _STORED = {"live_number": "live", "published_through": "cursor", "published_id": "cursor_id", "location": "prefix"}
-"""Fields that have another name in Redis: the names of earlier releases, which read the same states."""
+"""Fields with another name in Redis: earlier releases, which read the same states, use these names."""
 _FIELDS = {stored: field for field, stored in _STORED.items()}
 
 
 def decoded(data: Any) -> ViewState:
-    """The state as it is kept; an empty one for None."""
+    """Decode a stored state; an empty state for None."""
     return ViewState() if data is None else msgspec.convert(_renamed(msgspec.json.decode(data), _FIELDS), ViewState)
 
 
 def encoded(state: ViewState) -> bytes:
-    """The state as Redis keeps it."""
+    """Encode the state for Redis."""
     return msgspec.json.encode(_renamed(msgspec.to_builtins(state), _STORED))
 
 
@@ -89,5 +89,5 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def numbers(state: ViewState) -> dict[str, int]:
-    """Prefix and number of every generation, complete or not."""
+    """The number of every generation by its location, complete or not."""
     return {each.location: each.number for each in state.generations} | {e.location: e.number for e in state.filling}

@@ -1,4 +1,4 @@
-"""Rows on their way into Redis: names, bytes and expiries, in calls of the script that decides which row stays."""
+"""Writes rows to Redis: keys, bytes and expiries, in calls of the script that decides which row stays."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _BATCH = 1_000
 
 @dataclass(frozen=True)
 class Expiry:
-    """When Redis may collect a row: a day after event_timestamp + ttl. Statuses do not depend on it."""
+    """When Redis may collect a row: a day after event_timestamp + ttl. Reads do not depend on it."""
 
-    ttl: int | None  # milliseconds, with the day; None: never
-    lasting: bool  # a row that is too old already stays for a day all the same
+    ttl: int | None  # ttl plus the day [ms]; None: never
+    lasting: bool  # even a row that is too old stays for a day
 
     @classmethod
     def of_view(cls, view: FeatureView, *, expire: bool, lasting: bool = False) -> Expiry:
-        """The expiry of the view's rows; under a fixed clock they have none.
+        """The expiry of the view's rows; none under a fixed clock (`expire` False).
 
-        `lasting`: the row replaces another one, as a tombstone does. So it must stay until every slower writer of an
-        older publication is gone, since a row that is not there beats no other.
+        `lasting` is for rows that may replace others, such as tombstones: they must stay until every slower writer of
+        an older publication has ended, since only an existing row can win over an older one.
         """
         ttl = None if view.ttl is None or not expire else view.ttl // timedelta(milliseconds=1) + _KEPT
         return cls(ttl, lasting)
 
     def of(self, times: Sequence[int]) -> list[int]:
-        """Milliseconds since 1970 for each time [us]; 0: never."""
+        """The expiry [ms since 1970] for each event_timestamp [us]; 0: never."""
         ttl, soon = self.ttl, int(time.time() * 1000) + _KEPT
         if ttl is None:
             return [soon if time == NEVER else 0 for time in times]
@@ -52,16 +52,16 @@ class Expiry:
 
 @dataclass(frozen=True)
 class Calls:
-    """Some thousand rows, ready to go."""
+    """Script calls for some thousand rows."""
 
     calls: list[Call]
     rows: int
-    newest: int  # event_timestamp [us]
+    newest: int  # the greatest event_timestamp [us]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """How a view's rows are written under a prefix."""
+    """The options for writing a view's rows with a prefix."""
 
     view: FeatureView
     prefix: str
@@ -69,10 +69,10 @@ class Rows:
     mode: bytes  # BATCH or PUSH
     expiry: Expiry
     flags: int = 0
-    tombstones: bool = True  # or leave them out, where there is nothing that they could take away
+    tombstones: bool = True  # False for a new generation, in which tombstones would delete nothing
 
     def calls(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Calls]:
-        """The batches' rows, in parts of some thousand."""
+        """Script calls for the batches' rows, some thousand rows each."""
         name = namer(self.prefix)
         for batch in batches:
             for encoded in row_codec.encode(self.view, batch, self.sequence, self.flags):
@@ -85,7 +85,7 @@ class Rows:
                     yield Calls(self._calls(names, rows, self.expiry.of(times)), len(names), max(times))
 
     def _calls(self, *columns: list[Any]) -> list[Call]:
-        """Of names, rows and expiries."""
+        """Script calls for columns of keys, rows and expiries."""
         names = columns[0]
         if self.prefix.endswith("{"):
             parts = [[[column[place] for place in places] for column in columns] for places in by_slot(names).values()]
@@ -95,9 +95,9 @@ class Rows:
 
 
 def write(send: Callable[[Sequence[Call]], int], parts: Iterable[Calls]) -> tuple[int, datetime | None]:
-    """Send the rows; while Redis works on one part, the next is made. Memory holds two of them.
+    """Send the rows. While Redis writes one part, the next part is encoded, so memory holds two parts.
 
-    Gives their number, and the greatest event_timestamp.
+    Returns the number of rows and the greatest event_timestamp.
     """
     sent, newest = 0, NEVER
     with ThreadPoolExecutor(1) as sender:

@@ -1,4 +1,4 @@
-"""The catalogue as Feast's RegistryProto, in the JSON form that Protocol Buffers define for it."""
+"""The catalogue as Feast's RegistryProto, in the JSON form of Protocol Buffers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.settings import Settings
 from amora_fs_assets.store_table import OFFLINE_STORES
 
-# Feast has no dates: its own stores take them for times.
+# Feast has no date type; its own stores convert dates to timestamps.
 _TYPES = {
     DataType.INT64: "INT64",
     DataType.FLOAT64: "DOUBLE",
@@ -28,8 +28,8 @@ _TYPES = {
     DataType.TIMESTAMP: "UNIX_TIMESTAMP",
     DataType.DECIMAL: "DECIMAL",
 }
-# What Feast itself writes for a view of the whole, which has no entity.
-_NOBODY, _NOBODYS_KEY = "__dummy", "__dummy_id"
+# Feast's own names for a view without an entity.
+_DUMMY_ENTITY, _DUMMY_KEY = "__dummy", "__dummy_id"
 _BIGQUERY = "feast.infra.offline_stores.bigquery_source.BigQuerySource"
 _FILE = "feast.infra.offline_stores.file_source.FileSource"
 
@@ -40,7 +40,7 @@ def registry(catalogue: Catalogue, snapshot: Snapshot, settings: Settings) -> di
     keys = {c.name: c for view in catalogue.feature_views.values() for c in view.key_columns}
     entities = [spec for each in catalogue.entities.values() for spec in _entities(each, keys)]
     if any(not view.entities for view in catalogue.feature_views.values()):
-        entities.append({"name": _NOBODY, "joinKey": _NOBODYS_KEY, "valueType": "STRING"})
+        entities.append({"name": _DUMMY_ENTITY, "joinKey": _DUMMY_KEY, "valueType": "STRING"})
     views = [_view(view, settings) for view in catalogue.feature_views.values()]
     sources = [_source(source, settings) for source in catalogue.sources.values()]
     services = [_service(service) for service in catalogue.feature_services.values()]
@@ -57,7 +57,7 @@ def registry(catalogue: Catalogue, snapshot: Snapshot, settings: Settings) -> di
 
 
 def _entities(entity: Entity, keys: Mapping[str, Column]) -> Iterator[dict[str, Any]]:
-    """An entity of Feast's has one join key: one with several becomes an entity for each."""
+    """A Feast entity has one join key, so an entity with several keys becomes several Feast entities."""
     for key in entity.join_keys:
         yield {
             "name": _entity_name(entity, key),
@@ -75,8 +75,8 @@ def _view(view: FeatureView, settings: Settings) -> dict[str, Any]:
     keys = [_column(column) for column in view.key_columns]
     return {
         "name": view.name,
-        "entities": [_entity_name(e, key) for e in view.entities for key in e.join_keys] or [_NOBODY],
-        "entityColumns": keys or [{"name": _NOBODYS_KEY, "valueType": "STRING"}],
+        "entities": [_entity_name(e, key) for e in view.entities for key in e.join_keys] or [_DUMMY_ENTITY],
+        "entityColumns": keys or [{"name": _DUMMY_KEY, "valueType": "STRING"}],
         "features": [_column(column) for column in view.features],
         "ttl": _ttl(view),
         "online": True,
@@ -107,7 +107,7 @@ def _table(name: str, table: str, settings: Settings) -> dict[str, Any]:
     row = OFFLINE_STORES[settings.offline_store]
     if row.feast_source:
         return {"name": name, **row.load("feast_source")(table, settings)}
-    # Feast cannot read the store: the path is where an export of the table goes.
+    # Feast cannot read the store. The path is the place for an export of the table.
     path = (settings.home / "feast" / f"{table}.parquet").as_uri()
     return {
         "name": name,
@@ -141,5 +141,5 @@ def _column(column: Column) -> dict[str, Any]:
 
 
 def _ttl(view: FeatureView) -> str:
-    """Zero is Feast's word for no limit: of ours, which means the same instant, it makes the least that it knows."""
+    """The ttl in Feast's form. Zero means no limit in Feast, so a ttl of zero becomes the least positive duration."""
     return "0s" if view.ttl is None else f"{max(view.ttl.total_seconds(), 1e-6):.6f}s"

@@ -1,4 +1,4 @@
-"""registry.db: the applied catalogue as Feast keeps it, beside our own objects, for stock Feast clients."""
+"""registry.db: the applied catalogue in Feast's form, beside our own objects, for stock Feast clients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 NAME = "registry.db"
 Synced = Literal["current", "written", "behind", "absent"]
 
-# In a process of its own, past feast/__init__, which takes seconds and would stay in ours.
+# Runs in a separate process, without feast/__init__, whose import takes seconds and much memory.
 _ENCODE = """
 import importlib.util, sys, types
 found = importlib.util.find_spec("feast")
@@ -32,9 +32,9 @@ sys.stdout.buffer.write(registry.SerializeToString(deterministic=True))
 
 
 def sync(objects: ObjectStore, settings: Settings, *, python: str | None = None) -> Synced:
-    """Write registry.db anew until it is of the head's snapshot, whose hash it carries as `version_id`.
+    """Write registry.db until it belongs to the head's snapshot, whose hash it contains as `version_id`.
 
-    "behind" or "absent", with nothing written, where `python` (this one by default) has no Feast. Raises RegistryError.
+    "behind" or "absent", with nothing written, if `python` (by default this one) has no Feast. Raises RegistryError.
     """
     registry = ObjectRegistry(objects)
     installed = python is not None or importlib.util.find_spec("feast") is not None
@@ -46,7 +46,7 @@ def sync(objects: ObjectStore, settings: Settings, *, python: str | None = None)
         if not installed:
             return "absent" if stored is None else "behind"
         plain = feast_form.registry(registry.catalogue_of(head), head, settings)
-        # Where somebody was quicker, the next turn sees what he wrote.
+        # If another process wrote first, the next iteration reads its result.
         data = _encoded(json.dumps(plain).encode(), python or sys.executable)
         wrote = objects.replace(NAME, data, generation=stored.generation if stored else None)
     return "absent"
@@ -57,7 +57,7 @@ def _encoded(plain: bytes, python: str) -> bytes:
     if done.returncode:
         last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
         raise RegistryError(
-            f"{NAME} was not written, since Feast's form could not be made: {last}. "
-            "Install the release that is tested: pip install 'amora-fs-assets[feast]'."
+            f"{NAME} was not written, since Feast could not encode the catalogue: {last}. "
+            "Install the tested release: pip install 'amora-fs-assets[feast]'."
         )
     return done.stdout

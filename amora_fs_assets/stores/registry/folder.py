@@ -1,4 +1,4 @@
-"""Objects as files in a local folder: whole or not there, whoever dies in between."""
+"""Objects as files in a local folder, written atomically: a killed process leaves no partial object."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from amora_fs_assets.stores.registry.object_names import check_object_name, is_o
 
 _TEMPORARY = ".tmp"
 _LOCK = ".lock"
-_ABANDONED = 3600.0  # no write takes so long: who left a temporary file of this age is dead [s]
+_ABANDONED = 3600.0  # the age at which a temporary file belongs to a dead process, since no write takes so long [s]
 
 
 class FolderObjectStore:
-    """The `ObjectStore` of one machine. Readers take no lock; writers hold one for the length of a rename.
+    """The `ObjectStore` of one machine. Readers take no lock; writers hold a lock during a rename.
 
-    The lock is an flock, which the system gives up with the process that held it.
+    The lock is an flock, which the kernel releases when its process dies.
     """
 
     def __init__(self, folder: Path, *, lock_timeout: float = 30.0) -> None:
-        """Write below `folder`, which is made by the first write. `lock_timeout` in seconds."""
+        """Write below `folder`, which the first write creates. `lock_timeout` in seconds."""
         self._folder = Path(folder).expanduser().absolute()
         self._lock_timeout = lock_timeout
 
@@ -38,11 +38,11 @@ class FolderObjectStore:
         return str(self._folder)
 
     def read(self, name: str) -> StoredObject | None:
-        """The object; None where there is none. Raises RegistryError where the file cannot be read."""
+        """The object; None if it does not exist. Raises RegistryError if the file cannot be read."""
         path = self._path(name)
         with self._explained("read", name):
             try:
-                # Only ever renamed into place, so that an open file is one state, and its time that state's own.
+                # Files are only renamed into place, so the content and the time of an open file belong together.
                 with path.open("rb", buffering=0) as file:
                     data, modified = file.readall(), os.fstat(file.fileno()).st_mtime_ns
             except FileNotFoundError:
@@ -50,13 +50,13 @@ class FolderObjectStore:
         return StoredObject(data, f"{modified}-{hashlib.sha256(data).hexdigest()[:16]}")
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a new object. False where one of the name exists. Raises RegistryError."""
+        """Write a new object. False if an object of the name exists. Raises RegistryError."""
         return self.replace(name, data, generation=None)
 
     def replace(self, name: str, data: bytes, *, generation: str | None) -> bool:
-        """Write an object if it is still at `generation` (None: not there). Raises RegistryError.
+        """Write an object if its generation is still `generation` (None: it does not exist). Raises RegistryError.
 
-        True once the bytes and the name are on the disk.
+        Returns True once the bytes and the name are on the disk.
         """
         path = self._path(name)
         with self._explained("write", name):
@@ -78,7 +78,7 @@ class FolderObjectStore:
         return True
 
     def names(self, prefix: str) -> Iterator[str]:
-        """The names that start with `prefix`, sorted. Raises RegistryError where a folder cannot be read."""
+        """The names that start with `prefix`, sorted. Raises RegistryError if a folder cannot be read."""
         above, _, _ = prefix.rpartition("/")
         if above:
             check_object_name(above)
@@ -95,7 +95,7 @@ class FolderObjectStore:
         for parent, folders, files in os.walk(folder, onerror=refuse):
             folders[:] = [each for each in folders if not each.startswith(".")]
             inside = "" if parent == root else f"{parent.removeprefix(root + os.sep).replace(os.sep, '/')}/"
-            # Strings, not paths: there are tens of thousands of these.
+            # Strings rather than paths, since there are tens of thousands.
             for name in (f"{inside}{each}" for each in files):
                 if is_object_name(name):
                     yield name
@@ -129,8 +129,8 @@ class FolderObjectStore:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise RegistryError(
-                        f"Registry {self.url}: {_LOCK} was held for {self._lock_timeout:g} s by another process. "
-                        f"Find it with `fuser {self._folder / _LOCK}` and stop it; nothing was written."
+                        f"Registry {self.url}: another process held {_LOCK} for {self._lock_timeout:g} s. "
+                        f"Find it with `fuser {self._folder / _LOCK}` and stop it. Nothing was written."
                     ) from None
                 time.sleep(pause)
                 pause = min(2 * pause, 0.02)
@@ -138,7 +138,7 @@ class FolderObjectStore:
                 return
 
     def _sweep(self) -> None:
-        """Remove what writers left that were killed."""
+        """Remove temporary files of killed writers."""
         oldest = time.time() - _ABANDONED
         for path in (self._folder / _TEMPORARY).iterdir():
             with suppress(FileNotFoundError):
@@ -152,7 +152,7 @@ class FolderObjectStore:
         except PermissionError as error:
             raise RegistryError(
                 f"Registry {self.url}: no permission to {verb} '{name}'. "
-                "Give this user access to the folder, or set AMORA_FS_REGISTRY to another one."
+                "Give this user access to the folder, or set AMORA_FS_REGISTRY to another folder."
             ) from error
         except OSError as error:
             fix = {
@@ -170,7 +170,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _touch_after(written: Path, replaced: Path) -> None:
-    """Let times grow with every replacement: as generations they tell a state from an equal one that came before."""
+    """Make the time later than the replaced file's. Times are part of the generation, so equal contents differ."""
     after = max(time.time_ns(), replaced.stat().st_mtime_ns + 1)
     os.utime(written, ns=(after, after))
 

@@ -24,15 +24,15 @@ _WRITE_ID = "amora-fs-write"
 
 
 class GcsObjectStore:
-    """The `ObjectStore` of a team. Every call has a deadline, and is repeated only where that cannot do harm.
+    """The `ObjectStore` of a team. Every call has a deadline and safe retries.
 
-    Reads are harmless, writes are conditional; and each write carries an id of its own, so that a repetition that
-    is refused can tell whether its first try had arrived. A bucket takes about one update of an object a second; what
-    is beyond that is tried again, later each time, until the deadline.
+    Reads can be repeated, and writes are conditional. Each write has its own id, so that a refused retry can tell
+    whether its first try had succeeded. A bucket accepts about one update of an object per second; further updates are
+    retried with growing pauses until the deadline.
     """
 
     def __init__(self, client: Client, bucket: str, prefix: str, *, deadline: float = 60.0) -> None:
-        """Keep objects in `gs://bucket/prefix`. `deadline` of a call with its repetitions, in seconds."""
+        """Store objects in `gs://bucket/prefix`. `deadline` limits a call with its retries [s]."""
         self._client = client
         self._bucket = client.bucket(bucket)
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -48,7 +48,7 @@ class GcsObjectStore:
         return self._url
 
     def read(self, name: str) -> StoredObject | None:
-        """The object; None where there is none. Raises RegistryError."""
+        """The object; None if it does not exist. Raises RegistryError."""
         check_object_name(name)
         with self._explained("read"):
             for _ in range(10):
@@ -56,25 +56,25 @@ class GcsObjectStore:
                 try:
                     data = blob.download_as_bytes(**self._calls)
                 except NotFound:
-                    # A missing bucket answers so, too: listing it raises. So does an object that was replaced between
-                    # two tries of one download: it is listed, and read again.
+                    # A missing bucket also gives NotFound, but listing it raises. So does an object that was replaced
+                    # between two tries of one download: it is listed, and read again.
                     if name not in self._list(name):
                         return None
                 else:
                     return StoredObject(data, str(blob.generation))
-        raise RegistryError(f"Registry {self._url}: '{name}' is listed but not there to be read. Run it again.")
+        raise RegistryError(f"Registry {self._url}: '{name}' is listed but cannot be read. Run it again.")
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a new object. False where one of the name exists. Raises RegistryError."""
+        """Write a new object. False if an object of the name exists. Raises RegistryError."""
         return self.replace(name, data, generation=None)
 
     def replace(self, name: str, data: bytes, *, generation: str | None) -> bool:
-        """Write an object if it is still at `generation` (None: not there). Raises RegistryError."""
+        """Write an object if its generation is still `generation` (None: it does not exist). Raises RegistryError."""
         check_object_name(name)
         blob = self._blob(name)
         write_id = uuid4().hex
         blob.metadata = {_WRITE_ID: write_id}
-        blob.cache_control = "no-store"  # a public bucket's objects would be served from caches for an hour
+        blob.cache_control = "no-store"  # caches would serve objects of a public bucket for an hour
         with self._explained("write"):
             try:
                 blob.upload_from_string(
@@ -115,8 +115,8 @@ class GcsObjectStore:
         except (Forbidden, Unauthorized) as error:
             raise RegistryError(
                 f"Registry {self._url}: no permission to {verb} (HTTP {error.code}). "
-                "Grant the account that runs this the role Storage Object User on the bucket; "
-                "to read alone, Storage Object Viewer is enough."
+                "Grant the account the role Storage Object User on the bucket; "
+                "for reading only, Storage Object Viewer is enough."
             ) from error
         except NotFound as error:
             raise RegistryError(

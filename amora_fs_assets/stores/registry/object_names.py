@@ -1,4 +1,4 @@
-"""Names of objects: one form that is safe as a file's path and as an object's name on Google Cloud Storage."""
+"""Rules for object names that are safe as file paths and as object names on Google Cloud Storage."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LONGEST = 900  # Google takes 1,024 bytes, the prefix of the registry included
 
 
 def is_object_name(name: str) -> bool:
-    """Whether `name` is letters, digits and `._=+-` in parts that `/` divides and that begin with no dot."""
+    """Whether `name` has letters, digits and `._=+-`, in parts separated by `/` that do not begin with a dot."""
     return len(name) <= _LONGEST and _NAME.fullmatch(name) is not None
 
 
 def check_object_name(name: str) -> None:
-    """Refuse, with InvalidRequest, a name that could leave the registry or that some store would not take."""
+    """Raise InvalidRequest for a name that could leave the registry's folder or that a store does not support."""
     if not is_object_name(name):
         raise InvalidRequest(
-            f"{name!r} is not the name of an object. It takes letters, digits and ._=+- in parts divided by '/', "
-            "none of which begins with a dot."
+            f"{name!r} is not the name of an object. Use letters, digits and ._=+-, in parts separated by '/' that do "
+            "not begin with a dot."
         )

@@ -1,11 +1,11 @@
 """The registry: immutable snapshots under one head, run records and manifests, as objects in a folder or a bucket.
 
-head.json                                    which snapshot counts; it alone changes, and registry.db after it
-snapshots/<sha256>.json                      a catalogue, its parent, when it was applied
+head.json                                    the current snapshot; only head.json and registry.db ever change
+snapshots/<sha256>.json                      a catalogue, its parent, and the time of its apply
 runs/<name>/<date>/<time>-<kind>-<status>-<run>-<sha256>.json
-                                             what one run did
-training_sets/<name>/<version>.json          what one version of a training set was made from
-registry.db                                  the head's catalogue as Feast keeps it, where Feast is installed
+                                             the record of a run
+training_sets/<name>/<version>.json          the manifest of a training set's version
+registry.db                                  the head's catalogue in Feast's form, if Feast is installed
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Read = TypeVar("_Read")
 
 
 class ObjectRegistry:
-    """The `Registry` over any `ObjectStore`: its guarantees are those of create-once and compare-and-swap."""
+    """The `Registry` over any `ObjectStore`, based on create-once and compare-and-swap."""
 
     def __init__(
         self,
@@ -38,10 +38,10 @@ class ObjectRegistry:
         commit: Callable[[], str] = str,
         listener: Callable[[RunRecord, str], None] | None = None,
     ) -> None:
-        """Keep everything in `objects`.
+        """Store everything in `objects`.
 
-        `commit` says which one the feature code is at, for the records. `listener` hears of every record that was
-        kept, with its object's name.
+        `commit` returns the commit of the feature code, for the records. `listener` is called with every stored record
+        and the name of its object.
         """
         self._objects = objects
         self._commit = commit
@@ -54,24 +54,24 @@ class ObjectRegistry:
         return self._objects.url
 
     def head(self) -> Snapshot | None:
-        """The snapshot that counts; None before the first apply. Raises RegistryError, RegistryCorrupt."""
+        """The current snapshot; None before the first apply. Raises RegistryError, RegistryCorrupt."""
         state = self._state()
         return state[0] if state else None
 
     def catalogue(self) -> Catalogue:
-        """What was applied last; an empty catalogue before the first apply. Raises RegistryError, RegistryCorrupt.
+        """The current catalogue; empty before the first apply. Raises RegistryError, RegistryCorrupt.
 
-        Reads one small object where the head did not move since the last call.
+        Reads only one small object if the head has not moved since the last call.
         """
         state = self._state()
         return state[1] if state else Catalogue()
 
     def apply(self, catalogue: Catalogue, *, parent: str | None, clock: datetime) -> Snapshot:
-        """Make `catalogue` what counts, if the head is still the snapshot `parent`; the new head.
+        """Make `catalogue` the current one, if the head is still the snapshot `parent`; return the new head.
 
-        A catalogue that is the head's already changes nothing, but for gates that the head's lacks. Raises
-        RegistryConflict where another one was applied since `parent`; with nothing written, RegistryCorrupt where the
-        head cannot be read, and DefinitionError where `catalogue` could not be read again.
+        Applying the head's own catalogue changes nothing, unless the head lacks gates. Raises RegistryConflict if
+        another catalogue was applied since `parent`. Raises RegistryCorrupt if the head cannot be read, and
+        DefinitionError if `catalogue` could not be read again; nothing is written then.
         """
         stored = self._objects.read(_HEAD)
         state = self._state_of(stored.data) if stored else None
@@ -85,15 +85,15 @@ class ObjectRegistry:
         self._objects.create(f"snapshots/{hash_}.json", data)
         applied = self._read(hash_, form.read_snapshot)
         head = form.write_head(form.Head(snapshot=hash_, applied_at=applied.applied_at))
-        # A process that is killed before this line leaves a snapshot that nobody refers to, and the old head.
+        # A process that is killed before this line leaves an unused snapshot and the old head.
         if not self._objects.replace(_HEAD, head, generation=stored.generation if stored else None):
             raise self._conflict()
         return applied
 
     def history(self, at: datetime | None = None) -> Iterator[Snapshot]:
-        """The snapshot that counted at `at` (now, if none is said), its parent, and so on to the first apply.
+        """The snapshot that was current at the time `at` (default: now), its parent, and so on to the first apply.
 
-        Each is read when it is asked for; of n that came after `at`, about the logarithm of n. Raises RegistryError,
+        Snapshots are read lazily; of n snapshots after `at`, about log n are read. Raises RegistryError,
         RegistryCorrupt.
         """
         snapshot = self.head()
@@ -106,14 +106,14 @@ class ObjectRegistry:
             snapshot = None if before is None else self._read(before, form.read_snapshot)
 
     def catalogue_of(self, snapshot: Snapshot) -> Catalogue:
-        """What a snapshot holds. Raises RegistryError, RegistryCorrupt."""
+        """The catalogue of a snapshot. Raises RegistryError, RegistryCorrupt."""
         newest = self._newest
         if newest is not None and newest[0].hash == snapshot.hash:
             return newest[1]
         return self._read(snapshot.hash, form.read_catalogue)
 
     def record(self, run: RunRecord) -> str:
-        """Keep a run's record, for good; the name of its object. Recording the same again changes nothing."""
+        """Store a run's record and return its object name. Recording the same run again changes nothing."""
         folder = _folder("runs", run.name)
         if not (run.commit or run.completed):
             run = replace(run, commit=self._commit())
@@ -138,8 +138,8 @@ class ObjectRegistry:
     ) -> Iterator[RunRecord]:
         """The records of one view, source or training set, or of all; newest first, by `started_at`.
 
-        Of one kind, status or run, started in [since, until), where that is said. Lists names at once and reads each
-        record only when it is asked for. Raises RegistryError, RegistryCorrupt.
+        Optionally only records of one kind, status or run, or records started in [since, until). Names are listed at
+        once; records are read lazily. Raises RegistryError, RegistryCorrupt.
         """
         names = [
             _RecordName.of(each) for each in self._objects.names("runs/" if name is None else _folder("runs", name))
@@ -158,7 +158,7 @@ class ObjectRegistry:
         return islice((each for each in exact if not self._superseded(each, names)), limit)
 
     def _superseded(self, completed: RunRecord, names: list[_RecordName]) -> bool:
-        """Whether a run recorded its publication after all, while another one completed it: its own says more."""
+        """Whether a completed record has a counterpart that the run wrote itself, which has more information."""
         if not completed.completed:
             return False
         folder, run = _folder("runs", completed.name), _short(completed.run_id)
@@ -171,17 +171,17 @@ class ObjectRegistry:
 
     def _record(self, name: str) -> RunRecord | None:
         stored = self._objects.read(name)
-        if stored is None:  # expired by a rule of the bucket since it was listed
+        if stored is None:  # deleted by the bucket's lifecycle rule since the listing
             return None
         with self._explained(name, "Restore it or delete it."):
             if not name.endswith(f"-{form.sha256(stored.data)[:12]}.json"):
-                raise RegistryCorrupt("it was altered: its content does not match the hash in its name")
+                raise RegistryCorrupt("it was changed: its content does not match the hash in its name")
             return form.read_record(stored.data)
 
     def put_manifest(self, name: str, version: str, manifest: dict[str, Any]) -> str:
-        """Keep what a version of a training set was made from, for good; the name of its object.
+        """Store the manifest of a training set's version and return its object name.
 
-        Putting the same again changes nothing. Raises RegistryConflict where the version has another manifest.
+        Storing the same manifest again changes nothing. Raises RegistryConflict if the version has another manifest.
         """
         object_name = _manifest_name(name, version)
         data = form.write_manifest(name, version, manifest)
@@ -190,12 +190,12 @@ class ObjectRegistry:
             if stored is None or stored.data != data:
                 raise RegistryConflict(
                     f"Registry {self.url}: training set '{name}' has a version '{version}' with another manifest. "
-                    "A version is written once: build a new one."
+                    "A version cannot be changed. Build a new version."
                 )
         return object_name
 
     def manifest(self, name: str, version: str) -> dict[str, Any] | None:
-        """The manifest of a version; None where there is none. Raises RegistryError, RegistryCorrupt."""
+        """The manifest of a version; None if there is none. Raises RegistryError, RegistryCorrupt."""
         object_name = _manifest_name(name, version)
         stored = self._objects.read(object_name)
         if stored is None:
@@ -204,7 +204,7 @@ class ObjectRegistry:
             return form.read_manifest(stored.data)
 
     def manifests(self, name: str) -> list[str]:
-        """The versions of a training set in the order of their names, which begin with their time: newest last."""
+        """The versions of a training set, oldest first."""
         folder = _folder("training_sets", name)
         return [each.removeprefix(folder).removesuffix(".json") for each in self._objects.names(folder)]
 
@@ -223,11 +223,13 @@ class ObjectRegistry:
     def _read(self, hash_: str, read: Callable[[bytes, str], _Read]) -> _Read:
         name = f"snapshots/{hash_}.json"
         if not re.fullmatch(r"[0-9a-f]{64}", hash_):
-            raise RegistryCorrupt(f"Registry {self.url}, {_HEAD}: {hash_!r} is no snapshot. Point it at one.")
+            raise RegistryCorrupt(
+                f"Registry {self.url}, {_HEAD}: {hash_!r} is not a snapshot. Point {_HEAD} at a file of snapshots/."
+            )
         stored = self._objects.read(name)
         with self._explained(name, f"Restore it, or point {_HEAD} at another file of snapshots/."):
             if stored is None:
-                raise RegistryCorrupt("it is referred to, but it is not there")
+                raise RegistryCorrupt("it is referenced, but does not exist")
             return read(stored.data, hash_)
 
     @contextmanager
@@ -235,19 +237,19 @@ class ObjectRegistry:
         try:
             yield
         except RegistryCorrupt as error:
-            said = str(error).rstrip(".")
-            hint = "" if "Upgrade" in said else f" {fix}"
-            raise RegistryCorrupt(f"Registry {self.url}, {name}: {said}.{hint}") from error
+            reason = str(error).rstrip(".")
+            hint = "" if "Upgrade" in reason else f" {fix}"
+            raise RegistryCorrupt(f"Registry {self.url}, {name}: {reason}.{hint}") from error
 
     def _conflict(self) -> RegistryConflict:
         return RegistryConflict(
-            f"Registry {self.url}: somebody applied meanwhile, so nothing was changed. Look at `amora-fs plan`, "
+            f"Registry {self.url}: another apply came first, so nothing was changed. Check `amora-fs plan`, "
             "then run `amora-fs apply` again."
         )
 
 
 class _RecordName(NamedTuple):
-    """What the name of a run record's object says of it."""
+    """The parts of the name of a run record's object."""
 
     time: str
     kind: str
@@ -262,12 +264,12 @@ class _RecordName(NamedTuple):
 
 
 def _time(instant: datetime) -> str:
-    """As it stands in the names of records: their order is that of time."""
+    """The instant in the names of records, which sort by time."""
     return f"{instant.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
 
 
 def _short(run_id: str) -> str:
-    """What of a run's id stands in the names of its records: the end, since the beginning may be a word."""
+    """The end of a run's id, for the names of its records. The beginning may be the same for many runs."""
     return re.sub(r"[^A-Za-z0-9]", "", run_id)[-8:] or "none"
 
 

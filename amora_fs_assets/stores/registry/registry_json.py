@@ -1,7 +1,7 @@
 """The registry's objects in JSON.
 
-Unknown fields are ignored and missing ones have defaults, so that releases read each other's objects. What an older
-release must not read has a greater `format`.
+Unknown fields are ignored and missing fields have defaults, so that releases read each other's objects. An object that
+an older release must not read has a greater `format`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
 from amora_fs_assets.domain.records import Ancestor, RunKind, RunRecord, RunStatus, Snapshot
 
 FORMAT = 1
-"""Version of the objects' JSON form; a reader refuses a greater one."""
+"""Version of the objects' JSON form. A reader refuses a greater version."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """`head.json`: which snapshot counts."""
+    """`head.json`: the current snapshot."""
 
     format: int = FORMAT
     snapshot: str
@@ -31,7 +31,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """`snapshots/<hash>.json`. The catalogue stays text until somebody asks for it."""
+    """`snapshots/<hash>.json`. The catalogue is decoded only when needed."""
 
     format: int = FORMAT
     parent: str | None
@@ -59,22 +59,22 @@ _Form = TypeVar("_Form")
 
 
 def sha256(data: bytes) -> str:
-    """The hash that names an object after its bytes, in hex: what `sha256sum` says of the file."""
+    """The SHA-256 of an object's bytes, in hex, as `sha256sum` prints it."""
     return hashlib.sha256(data).hexdigest()
 
 
 def write_head(head: Head) -> bytes:
-    """The head's JSON."""
+    """The JSON of the head."""
     return msgspec.json.encode(head)
 
 
 def read_head(data: bytes) -> Head:
-    """The head again. Raises RegistryCorrupt."""
+    """Read the head. Raises RegistryCorrupt."""
     return _decode(data, Head)
 
 
 def write_snapshot(catalogue: Catalogue, *, parent: Snapshot | None, applied_at: datetime) -> bytes:
-    """A snapshot's JSON. Its hash differs by parent and time, so that a catalogue can be applied a second time."""
+    """The JSON of a snapshot. It includes parent and time, so that a catalogue can be applied a second time."""
     return msgspec.json.encode(
         _Snapshot(
             parent=parent.hash if parent else None,
@@ -88,10 +88,10 @@ def write_snapshot(catalogue: Catalogue, *, parent: Snapshot | None, applied_at:
 
 
 def read_snapshot(data: bytes, name: str) -> Snapshot:
-    """The snapshot without its catalogue. Raises RegistryCorrupt where `name` was not made of these bytes."""
+    """Read a snapshot without its catalogue. Raises RegistryCorrupt if `name` is not the hash of the bytes."""
     form = _decode(data, _Snapshot)
     if sha256(data) != name:
-        raise RegistryCorrupt("it was altered: its content does not match the hash in its name")
+        raise RegistryCorrupt("it was changed: its content does not match the hash in its name")
     return Snapshot(
         hash=name,
         parent=form.parent,
@@ -103,53 +103,53 @@ def read_snapshot(data: bytes, name: str) -> Snapshot:
 
 
 def read_catalogue(data: bytes, name: str) -> Catalogue:
-    """The snapshot's catalogue. Raises RegistryCorrupt where `name` was not made of these bytes."""
+    """Read a snapshot's catalogue. Raises RegistryCorrupt if `name` is not the hash of the bytes."""
     snapshot = read_snapshot(data, name)
     try:
         return replace(Catalogue.from_json(bytes(_decode(data, _Snapshot).catalogue)), number=snapshot.number)
     except RegistryCorrupt as error:
         before = snapshot.parent
-        hint = f'. To go back to the catalogue before, set "snapshot" in head.json to "{before}"' if before else ""
+        hint = f'. To return to the previous catalogue, set "snapshot" in head.json to "{before}"' if before else ""
         raise RegistryCorrupt(f"{str(error).rstrip('.')}{hint}") from error
 
 
 def refuse_unreadable(data: bytes, catalogue: Catalogue) -> None:
-    """Raise DefinitionError, which names the definition, unless the snapshot `data` holds exactly `catalogue`."""
+    """Raise DefinitionError, which names the definition, unless `data` reads back as exactly `catalogue`."""
     try:
         read = read_catalogue(data, sha256(data))
     except RegistryCorrupt as error:
         raise DefinitionError(
-            f"Nothing was applied, since the registry could not be read again: {error}. Change that definition."
+            f"Nothing was applied, since the registry could not read a definition back: {error}. Change the definition."
         ) from error
     for kind in KINDS.values():
         written, found = getattr(catalogue, kind), getattr(read, kind)
         for name in sorted(written.keys() | found.keys()):
             if name not in found or name not in written or found[name] != written[name]:
                 raise DefinitionError(
-                    f"Nothing was applied, since the registry would not keep '{name}' of its {kind} as the code has "
-                    "it. Write its arguments as the documentation has them: plain texts, numbers, lists and durations."
+                    f"Nothing was applied, since the registry would store '{name}' of its {kind} differently than in "
+                    "the code. Use plain texts, numbers, lists and durations as arguments."
                 )
 
 
 def write_record(run: RunRecord) -> bytes:
-    """A run record's JSON: the same record, the same bytes. Raises RegistryCorrupt where nobody could read it again."""
+    """The JSON of a run record: equal records give equal bytes. Raises RegistryCorrupt for an unreadable result."""
     plain = {"format": FORMAT, **msgspec.to_builtins(run, enc_hook=_plain)}
     try:
         data = msgspec.json.encode(plain, order="sorted")
-    except UnicodeEncodeError:  # half a surrogate pair, as Python has it for file names that are not UTF-8
+    except UnicodeEncodeError:  # half a surrogate pair, as in Python's form of file names that are not UTF-8
         data = msgspec.json.encode(_printable(plain), order="sorted")
     read_record(data)
     return data
 
 
 def read_record(data: bytes) -> RunRecord:
-    """The record again. Raises RegistryCorrupt. A kind or status of a newer release is kept as it stands."""
+    """Read a record. Raises RegistryCorrupt. An unknown kind or status, of a newer release, is kept unchanged."""
     plain = _decode(data, dict[str, Any])
     try:
         try:
             return msgspec.convert(plain, RunRecord)
         except msgspec.ValidationError:
-            # It refuses a literal that it does not know; what else is wrong is refused again.
+            # msgspec refuses an unknown literal. Other errors are raised again here.
             record = msgspec.convert({**plain, "kind": "compute", "status": "failed"}, RunRecord)
     except msgspec.ValidationError as error:
         raise RegistryCorrupt(f"it is not a run record: {error}") from error
@@ -157,7 +157,7 @@ def read_record(data: bytes) -> RunRecord:
 
 
 def write_manifest(name: str, version: str, manifest: dict[str, Any]) -> bytes:
-    """A manifest's JSON: the same manifest, the same bytes. Raises RegistryCorrupt where nobody could read it again."""
+    """The JSON of a manifest: equal manifests give equal bytes. Raises RegistryCorrupt for an unreadable result."""
     form = _Manifest(name=name, version=version, manifest=manifest)
     data = msgspec.json.encode(form, order="sorted", enc_hook=_plain)
     read_manifest(data)
@@ -165,7 +165,7 @@ def write_manifest(name: str, version: str, manifest: dict[str, Any]) -> bytes:
 
 
 def read_manifest(data: bytes) -> dict[str, Any]:
-    """The manifest again. Raises RegistryCorrupt."""
+    """Read a manifest. Raises RegistryCorrupt."""
     return _decode(data, _Manifest).manifest
 
 
@@ -181,7 +181,7 @@ def _decode(data: bytes, form: type[_Form]) -> _Form:
 
 
 def _plain(value: object) -> Any:
-    """What JSON has for a value of another library: a NumPy scalar's number, otherwise its text."""
+    """The JSON value of another library's object: the number of a NumPy scalar, otherwise the object's text."""
     item = getattr(value, "item", None)
     return item() if callable(item) else str(value)
 

@@ -1,4 +1,4 @@
-"""Opens the objects of the registry that the settings name."""
+"""Opens the objects of the registry in the settings."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def folder(settings: Settings) -> FolderObjectStore:
 
 
 def bucket(settings: Settings, client: Client | None = None) -> GcsObjectStore:
-    """Objects in a bucket, through `client` where one is given. Raises SettingsError for a URL without a bucket."""
+    """Objects in a bucket, with `client` if given. Raises SettingsError for a URL without a bucket."""
     parts = urlsplit(settings.registry)
     if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsError(
-            f"AMORA_FS_REGISTRY takes a folder or gs://bucket/prefix; it begins with gs://{parts.hostname or ''}."
+            f"AMORA_FS_REGISTRY begins with gs://{parts.hostname or ''}; give a folder or gs://bucket/prefix."
         )
     from amora_fs_assets.stores.google_clients import storage_client
     from amora_fs_assets.stores.registry.gcs import GcsObjectStore

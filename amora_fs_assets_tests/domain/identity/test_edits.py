@@ -32,7 +32,7 @@ def edited(text: str, old: str, new: str) -> str:
 def test_a_changed_helper_names_the_one_feature_that_it_makes(tmp_path: Path, old: str, new: str) -> None:
     before = shop(tmp_path / "before")
     after = shop(tmp_path / "after", helpers=edited(HELPERS, old, new))
-    assert differences(before, after) == ["feature 'scaled' means something else"]
+    assert differences(before, after) == ["feature 'scaled' is computed differently"]
     assert computing_identity(before.feature_view("v")) != computing_identity(after.feature_view("v"))
 
 
@@ -72,7 +72,7 @@ def test_a_function_that_is_moved_to_another_package_changes_nothing(tmp_path: P
 def test_a_changed_filter_changes_every_column_and_says_why(tmp_path: Path) -> None:
     before = shop(tmp_path / "before")
     after = shop(tmp_path / "after", views=edited(VIEWS, "orders.amount > 0", "orders.amount >= 0"))
-    assert differences(before, after) == ["every column means something else: other rows (filters, joins or groups)"]
+    assert differences(before, after) == ["every column is computed differently: other rows (filters, joins or groups)"]
 
 
 def test_a_column_that_is_added_touches_no_other(tmp_path: Path) -> None:

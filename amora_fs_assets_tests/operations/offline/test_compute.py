@@ -186,7 +186,7 @@ def test_a_failed_check_publishes_nothing_and_says_why(opened: Callable[..., Fea
     negative = small.catalogue(transform=_negated)
     store = feature_store(tmp_path, negative)
     with pytest.raises(
-        ChecksFailed, match=r"(?s)'spending'.*amount: 3 rows not .*Example of a row: .*'amount': -.*stays"
+        ChecksFailed, match=r"(?s)'spending'.*amount: 3 rows not .*Example of a row: .*'amount': -.*stay"
     ):
         store.compute("2020-01-01", "2020-02-01")
     assert published(store) == before

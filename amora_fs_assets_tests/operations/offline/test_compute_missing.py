@@ -245,7 +245,7 @@ def test_under_a_running_clock_each_call_goes_on_where_the_last_one_ended(tmp_pa
         (
             lambda orders: small._spending(orders.filter(orders.amount > 100)),
             ROWS,
-            r"the transform returned none of the rows that it read \(3 of source 'orders'\).*lookback",
+            r"the transform returned no rows from the rows that it read \(3 of source 'orders'\).*lookback",
         ),
     ],
 )

@@ -280,7 +280,7 @@ def test_a_row_wise_transform_over_one_source_may_leave_its_instant_out(transfor
     ],
 )
 def test_any_other_transform_has_to_return_an_instant(transform: Callable[..., Table], sources: list[Source]) -> None:
-    with pytest.raises(TransformError, match=r"lacks \['event_timestamp'\].*known_at"):
+    with pytest.raises(TransformError, match=r"lack \['event_timestamp'\].*known_at"):
         made(transform, *sources)
 
 

@@ -42,7 +42,7 @@ def tables(store: FeatureStore) -> dict[str, int]:
         ("feature_store.SPENDING", "Feature view 'spending'"),
         ("raw.orders", "raw.orders belongs to Source 'orders'"),
         ("feature_store._publications", "feature_store._publications has a name of the store's internal tables"),
-        ("feature_store._dropped_spending", "the store's own"),
+        ("feature_store._dropped_spending", "the store's internal tables"),
         ("lab.by_hand", "lab.by_hand is external: it holds rows that to_table did not publish"),
         ("lab.empty", "lab.empty is external: it holds rows that to_table did not publish"),
         ("feature_store.training_set_old_1", "training_set_old_1 is external"),

@@ -220,7 +220,7 @@ def test_a_feature_that_was_added_is_not_found_until_its_load_and_the_others_are
 def test_a_feature_of_another_type_than_online_is_not_online_yet(online: OnlineStore) -> None:
     load(online, view_of(AMOUNT), (1, hour(0), 1.0))
     other = view_of(Column("amount", DataType.STRING))
-    with pytest.raises(OnlineStoreError, match=r"'amount' is not online yet"):
+    with pytest.raises(OnlineStoreError, match=r"'amount' is in the registry but not online yet"):
         ask(online, other, {"customer": [1]})
 
 

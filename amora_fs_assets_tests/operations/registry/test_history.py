@@ -231,12 +231,12 @@ def test_the_command_shows_a_views_versions_and_runs(tmp_path: Path) -> None:
     environment = {"AMORA_FS_HOME": str(tmp_path), "COLUMNS": "160"}
     shown = CliRunner().invoke(main, ["history", "spending"], env=environment)
     assert shown.exit_code == 0, shown.output
-    assert shown.output.count("changed feature view 'spending': another owner") == 2
+    assert shown.output.count("changed feature view 'spending': owner changed") == 2
     assert "1,234" in shown.output
     plain = json.loads(CliRunner().invoke(main, ["history", "--format", "json"], env=environment).output)
     assert [each["applied_at"][:10] for each in plain["versions"]] == ["2020-01-03", "2020-01-02", "2020-01-01"]
     two = CliRunner().invoke(main, ["history", "--between", "2020-01-01", "2020-01-02"], env=environment)
-    assert "feature view 'spending': another owner" in two.output
+    assert "feature view 'spending': owner changed" in two.output
     past = CliRunner().invoke(main, ["--as-of", "the-run", "history"], env=environment)
     assert "2020-01-02" in past.output
     assert "2020-01-03" not in past.output

@@ -325,7 +325,7 @@ def test_nothing_that_differs_escapes_a_comparison(change: Callable[[Plain], Non
 def test_a_feature_that_was_renamed_is_said_to_be(registry: ObjectRegistry) -> None:
     found = planned(catalogue(rename_amount), registry)
     said = [difference.what for change in found.changes for difference in change.differences]
-    assert "feature 'amount' is gone; new 'paid_amount' is like it: renamed?" in said
+    assert "feature 'amount' was removed; new 'paid_amount' has the same type and rules: renamed?" in said
 
 
 def test_only_services_that_pick_a_feature_are_hit_by_its_end(registry: ObjectRegistry) -> None:
@@ -353,7 +353,7 @@ def test_an_earlier_start_is_computed_up_to_the_old_one(registry: ObjectRegistry
 def test_other_code_is_computed_from_the_start_to_the_clock(registry: ObjectRegistry) -> None:
     found = planned(catalogue(spending(code_hash="2")), registry)
     assert [(each.view, each.interval, each.because) for each in found.recompute] == [
-        ("spending", Interval(START, CLOCK), "other code"),
+        ("spending", Interval(START, CLOCK), "code changed"),
         ("totals", Interval(START, CLOCK), "it reads 'spending'"),
     ]
 
@@ -420,7 +420,7 @@ def test_a_breaking_change_is_refused_with_whom_it_hits_and_the_way_on(registry:
 def test_a_plan_that_somebody_overtook_is_not_applied(registry: ObjectRegistry) -> None:
     mine = planned(catalogue(spending(owner="me@example.com")), registry)
     apply(catalogue(spending(owner="you@example.com")), registry, clock=CLOCK)
-    with pytest.raises(RegistryConflict, match="somebody applied meanwhile"):
+    with pytest.raises(RegistryConflict, match="another apply came first"):
         apply_plan(mine, registry, clock=CLOCK)
     assert registry.catalogue().feature_view("spending").owner == "you@example.com"
 

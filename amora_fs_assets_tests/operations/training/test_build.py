@@ -147,9 +147,12 @@ def test_it_is_loaded_as_what_is_asked_for(store: FeatureStore) -> None:
         ("ALTER TABLE {table} DROP COLUMN amount", "column 'amount' is missing"),
         ("ALTER TABLE {table} ALTER amount TYPE VARCHAR", "column 'amount' is string now"),
         ("ALTER TABLE {table} ADD COLUMN more INT", "column 'more' is new"),
-        ("DELETE FROM {table} WHERE customer = 3", "it has 4 rows and had 5; column 'customer': max is 2 and was 3"),
-        ("UPDATE {table} SET amount = 11 WHERE amount = 10", "column 'amount': min is 11.0 and was 10.0"),
-        ("UPDATE {table} SET label = NULL WHERE amount = 10", "column 'label': nulls is 1 and was 0"),
+        (
+            "DELETE FROM {table} WHERE customer = 3",
+            "it has 4 rows, but was built with 5; column 'customer': max is 2, but was 3",
+        ),
+        ("UPDATE {table} SET amount = 11 WHERE amount = 10", "column 'amount': min is 11.0, but was 10.0"),
+        ("UPDATE {table} SET label = NULL WHERE amount = 10", "column 'label': nulls is 1, but was 0"),
         # Nothing but the checksum can tell that two rows have changed places.
         (
             "UPDATE {table} SET amount = CASE amount WHEN 10 THEN 20 ELSE 10 END WHERE amount IN (10, 20)",

@@ -94,7 +94,7 @@ def test_a_rate_limit_that_does_not_pass_is_said_after_a_while(
         return FAULTS["rate limit"]
 
     store = store_behind(choose, timeout=2.0)
-    with pytest.raises(OfflineStoreError, match=r"(?s)rateLimitExceeded.*tried again.*have the quota raised"):
+    with pytest.raises(OfflineStoreError, match=r"(?s)rateLimitExceeded.*All retries failed.*request a higher quota"):
         store.stage("SELECT 1 AS n", name="numbers", run_id="run")
     assert len(asked) > 1
 

@@ -246,7 +246,7 @@ def test_a_server_that_is_no_cluster_is_said(tmp_path: Path) -> None:
         with pytest.raises(OnlineStoreUnavailable, match=r"redis\+cluster://127\.0\.0\.1.*AMORA_FS_ONLINE") as caught:
             served(store)
         assert "hush" not in str(caught.value)
-        with pytest.raises(OnlineStoreUnavailable, match="is no cluster.*redis://"):
+        with pytest.raises(OnlineStoreUnavailable, match="is not a cluster.*redis://"):
             served(RedisOnlineStore(project="tests", url=server.url.replace("redis://", "redis+cluster://")))
 
 

@@ -237,7 +237,7 @@ def test_a_redis_that_was_emptied_says_that_nothing_was_loaded(server: RedisServ
 def test_a_pointer_to_a_generation_that_is_gone_is_said(server: RedisServer, store: RedisOnlineStore) -> None:
     load(store, 1.0)
     redis.Redis.from_url(server.url).set("tests:spending", b'{"live":7,"generations":[]}')
-    with pytest.raises(OnlineStoreError, match="spending.*generation 7, which is gone.*materialize"):
+    with pytest.raises(OnlineStoreError, match="spending.*generation 7, which is missing.*materialize"):
         served(RedisOnlineStore(project="tests", url=server.url))
     load(store, 2.0)
     assert served(store) == [2.0] * 4

@@ -112,7 +112,7 @@ def test_a_server_without_tls_is_said(tmp_path: Path, server: Tls) -> None:
 
 
 def test_authorities_that_are_not_there_and_tls_that_is_not_asked_for_are_refused(tmp_path: Path, server: Tls) -> None:
-    with pytest.raises(SettingsError, match=r"AMORA_FS_ONLINE_STORE_CA is .*gone\.pem, and there is no such file"):
+    with pytest.raises(SettingsError, match=r"AMORA_FS_ONLINE_STORE_CA is .*gone\.pem, but there is no such file"):
         connect(Settings(online_store_url="rediss://127.0.0.1", online_store_ca=str(tmp_path / "gone.pem")))
     with pytest.raises(SettingsError, match="AMORA_FS_ONLINE_STORE_CA is for TLS.*redis://"):
         connect(Settings(online_store_url="redis://127.0.0.1", online_store_ca=str(server.ca)))

@@ -85,7 +85,7 @@ def test_each_snapshot_names_its_parent(registry: ObjectRegistry) -> None:
 def test_of_two_that_applied_on_one_head_the_later_is_refused(registry: ObjectRegistry, objects: OpenObjects) -> None:
     one, two = (next_ for _, next_ in zip(range(2), catalogues(), strict=False))
     registry.apply(one, parent=None, clock=at(1))
-    with pytest.raises(RegistryConflict, match="somebody applied meanwhile.*amora-fs apply"):
+    with pytest.raises(RegistryConflict, match="another apply came first.*amora-fs apply"):
         ObjectRegistry(objects()).apply(two, parent=None, clock=at(1))
     assert registry.catalogue().hash == one.hash
 
@@ -135,7 +135,7 @@ def test_a_snapshot_altered_by_hand_is_noticed(registry: ObjectRegistry, objects
     stored = store.read(name)
     assert stored is not None
     assert store.replace(name, stored.data.replace(b"shop@", b"shep@"), generation=stored.generation)
-    with pytest.raises(RegistryCorrupt, match=f"{name}: it was altered.*Restore it"):
+    with pytest.raises(RegistryCorrupt, match=f"{name}: it was changed.*Restore it"):
         ObjectRegistry(objects()).catalogue()
 
 
@@ -145,7 +145,7 @@ def test_a_head_that_points_at_nothing_is_reported(registry: ObjectRegistry, obj
     )
     with pytest.raises(
         RegistryCorrupt,
-        match="it is referred to, but it is not there. Restore it, or point head.json at",
+        match="it is referenced, but does not exist. Restore it, or point head.json at",
     ):
         registry.catalogue()
 
@@ -217,7 +217,7 @@ def test_a_record_altered_by_hand_is_noticed(registry: ObjectRegistry, objects: 
     stored = store.read(name)
     assert stored is not None
     store.replace(name, stored.data.replace(b'"rows":3', b'"rows":4'), generation=stored.generation)
-    with pytest.raises(RegistryCorrupt, match="it was altered"):
+    with pytest.raises(RegistryCorrupt, match="it was changed"):
         list(registry.records())
 
 

@@ -1,6 +1,6 @@
 """A feature store for teams on Google Cloud, built as a Dagster project.
 
-Everything public is here. Importing it loads none of its parts: each name brings its module when it is first used.
+All public names are here. Importing the package loads no module: each name loads its module at the first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The building half of a feature store: everything that imports Ibis. FeatureStore loads the half when first needed."""
+"""The part of a feature store that imports Ibis. FeatureStore loads this module at the first use."""
 
 from __future__ import annotations
 

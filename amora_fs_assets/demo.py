@@ -1,4 +1,4 @@
-"""The sample from sources to served features, through the Dagster code location itself."""
+"""The sample from sources to online features, run through the Dagster code location."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _QUIET = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 def run(store: FeatureStore) -> None:
     """Apply, run the job over the sample's months up to the clock, load the training set, read features online.
 
-    What a run of the same definitions has computed is not computed again. Raises FeatureStoreError where the run fails.
+    The job is skipped if a run of the same definitions has computed everything. Raises FeatureStoreError if it fails.
     """
     began = time.perf_counter()
     running, moved = store.settings.now is None, nycflights.moved()
-    # On a running clock the run of a day counts for that day: where its data end is what tells it from other runs.
+    # On a running clock, the end of the data identifies the run of a day.
     clock = nycflights.END + moved if running else store.settings.clock()
     begin, last = nycflights.BEGIN + moved, Period.MONTH.floor(store.settings.clock())
     if clock <= begin:
         raise InvalidRequest(
-            f"The sample's flights begin on {begin:%Y-%m-%d}: there is nothing until {clock:%Y-%m-%d}."
+            f"The sample's flights begin on {begin:%Y-%m-%d}: there are none before the clock, {clock:%Y-%m-%d}."
         )
     from amora_fs_assets.definitions import defs
 
@@ -54,13 +54,13 @@ def run(store: FeatureStore) -> None:
             click.echo(f"Computing {begin:%Y-%m-%d} to {clock:%Y-%m-%d}, in {store.settings.home}:")
             _run_job(defs, instance, tags, began)
         _show(store, defs, instance)
-    # `make dev` stops the clock where 2013 ends, unless told otherwise.
+    # `make dev` sets the clock to the end of 2013 by default.
     dev = f"AMORA_FS_NOW= {nycflights.DAYS_LATER}={moved.days} make dev" if running else "make dev"
     click.echo(f"\nDone in {time.perf_counter() - began:.0f} s. Look around: {dev}, then http://localhost:3000")
 
 
 def _prepare(home: Path) -> None:
-    """Dagster's folder, where `make dev` finds the run again."""
+    """Create Dagster's folder, which `make dev` uses too."""
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         (home / "dagster.yaml").write_text(_QUIET)
@@ -68,7 +68,7 @@ def _prepare(home: Path) -> None:
 
 
 def _has_run(store: FeatureStore, instance: dg.DagsterInstance, tags: dict[str, str]) -> bool:
-    """Whether the newest training set is of a run like this one, and still there."""
+    """Whether the newest version of the training set comes from a run with these tags, and its table exists."""
     like = dg.RunsFilter(job_name=JOB, statuses=[dg.DagsterRunStatus.SUCCESS], tags=tags)
     versions = store.registry.manifests(TRAINING_SET)
     newest = store.registry.manifest(TRAINING_SET, versions[-1]) if versions else None
@@ -79,7 +79,7 @@ def _has_run(store: FeatureStore, instance: dg.DagsterInstance, tags: dict[str, 
 
 def _run_job(defs: dg.Definitions, instance: dg.DagsterInstance, tags: dict[str, str], began: float) -> None:
     def progress(event: dg.EventLogEntry) -> None:
-        if not event.is_dagster_event and event.level == 20:  # what assets say themselves
+        if not event.is_dagster_event and event.level == 20:  # the assets' own INFO messages
             click.echo(f"  {time.perf_counter() - began:5.1f} s  {event.user_message}")
 
     run_id = str(uuid.uuid4())
@@ -99,18 +99,18 @@ def _run_job(defs: dg.Definitions, instance: dg.DagsterInstance, tags: dict[str,
 def _show(store: FeatureStore, defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
     key = dg.AssetKey(["training_set", TRAINING_SET])
     rows = defs.load_asset_value(key, python_type=pd.DataFrame, instance=instance)
-    assert isinstance(rows, pd.DataFrame), "as asked for"
-    told = rows[rows["mean_delay"].notna()].head(3)
+    assert isinstance(rows, pd.DataFrame), "the requested type"
+    examples = rows[rows["mean_delay"].notna()].head(3)
     click.echo(
-        f"\nTraining set: {len(rows):,} rows, {len(rows.columns)} columns. The first that have a past, side by side:\n"
+        f"\nTraining set: {len(rows):,} rows, {len(rows.columns)} columns. Three with features, side by side:\n"
         f'defs.load_asset_value(AssetKey(["training_set", "{TRAINING_SET}"]), python_type=pd.DataFrame)\n'
     )
-    click.echo(_text(told).T.to_string(header=False))
+    click.echo(_text(examples).T.to_string(header=False))
     response = store.get_online_features(VIEW, {"carrier": CARRIERS})
     frame = _text(response.to_df())
     frame["status"] = response.statuses["mean_delay"]
     click.echo(
-        f"\nOnline features of a few carriers, as a model server reads them:\n"
+        f"\nOnline features of some carriers, as a model server reads them:\n"
         f'store.get_online_features("{VIEW}", {{"carrier": {CARRIERS}}})\n\n{frame.to_string(index=False)}'
     )
 

@@ -1,4 +1,4 @@
-"""FeatureStore: one facade over a reading half (catalogue and Redis) and a building half, loaded when first needed."""
+"""FeatureStore: a facade over the reading part (catalogue and Redis) and the building part, loaded at the first use."""
 
 from __future__ import annotations
 
@@ -70,15 +70,14 @@ _log = logging.getLogger(__name__)
 
 
 class FeatureStore:
-    """Everything that one does with a feature store, outside Dagster.
+    """All operations of a feature store, for use outside Dagster.
 
     Args:
-        settings: Where its parts are; the environment's `AMORA_FS_*` by default.
-        definitions: The package or module, its name, or its Catalogue, that `plan`, `apply` and `compute` read; by
-            default the one that the settings name, or that AMORA_FS_DEFINITIONS or the project in the working directory
-            names. Everything else reads the registry.
-        as_of: Read the definitions as they counted then: at a time, for a run (its id), in a snapshot (its hash).
-            Such a store is read only.
+        settings: The settings; by default from the environment's `AMORA_FS_*` and the project.
+        definitions: The package or module (or its name, or a Catalogue) with the definitions, which `plan`, `apply` and
+            `compute` read; by default the setting `definitions`. All other methods read the registry.
+        as_of: Read the definitions of a past state: at a time, for a run (its id), or in a snapshot (its hash). Such a
+            store is read-only.
 
     """
 
@@ -89,7 +88,7 @@ class FeatureStore:
         as_of: AsOf | None = None,
     ) -> None:
         if not isinstance(settings, Settings | None):
-            raise callers.refused("settings", settings, "Settings, or None for those of the environment")
+            raise callers.refused("settings", settings, "Settings, or None for the settings of the environment")
         if not isinstance(definitions, str | ModuleType | Catalogue | None):
             raise callers.refused("definitions", definitions, "a package or a module, its name, or a Catalogue")
         if not isinstance(as_of, datetime | str | None):
@@ -106,55 +105,57 @@ class FeatureStore:
         self.close()
 
     def close(self) -> None:
-        """Give connections back, and the lease on the embedded server. What is asked afterwards connects anew."""
+        """Close the connections, and release the lease on the embedded server. The next read connects again."""
         if "online" in vars(self):
             self.online.close()
 
     @cached_property
     def registry(self) -> Registry:
-        """Definitions as applied, and what runs did. Raises InvalidRequest for an `as_of` that is not in it."""
+        """The registry, in the state of `as_of`. Raises InvalidRequest if the registry has no such state."""
         registry = open_registry(
             self.settings,
             commit=lambda: commit_of(package_of(self._named)),
-            listener=self._tell_dagster if os.environ.get("DAGSTER_HOME") else None,
+            listener=self._report_to_dagster if os.environ.get("DAGSTER_HOME") else None,
         )
         if self.as_of is None:
             return registry
 
         return history.PastRegistry(registry, self.as_of)
 
-    def _tell_dagster(self, run: RunRecord, name: str) -> None:
-        """What runs here is seen in Dagster's UI. Dagster out of reach stops no run: that is logged."""
+    def _report_to_dagster(self, run: RunRecord, name: str) -> None:
+        """Report the run to Dagster's UI. If Dagster cannot be reached, log a warning."""
         settings = self.settings
         try:
             where, applied = f"{self.registry.url}/{name}", self.registry.catalogue()
             reporting.report(run, where, applied, self.offline, settings.now, settings.clock())
-        except Exception as error:  # noqa: BLE001  (whatever its storage raises)
-            _log.warning("DAGSTER_HOME=%s does not know of run %s: %s", os.environ["DAGSTER_HOME"], run.run_id, error)
+        except Exception as error:  # noqa: BLE001  (any error of Dagster's storage)
+            _log.warning(
+                "Run %s was not reported to DAGSTER_HOME=%s: %s", run.run_id, os.environ["DAGSTER_HOME"], error
+            )
 
     @cached_property
     def online(self) -> OnlineStore:
-        """Newest values by entity."""
+        """The online store."""
         return open_online_store(self.settings)
 
     @cached_property
     def offline(self) -> OfflineStore:
-        """Tables of feature values."""
+        """The offline store."""
         return open_offline_store(self.settings)
 
     @property
     def _named(self) -> str | ModuleType | Catalogue:
-        """What holds the definitions; "" if nobody says it."""
+        """The package or catalogue with the definitions; "" if none is given."""
         return self._given or self.settings.definitions or Settings.from_env().definitions
 
     @property
     def _definitions(self) -> str | ModuleType | Catalogue:
-        """What holds the definitions. Raises SettingsError if nobody says it."""
+        """The package or catalogue with the definitions. Raises SettingsError if none is given."""
         return self._named or missing_definitions()
 
     @cached_property
     def code(self) -> Catalogue:
-        """What the code defines. Raises DefinitionError."""
+        """The definitions in the code. Raises DefinitionError."""
         if isinstance(self._definitions, Catalogue):
             return self._definitions
         return building.collect(self._definitions)
@@ -162,12 +163,12 @@ class FeatureStore:
     def plan(
         self, *, prune: bool = False, scan: bool = False, late: bool = False, every: timedelta | None = None
     ) -> Plan:
-        """What `apply` would change, whom that hits and what is to be computed; changes nothing.
+        """The changes of an `apply`, affected definitions, and intervals to compute. Changes nothing.
 
-        To be computed is what changes, and what is missing, stale or half done in any case, until it is not.
-        With `scan` the offline store is asked how much computing would read: bytes of BigQuery, rows of DuckDB. With
-        `late`, which intervals were computed of rows of sources that changed since: see `corrections`. With `every`,
-        what a day reads in which automation computes the newest rows so often.
+        The intervals to compute include changed views, and all missing, stale and part-computed intervals. `scan` adds
+        estimates of what the computations read: bytes for BigQuery, rows for DuckDB. `late` adds intervals whose source
+        rows changed since: see `corrections`. `every` adds an estimate of what automation reads in a day if it computes
+        the newest rows once per `every`.
         """
         if every is not None:
             callers.cadence("every", every)
@@ -176,7 +177,7 @@ class FeatureStore:
             planned = building.with_coverage(planned, self._coverage(self.code))
             planned = replace(planned, late=self.corrections() if late else ())
             planned = replace(planned, day=self._day(every) if every is not None else ())
-        except FeatureStoreError as error:  # the changes are worth knowing without it
+        except FeatureStoreError as error:  # the plan is useful without the offline store
             planned = replace(planned, unread=str(error))
         if not scan or not planned.recompute:
             return planned
@@ -187,14 +188,14 @@ class FeatureStore:
         return building.day(self.code, self.offline, clock=self.settings.clock(), every=every)
 
     def _planned(self, *, prune: bool) -> Plan:
-        """The plan as code and registry say it."""
+        """The plan from code and registry alone."""
         dataset = self.settings.dataset
         return building.plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
 
     def coverage(self, feature_views: Sequence[str] | None = None) -> dict[str, Coverage]:
-        """What the applied views hold, from their start to the clock: what is current, stale, missing, part-computed.
+        """The coverage of the applied views from their start to the clock: current, stale, missing, part-computed.
 
-        Views of somebody else's tables are not in it. Raises FeatureViewNotFound and what the offline store raises.
+        Views of external tables are left out. Raises FeatureViewNotFound and the offline store's errors.
         """
         catalogue = self.registry.catalogue()
         found = self._coverage(catalogue)
@@ -202,20 +203,20 @@ class FeatureStore:
         return {name: found[name] for name in names if name in found}
 
     def corrections(self, feature_views: Sequence[str] | None = None) -> tuple[Correction, ...]:
-        """The intervals that were computed of rows of sources that changed since: by hand, or rows that came late.
+        """Intervals whose source rows changed since they were read: by hand, or because rows came late.
 
-        With how many rows there were then and are now. `compute_late` computes exactly these again. Raises
-        FeatureViewNotFound and what the offline store raises.
+        Each has the number of rows then and now. `compute_late` computes exactly these intervals again. Raises
+        FeatureViewNotFound and the offline store's errors.
         """
         return building.corrections(
-            self._picked(feature_views),
+            self._views_by_name(feature_views),
             self.offline.publications(),
             store=self.offline,
             clock=self.settings.clock(),
         )
 
-    def _picked(self, feature_views: Sequence[str] | None) -> list[FeatureView]:
-        """Views of the code by name, all by default, each after those that it reads."""
+    def _views_by_name(self, feature_views: Sequence[str] | None) -> list[FeatureView]:
+        """The code's views by name, by default all, in order of dependency."""
         asked = callers.texts("feature_views", feature_views) or self.code.feature_views
         names = {self.code.feature_view(name).name for name in asked}
         return [view for view in self.code.in_order if view.name in names]
@@ -234,18 +235,17 @@ class FeatureStore:
         planned: Plan | None = None,
         show: Callable[[Plan], None] | None = None,
     ) -> Snapshot:
-        """Make the code's definitions what counts; what is gone from the code stays, unless pruned.
+        """Apply the code's definitions. Definitions that the code no longer has stay, unless pruned.
 
-        With `planned` exactly that plan is done, or refused with RegistryConflict where somebody else applied since.
-        Without it the code is planned again, as often as somebody else applies meanwhile; `show` is given each plan
-        before it is tried.
+        With `planned`, exactly this plan is applied; raises RegistryConflict if another apply came first. Without it,
+        the code is planned again after each other apply; `show` receives each plan before it is tried.
 
-        Where Feast is installed, registry.db follows, for Feast's clients. Raises BreakingChanges, with nothing
-        changed, unless they are allowed, and DefinitionError for what the registry could not keep.
+        If Feast is installed, registry.db is updated for Feast's clients. Raises BreakingChanges, before any change,
+        unless breaking changes are allowed, and DefinitionError for a definition that the registry cannot store.
         """
         self._refuse_the_past("apply")
         if not isinstance(planned, building.Plan | None):
-            raise callers.refused("planned", planned, "what plan() returned")
+            raise callers.refused("planned", planned, "the result of plan()")
         if planned is not None:
             snapshot = building.apply_plan(planned, self.registry, clock=wall_clock(), allow_breaking=allow_breaking)
         else:
@@ -260,18 +260,18 @@ class FeatureStore:
         self._sync_applied()
         if building.feast_registry.sync(open_objects(self.settings), self.settings) == "behind":
             _log.warning(
-                "Feast's registry.db in %s is behind, since Feast is not installed here. "
+                "Feast's registry.db in %s is outdated, since Feast is not installed here. "
                 "Run `pip install 'amora-fs-assets[feast]'` and `amora-fs apply` again.",
                 self.registry.url,
             )
         return snapshot
 
     def _sync_applied(self) -> None:
-        """Tell the offline store which definitions may publish. Where that fails, the next publications tell it."""
+        """Write the applied definitions to `_applied` in the offline store. If this fails, publications do it later."""
         try:
             building.applied_table.sync(self.registry, self.offline)
         except (OfflineStoreError, SettingsError) as error:
-            _log.warning("The registry was changed, and the offline store does not know of that yet: %s", error)
+            _log.warning("The registry was changed, but `_applied` in the offline store was not updated yet: %s", error)
 
     @overload
     def compute(
@@ -301,21 +301,20 @@ class FeatureStore:
         *,
         progress: Progress | None = None,
     ) -> dict[str, Publication | None] | dict[str, tuple[Publication, ...]]:
-        """Replace exactly [start, end) of the views, all by default, each after those that it reads.
+        """Compute exactly [start, end) of the views, by default of all, in order of dependency.
 
-        Without times: exactly what is missing, stale or part-computed up to the clock, and nothing else; then the
-        publications of each view of which something was, in order of time.
+        Without start and end: compute exactly the missing, stale and part-computed intervals up to the clock. The
+        result then has the publications of each view with such intervals, in order of time.
 
-        A source that the project loads itself is loaded where its table is missing. Raises FeatureViewNotFound with
-        nothing computed. For one view raises DefinitionNotApplied, ChecksFailed (nothing of that view was published),
-        and what the stores raise. Of several views each is tried, but for those that read one that failed; the others
-        are published, and then ViewsFailed is raised, which holds results and errors by view. `progress` is called
-        when a view begins and when it ends.
+        A source with a loader is loaded if its table is missing. Raises FeatureViewNotFound before any computation. For
+        one view, raises DefinitionNotApplied, ChecksFailed (nothing of the view was published), and the stores' errors.
+        For several views, a view that reads a failed view is skipped, and all others are tried and published; then
+        raises ViewsFailed, with results and errors by view. `progress` is called when a view begins and when it ends.
         """
         self._refuse_the_past("compute")
         if start is None or end is None:
             if start is not None or end is not None:
-                raise InvalidRequest("compute: give both start and end, or neither: then what is missing is computed.")
+                raise InvalidRequest("compute: give both start and end, or neither, to compute missing intervals.")
             found: dict[str, tuple[Publication, ...]] = {}
             for publication in self.compute_missing(feature_views, progress=progress):
                 found[publication.name] = (*found.get(publication.name, ()), publication)
@@ -323,7 +322,7 @@ class FeatureStore:
         asked = callers.interval(start, end)
         run_id = f"compute-{uuid.uuid4()}"
         parts: dict[str, Any] = {"store": self.offline, "registry": self.registry, "run_id": run_id}
-        several = building.Several("compute", self._picked(feature_views), progress)
+        several = building.Several("compute", self._views_by_name(feature_views), progress)
         for view in several.each(after_sources=True):
             with several.trying(view):
                 building.runs.load_missing([view], self.code, **parts)
@@ -335,10 +334,10 @@ class FeatureStore:
     def compute_missing(
         self, feature_views: Sequence[str] | None = None, *, progress: Progress | None = None
     ) -> Iterator[Publication]:
-        """As `compute` without times, one publication after the other, as each is done."""
+        """As `compute` without start and end; yields each publication when it is done."""
         self._refuse_the_past("compute")
         yield from building.runs.compute_missing(
-            self._picked(feature_views),
+            self._views_by_name(feature_views),
             self.code,
             store=self.offline,
             registry=self.registry,
@@ -350,13 +349,13 @@ class FeatureStore:
     def compute_late(
         self, feature_views: Sequence[str] | None = None, *, progress: Progress | None = None
     ) -> Iterator[Publication]:
-        """Compute again what `corrections` names, and what of the picked views reads that; nothing else.
+        """Compute exactly the intervals in `corrections`, and those of the views that read them.
 
-        One publication after the other, as each is done. Raises as `compute`.
+        Yields each publication when it is done. Raises the errors of `compute`.
         """
         self._refuse_the_past("compute")
         yield from building.runs.compute_late(
-            self._picked(feature_views),
+            self._views_by_name(feature_views),
             store=self.offline,
             registry=self.registry,
             run_id=f"compute-{uuid.uuid4()}",
@@ -372,12 +371,12 @@ class FeatureStore:
         *,
         progress: Progress | None = None,
     ) -> dict[str, Materialized]:
-        """Bring the entities with rows in [start, end] up to date; the others stay as they are.
+        """Load the newest rows of the entities with rows in [start, end]. Rows of other entities stay.
 
-        Each gets its newest row up to the later of `end` and of what was loaded before, so never an older one than is
-        there. What `materialize_incremental` has still to load does not change. Of a view that was never loaded these
-        entities are all that is online until the next incremental load. Raises InvalidRequest, and as
-        `materialize_incremental`.
+        Each entity gets its newest row up to `end` or, if later, the greatest event_timestamp loaded before, so that no
+        row becomes older. Later calls of `materialize_incremental` load the same rows as without this call. If the view
+        was never loaded, only these entities are online until the next incremental load. Raises InvalidRequest, and the
+        errors of `materialize_incremental`.
         """
         asked = callers.interval(start, end)
         return self._materialize(asked.end, feature_views, since=asked.start, progress=progress)
@@ -390,11 +389,11 @@ class FeatureStore:
         full: bool = False,
         progress: Progress | None = None,
     ) -> dict[str, Materialized]:
-        """Bring the online store up to the newest rows with event_timestamp up to `end`, the clock by default.
+        """Load the newest row of each entity with event_timestamp up to `end`, by default the clock.
 
-        `full` fills a new generation with all of them, whatever is online. Of several views each is tried; at the end
-        ViewsFailed is raised where some failed, which holds results and errors by view. `progress` is called when a
-        view begins and when it ends.
+        `full` fills a new generation with all rows. For several views, each view is tried; at the end raises
+        ViewsFailed, with results and errors by view, if views failed. `progress` is called when a view begins and when
+        it ends.
         """
         clock = self.settings.clock() if end is None else utc(end, "end")
         return self._materialize(clock, feature_views, full=full, progress=progress)
@@ -439,10 +438,10 @@ class FeatureStore:
         start: Instant | None = None,
         end: Instant | None = None,
     ) -> HistoricalFeatures:
-        """The features at each row's event_timestamp, lazily: `.to_df()`, `.to_arrow()`, `.to_table(name)` and others.
+        """The features at each row's event_timestamp, as a lazy result: `.to_df()`, `.to_arrow()`, `.to_table(name)`.
 
-        As many rows as `entity_df` has, in its order where it is a frame, its columns untouched. Without it every
-        row of the views in [start, end). `known_time`: a row counts only from its created_timestamp on. Raises
+        The result has all rows and columns of `entity_df`; rows of a frame keep their order. Without `entity_df`: every
+        row of the views in [start, end). With `known_time` a row counts only from its created_timestamp. Raises
         InvalidRequest and NotFound errors.
         """
         if (start is None) != (end is None):
@@ -469,10 +468,10 @@ class FeatureStore:
         *,
         timeout: float | None = None,
     ) -> OnlineResponse:
-        """The newest values of each entity row: a list of dicts, or a dict of columns. Rows come as asked for.
+        """The newest values for entity rows (a list of dicts, or a dict of columns), in the same order.
 
-        Costs one round trip; after `timeout` [s] Redis is given up, connecting included. Raises InvalidRequest,
-        NotFound errors, OnlineStoreUnavailable where Redis is out of reach, and OnlineStateLost where it was emptied.
+        Takes one round trip. Raises OnlineStoreUnavailable if Redis cannot be reached or does not answer within
+        `timeout` [s], connecting included; OnlineStateLost if Redis was emptied; InvalidRequest and NotFound errors.
         """
         callers.seconds("timeout", timeout)
         plan = self._plan_of(features, full_feature_names=callers.flag("full_feature_names", full_feature_names))
@@ -503,13 +502,13 @@ class FeatureStore:
         return plan.response(asked, found, self.settings.clock())
 
     def push(self, feature_view: str, rows: Rows, *, to_offline: bool = True) -> int:
-        """Write rows that are newer than what is online, and append them to the offline table, as a publication.
+        """Append rows to the offline table as a publication, and write the newer ones online.
 
         `rows`: a DataFrame, an Arrow table, dicts or a dict of columns with join keys, event_timestamp and features.
-        The rows pass the rules that a computation's rows pass. A row whose event_timestamp is after the clock is only
-        appended: the first load after its time brings it online. Returns how many were newer than what is served.
-        Raises InvalidRequest and ChecksFailed, with nothing written, and OnlineStoreError where the view was never
-        loaded.
+        Pushed rows must pass the same rules as computed rows. A row with event_timestamp after the clock is only
+        appended offline; the first load after its time brings it online. Returns the number of rows that were newer
+        than the online rows. Raises InvalidRequest and ChecksFailed, with nothing written, and OnlineStoreError if the
+        view was never loaded.
         """
         self._refuse_the_past("push")
         try:
@@ -534,9 +533,9 @@ class FeatureStore:
         )
 
     def rollback(self, feature_view: str, to: int | None = None) -> Generation:
-        """Let readers see generation `to` of a view, the one before theirs by default, until unpinned.
+        """Make generation `to` of a view live until unpinned; by default the generation before the live one.
 
-        Raises OnlineStoreError where it is not there any more.
+        Raises OnlineStoreError if the generation does not exist.
         """
         self._refuse_the_past("rollback")
         callers.text("feature_view", feature_view)
@@ -546,17 +545,17 @@ class FeatureStore:
         return readers.rollback(feature_view, to, online=self.online, registry=self.registry, run_id=run_id)
 
     def unpin(self, feature_view: str) -> Generation:
-        """Let readers see a view's newest generation again. Raises OnlineStoreError where it was never loaded."""
+        """Make a view's newest generation live again. Raises OnlineStoreError if the view was never loaded."""
         self._refuse_the_past("unpin")
         callers.text("feature_view", feature_view)
         return readers.unpin(feature_view, online=self.online, registry=self.registry, run_id=f"unpin-{uuid.uuid4()}")
 
     def parity(self, feature_view: str, *, sample: int | None = 1_000) -> Parity:
-        """What is served of a sample of keys, or of all with None, against the newest rows of the offline store.
+        """Compare the online rows of a sample of keys (None: of all keys) with the newest offline rows.
 
-        What may differ is counted apart: rows that were published after the load (`behind`) or pushed to readers alone
-        (`ahead`), keys that a load of windows did not bring (`outside`), and rows that Redis may have collected because
-        of their age (`aged_out`). With None the newest rows of the view are held in memory.
+        Allowed differences are counted separately: rows that were published after the load (`behind`) or pushed only
+        online (`ahead`), keys that no window load has loaded (`outside`), and rows that Redis may have collected
+        because of their age (`aged_out`). With None the newest rows of the view are held in memory.
         """
         self._refuse_the_past("parity")
         if sample is not None:
@@ -575,15 +574,15 @@ class FeatureStore:
 
     @property
     def served(self) -> Catalogue:
-        """What was applied, a few seconds ago at most: what a model server answers from."""
+        """The catalogue that reads use, a few seconds old at most."""
         return self._served.catalogue
 
     def served_view(self, name: str) -> FeatureView:
-        """A feature view of `served`, looked up in the registry where it is not known. Raises FeatureViewNotFound."""
+        """A feature view of `served`; an unknown name is looked up in the registry. Raises FeatureViewNotFound."""
         return self._served.view(name)
 
     async def close_async(self) -> None:
-        """As `close`, with the running event loop's connections."""
+        """As `close`, including the connections of the running event loop."""
         if "online" in vars(self):
             await self.online.close_async()
         self.close()
@@ -602,10 +601,10 @@ class FeatureStore:
     def load_training_set(
         self, name: str, version: str | None = None, *, as_of: Instant | None = None, as_type: LoadedAs = "pandas"
     ) -> Any:
-        """A training set's rows as they were built: the newest version, that of a name, or the newest of a past time.
+        """The rows of a training set's version: the newest, a named one, or the newest at a past time.
 
-        As a pandas frame, an Arrow table, a polars frame or an iterator of Arrow batches (`as_type`). Raises
-        TrainingSetNotFound, and TrainingSetAltered where the rows are gone or no longer those that were built.
+        `as_type` selects a pandas DataFrame, an Arrow table, a polars DataFrame or an iterator of Arrow batches. Raises
+        TrainingSetNotFound, and TrainingSetAltered if rows are missing or changed since they were built.
         """
         callers.text("name", name)
         if version is not None:
@@ -613,7 +612,7 @@ class FeatureStore:
         if as_of is not None:
             as_of = utc(as_of, "as_of")
         if as_type not in get_args(LoadedAs):
-            raise InvalidRequest(f"as_type is {as_type!r}; it takes {', '.join(get_args(LoadedAs))}.")
+            raise InvalidRequest(f"as_type is {as_type!r}; give one of {', '.join(get_args(LoadedAs))}.")
         loaded = building.load(name, version=version, as_of=as_of, store=self.offline, registry=self.registry)
         if as_type == "batches":
             return _batches(loaded)
@@ -622,10 +621,10 @@ class FeatureStore:
         return {"pandas": building.to_pandas, "arrow": lambda table: table, "polars": building.to_polars}[as_type](rows)
 
     def prune_training_set(self, name: str, *, keep: int, dry_run: bool = True) -> Pruning:
-        """Remove the rows of a training set's versions but the newest `keep`; a dry run says which these are.
+        """Remove the rows of all but the newest `keep` versions of a training set; a dry run only lists the versions.
 
-        Never removed: versions that are held, that were built less than a day ago, or whose table this store did not
-        make. Manifests stay. Raises TrainingSetNotFound, InvalidRequest.
+        Held versions, versions younger than a day, and versions whose table this store did not make are kept. Manifests
+        stay. Raises TrainingSetNotFound, InvalidRequest.
         """
         self._refuse_the_past("prune")
         callers.text("name", name)
@@ -636,21 +635,21 @@ class FeatureStore:
         )
 
     def hold_training_set(self, name: str, version: str, because: str) -> None:
-        """Keep a version, such as that of a model in use, whatever is pruned. Raises TrainingSetNotFound."""
+        """Protect a version from pruning, such as the version of a model in use. Raises TrainingSetNotFound."""
         self._refuse_the_past("hold")
         for argument, value in (("name", name), ("version", version), ("because", because)):
             callers.text(argument, value)
         building.hold(name, version, because, registry=self.registry, run_id=f"hold-{uuid.uuid4()}")
 
     def release_training_set(self, name: str, version: str) -> None:
-        """Hold a version no longer. Raises InvalidRequest where it is not held."""
+        """End the protection of a version. Raises InvalidRequest if the version is not held."""
         self._refuse_the_past("release")
         callers.text("name", name)
         callers.text("version", version)
         building.release(name, version, registry=self.registry, run_id=f"release-{uuid.uuid4()}")
 
     def _resolve(self, features: Features, catalogue: Catalogue) -> FeatureService:
-        """The service that is meant: `"name@version"` is the one that a model was trained with."""
+        """The service for the requested features. `"name@version"` is an old version of a service."""
         name, at, version = features.partition("@") if isinstance(features, str) else ("", "", "")
         if not at:
             return catalogue.resolve(features)
@@ -663,26 +662,29 @@ class FeatureStore:
 
     def _refuse_the_past(self, verb: str) -> None:
         if self.as_of is not None:
-            raise InvalidRequest(f"A store as of {self.as_of} is read only: {verb} without as_of.")
+            raise InvalidRequest(f"A store as of {self.as_of} is read-only: {verb} without as_of.")
 
     def list_entities(self) -> list[Entity]:
-        """As applied."""
+        """All applied entities."""
         return list(self.registry.catalogue().entities.values())
 
     def list_feature_views(self) -> list[FeatureView]:
-        """As applied."""
+        """All applied feature views."""
         return list(self.registry.catalogue().feature_views.values())
 
     def list_feature_services(self) -> list[FeatureService]:
-        """As applied."""
+        """All applied feature services."""
         return list(self.registry.catalogue().feature_services.values())
 
     def get_feature_view(self, name: str) -> FeatureView:
-        """As applied. Raises FeatureViewNotFound."""
+        """The applied feature view of the name. Raises FeatureViewNotFound."""
         return self.registry.catalogue().feature_view(callers.text("name", name))
 
     def get_feature_service(self, name: str, version: str | None = None) -> FeatureService:
-        """As applied, or as it was in that version; every view is a service too. Raises FeatureServiceNotFound."""
+        """The applied service of the name, or an old version. Every view is also a service.
+
+        Raises FeatureServiceNotFound.
+        """
         callers.text("name", name)
         if version is not None:
             callers.text("version", version)
@@ -702,5 +704,5 @@ def load_training_set(
     as_type: LoadedAs = "pandas",
     settings: Settings | None = None,
 ) -> Any:
-    """A training set's rows as they were built, the newest version by default. See FeatureStore.load_training_set."""
+    """The rows of a training set's version, by default the newest. See FeatureStore.load_training_set."""
     return FeatureStore(settings).load_training_set(name, version, as_of=as_of, as_type=as_type)

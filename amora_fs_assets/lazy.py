@@ -1,4 +1,4 @@
-"""Modules that are imported when an attribute is first used."""
+"""Modules that are imported at the first use of an attribute."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 class Lazy:
-    """Stands for a module; for modules that take long to import and are not always needed.
+    """A placeholder for a module that takes long to import and is not always needed.
 
-    At type-checking time import the module itself.
+    For type checkers, import the module itself.
     """
 
     def __init__(self, name: str) -> None:
@@ -17,5 +17,5 @@ class Lazy:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        """Import the module, and give its attribute."""
+        """Import the module and return its attribute."""
         return getattr(import_module(self._name), attribute)

@@ -16,17 +16,17 @@ TABLE = "tool.amora_fs"
 
 @dataclass(frozen=True)
 class Project:
-    """A folder and the settings that its pyproject.toml gives."""
+    """A folder and the settings in its pyproject.toml."""
 
     folder: Path
     """Relative paths in settings are below this folder."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
-    """The pyproject.toml with the table; None if there is none: the folder is then the working directory."""
+    """The pyproject.toml with the table; None without one, in which case the folder is the working directory."""
 
 
 def nearest(start: str | os.PathLike[str] | None = None) -> Project:
-    """The project of a file or folder: the nearest pyproject.toml in the folder or above with a table [tool.amora_fs].
+    """The project of a file or folder: the nearest pyproject.toml with a table [tool.amora_fs], in the folder or above.
 
     `start` is the working directory by default. Raises SettingsError for a file that is not TOML.
     """
@@ -42,6 +42,6 @@ def nearest(start: str | os.PathLike[str] | None = None) -> Project:
         if table is None:
             continue
         if not isinstance(table, dict):
-            raise SettingsError(f"{file}: {TABLE} is not a table. Write `[{TABLE}]`, with a setting on each line.")
+            raise SettingsError(f"{file}: {TABLE} is not a table. Write `[{TABLE}]`, with one setting per line.")
         return Project(folder, table, file)
     return Project(Path.cwd() if start is None or place.is_file() else place)

@@ -1,4 +1,4 @@
-"""Settings: built once at the edges, passed down."""
+"""Settings: read once at the edges, passed down as an argument."""
 
 from __future__ import annotations
 
@@ -23,73 +23,73 @@ Priority = Literal["interactive", "batch"]
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the parts of the feature store are.
+    """The settings of a feature store: locations and limits.
 
-    Every field is the environment variable `AMORA_FS_<FIELD>`, and takes what that takes: `api_tokens="a, b"` and
-    `http_port="80"`, as well as `("a", "b")` and `80`.
+    Every field is also the environment variable `AMORA_FS_<FIELD>`. A field accepts the variable's text as well as its
+    own type: `api_tokens="a, b"` or `("a", "b")`, `http_port="80"` or `80`.
     """
 
     offline_store: str = "duckdb"
-    """Where feature values are kept: `duckdb` (embedded) or `bigquery`."""
+    """The store of feature values: `duckdb` (embedded) or `bigquery`."""
     online_store_url: str = field(default="", repr=False)  # it may hold a password
     """`redis://`, `rediss://`, `unix://`, `redis+cluster://` or `rediss+cluster://`; empty: the embedded server."""
     online_store_ca: str = ""
-    """File of the certificates that signed the server's, for `rediss://`; empty: the system's."""
+    """File with the certificates of the server's authority, for `rediss://`; empty: the system's certificates."""
     online_shards: int = 1
-    """Into how many steps Dagster divides the online load of a view, for executors that run them side by side."""
+    """Number of parallel Dagster steps that write the online load of a view."""
     registry: str = ""
     """A folder, or `gs://bucket/prefix`; empty: `<home>/registry`."""
     home: Path = Path(".amora_fs")
-    """Folder of the embedded parts."""
+    """Folder of the embedded stores."""
     project: str = "amora_fs"
-    """Prefix of the keys in Redis, so that several stores can share a server."""
+    """Prefix of the names in Redis, so that several feature stores can share a server."""
     training_set_versions: int | None = None
-    """How many versions of each training set stay when Dagster builds a new one; empty: all."""
+    """Number of versions that stay when Dagster builds a new version of a training set; empty: all."""
     lock_timeout: float = 60.0
-    """How long a busy embedded database is waited for [s]."""
+    """Longest wait for a busy embedded database [s]."""
     bigquery_project: str = ""
-    """Google Cloud project of the tables; empty: that of the credentials."""
+    """Google Cloud project of the tables; empty: the project of the credentials."""
     dataset: str = "feature_store"
     """Dataset of the feature views' tables; in the embedded store, the schema."""
     bigquery_location: str = ""
     """Location of the datasets; empty: BigQuery's default."""
     bigquery_maximum_bytes_billed: int | None = None
-    """No query may scan more [bytes]: a dry run comes first, and what is over is not run."""
+    """Greatest scan of a query [bytes]. A dry run comes first, and a query over the limit is not run."""
     bigquery_priority: Priority = "interactive"
-    """`interactive`, or `batch`: queries wait until the project has slots to spare."""
+    """`interactive`, or `batch`: queries wait until the project has free slots."""
     bigquery_timeout: float = 3600.0
-    """How long a job may take, then it is cancelled [s]."""
+    """Longest duration of a job before it is cancelled [s]."""
     bigquery_price_per_tib: float = 6.25
-    """What scanning 1 TiB costs, in the currency of the records [USD, on demand in the US]."""
+    """Price of scanning 1 TiB, in the currency of the records [USD, on demand in the US]."""
     bigquery_hash_inputs: bool = False
-    """Whether computations hash the rows of their sources (which scans all columns twice), or count them only."""
+    """Whether computations hash the rows of their sources (which scans all columns once more), or only count them."""
     bigquery_impersonate: str = ""
-    """Service account that Google's clients act as, by its e-mail address."""
+    """E-mail address of a service account that Google's clients impersonate."""
     definitions: str = ""
-    """Package or module that holds the definitions, such as `shop_features`."""
+    """Package or module with the definitions, such as `shop_features`."""
     commit: str = ""
-    """Commit of the feature code, kept in records; empty: that of the git checkout it is in, if it is in one."""
+    """Commit of the feature code, for records; empty: the commit of the code's git checkout, if there is one."""
     now: datetime | None = None
     """A fixed clock, for replaying old data."""
     http_host: str = "127.0.0.1"
-    """Where the HTTP server listens."""
+    """Address on which the HTTP server listens."""
     http_port: int = 8666
-    """The port it listens on."""
+    """Port on which the HTTP server listens."""
     api_tokens: tuple[str, ...] = field(default=(), repr=False)
-    """Bearer tokens that the HTTP server takes, comma-separated; empty: it asks for none."""
+    """Bearer tokens that the HTTP server accepts, comma-separated; empty: no authentication."""
 
     def __post_init__(self) -> None:
-        """Take each setting in its own type, or as the environment writes it.
+        """Convert each setting from text or from its own type.
 
-        Raises SettingsError, which names the setting and what it takes.
+        Raises SettingsError, which names the setting and its accepted values.
         """
         for each in fields(self):
             given, (take, words) = getattr(self, each.name), _TAKES[each.name]
             try:
                 object.__setattr__(self, each.name, take(given))
             except (ValueError, TypeError, OverflowError, RuntimeError):
-                said = f" is {shown(given)};" if each.repr else ":"  # what is not shown may be a secret
-                raise SettingsError(f"{PREFIX}{each.name.upper()}{said} it takes {words}.") from None
+                value = f" is {shown(given)};" if each.repr else ":"  # a hidden value may be a secret
+                raise SettingsError(f"{PREFIX}{each.name.upper()}{value} it takes {words}.") from None
         object.__setattr__(self, "registry", self.registry or str(self.home / "registry"))
 
     @classmethod
@@ -98,16 +98,15 @@ class Settings:
     ) -> Settings:
         """Read `AMORA_FS_*`, and `[tool.amora_fs]` of the project; the environment wins.
 
-        A variable that is unset or empty is left to the project, and then to the default. Relative paths are below the
-        folder of the project's pyproject.toml, whatever the working directory is; without such a file, below the
-        working directory.
+        An unset or empty variable takes the project's value, then the default. Relative paths are relative to the
+        folder of the project's pyproject.toml; without such a file, to the working directory.
 
         Args:
-            environ: The variables; those of the process by default.
-            project: A file or a folder of the project; the working directory by default.
+            environ: The environment variables; by default the process's.
+            project: A file or folder of the project; by default the working directory.
 
         Raises:
-            SettingsError: A variable or a key is no setting, or has a value that the setting does not take.
+            SettingsError: a variable or key is not a setting, or has an invalid value.
 
         """
         environ = os.environ if environ is None else environ
@@ -117,7 +116,7 @@ class Settings:
         if unknown:
             if unknown[0] in RENAMED:
                 raise SettingsError(f"{unknown[0]} is called {RENAMED[unknown[0]]} now.")
-            raise SettingsError(f"{unknown[0]} is no setting. Known: {', '.join(sorted(known))}.")
+            raise SettingsError(f"{unknown[0]} is not a setting. Known: {', '.join(sorted(known))}.")
         given = _of_project(here, known.values())
         given |= {known[name]: environ[name] for name in known if environ.get(name)}
         try:
@@ -128,35 +127,35 @@ class Settings:
             raise SettingsError(f"{error} (Settings are read from the environment and from {here.file}.)") from error
 
     def clock(self) -> datetime:
-        """Now, or the fixed clock."""
+        """The fixed clock, or the present time."""
         return self.now or datetime.now(UTC)
 
 
 def missing_definitions() -> NoReturn:
-    """Raise SettingsError: nobody says which package holds the definitions."""
+    """Raise SettingsError for a missing setting `definitions`."""
     raise SettingsError(
-        "No package is named that holds the definitions. Put `definitions = 'shop_features'` under [tool.amora_fs] in "
+        "The package with the definitions is not set. Put `definitions = 'shop_features'` under [tool.amora_fs] in "
         "the pyproject.toml of your project, or set AMORA_FS_DEFINITIONS, or give --definitions. "
         "`amora-fs init shop_features` makes a project; `amora-fs demo` shows the sample."
     )
 
 
 RENAMED = {"AMORA_FS_BIGQUERY_DATASET": "AMORA_FS_DATASET"}
-"""Settings of earlier releases, by their earlier names."""
+"""The new names of settings, by their names in earlier releases."""
 
 
 def _of_project(project: Project, known: Iterable[str]) -> dict[str, Any]:
-    """The settings of [tool.amora_fs]. Raises SettingsError for a key that is no setting."""
+    """The settings in [tool.amora_fs]. Raises SettingsError for an unknown key."""
     for name in project.settings:
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(sorted(known))}."
-            raise SettingsError(f"{project.file}: '{name}' in [{TABLE}] is no setting. {hint}")
+            raise SettingsError(f"{project.file}: '{name}' in [{TABLE}] is not a setting. {hint}")
     return dict(project.settings)
 
 
 def _below(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """The settings with paths that do not depend on the working directory."""
+    """The settings with absolute paths."""
     paths = {"home": Settings.home, **{name: given[name] for name in given if name in ("registry", "online_store_ca")}}
     paths |= {"home": given["home"]} if "home" in given else {}
     for name, value in paths.items():
@@ -165,19 +164,19 @@ def _below(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-_YEAR = 365 * 24 * 3600  # no time limit is longer: some clocks that wait count no farther [s]
+_YEAR = 365 * 24 * 3600  # the longest time limit, since some timers support no longer waits [s]
 _Take = Callable[[Any], Any]
 
 
 def _text(given: Any) -> str:
-    """A text that environment variables can hold."""
+    """A text that an environment variable can hold."""
     if not isinstance(given, str) or "\0" in given:
         raise ValueError
     given.encode()
     return str.__str__(given)
 
 
-def _some_text(given: Any) -> str:
+def _non_empty_text(given: Any) -> str:
     if not _text(given).strip():
         raise ValueError
     return _text(given)
@@ -194,9 +193,9 @@ def _path(given: Any) -> str:
 
 
 def _server(given: Any) -> str:
-    """A URL of which every port is one that servers have."""
+    """A URL whose ports are valid."""
     nodes = urlsplit(_text(given)).netloc.rpartition("@")[2].split(",")
-    if any(urlsplit(f"//{node}").port == 0 for node in nodes):  # `port` itself refuses what is beyond 65535
+    if any(urlsplit(f"//{node}").port == 0 for node in nodes):  # `port` raises ValueError above 65535
         raise ValueError
     return _text(given)
 
@@ -229,7 +228,7 @@ def _matching(pattern: str) -> _Take:
     return take
 
 
-def _whole(least: int, most: int) -> _Take:
+def _whole_number(least: int, most: int) -> _Take:
     def take(given: Any) -> int:
         if isinstance(given, bool) or not isinstance(given, int | str):
             raise TypeError
@@ -252,7 +251,7 @@ def _number(least: float, most: float, *, above: bool = False) -> _Take:
     return take
 
 
-def _truth(given: Any) -> bool:
+def _boolean(given: Any) -> bool:
     if isinstance(given, bool):
         return given
     if (text := _text(given).lower()) not in ("true", "false"):
@@ -277,26 +276,26 @@ _TAKES: dict[str, tuple[_Take, str]] = {
     "offline_store": (_implementation, " or ".join(OFFLINE_STORES)),
     "online_store_url": (_server, "a URL with a port from 1 to 65535, or an empty text for the embedded server"),
     "online_store_ca": (_path, "the path of a file"),
-    "online_shards": (_whole(1, 10_000), "a whole number of shards, from 1 to 10,000"),
+    "online_shards": (_whole_number(1, 10_000), "a whole number of shards, from 1 to 10,000"),
     "registry": (_path, "a folder, or gs://bucket/prefix"),
     "home": (_folder, "a folder"),
-    "project": (_some_text, "a text that is not empty"),
-    "training_set_versions": (_optional(_whole(1, 1_000_000)), "a whole number of versions, 1 or more"),
+    "project": (_non_empty_text, "a text that is not empty"),
+    "training_set_versions": (_optional(_whole_number(1, 1_000_000)), "a whole number of versions, 1 or more"),
     "lock_timeout": _SECONDS,
     "bigquery_project": (_text, "the name of a Google Cloud project"),
     "dataset": (_matching(r"[A-Za-z_][A-Za-z0-9_]{0,1023}"), "letters, digits, underscores"),
     "bigquery_location": (_text, "a location of BigQuery, such as europe-west3"),
-    "bigquery_maximum_bytes_billed": (_optional(_whole(0, 2**63 - 1)), "a whole number of bytes, zero or more"),
+    "bigquery_maximum_bytes_billed": (_optional(_whole_number(0, 2**63 - 1)), "a whole number of bytes, zero or more"),
     "bigquery_priority": (_one_of(Priority), "interactive or batch"),
     "bigquery_timeout": _SECONDS,
     "bigquery_price_per_tib": (_number(0, 1e12), "a price, zero or more"),
-    "bigquery_hash_inputs": (_truth, "true or false"),
+    "bigquery_hash_inputs": (_boolean, "true or false"),
     "bigquery_impersonate": (_text, "the e-mail address of a service account"),
     "definitions": (_definitions, "the name of a package or module, such as shop_features"),
     "commit": (_text, "a text"),
     "now": (_optional(utc), "a time in ISO 8601, such as 2014-01-01T05:00Z, of the years 1 to 9999"),
-    "http_host": (_some_text, "a host name or an address"),
-    "http_port": (_whole(1, 65_535), "a port number, from 1 to 65535"),
+    "http_host": (_non_empty_text, "a host name or an address"),
+    "http_port": (_whole_number(1, 65_535), "a port number, from 1 to 65535"),
     "api_tokens": (_tokens, "tokens, separated by commas"),
 }
-"""For each setting what reads it, from its own type or from text, and the words for what it takes."""
+"""For each setting: the function that converts a value or its text, and a description of the accepted values."""

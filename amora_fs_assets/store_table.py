@@ -1,4 +1,4 @@
-"""The table of stores: which setting opens which implementation. A new store is one folder and one row here."""
+"""The table of stores: the implementation for each setting. A new store is one folder and one row here."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from amora_fs_assets.domain.errors import SettingsError
 
 @dataclass(frozen=True, kw_only=True)
 class Implementation:
-    """One row: where the parts of an implementation are, each as `module:function`."""
+    """One row: the functions of an implementation, each as `module:function`."""
 
     opener: str
     """Opens the store: called with the settings, and with a client if `client` names one."""
     extra: str = ""
-    """The extra of this package to install for the implementation; "": it comes with the package."""
+    """The extra of this package that the implementation needs; "": none."""
     client: str = ""
     """The Dagster resource that makes the client: "bigquery" or "gcs"."""
     concurrent_writers: bool = True
-    """Whether several processes may write at once. Otherwise the steps of a Dagster run share one process."""
+    """Whether several processes may write concurrently. Otherwise the steps of a Dagster run share one process."""
     table_page: str = ""
     """Gives the metadata of a table for its page in Dagster; called with the table's name and the settings."""
     feast_source: str = ""
     """Gives a table as a data source of Feast; called with the table's name and the settings."""
 
     def load(self, part: str) -> Any:
-        """The function of a part. Raises SettingsError with the extra to install where a package is missing."""
+        """The function of a part. Raises SettingsError with the extra to install if a package is missing."""
         module, _, function = getattr(self, part).partition(":")
         try:
             return getattr(import_module(module), function)
         except ModuleNotFoundError as error:
             wanted = f"amora-fs-assets[{self.extra}]" if self.extra else str(error.name)
             raise SettingsError(
-                f"The package '{error.name}' is not installed, which {module} needs. Run `pip install '{wanted}'`."
+                f"The package '{error.name}', which {module} needs, is not installed. Run `pip install '{wanted}'`."
             ) from error
 
 

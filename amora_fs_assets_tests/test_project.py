@@ -99,7 +99,7 @@ def test_without_a_named_package_nothing_is_applied_and_the_fix_is_said(
     assert code == 1
     assert "AMORA_FS_DEFINITIONS" in output and "amora-fs init" in output
     assert not (tmp_path / ".amora_fs" / "registry").exists()
-    with pytest.raises(SettingsError, match="No package is named"):
+    with pytest.raises(SettingsError, match="The package with the definitions is not set"):
         build_definitions(Settings.from_env({}))
 
 

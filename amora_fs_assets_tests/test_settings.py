@@ -93,7 +93,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("AMORA_FS_BIGQUERY_PRICE_PER_TIB", "-1", "zero or more"),
         ("AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED", "-1", "zero or more"),
         ("AMORA_FS_BIGQUERY_DATASET", "features", "is called AMORA_FS_DATASET now"),
-        ("AMORA_FS_OFLINE_STORE", "duckdb", "is no setting. Known: .*AMORA_FS_OFFLINE_STORE"),
+        ("AMORA_FS_OFLINE_STORE", "duckdb", "is not a setting. Known: .*AMORA_FS_OFFLINE_STORE"),
     ],
 )
 def test_a_bad_variable_is_named_with_what_it_takes(variable: str, value: str, said: str) -> None:

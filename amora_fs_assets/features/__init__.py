@@ -1,1 +1,1 @@
-"""Where data scientists live: the definitions of a real case, the flights that left New York City in 2013."""
+"""The sample's definitions: flights that left New York City in 2013."""

@@ -1,4 +1,4 @@
-"""What an aircraft is, and how it has been doing over the last week."""
+"""An aircraft's properties, and its departures and delays of the last week."""
 
 from datetime import timedelta
 

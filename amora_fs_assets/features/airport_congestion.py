@@ -1,4 +1,4 @@
-"""How busy and how late an airport of departure has been over the last day."""
+"""Departures and delays at an airport of departure over the last day."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Where an airport is: a view over a table that was already there, filled by somebody else."""
+"""The location of an airport: a view of an external table."""
 
 from amora_fs_assets import FeatureSchema, FeatureView, Field, Timestamp
 from amora_fs_assets.features import entities

@@ -1,4 +1,4 @@
-"""How punctual each carrier has lately been."""
+"""The recent punctuality of each carrier."""
 
 from datetime import timedelta
 

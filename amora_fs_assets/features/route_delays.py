@@ -1,4 +1,4 @@
-"""How late departures on a route have been over the last week."""
+"""Delays of departures on a route over the last week."""
 
 from datetime import timedelta
 

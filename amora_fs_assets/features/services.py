@@ -1,4 +1,4 @@
-"""The features of one model each."""
+"""Feature services: the features of each model."""
 
 from amora_fs_assets import FeatureService
 from amora_fs_assets.features.aircraft_history import aircraft_history

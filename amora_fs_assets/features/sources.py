@@ -1,4 +1,4 @@
-"""The tables that features are made from."""
+"""The tables from which features are computed."""
 
 from datetime import timedelta
 

@@ -1,12 +1,12 @@
-"""GoogleSQL by Google's own analyzer and reference implementation: a line of JSON in, a line of JSON out.
+"""Runs GoogleSQL with Google's analyzer and reference implementation: one line of JSON in, one line of JSON out.
 
-Run as a process, in an environment with the package zetasql; imports nothing else of the project.
+A process in an environment with the package zetasql. Does not import other modules of the project.
 
 In: {"sql", "tables": {"dataset.table": {"columns": {"name": "ARRAY<INT64>"}, "rows": [[...]]}},
-"parameters": {"name": [type, value]}, "execute": whether it is a query to be run}. Out: {"fault": what Google says
-against it, or null} and, of an analyzed script, {"statements": how many were taken}; of a query
-{"columns": [[name, type]], "rows": [[...]]}. Values: numbers, texts and truth values as they are; bytes in hex;
-decimals as text; dates and timestamps in days and microseconds since 1970.
+"parameters": {"name": [type, value]}, "execute": true to run a query, false to analyze a script}. Out: {"fault":
+Google's error, or null} and, for an analyzed script, {"statements": the number of accepted statements}; for a query
+{"columns": [[name, type]], "rows": [[...]]}. Values: numbers, texts and booleans unchanged; bytes in hex; decimals as
+text; dates in days and timestamps in microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FIELDS = {
     "NUMERIC": "numeric_value",
 }
 NAMES = {TypeKind[KINDS.get(name, f"TYPE_{name}")].value: name for name in FIELDS}
-SCALE = 10**9  # of a NUMERIC
+SCALE = 10**9  # the scale of a NUMERIC
 
 
 def _written(self: Any, start: int, data: bytes) -> None:
@@ -56,7 +56,7 @@ def _read(self: Any, start: int, size: int) -> bytes:
     return ctypes.string_at(ctypes.addressof(self.memory.data_ptr().contents) + start, size)
 
 
-# The package copies byte by byte in Python, which takes longer than the queries.
+# The package copies single bytes in Python, which takes longer than the queries.
 wasm_client.WasmClient.write_bytes, wasm_client.WasmClient.read_bytes = _written, _read
 
 
@@ -66,7 +66,7 @@ def _cached() -> Any:
     return config
 
 
-# Compiling takes half a minute: wasmtime keeps the outcome in its own cache in the user's home.
+# Compiling takes half a minute, so wasmtime caches the result in the user's home.
 wasm_client.Config = _cached
 
 LANGUAGE = LanguageOptions.maximum_features()
@@ -81,7 +81,7 @@ def item_of(text: str) -> str:
 
 
 def type_of(text: str) -> Any:
-    """The type that is written so."""
+    """The type for its GoogleSQL text."""
     if item := item_of(text):
         return TypeFactory.create_array_type(type_of(item))
     plain = text.partition("(")[0]
@@ -89,7 +89,7 @@ def type_of(text: str) -> Any:
 
 
 def catalog_of(tables: dict[str, dict[str, Any]], *, flat: bool = False) -> SimpleCatalog:
-    """Datasets as catalogs in a catalog; what has no dataset is in the outer one, and so is all where it is `flat`."""
+    """A catalog with one inner catalog per dataset; tables without a dataset are outside, with `flat` all tables."""
     outer = CatalogBuilder("all").with_builtin_functions(FUNCTIONS)
     datasets: dict[str, CatalogBuilder] = {}
     for name, table in tables.items():
@@ -105,7 +105,7 @@ def catalog_of(tables: dict[str, dict[str, Any]], *, flat: bool = False) -> Simp
 
 
 def options_of(parameters: dict[str, list[Any]]) -> AnalyzerOptions:
-    """How to analyze, with the types of the parameters. Without a zone a text is of UTC, as in BigQuery."""
+    """The analyzer's options, with the types of the parameters. A time without a zone is UTC, as in BigQuery."""
     options = AnalyzerOptions(language_options=LANGUAGE, default_timezone="UTC")
     options.query_parameters = [
         AnalyzerOptions.QueryParameter(name=name, type=type_of(type_)) for name, (type_, _) in parameters.items()
@@ -150,16 +150,16 @@ def got(cell: Any, type_: str) -> Any:
 
 
 def named(type_: Any) -> str:
-    """How a column's type is written."""
+    """The GoogleSQL text of a column's type."""
     if type_.type_kind == TypeKind.TYPE_ARRAY.value:
         return f"ARRAY<{named(type_.array_type.element_type)}>"
     if type_.type_kind not in NAMES:
-        raise ValueError(f"a result of type {TypeKind(type_.type_kind).name} has no place here")
+        raise ValueError(f"a result of type {TypeKind(type_.type_kind).name} is not supported")
     return NAMES[type_.type_kind]
 
 
 def flat(sql: str, tables: dict[str, dict[str, Any]]) -> str:
-    """The query with one name, `dataset.table`, for each table: only tables of the outer catalog can hold rows."""
+    """The query with single names `dataset.table`, since only tables of the outer catalog can hold rows."""
     for name in tables:
         dataset, _, short = name.rpartition(".")
         if dataset:
@@ -170,16 +170,16 @@ def flat(sql: str, tables: dict[str, dict[str, Any]]) -> str:
 
 
 def called(method: str, request: Any) -> bytes:
-    """The answer of the local service, unread."""
+    """The answer of the local service, as bytes."""
     client = ZetaSqlLocalService.get_instance().wasm_client
     return bytes(client._call_grpc_method(f"ZetaSqlLocalService_{method}", request.SerializeToString()))  # noqa: SLF001
 
 
 @lru_cache(maxsize=1)
 def registered(tables_and_flat: str) -> int:
-    """The number of a catalog of the tables with their rows: making one takes longer than most queries.
+    """The number of a catalog of the tables with their rows.
 
-    The last one is kept, since the same tables are often asked again.
+    The last catalog is kept, since making one takes longer than most queries, and queries often use the same tables.
     """
     tables, flat = json.loads(tables_and_flat)
     request = local_service_pb2.RegisterCatalogRequest(simple_catalog=catalog_of(tables, flat=flat).to_proto())
@@ -199,11 +199,11 @@ def registered(tables_and_flat: str) -> int:
 
 
 KEPT: list[int] = []
-"""The number of the catalog that `registered` keeps."""
+"""The number of the kept catalog."""
 
 
 def executed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, list[Any]]) -> dict[str, Any]:
-    """Columns and rows of a query."""
+    """The columns and rows of a query."""
     catalog = registered(json.dumps([tables, True]))
     request = local_service_pb2.EvaluateQueryRequest(sql=flat(sql, tables), registered_catalog_id=catalog)
     request.options.CopyFrom(options_of(parameters).to_proto())
@@ -223,9 +223,9 @@ def executed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, 
 
 
 def resumed(answer: bytes) -> int:
-    """Where the next statement begins: field 2 of an AnalyzeResponse.
+    """The position of the next statement: field 2 of an AnalyzeResponse.
 
-    Field 1 is the tree of the statement, which may be deeper than protobuf reads, and of which nothing is wanted.
+    Field 1 is the tree of the statement, which is not needed and may be too deep for protobuf.
     """
     place = 0
     while place < len(answer):
@@ -238,11 +238,11 @@ def resumed(answer: bytes) -> int:
         if field >> 3 == 2:
             return number
         place += number
-    raise ValueError("the analyzer does not say where the next statement begins")
+    raise ValueError("the analyzer did not return the position of the next statement")
 
 
 def analyzed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, list[Any]]) -> dict[str, Any]:
-    """How many statements were analyzed, and what is wrong with the first that could not be."""
+    """The number of accepted statements, and the error of the first refused one."""
     request = local_service_pb2.AnalyzeRequest(registered_catalog_id=registered(json.dumps([tables, False])))
     request.options.CopyFrom(options_of(parameters).to_proto())
     for name in tables:  # BigQuery reads a path in one pair of quotes as a path
@@ -260,7 +260,7 @@ def analyzed(sql: str, tables: dict[str, dict[str, Any]], parameters: dict[str, 
 
 
 def answered(asked: dict[str, Any]) -> dict[str, Any]:
-    """The answer to one question."""
+    """The answer to one line."""
     if not asked.pop("execute"):
         return analyzed(**asked)
     try:
@@ -271,4 +271,4 @@ def answered(asked: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        print(json.dumps(answered(json.loads(line))), flush=True)  # noqa: T201 (what the process is for)
+        print(json.dumps(answered(json.loads(line))), flush=True)  # noqa: T201 (the process's output)

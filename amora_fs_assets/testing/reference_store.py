@@ -1,4 +1,4 @@
-"""Tables in memory, asked in BigQuery's SQL through the witness: what an operation reads of an offline store."""
+"""An offline store over tables in memory, which runs BigQuery's SQL through the witness."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from amora_fs_assets.testing.witness import Witness
 
 
 class ReferenceStore:
-    """OfflineStore for what is read and staged; it publishes nothing."""
+    """OfflineStore for reading and staging. It cannot publish."""
 
     dialect = BIGQUERY
 
@@ -40,21 +40,21 @@ class ReferenceStore:
         self._tables = dict(tables or {})
 
     def modified(self, table: str) -> str | None:  # noqa: ARG002  (the port's)
-        """It does not say: None."""
+        """None: the store does not know."""
         return None
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
-        """The table's columns; None where there is no such table."""
+        """The table's columns; None for a missing table."""
         there = self.table(table)
         return None if there is None else there.columns
 
     def table(self, name: str) -> StoredTable | None:
-        """The table; None where there is no such table."""
+        """The table; None for a missing table."""
         there = self._tables.get(name)
         return None if there is None else StoredTable(dict(ibis.Schema.from_pyarrow(there.schema).items()), "")
 
     def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
-        """Each of these tables; None where there is no such table."""
+        """As `table`, for several tables."""
         return [self.table(name) for name in names]
 
     def sql(self, query: Table) -> str:
@@ -62,13 +62,13 @@ class ReferenceStore:
         return str(ibis.to_sql(query, dialect="bigquery"))
 
     def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002
-        """It does not say: None."""
+        """None: the store does not know."""
         return None
 
     def changed_late(
         self, table: str, time: str, lateness: timedelta  # noqa: ARG002
     ) -> tuple[Interval, ...] | None:  # fmt: skip
-        """It does not say: None."""
+        """None: the store does not know."""
         return None
 
     @contextmanager
@@ -79,13 +79,13 @@ class ReferenceStore:
         yield pa.RecordBatchReader.from_batches(schema, rows.select(schema.names).cast(schema).to_batches())
 
     def query(self, sql: str, frames: Mapping[str, pa.Table] | None = None) -> pa.Table:
-        """The rows of a SELECT over the tables that it names. Raises RefusedByGoogleSQL."""
+        """The rows of a SELECT over these tables. Raises RefusedByGoogleSQL."""
         there = self._tables | dict(frames or {})
         named = {name: table for name, table in there.items() if name.rpartition(".")[2] in sql}
         return self._witness.execute(sql, named)
 
     def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:  # noqa: ARG002
-        """Keep the rows of a query, a SELECT or an Arrow table; their `dataset.table`."""
+        """Keep the rows of a query, a SELECT or an Arrow table; return the table's name."""
         staged = staged_table(name, run_id, self.dataset)
         if isinstance(data, Table):
             data = self.sql(data)
@@ -93,24 +93,24 @@ class ReferenceStore:
         return staged
 
     def put(self, table: str, rows: pa.Table) -> None:
-        """Let the table hold these rows and no others."""
+        """Replace the table's rows."""
         self._tables[table] = rows
 
     def discard(self, staged: str) -> None:
-        """Drop a staged table, if it is there."""
+        """Drop a staged table, if it exists."""
         self._tables.pop(staged, None)
 
     def publish(self, staged: str, draft: Draft) -> Publication:
-        """It publishes nothing. Raises TableNotFound."""
-        raise TableNotFound(f"{staged} cannot be published to {draft.table}: this store is for reading.")
+        """Raise TableNotFound: the store cannot publish."""
+        raise TableNotFound(f"{staged} cannot be published to {draft.table}: this store is read-only.")
 
     def applied(self) -> tuple[Applied, ...]:
-        """Nothing is."""
+        """No rows."""
         return ()
 
     def write_applied(self, rows: Sequence[Applied]) -> None:
-        """Nothing is written."""
+        """Write nothing."""
 
     def publications(self, name: str | None = None, *, after: int = 0, newest: bool = False) -> tuple[Publication, ...]:  # noqa: ARG002
-        """There are none."""
+        """No publications."""
         return ()

@@ -1,4 +1,4 @@
-"""Whether a view's transform means the same in DuckDB and in BigQuery, on rows that a test gives."""
+"""Checks that a view's transform gives the same rows in DuckDB and BigQuery, for a test's source rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from amora_fs_assets.testing.witness import RefusedByGoogleSQL, Witness
 
 _DATASET = "feature_store"
 _SHOWN = 5
-_RELATIVE = 1e-9  # engines may add in another order
+_RELATIVE = 1e-9  # the order of summation differs between engines
 Rows: TypeAlias = pa.Table | list[dict[str, Any]]
 _shared: dict[Path | None, Witness] = {}
 
@@ -41,13 +41,12 @@ def assert_same_on(
     witness: Witness | None = None,
     python: Path | None = None,
 ) -> pa.Table:
-    """Assert that the view has the same rows of [start, end) in DuckDB and in BigQuery; the rows.
+    """Assert that the view has the same rows of [start, end) in DuckDB and BigQuery; return the rows.
 
-    `rows` are those of each source, by its name; a source that is not named has none. BigQuery's SQL is run by
-    GoogleSQL's reference implementation. Floats may differ by 1e-9 of their size; a list that is null counts as empty.
-    Raises AssertionError with the first rows and columns that differ, or with why BigQuery refuses the SQL;
-    InvalidRequest where rows are of no source; WitnessUnavailable without the package zetasql, unless `python` is one
-    that has it.
+    `rows` are the rows of each source, by name; other sources are empty. GoogleSQL's reference implementation runs
+    BigQuery's SQL. Floats may differ by a relative 1e-9; a null list equals an empty list. Raises AssertionError with
+    the first rows and columns that differ, or with BigQuery's error; InvalidRequest for rows of an unknown source;
+    WitnessUnavailable without the package zetasql. `python` may be another Python that has zetasql.
     """
     sources = {source.name: source for source in view.sources}
     if unknown := sorted(set(rows) - set(sources)):
@@ -61,18 +60,18 @@ def assert_same_on(
     query = query_of(view, Interval(start, end), _DATASET)
     witness = witness or shared(python)
     with tempfile.TemporaryDirectory() as home:
-        embedded = _asked(query, DuckDBOfflineStore(Path(home)), tables)
+        embedded = _rows_in(query, DuckDBOfflineStore(Path(home)), tables)
     try:
-        cloud = _asked(query, ReferenceStore(witness), tables)
+        cloud = _rows_in(query, ReferenceStore(witness), tables)
     except RefusedByGoogleSQL as error:
         raise AssertionError(f"{view}: BigQuery refuses its SQL: {error}") from error
     if said := difference(embedded, cloud, ("DuckDB", "BigQuery")):
-        raise AssertionError(f"{view} means something else in BigQuery: {said}")
+        raise AssertionError(f"{view} gives other rows in BigQuery: {said}")
     return embedded
 
 
 def shared(python: Path | None) -> Witness:
-    """The witness that all tests of this process ask."""
+    """The witness that all tests of this process share."""
     if python not in _shared:
         _shared[python] = Witness(python)
     return _shared[python]
@@ -82,8 +81,8 @@ def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)
 
 
-def _asked(query: Table, store: OfflineStore, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """The query's rows, its tables given as frames: bare names."""
+def _rows_in(query: Table, store: OfflineStore, tables: Mapping[str, pa.Table]) -> pa.Table:
+    """The query's rows, with its tables given as frames."""
     frames = {name.replace(".", "__"): rows for name, rows in tables.items()}
     renamed = {
         node: UnboundTable(name=f"{node.namespace.database}__{node.name}", schema=node.schema)
@@ -94,7 +93,7 @@ def _asked(query: Table, store: OfflineStore, tables: Mapping[str, pa.Table]) ->
 
 
 def difference(left: pa.Table, right: pa.Table, names: tuple[str, str]) -> str:
-    """The first rows and columns in which two tables differ, whatever the order of their rows; empty where none do."""
+    """The first rows and columns in which two tables differ, ignoring the order of rows; empty for equal tables."""
     if left.num_rows != right.num_rows:
         return f"{left.num_rows} rows in {names[0]}, {right.num_rows} in {names[1]}"
     said = []
@@ -109,7 +108,7 @@ def difference(left: pa.Table, right: pa.Table, names: tuple[str, str]) -> str:
 
 
 def _sorted(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows in order of the columns that are exact, then of the floats: so that an error of rounding moves none."""
+    """The rows, sorted by exact columns, then by rounded floats, so that rounding errors do not change the order."""
     exact = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
     others = [name for name in table.column_names if name not in exact]
 

@@ -1,4 +1,4 @@
-"""Arrow tables as the lines of the witness say them, and back."""
+"""Converts Arrow tables to the witness's JSON form and back."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.bigquery.tables import type_of
 
 ARROW = {type_of(Column("any", type_)): IBIS_TYPES[type_].to_pyarrow() for type_ in DataType}
-"""The Arrow type of each of GoogleSQL's types that a column may have."""
+"""The Arrow type of each GoogleSQL type that a column may have."""
 _EPOCH = date(1970, 1, 1).toordinal()
 Encoded = dict[str, Any]
 
 
 def type_in_googlesql(type_: pa.DataType) -> str:
-    """The type of a column as BigQuery loads it from Parquet. Raises ValueError for one that views cannot have."""
+    """The type that BigQuery gives a column from Parquet. Raises ValueError for an unsupported type."""
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
         return f"ARRAY<{type_in_googlesql(type_.value_type)}>"
     for name, fits in _KINDS.items():
         if fits(type_):
             return name
-    raise ValueError(f"Type {type_} is none that a column can have.")
+    raise ValueError(f"A column cannot have type {type_}.")
 
 
 _KINDS: Mapping[str, Callable[[pa.DataType], bool]] = {
@@ -43,21 +43,21 @@ _KINDS: Mapping[str, Callable[[pa.DataType], bool]] = {
 
 
 def encoded(table: pa.Table) -> Encoded:
-    """A table that BigQuery stores: a list that is null is an empty one there."""
+    """A table in JSON form, as BigQuery stores it: a null list becomes an empty list."""
     types = {field.name: type_in_googlesql(field.type) for field in table.schema}
     columns = []
     for name, type_ in types.items():
         column = table[name]
         if type_ == "TIMESTAMP":
             column = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
-        columns.append([_said(value, type_) for value in column.to_pylist()])
+        columns.append([_to_json(value, type_) for value in column.to_pylist()])
     rows = [list(row) for row in zip(*columns, strict=True)] if columns else []
     return {"columns": types, "rows": rows}
 
 
-def _said(value: Any, type_: str) -> Any:
+def _to_json(value: Any, type_: str) -> Any:
     if type_.startswith("ARRAY<"):
-        return [_said(each, type_[6:-1]) for each in value or ()]
+        return [_to_json(each, type_[6:-1]) for each in value or ()]
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
@@ -68,21 +68,21 @@ def _said(value: Any, type_: str) -> Any:
 
 
 def decoded(columns: list[tuple[str, str]], rows: list[list[Any]]) -> pa.Table:
-    """A query's answer. A list that is null is an empty one, as BigQuery returns it."""
+    """A query's answer as an Arrow table. A null list becomes an empty list, as in BigQuery."""
     arrays, fields = [], []
     for place, (name, type_) in enumerate(columns):
         arrow = ARROW[type_]
-        values = [_meant(row[place], type_) for row in rows]
+        values = [_from_json(row[place], type_) for row in rows]
         arrays.append(pa.array(values, arrow) if type_ != "TIMESTAMP" else pa.array(values, pa.int64()).cast(arrow))
         fields.append(pa.field(name, arrow))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _meant(value: Any, type_: str) -> Any:
+def _from_json(value: Any, type_: str) -> Any:
     if type_.startswith("ARRAY<"):
-        items = [_meant(each, type_[6:-1]) for each in value or ()]
+        items = [_from_json(each, type_[6:-1]) for each in value or ()]
         if None in items:
-            raise ValueError("an array of the answer has a null item, which BigQuery cannot write")
+            raise ValueError("an array of the answer has a null item, which BigQuery does not support")
         return (
             items if type_ != "ARRAY<TIMESTAMP>" else pa.array(items, pa.int64()).cast(ARROW["TIMESTAMP"]).to_pylist()
         )

@@ -1,4 +1,4 @@
-"""Google's own analyzer and reference implementation of GoogleSQL, in a process that lives as long as it is asked."""
+"""The witness: a process with Google's own analyzer and reference implementation of GoogleSQL."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ Parameter = int | str | None
 
 
 class WitnessUnavailable(FeatureStoreError):
-    """There is no Python with the package zetasql."""
+    """No Python with the package zetasql was found."""
 
 
 class RefusedByGoogleSQL(FeatureStoreError):
-    """GoogleSQL does not take the SQL, or its run ends in an error: what it says."""
+    """GoogleSQL refuses the SQL, or its run fails. The message is GoogleSQL's error."""
 
 
 class Witness:
-    """Asks GoogleSQL's reference implementation. A context manager: the process ends with it.
+    """GoogleSQL's reference implementation in a process. A context manager, which ends the process.
 
-    `python` is one that has zetasql, where the one that runs has not. Raises WitnessUnavailable.
+    `python` may be another Python that has zetasql. Raises WitnessUnavailable.
     """
 
     def __init__(self, python: Path | None = None) -> None:
         if python is None and importlib.util.find_spec("zetasql") is None:
             raise WitnessUnavailable(
-                "BigQuery's semantics are asked of the package zetasql, which is not installed: "
+                "The check of BigQuery's semantics needs the package zetasql. Run "
                 "pip install 'amora_fs_assets[bigquery-semantics]'."
             )
         if python is not None and not python.exists():
-            raise WitnessUnavailable(f"There is no {python}.")
+            raise WitnessUnavailable(f"There is no Python at {python}.")
         command = [str(python or sys.executable), str(_PROCESS)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._lock = Lock()
-        self.analyzed = self.executed = 0  # statements
-        self.cells = 0  # of the answers
+        self.analyzed = self.executed = 0  # numbers of statements
+        self.cells = 0  # number of values in the answers
 
     def __enter__(self) -> Self:
         """The witness itself."""
@@ -65,15 +65,15 @@ class Witness:
         self._process.communicate()
 
     def analyze(self, sql: str, tables: Tables, texts: Iterable[str] = ()) -> int:
-        """How many statements the script has; `texts` are its parameters of type STRING.
+        """Analyze a script and return its number of statements. `texts` are its parameters of type STRING.
 
-        Raises RefusedByGoogleSQL with what the analyzer says against a statement.
+        Raises RefusedByGoogleSQL with the analyzer's error.
         """
         types = {name: {column.name: type_of(column) for column in columns} for name, columns in tables.items()}
         return self.analyze_types(sql, types, dict.fromkeys(texts, "STRING"))
 
     def analyze_types(self, sql: str, tables: Mapping[str, Mapping[str, str]], parameters: Mapping[str, str]) -> int:
-        """The same with GoogleSQL's types, such as `ARRAY<INT64>`, of the tables' columns and of the parameters."""
+        """As `analyze`, with GoogleSQL types, such as `ARRAY<INT64>`, for the tables' columns and the parameters."""
         types = {name: {"columns": columns} for name, columns in tables.items()}
         found = self._ask(sql, types, {name: [type_, None] for name, type_ in parameters.items()}, execute=False)
         if found["fault"] is not None:
@@ -84,7 +84,7 @@ class Witness:
     def execute(
         self, sql: str, tables: Mapping[str, pa.Table], parameters: Mapping[str, Parameter] | None = None
     ) -> pa.Table:
-        """The rows of a query over the tables, `dataset.table` or a bare name each, of parameters that are numbers or
+        """The rows of a query over the tables, named `dataset.table` or without a dataset. Parameters are numbers or
         texts. Raises RefusedByGoogleSQL.
         """
         given = {
@@ -112,6 +112,6 @@ class Witness:
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
         if not answer:
-            raise WitnessUnavailable("The process of the reference implementation ended. It said why on stderr.")
+            raise WitnessUnavailable("The process of the reference implementation ended. Its error is on stderr.")
         found: dict[str, Any] = json.loads(answer)
         return found

@@ -186,7 +186,7 @@ def test_definitions_that_are_not_there_are_named(amora_fs: Shell) -> None:
 
 def test_a_setting_that_is_none_is_named() -> None:
     result = CliRunner(env={"AMORA_FS_HOMES": "x"}).invoke(main, ["status"])
-    assert "Error: AMORA_FS_HOMES is no setting. Known: AMORA_FS_API_TOKENS" in said(result, code=1)
+    assert "Error: AMORA_FS_HOMES is not a setting. Known: AMORA_FS_API_TOKENS" in said(result, code=1)
 
 
 def test_a_notebook_that_holds_the_file_is_one_message(amora_fs: Shell) -> None:
@@ -203,7 +203,8 @@ def test_a_demo_before_the_flights_says_when_they_begin(tmp_path: Path) -> None:
         main, ["demo", "--until", "2012-06-01"]
     )
     assert (
-        said(result, code=1) == "Error: The sample's flights begin on 2013-01-01: there is nothing until 2012-06-01.\n"
+        said(result, code=1)
+        == "Error: The sample's flights begin on 2013-01-01: there are none before the clock, 2012-06-01.\n"
     )
 
 

@@ -116,7 +116,7 @@ def test_dagster_out_of_reach_stops_no_run(
         store.apply()
         store.compute("2020-01-01", "2020-02-01", ["spending"])
         assert next(store.registry.records("spending", kind="compute")).status == "succeeded"
-    assert "does not know of run" in caplog.text
+    assert "was not reported to DAGSTER_HOME" in caplog.text
     assert "is not there" in caplog.text
 
 

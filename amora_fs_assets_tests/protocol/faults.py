@@ -111,7 +111,8 @@ FAULTS = (
     ),
     Fault(
         "a load does not look at the id of its cursor", "restore and correct", "read",
-        lambda: _in_text(materialize, "_why_other_table", "if live.published_through and not any(", "if False and not any("),
+        lambda: _in_text(materialize, "_why_other_table",
+                         "if live.published_through and not any(", "if False and not any("),
     ),
     Fault(
         "a load does not look for publications that the offline store lost", "push", "restore and load",

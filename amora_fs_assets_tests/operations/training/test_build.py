@@ -136,7 +136,7 @@ def test_it_is_loaded_as_what_is_asked_for(store: FeatureStore) -> None:
     assert isinstance(polars, pl.DataFrame)
     assert polars.height == len(frame) == 5
     assert sum(batch.num_rows for batch in store.load_training_set("bought", as_type="batches")) == 5
-    with pytest.raises(InvalidRequest, match="as_type is 'numpy'; it takes pandas, arrow, polars, batches"):
+    with pytest.raises(InvalidRequest, match="as_type is 'numpy'; give one of pandas, arrow, polars, batches"):
         store.load_training_set("bought", as_type="numpy")  # type: ignore[arg-type]
 
 

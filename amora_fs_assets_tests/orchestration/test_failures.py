@@ -181,7 +181,7 @@ def test_a_process_killed_between_publication_and_record_is_completed_by_the_nex
     assert (completed.kind, completed.status, completed.run_id) == (kind, "succeeded", published.run_id)
     assert (completed.sequence, completed.rows) == (published.sequence, published.rows)
     assert (completed.interval_start, completed.interval_end) == (published.start, published.end)
-    assert "taken from _publications" in completed.details["completed"]
+    assert "wrote it from _publications" in completed.details["completed"]
     assert len(project.records(name)) == 2
 
 

@@ -374,7 +374,7 @@ class OnlineStoreContract:
             store.unpin(view.name)
         self.load(store, view, (1, hour(1), 1.0))
         for to in (None, 7):
-            with pytest.raises(OnlineStoreError, match="spending.*not there"):
+            with pytest.raises(OnlineStoreError, match="spending.*does not exist"):
                 store.rollback(view.name, to)
 
     def test_a_reader_that_knows_the_old_generation_notices_the_new_one(self, store: OnlineStore) -> None:

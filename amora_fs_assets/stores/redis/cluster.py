@@ -117,7 +117,7 @@ class ClusterConnection(Connection):
                     results = [lost] * len(some)
             for call, result in zip(some, results, strict=True):
                 if isinstance(result, AskError | TryAgainError) and not isinstance(result, MovedError):
-                    total += sum(int(run(keys=each.keys, args=each.arguments)) for each in call.apart())
+                    total += sum(int(run(keys=each.keys, args=each.arguments)) for each in call.one_by_one())
                 elif isinstance(result, Exception):  # the node lacks the script, the slot has moved, or Redis refused
                     total += int(run(keys=call.keys, args=call.arguments))
                 else:

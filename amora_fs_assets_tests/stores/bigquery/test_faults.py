@@ -103,7 +103,9 @@ def test_a_quota_that_is_used_up_is_said_at_once(
     store_behind: Callable[..., BigQueryOfflineStore], pauses: list[float]
 ) -> None:
     store = store_behind(lambda method, path: Refusal(403, "quotaExceeded") if "jobs" in path else None)
-    with pytest.raises(OfflineStoreError, match=r"(?s)quotaExceeded.*A quota of the project is used up.*raised"):
+    with pytest.raises(
+        OfflineStoreError, match=r"(?s)quotaExceeded.*A quota of the project is used up.*request a higher quota"
+    ):
         store.stage("SELECT 1 AS n", name="numbers", run_id="run")
     assert pauses == []
 
@@ -183,7 +185,7 @@ def test_a_dataset_in_another_location_is_said_and_nothing_is_published(
         made.location = "EU"
         client.create_dataset(made, timeout=60)
         store = BigQueryOfflineStore(client, dataset=made.dataset_id, options=JobOptions(location="us-central1"))
-        said = rf"Dataset {made.dataset_id} is in EU, AMORA_FS_BIGQUERY_LOCATION says us-central1.*set the location"
+        said = rf"Dataset {made.dataset_id} is in EU, but AMORA_FS_BIGQUERY_LOCATION is us-central1.*set AMORA_FS"
         with pytest.raises(SettingsError, match=said):
             OfflineStoreContract().publish(store, rows((1, at(1), 1.0)))
         assert list(client.list_tables(made)) == []

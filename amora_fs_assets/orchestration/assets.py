@@ -41,7 +41,7 @@ from amora_fs_assets.settings import Settings
 def source_asset(
     source: Source, spec: dg.AssetSpec, names: Names, retry_policy: dg.RetryPolicy | None = None
 ) -> dg.AssetsDefinition:
-    """The asset of a source that the project loads itself."""
+    """The asset of a source with a loader."""
 
     def load(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         stores = stores_of(context.resources, names)

@@ -54,29 +54,29 @@ def build_definitions(
     select: Selection | None = None,
     online: bool = True,
 ) -> dg.Definitions:
-    """Assets, checks, a job over everything, and resources. Merge the result with a project's own definitions.
+    """Assets, checks, a job over everything, and resources, to be merged with a project's own definitions.
 
-    No executor and no logger is among them unless `overrides` names one: the host's count.
+    The result has no executor and no logger unless `overrides` has one, so that the host's are used.
 
     Args:
-        settings: Name the stores.
-        definitions: The package (or its catalogue) that holds the views; by default the one that the settings name.
-        overrides: Replace parts: the stores `offline`, `online` and `registry`; dagster-gcp's resources `bigquery` and
-            `gcs` by a team's own, or by the key of a resource that the host has; Dagster's `executor` and `loggers`.
-        retry_policy: Of every step: it tries again what may pass by itself (a busy file, a network, a quota), never
-            failed checks or wrong definitions.
-        automation: Brings the sensor that keeps everything up to date: see docs/running-daily.md.
-        group: Puts assets into groups by the tag of that name, or by "owner"; the others are grouped by kind.
-        name: Of the job and the resource; the names of sensors, schedule and IO manager begin with it. Two feature
-            stores in one code location have two names.
-        key_prefix: What the keys of the assets begin with.
-        translator: Says how definitions appear as assets.
-        select: Which definitions become assets that this code location runs; the others are external assets.
-        online: Whether there are assets for online values.
+        settings: Choose the stores.
+        definitions: The package (or its catalogue) with the views; by default the package in the settings.
+        overrides: Replacements of the stores `offline`, `online` and `registry`, of dagster-gcp's resources `bigquery`
+            and `gcs` (by a resource, or by the key of a host's resource), and Dagster's `executor` and `loggers`.
+        retry_policy: Policy of every step. It retries errors that may pass by themselves (a busy file, a network, a
+            quota), but not failed checks or wrong definitions.
+        automation: Adds the sensor that keeps everything up to date: see docs/running-daily.md.
+        group: Groups assets by the value of this tag, or by "owner"; other assets are grouped by kind.
+        name: Name of the job and the resource, and prefix of the names of sensors, schedule and IO manager. Feature
+            stores in one code location need different names.
+        key_prefix: Prefix of the assets' keys.
+        translator: Changes the assets' specs.
+        select: The definitions that this code location runs; the others become external assets.
+        online: Whether to define assets for online values.
 
     Raises:
-        DefinitionError: A definition is wrong, or two assets have one key.
-        SettingsError: Nobody says which package holds the definitions.
+        DefinitionError: A definition is wrong, or two assets have the same key.
+        SettingsError: The package with the definitions is not set.
 
     """
     definitions = definitions or settings.definitions or Settings.from_env().definitions or missing_definitions()
@@ -140,7 +140,7 @@ def build_definitions(
 
 
 def executor_for(settings: Settings) -> dg.ExecutorDefinition:
-    """The executor that suits the offline store: steps side by side, or one after the other for one writer's file."""
+    """The executor for the offline store: parallel steps, or sequential steps if the store allows only one writer."""
     return FORKED if OFFLINE_STORES[settings.offline_store].concurrent_writers else dg.in_process_executor
 
 
@@ -151,7 +151,7 @@ def _all(code: Catalogue) -> list[Source | FeatureView | TrainingSet]:
 def _external(
     code: Catalogue, here: Sequence[Source | FeatureView | TrainingSet], specs: Specs, settings: Settings
 ) -> Iterator[dg.AssetSpec]:
-    """What another system, package or code location makes. A source with `asset` is an asset of the team already."""
+    """The assets of other systems, packages and code locations. A source with `asset` has the team's own asset."""
     for source in code.sources.values():
         if not source.asset and (source not in here or source.loader is None):
             yield specs["raw", source.name].replace_attributes(code_version=None)
@@ -168,7 +168,7 @@ def _sensors(
 
 
 def _behind(automation: Automation | None, view: FeatureView) -> timedelta:
-    """How far a view may be behind the clock before the coverage check warns: the present slot and one more."""
+    """The lag behind the clock at which the coverage check begins to warn: the present slot and one more."""
     return 2 * automation.cadence(view) if automation is not None else timedelta(0)
 
 

@@ -1,6 +1,6 @@
 """FeatureStoreComponent: a feature store among a team's other components, described in `defs.yaml`.
 
-Dagster reads the annotations of components, so that they are no strings here.
+Dagster reads the annotations of components, which therefore must not be strings here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ from amora_fs_assets.settings import Settings
 
 
 class ScaffoldParams(BaseModel):
-    """What `dg scaffold defs amora_fs_assets.FeatureStoreComponent NAME` takes."""
+    """The parameters of `dg scaffold defs amora_fs_assets.FeatureStoreComponent NAME`."""
 
     definitions: str | None = Field(
         default=None,
-        description="Package that holds the definitions; without it a package NAME is made beside defs/.",
+        description="Package with the definitions; by default a new package NAME next to defs/.",
     )
 
 
@@ -61,40 +61,36 @@ class FeatureStoreComponent(dg.Component, dg.Resolvable):
     """A feature store: sources, feature views, online values and training sets as assets, with their checks.
 
     Settings are AMORA_FS_* in the environment and [tool.amora_fs] in the project's pyproject.toml. Subclass the
-    component and override `get_asset_spec` to say in Python how definitions appear.
+    component and override `get_asset_spec` to change the assets' specs in Python.
     """
 
-    definitions: Annotated[
-        str, dg.Resolver.default(description="Package that holds the definitions, such as shop.features.")
-    ]
+    definitions: Annotated[str, dg.Resolver.default(description="Package with the definitions, such as shop.features.")]
     name: Annotated[
         str,
         dg.Resolver.default(
-            description="Of the job and the resource. Two feature stores in one code location have two names."
+            description="Name of the job and the resource. Feature stores in one code location need different names."
         ),
     ] = "feature_store"
     select: Annotated[
         Sequence[str],
         dg.Resolver.default(
-            description="What runs here: names such as order_*, owner:team:shop, tag:domain=shop; by default all."
+            description="Definitions to run: names such as order_*, owner:team:shop, tag:domain=shop; by default all."
         ),
     ] = field(default_factory=list)
-    exclude: Annotated[
-        Sequence[str], dg.Resolver.default(description="Definitions not to run here, in the same words.")
-    ] = field(default_factory=list)
-    key_prefix: Annotated[Sequence[str], dg.Resolver.default(description="What the keys of the assets begin with.")] = (
+    exclude: Annotated[Sequence[str], dg.Resolver.default(description="Definitions not to run, in the same forms.")] = (
         field(default_factory=list)
     )
-    group: Annotated[str, dg.Resolver.default(description="Group assets by the tag of this name, or by 'owner'.")] = ""
-    online: Annotated[bool, dg.Resolver.default(description="Whether there are assets for online values.")] = True
-    automation: Annotated[
-        bool, dg.Resolver.default(description="Whether a sensor keeps everything up to date by itself.")
-    ] = False
+    key_prefix: Annotated[Sequence[str], dg.Resolver.default(description="Prefix of the assets' keys.")] = field(
+        default_factory=list
+    )
+    group: Annotated[str, dg.Resolver.default(description="Tag whose value is an asset's group, or 'owner'.")] = ""
+    online: Annotated[bool, dg.Resolver.default(description="Whether to define assets for online values.")] = True
+    automation: Annotated[bool, dg.Resolver.default(description="Whether a sensor keeps everything up to date.")] = (
+        False
+    )
     resources: Annotated[
         Mapping[str, str],
-        dg.Resolver.default(
-            description="Resources of this project that make Google's clients, by key: bigquery: warehouse."
-        ),
+        dg.Resolver.default(description="Resources of this project for Google's clients, such as bigquery: warehouse."),
     ] = field(default_factory=dict)
     translation: (
         Annotated[
@@ -107,7 +103,7 @@ class FeatureStoreComponent(dg.Component, dg.Resolvable):
     ) = None
 
     def __post_init__(self) -> None:
-        """Refuse truth values that are none: Dagster takes any text for a template. Raises DefinitionError."""
+        """Refuse texts in place of true and false, which Dagster accepts as templates. Raises DefinitionError."""
         for attribute in ("online", "automation"):
             if not isinstance(getattr(self, attribute), bool):
                 raise DefinitionError(
@@ -115,7 +111,7 @@ class FeatureStoreComponent(dg.Component, dg.Resolvable):
                 )
 
     def get_asset_spec(self, props: AssetProps) -> dg.AssetSpec:
-        """How an asset appears: as `translation` says."""
+        """The spec of an asset, changed by `translation`."""
         return self.translation(props.spec, props) if self.translation is not None else props.spec
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -50,7 +50,7 @@ class Look:
     state: dict[str, Any]
     published: Published
     upstream: Mapping[dg.AssetKey, float] = field(default_factory=dict)
-    """When each asset of this code location that fills a source was materialized last [s since 1970]."""
+    """Time of the last materialization of each asset that fills a source [s since 1970]."""
     said: list[str] = field(default_factory=list)
     unreachable: bool = False  # whether the online store does not answer
     generations: dict[str, Generation | None] = field(default_factory=dict)  # a cache, by view
@@ -148,7 +148,7 @@ class Look:
         return self._run(view, piece) if piece is not None else None
 
     def _again(self, view: FeatureView) -> list[dg.RunRequest]:
-        """Runs for the intervals that an asset that fills a source has changed since the look before."""
+        """Runs for the intervals of sources whose assets were materialized since the previous look."""
         keys = {dg.AssetKey(each.asset) for each in view.sources if isinstance(each, Source) and each.asset}
         newest = max((self.upstream.get(key, 0.0) for key in keys), default=0.0)
         seen = self.state.setdefault("upstream", {})
@@ -354,7 +354,7 @@ class Look:
     ) -> dg.RunRequest:
         """A run of the assets with their checks. Parity runs once per its interval; the sensor reports freshness."""
         longest = str(int(self.automation.longest.total_seconds()))
-        keys = [key for key in keys if self._is_run(key)]  # there may be no assets for online values
+        keys = [key for key in keys if self._is_run(key)]  # a feature store may have no assets for online values
         checks = sorted(self.repository.asset_graph.get_check_keys_for_assets(set(keys)), key=str)
         return dg.RunRequest(
             asset_selection=keys,

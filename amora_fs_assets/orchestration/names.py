@@ -1,4 +1,4 @@
-"""What the assets, jobs, sensors and resources of a feature store are called in a code location."""
+"""The names of a feature store's assets, jobs, sensors and resources in a code location."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Names:
     """Names that do not collide when one code location holds several feature stores."""
 
     store: str = "feature_store"
-    """The job over everything, the resource, and what the other names begin with."""
+    """The name of the job over everything and of the resource, and the prefix of the other names."""
     keys: Mapping[tuple[Kind, str], dg.AssetKey] = field(default_factory=dict)
     """The asset keys that are not `<kind>/<name>`, by kind and name of the definition."""
     clients: Mapping[str, str] = field(default_factory=dict)
-    """The host's resources that make Google clients, by "bigquery" and "gcs"."""
+    """The keys of the host's resources for Google clients, by "bigquery" and "gcs"."""
 
     def key(self, kind: Kind, name: str) -> dg.AssetKey:
         """The key of a definition's asset."""
         return self.keys.get((kind, name)) or dg.AssetKey([kind, name])
 
     def definition_of(self, key: dg.AssetKey) -> tuple[Kind, str]:
-        """The kind and the name of the definition that an asset is of."""
+        """The kind and name of the definition of an asset."""
         for of, other in self.keys.items():
             if other == key:
                 return of
@@ -36,7 +36,7 @@ class Names:
         return kind, name  # type: ignore[return-value]  # every other key is <kind>/<name>
 
     def step(self, kind: Kind, name: str, word: str = "") -> str:
-        """The name of the op that makes an asset, or of one of its steps: `online_<word>__<name>`."""
+        """The name of an asset's op, or of one of its steps: `online_<word>__<name>`."""
         path = self.key(kind, name).path
         if not word:
             return "__".join(path)
@@ -49,16 +49,16 @@ class Names:
 
     @property
     def io_manager(self) -> str:
-        """The resource that publishes and loads."""
+        """The IO manager, which publishes and loads."""
         return f"{self.store}_io_manager"
 
     @property
     def step_outputs(self) -> str:
-        """The resource that keeps what the steps of one load hand each other."""
+        """The IO manager for the values that the steps of a load pass on."""
         return f"{self.store}_step_outputs"
 
     def client(self, client: str) -> str:
-        """The resource that makes a Google client, "bigquery" or "gcs"."""
+        """The resource for a Google client, "bigquery" or "gcs"."""
         return self.clients.get(client, f"{self.store}_{client}")
 
     @property
@@ -68,19 +68,19 @@ class Names:
 
     @property
     def late(self) -> str:
-        """The job, and its schedule, that computes late rows."""
+        """The job that computes late rows, and its schedule."""
         return f"{self.store}_late"
 
     @property
     def failed_runs(self) -> str:
-        """The sensor that tells of failed runs."""
+        """The sensor that reports failed runs."""
         return f"{self.store}_failed_runs"
 
     @property
     def failed_checks(self) -> str:
-        """The sensor that tells of checks that begin to fail."""
+        """The sensor that reports checks that begin to fail."""
         return f"{self.store}_failed_checks"
 
 
 NAMES = Names()
-"""The names of a feature store that is alone in its code location."""
+"""The names of the only feature store in a code location."""

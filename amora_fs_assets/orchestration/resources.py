@@ -82,7 +82,7 @@ def google_resources(settings: Settings, overrides: Mapping[str, Any], names: Na
 
 
 def several_machines(settings: Settings) -> bool:
-    """Whether the steps of one load may run on several machines: they hand each other what they made in a bucket."""
+    """Whether the steps of one load may run on several machines, and so pass values on through a bucket."""
     return settings.online_shards > 1 and "gcs" in clients_needed(settings)
 
 

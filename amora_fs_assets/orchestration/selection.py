@@ -1,4 +1,4 @@
-"""Which definitions a code location runs: by name, owner or tag."""
+"""The selection of the definitions that a code location runs: by name, owner or tag."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from amora_fs_assets.domain.training_set import TrainingSet
 
 @dataclass(frozen=True)
 class Selection:
-    """The definitions that match one of `select` (all, if there is none) and none of `exclude`.
+    """The definitions that match a word of `select` (all, if `select` is empty) and no word of `exclude`.
 
-    Each is a word: a name with `*` and `?` such as `order_*`, or `owner:team:shop`, `tag:domain=shop` or `tag:domain`.
+    A word is a name with `*` and `?` such as `order_*`, or `owner:team:shop`, `tag:domain=shop` or `tag:domain`.
     """
 
     select: Sequence[str] = ()
     exclude: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Refuse words that are none of these forms. Raises DefinitionError."""
+        """Refuse words of other forms. Raises DefinitionError."""
         for word in (*self.select, *self.exclude):
             kind, colon, _ = word.partition(":")
             if not word or (colon and kind not in ("owner", "tag")):

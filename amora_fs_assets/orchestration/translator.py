@@ -1,4 +1,4 @@
-"""How definitions appear as assets: keys, groups, owners, tags, and what a team changes in these."""
+"""The asset specs of definitions: keys, groups, owners, tags, and a team's changes to these."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ Specs = Mapping[tuple[Kind, str], dg.AssetSpec]
 
 @dataclass(frozen=True, kw_only=True)
 class AssetProps:
-    """What a translator knows of an asset."""
+    """The input of a translator for one asset."""
 
     kind: Kind
     """"raw" (a source), "feature_view", "online" or "training_set"."""
     definition: Source | FeatureView | TrainingSet
-    """The definition; of "online" the feature view."""
+    """The definition; for "online" the feature view."""
     spec: dg.AssetSpec
-    """The asset as it appears without a translator."""
+    """The spec of the asset without a translator."""
 
 
 class FeatureStoreTranslator:
-    """Says how definitions appear as Dagster assets. Subclass the translator to change that.
+    """Makes the spec of the asset of each definition. Subclass it to change keys, groups, owners, tags or metadata.
 
     ```
     class Ours(FeatureStoreTranslator):
@@ -51,7 +51,7 @@ class FeatureStoreTranslator:
     """
 
     def get_asset_spec(self, props: AssetProps) -> dg.AssetSpec:
-        """The spec of an asset. The key, group, description, owners, tags and metadata of the spec count."""
+        """The spec of an asset, of which key, group, description, owners, tags and metadata are used."""
         return props.spec
 
 
@@ -77,23 +77,23 @@ def specs_of(
         if isinstance(props.definition, Source) and props.definition.asset:
             spec = spec.replace_attributes(key=props.spec.key)  # the asset is the team's own, and keeps its key
         specs[props.kind, props.definition.name] = spec
-    _check_apart(specs)
+    _check_keys(specs)
     return specs
 
 
 def names_of(store: str, specs: Specs, clients: Mapping[str, str]) -> Names:
-    """The names of a feature store with these assets. `clients`: the host's resources that make Google's clients."""
+    """The names of a feature store with these assets. `clients`: keys of the host's resources for Google's clients."""
     return Names(store, {of: spec.key for of, spec in specs.items() if spec.key != dg.AssetKey(list(of))}, clients)
 
 
-def _check_apart(specs: Specs) -> None:
+def _check_keys(specs: Specs) -> None:
     seen: dict[dg.AssetKey, tuple[Kind, str]] = {}
     for of, spec in specs.items():
         other = seen.setdefault(spec.key, of)
         if other != of and not (other[0] == of[0] == "raw"):  # several sources may read the table of one asset
             raise DefinitionError(
                 f"Two assets have the key {spec.key.to_user_string()}: {' '.join(other)} and {' '.join(of)}. Give one "
-                "another key in the translation."
+                "of them another key in the translation."
             )
 
 
@@ -135,8 +135,8 @@ def _view(view: FeatureView, code: Catalogue, settings: Settings, group: str, pr
             "dagster/column_schema": column_schema(view.row_columns),
             **table_metadata(table_name(view, settings.dataset), settings),
             **code_metadata(view),
-            "entities": ", ".join(entity.name for entity in view.entities) or "none: features of the whole",
-            "ttl": str(view.ttl) if view.ttl else "none: values stay good",
+            "entities": ", ".join(entity.name for entity in view.entities) or "none: features without an entity",
+            "ttl": str(view.ttl) if view.ttl else "none: values never expire",
             "lookback": str(view.lookback),
         },
     )
@@ -147,7 +147,7 @@ def _online(view: FeatureView, group: str, prefix: tuple[str, ...]) -> dg.AssetS
         (*prefix, "online", view.name),
         group_name=group_of(view, group, "online"),
         kinds={"redis"},
-        description=f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'nothing: one row'}.",
+        description=f"The newest values of '{view.name}' by {', '.join(view.join_keys) or 'no key: one row'}.",
         owners=owners_of(view.owner),
         tags=tags_of(view.tags),
         metadata={"dagster/column_schema": column_schema(view.row_columns), **code_metadata(view)},

@@ -32,7 +32,7 @@ def chromium() -> Iterator[Browser]:
     """Headless Chromium, closed at the block's end. Raises BrowserUnavailableError."""
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
-        raise BrowserUnavailableError("There is no Chromium on PATH. Hint: on Debian, apt-get install chromium.")
+        raise BrowserUnavailableError("There is no Chromium: apt-get install chromium.")
     # Chromium's sandbox does not run as root, which is who containers are.
     sandbox = () if os.geteuid() else ("--no-sandbox",)
     with sync_playwright() as playwright:

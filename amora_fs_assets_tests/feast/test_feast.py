@@ -40,7 +40,7 @@ SAMPLE = collect("amora_fs_assets.features")
 def python(request: pytest.FixtureRequest) -> str:
     """An interpreter that has Feast."""
     if not (ENVIRONMENT / ".stamp").exists():
-        missing(request.config, f"There is no Feast in {ENVIRONMENT.name}. Hint: `make feast`.")
+        missing(request.config, "There is no Feast client: make feast.")
     return str(ENVIRONMENT / "bin" / "python")
 
 

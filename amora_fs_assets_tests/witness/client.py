@@ -14,5 +14,5 @@ PYTHON = Path(__file__).parents[2] / ".venv-witness" / "bin" / "python"
 def running_witness() -> Witness:
     """It ends as the context is left. Raises WitnessUnavailable."""
     if not PYTHON.exists():
-        raise WitnessUnavailable("There is no .venv-witness. Make it: `make witness`.")
+        raise WitnessUnavailable("There is no .venv-witness: make witness.")
     return Witness(PYTHON)

@@ -197,7 +197,7 @@ def test_a_primary_that_dies_is_followed_by_its_replica(
     tmp_path: Path, program: str | None, pytestconfig: pytest.Config
 ) -> None:
     if program is None:
-        missing(pytestconfig, "redis-server is not installed (Debian: apt-get install redis-server).")
+        missing(pytestconfig, "There is no redis-server: apt-get install redis-server.")
     with redis_cluster(program, tmp_path, replica=True) as cluster:
         store = RedisOnlineStore(project="tests", url=cluster.url)
         load(store, 1.0)

@@ -36,7 +36,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServe
 def debian(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     program = debian_redis()
     if program is None:
-        missing(request.config, "redis-server is not installed (Debian: apt-get install redis-server).")
+        missing(request.config, "There is no redis-server: apt-get install redis-server.")
     with redis_server(program, tmp_path_factory.mktemp("redis")) as server:
         yield server
 

@@ -41,7 +41,7 @@ class Tls:
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
     program = debian_redis()
     if program is None:
-        missing(request.config, "redis-server is not installed (Debian: apt-get install redis-server).")
+        missing(request.config, "There is no redis-server: apt-get install redis-server.")
     folder = tmp_path_factory.mktemp("tls")
     authority = Authority(folder)
     with redis_server(program, folder, *options(authority), "--requirepass", PASSWORD, tls=True) as running:

@@ -1,7 +1,7 @@
 # Every target makes the virtual environment itself when it is missing: Python >= 3.11 and make are enough.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv emulators feast witness demo demo-gcp-emulated dev stop test test-slow test-gcp soak soak-mutants protocol protocol-faults test-semantics check docs bench bench-online bench-bigquery bench-historical clean
+.PHONY: help venv emulators feast witness demo demo-gcp-emulated dev stop test test-quick test-slow test-gcp soak soak-mutants protocol protocol-faults test-semantics check docs bench bench-online bench-bigquery bench-historical clean
 .PHONY: lint lint-ruff lint-mypy lint-imports lint-definitions lint-docker
 
 BIN := .venv/bin
@@ -10,6 +10,8 @@ HOME_FOLDER := $(abspath $(or $(AMORA_FS_HOME),.amora_fs))
 REQUIRE_ALL := $(if $(AMORA_FS_REQUIRE_ALL),--require-all)
 # It is said once, here: settings refuse AMORA_FS_* variables that they do not know.
 unexport AMORA_FS_REQUIRE_ALL
+# What is compiled is kept: a test that starts a process would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 # More words for pytest: make test ARGS="-k gate -x"
 ARGS :=
 # A process for each core; a module's tests stay together, since they share servers. make test WORKERS=0: in one process.
@@ -60,6 +62,10 @@ stop: .venv/.stamp  ## stop the embedded server of this project's home
 
 test: .venv/.stamp emulators witness  ## all tests but the slow ones
 	$(PYTEST) $(REQUIRE_ALL) $(ARGS)
+
+# What took longer than 0.15 s in the last `make test` is left out, and so are emulators and browsers.
+test-quick: .venv/.stamp  ## the tests that are quick, in a minute: for the loop of work
+	$(PYTEST) --quick -m "not slow and not semantics and not google and not browser and not e2e" $(ARGS)
 
 test-slow: .venv/.stamp emulators feast witness  ## the long proofs
 	$(PYTEST) -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none

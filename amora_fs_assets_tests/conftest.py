@@ -30,6 +30,11 @@ if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH:
     # A run of Dagster waits for a disk hundreds of times.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
+QUICK = 0.15  # seconds, with its own fixtures
+TOOK = "amora_fs/took"
+"""Where pytest's cache keeps how long each test took."""
+took: dict[str, float] = {}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -37,8 +42,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, rather than skip, where an emulator or a browser is missing (CI)",
     )
+    parser.addoption(
+        "--quick", action="store_true", help=f"leave out what took longer than {QUICK:g} s in the last run without this"
+    )
     parser.addoption("--gcp-project", default="", help="project for amora_fs_assets_tests/gcp: `make test-gcp`")
     parser.addoption("--gcp-bucket", default="", help="bucket in it")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under --quick leave out what took long; a test that never ran is quick."""
+    if config.getoption("--quick"):
+        known: dict[str, float] = config.cache.get(TOOK, {})
+        quick = [item for item in items if known.get(item.nodeid, 0.0) <= QUICK]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(quick)])
+        items[:] = quick
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count how long the test took, and what it set up."""
+    took[report.nodeid] = took.get(report.nodeid, 0.0) + report.duration
 
 
 def missing(config: pytest.Config, reason: str) -> NoReturn:
@@ -143,6 +165,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["tally"] = asdict(TALLY) | {"differences": dict(TALLY.differences)}
+    elif not session.config.getoption("--quick"):
+        session.config.cache.set(TOOK, session.config.cache.get(TOOK, {}) | took)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -35,7 +36,6 @@ from amora_fs_assets_tests.small import at
 
 _numbers = itertools.count()
 MONTH = Interval(at(1), at(1, month=2))
-WORDS = [word for word in apart(names()) if COLUMN.fullmatch(word) and word.casefold() not in RESERVED_COLUMNS]
 HANDED = [word for word in apart(list(SPELLED)) if COLUMN.fullmatch(word)]
 
 
@@ -48,6 +48,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OfflineSto
     emulator: BigQueryEmulator = request.getfixturevalue("bigquery_emulator")
     with emulator.client() as client:
         yield BigQueryOfflineStore(client, dataset=f"hostile_{next(_numbers)}", storage_client=emulator.read_client())
+
+
+@cache
+def words() -> list[str]:
+    return [word for word in apart(names()) if COLUMN.fullmatch(word) and word.casefold() not in RESERVED_COLUMNS]
 
 
 def view_of(keys: Sequence[str], features: Sequence[str], name: str = "hostile") -> FeatureView:
@@ -127,12 +132,12 @@ def test_words_of_the_store_that_are_columns_stay_what_they_are(store: OfflineSt
 @pytest.mark.parametrize("store", ["duckdb"], indirect=True)
 @pytest.mark.parametrize("part", range(12))
 def test_every_word_of_the_store_may_be_a_column(store: OfflineStore, part: int) -> None:
-    keys, features, extra = (WORDS[(part + shift) % 12 :: 12] for shift in range(3))
+    keys, features, extra = (words()[(part + shift) % 12 :: 12] for shift in range(3))
     lives(view_of(keys, features), store, [*extra, *(f"_{word}" for word in extra)])
 
 
 def test_a_name_that_is_made_beside_others_is_none_of_them() -> None:
-    for taken in ([], ["_x"], ["__", "a"], ["_1", "___"], WORDS):
+    for taken in ([], ["_x"], ["__", "a"], ["_1", "___"], words()):
         prefix = unused_prefix(taken)
         assert not any(name.startswith(prefix) for name in taken)
     assert unused("Rows", ["rows", "_ROWS"]) == "__Rows"

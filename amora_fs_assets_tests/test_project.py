@@ -122,3 +122,9 @@ def test_a_package_that_is_not_there_is_named(project: Path) -> None:
     assert (code, "There is no package 'no_such_package'" in output) == (1, True)
     with pytest.raises(DefinitionError, match="no_such_package"):
         build_definitions(Settings(home=project), definitions="no_such_package")
+
+
+def test_the_demo_does_not_write_into_a_project(project: Path) -> None:
+    code, output = run("demo")
+    assert (code, "Run `amora-fs demo` in another folder" in output) == (1, True), output
+    assert not (project / "data").exists()

@@ -16,7 +16,7 @@ from amora_fs_assets.cli import registry as cli_registry
 from amora_fs_assets.cli import training_sets as cli_training_sets
 from amora_fs_assets.cli.progress import Reported
 from amora_fs_assets.cli.shared import Group, examples, explained
-from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.errors import InvalidRequest, SettingsError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import count_of_entities
 from amora_fs_assets.domain.records import Publication
@@ -28,6 +28,7 @@ from amora_fs_assets.settings import Settings
 if TYPE_CHECKING:
     from amora_fs_assets.operations.online.materialize import Materialized
 
+SAMPLE = "amora_fs_assets.features"
 SAMPLE_CLOCK = "2014-01-01T05:00Z"
 """Where the sample's data end."""
 READING = ("history", "lineage", "plan", "status", "training-sets")
@@ -256,6 +257,13 @@ def demo(until: datetime | None, now: bool) -> None:  # noqa: FBT001
     from amora_fs_assets.demo import run
     from amora_fs_assets.features import nycflights
 
+    nycflights.data_folder()  # refuse before anything is written
+    named = Settings.from_env().definitions
+    if named not in ("", SAMPLE) and not os.environ.get("AMORA_FS_HOME"):
+        raise SettingsError(
+            f"This folder is in a project whose definitions are {named}: the sample would go into that project's "
+            "registry. Run `amora-fs demo` in another folder, or with AMORA_FS_HOME set to another one."
+        )
     if now and until:
         raise click.UsageError("--until stops the clock and --now lets it run: give one of the two.")
     # The Dagster code location reads its settings from there.
@@ -264,4 +272,4 @@ def demo(until: datetime | None, now: bool) -> None:  # noqa: FBT001
         os.environ[nycflights.DAYS_LATER] = str(nycflights.days_to(datetime.now(UTC)))
     else:
         os.environ["AMORA_FS_NOW"] = until.isoformat() if until else os.environ.get("AMORA_FS_NOW") or SAMPLE_CLOCK
-    run(FeatureStore(Settings.from_env(), "amora_fs_assets.features"))
+    run(FeatureStore(Settings.from_env(), SAMPLE))

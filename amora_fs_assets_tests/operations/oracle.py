@@ -15,8 +15,8 @@ def brute_force(
 ) -> list[Row | None]:  # fmt: skip
     """For each moment the row of a view that held then. `keys` are the view's join keys and the moments' columns."""
     found: list[Row | None] = []
-    rows_of: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
+    rows_of: dict[tuple[Any, ...], list[Row]] = {}  # the rows of a key, the one that counts before others first
+    for row in sorted(rows, key=lambda row: _rank(row, features), reverse=True):
         rows_of.setdefault(tuple(row[key] for key in keys), []).append(row)
     for moment in moments:
         t, best = moment["event_timestamp"], None
@@ -24,7 +24,8 @@ def brute_force(
         for row in [] if None in asked or t is None else rows_of.get(asked, []):
             visible = row["event_timestamp"], row.get("created_timestamp") if known_time else None
             if all(time is None or time <= t for time in visible):
-                best = row if best is None or _rank(row, features) > _rank(best, features) else best
+                best = row
+                break
         found.append(None if best is None or (ttl is not None and best["event_timestamp"] < t - ttl) else best)
     return found
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from amora_fs_assets import Settings
+from amora_fs_assets import Entity, FeatureService, FeatureView, Settings, Source, build_definitions
+from amora_fs_assets_tests.documentation import OF_REGISTRY, definitions_reference
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -26,6 +30,17 @@ def test_every_command_is_in_the_reference_with_its_own_words() -> None:
     code = "from amora_fs_assets_tests.documentation import cli_reference; print(cli_reference(), end='')"
     reference = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
     assert (ROOT / "docs" / "cli.md").read_text() == reference, "run make docs"
+
+
+def test_every_definition_is_in_the_reference_with_its_own_words() -> None:
+    assert (ROOT / "docs" / "definitions.md").read_text() == definitions_reference(), "run make docs"
+
+
+@pytest.mark.parametrize("defined", [Entity, Source, FeatureView, FeatureService, build_definitions])
+def test_every_argument_of_a_definition_is_in_the_reference(defined: Callable[..., Any]) -> None:
+    section = (ROOT / "docs" / "definitions.md").read_text().split(f"## {defined.__name__}\n")[1].split("\n## ")[0]
+    arguments = set(inspect.signature(defined).parameters) - OF_REGISTRY
+    assert {name for name in arguments if f"| `{name}` |" not in section} == set()
 
 
 def test_every_setting_is_documented_and_no_other() -> None:

@@ -114,3 +114,31 @@ assert found == [], found
     said = shell("../.venv/bin/amora-fs demo 2>&1 || true", folder, environment)
     assert shell("../.venv/bin/amora-fs history", folder, environment) == before
     assert "pip install 'amora-fs-assets[sample]'" in said, said
+
+
+def test_dg_scaffolds_a_feature_store_into_a_project_that_is_there(project: tuple[Path, dict[str, str]]) -> None:
+    ours, environment = project
+    folder = ours.parent / "host"
+    (folder / "host" / "defs").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "host"\nversion = "0.1.0"\n\n[tool.dg]\ndirectory_type = "project"\n\n'
+        '[tool.dg.project]\nroot_module = "host"\n'
+    )
+    for package in ("host", "host/defs"):
+        (folder / package / "__init__.py").touch()
+    (folder / "host" / "definitions.py").write_text(
+        "from pathlib import Path\n\nimport dagster as dg\n\n\n@dg.definitions\ndef defs() -> dg.Definitions:\n"
+        "    return dg.load_from_defs_folder(path_within_project=Path(__file__).parent)\n"
+    )
+    (folder / "host" / "defs" / "staging.py").write_text(
+        "import dagster as dg\n\n\n@dg.asset(key=['staging', 'orders'])\ndef orders() -> None: ...\n"
+    )
+    environment = {**environment, "VIRTUAL_ENV": str(ours.parent / ".venv"), "PYTHONPATH": str(folder)}
+    assert "amora_fs_assets.FeatureStoreComponent" in shell(
+        "../.venv/bin/dg list components --json", folder, environment
+    )
+    shell("../.venv/bin/dg scaffold defs amora_fs_assets.FeatureStoreComponent features", folder, environment)
+    shell("../.venv/bin/dg check defs", folder, environment)
+    listed = shell("../.venv/bin/dg list defs --json", folder, environment)
+    assert "feature_view/customer_orders" in listed
+    assert "staging/orders" in listed

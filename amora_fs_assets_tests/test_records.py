@@ -31,10 +31,10 @@ ROWS: list[tuple[int, datetime, float | None]] = [(1, at(1), 10.0), (2, at(2), 2
 
 
 def code() -> Catalogue:
-    """A view whose March is refused, and one of its table as somebody else's."""
+    """A view whose March is refused, and an external view over its table."""
     ours = small.catalogue(ROWS)
-    foreign = FeatureView("foreign", small.Spending, [small.customer], table="feature_store.spending")
-    return Catalogue.of([ours.feature_view("spending"), foreign])
+    external = FeatureView("external", small.Spending, [small.customer], table="feature_store.spending")
+    return Catalogue.of([ours.feature_view("spending"), external])
 
 
 def opened(home: Path, **settings: Any) -> FeatureStore:
@@ -54,7 +54,7 @@ def store(home: Path) -> Iterator[FeatureStore]:
     with opened(home, commit="0123456789") as store:
         store.apply()
         store.compute("2020-01-01", "2020-03-01", ["spending"])
-        store.compute("2020-01-01", "2020-03-01", ["foreign"])
+        store.compute("2020-01-01", "2020-03-01", ["external"])
         store.materialize_incremental(feature_views=["spending"])
         store.materialize_incremental(feature_views=["spending"], full=True)
         yield store
@@ -81,10 +81,10 @@ def test_a_source_that_was_loaded_says_which_publication_it_made(store: FeatureS
     assert newest(store, "orders").outputs == (Output(name="orders", table="raw.orders", sequence=1),)
 
 
-def test_somebody_elses_table_is_checked_and_that_is_a_run_of_its_own_kind(store: FeatureStore) -> None:
-    run = newest(store, "foreign")
+def test_an_external_table_is_checked_and_that_is_a_run_of_its_own_kind(store: FeatureStore) -> None:
+    run = newest(store, "external")
     assert (run.kind, run.status, run.outputs) == ("check", "succeeded", ())
-    assert run.inputs == (Input(name="foreign", table="feature_store.spending", sequence=2),)
+    assert run.inputs == (Input(name="external", table="feature_store.spending", sequence=2),)
     assert [check.name for check in run.checks] == ["customer", "event_timestamp", "amount"]
 
 
@@ -200,7 +200,7 @@ def test_what_is_applied_here_is_known_here_at_once(home: Path) -> None:
     with opened(home / "of its own") as store:
         assert not store.served.feature_views
         store.apply()
-        assert set(store.served.feature_views) == {"spending", "foreign"}
+        assert set(store.served.feature_views) == {"spending", "external"}
 
 
 def test_parity_is_recorded_with_what_it_found(store: FeatureStore) -> None:

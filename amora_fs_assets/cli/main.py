@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 SAMPLE = "amora_fs_assets.features"
 SAMPLE_CLOCK = "2014-01-01T05:00Z"
-"""Where the sample's data end."""
+"""The end of the sample's data."""
 READING = ("history", "lineage", "plan", "status", "training-sets")
-"""Commands that have an answer as of another time; the others act, and on what is now."""
+"""Commands that can read an earlier state; the others change the present state."""
 WITHOUT_STORE = ("demo", "init", "new")
-"""Commands that make or bring their own store."""
+"""Commands that create their own store, or need none."""
 
 
 def _time(value: str) -> datetime:
@@ -60,21 +60,21 @@ def _time(value: str) -> datetime:
 @click.option(
     "--definitions",
     metavar="PACKAGE",
-    help="Package that holds the definitions; by default the one that AMORA_FS_DEFINITIONS or [tool.amora_fs] in "
-    "pyproject.toml names.",
+    help="Package with the definitions; by default the package in AMORA_FS_DEFINITIONS or in [tool.amora_fs] of "
+    "pyproject.toml.",
 )
 @click.option("--as-of", help="Read the registry as of a time, a run or a snapshot: see `amora-fs history`.")
 @click.pass_context
 @explained
 def main(context: click.Context, definitions: str | None, as_of: str | None) -> None:
-    """Compute features, bring them online, look at the feature store.
+    """Compute features, load them online, inspect the feature store.
 
-    Settings are AMORA_FS_* in the environment and [tool.amora_fs] in the nearest pyproject.toml. Without settings
-    everything is embedded in .amora_fs, in the project's folder. --definitions and --as-of may stand after the command.
+    Settings are AMORA_FS_* in the environment and [tool.amora_fs] in the nearest pyproject.toml. Without settings all
+    stores are embedded in .amora_fs, in the project's folder. --definitions and --as-of may follow the command.
     """
     if as_of is not None and context.invoked_subcommand not in READING:
         raise click.UsageError(
-            f"--as-of is for {', '.join(READING)}: '{context.invoked_subcommand}' acts on what is now."
+            f"--as-of is for {', '.join(READING)}: '{context.invoked_subcommand}' changes the present state."
         )
     if context.invoked_subcommand in WITHOUT_STORE:
         return
@@ -92,12 +92,12 @@ _pick = click.option(
     "views",
     multiple=True,
     metavar="TEXT",
-    help="Their names, comma-separated, or the option again; all by default.",
+    help="Names of views, comma-separated, or the option several times; all views by default.",
 )
 
 
 def _names(views: Sequence[str], known: Mapping[str, FeatureView]) -> list[str]:
-    """The views that were picked, all of those known by default."""
+    """The selected views; by default all known views."""
     if not known:
         raise click.ClickException("There are no feature views yet. Define one and run `amora-fs apply`.")
     return [name.strip() for part in views for name in part.split(",") if name.strip()] or list(known)
@@ -114,7 +114,7 @@ def _names(views: Sequence[str], known: Mapping[str, FeatureView]) -> list[str]:
 @click.argument("start", required=False, type=_time)
 @click.argument("end", required=False, type=_time)
 @_pick
-@click.option("--late", is_flag=True, help="What was computed of rows of sources that changed since; no times then.")
+@click.option("--late", is_flag=True, help="Compute intervals again whose source rows changed; without times.")
 @click.pass_obj
 @explained
 def compute(
@@ -122,12 +122,13 @@ def compute(
 ) -> None:
     """Compute [START, END) of feature views: sources -> checks -> offline store.
 
-    Without START and END: exactly what is missing, stale or part-computed up to now, as `status` and `plan` show it.
-    With --late: exactly what was computed of rows of sources that changed since, as `plan --late` shows it.
+    Without START and END: compute exactly the intervals that are missing, stale or part-computed up to now, as in
+    `status` and `plan`. With --late: compute exactly the intervals again whose source rows changed since they were
+    read, as in `plan --late`.
     """
     if start is None or end is None or late:
         if start is not None:
-            raise click.UsageError("Give both START and END, or neither: then what is missing, or --late, is computed.")
+            raise click.UsageError("Give both START and END, or neither, to compute missing intervals or --late.")
         _compute_missing(store, _names(views, store.code.feature_views), late=late)
         return
     with Reported("Computing", _published, timed=True) as progress:
@@ -145,7 +146,7 @@ def _compute_missing(store: FeatureStore, views: list[str], *, late: bool) -> No
             computed += 1
             click.echo(f"{publication.name} {publication.computed}: {publication.rows:,} rows published")
     if not computed:
-        click.echo("Nothing to compute: all of it is current.")
+        click.echo("Nothing to compute: all intervals are current.")
 
 
 def _intervals(publications: tuple[Publication, ...] | None) -> str:
@@ -164,7 +165,7 @@ def _intervals(publications: tuple[Publication, ...] | None) -> str:
 @click.pass_obj
 @explained
 def materialize(store: FeatureStore, start: datetime, end: datetime, views: Sequence[str]) -> None:
-    """Bring the entities with rows in [START, END] up to date; the others stay as they are."""
+    """Load the entities with rows in [START, END] online; other entities do not change."""
     with Reported("Loading", _written) as progress:
         store.materialize(start, end, _online(store, views), progress=progress)
 
@@ -175,11 +176,11 @@ def materialize(store: FeatureStore, start: datetime, end: datetime, views: Sequ
 )
 @click.argument("end", required=False, type=_time)
 @_pick
-@click.option("--full", is_flag=True, help="Fill a new generation with everything.")
+@click.option("--full", is_flag=True, help="Fill a new generation with all rows.")
 @click.pass_obj
 @explained
 def materialize_incremental(store: FeatureStore, end: datetime | None, views: Sequence[str], *, full: bool) -> None:
-    """Bring the online store up to END, now by default: what was published since, and rows whose time has come."""
+    """Load publications since the last load, and rows whose time has come, up to END; by default now."""
     with Reported("Loading", _written) as progress:
         store.materialize_incremental(end, _online(store, views), full=full, progress=progress)
 
@@ -197,10 +198,10 @@ def _written(loaded: Materialized) -> str:
 @click.pass_obj
 @explained
 def status(store: FeatureStore, view: str | None) -> None:
-    """Show what each feature view holds, its last publication and its state online, or all about VIEW.
+    """Show each feature view's coverage, last publication and online state, or all details of VIEW.
 
-    What it holds is current, stale (of another definition or of older inputs), missing, or part-computed (the clock has
-    moved on since): `amora-fs compute` computes what is not current.
+    An interval is current, stale (computed by another definition or from older inputs), missing, or part-computed (the
+    clock has moved on since): `amora-fs compute` computes the intervals that are not current.
     """
     from amora_fs_assets.operations.offline.coverage_words import lines, summary
 
@@ -214,7 +215,7 @@ def status(store: FeatureStore, view: str | None) -> None:
     head = store.registry.head()
     click.echo(f"Registry: {store.registry.url} ({head.hash[:12] if head else 'nothing applied yet: amora-fs apply'})")
     table = Table()
-    for heading in ("feature view", "holds", "published", "interval", "rows", "online"):
+    for heading in ("feature view", "coverage", "published", "interval", "rows", "online"):
         table.add_column(heading, no_wrap=True)
     published = {each.name: each for each in store.offline.publications(newest=True)}
     covered = store.coverage()
@@ -227,12 +228,12 @@ def status(store: FeatureStore, view: str | None) -> None:
         table.add_row(
             each.name,
             summary(covered[each.name]) if each.name in covered else "",
-            "(somebody else's table)" if each.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
+            "(external table)" if each.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
             f"{last.start:%Y-%m-%d} - {last.end:%Y-%m-%d}" if last and last.start and last.end else "",
             f"{last.rows:,}" if last else "",
             f"generation {generation.number}{behind}" if generation else "never loaded",
         )
-    # Into a file or a pipe it goes as wide as it is.
+    # In a file or a pipe the table is not folded.
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     for line in lines(covered.values()):
         click.echo(line)
@@ -242,31 +243,31 @@ def status(store: FeatureStore, view: str | None) -> None:
 @click.pass_obj
 @explained
 def stop(store: FeatureStore) -> None:
-    """Stop the embedded online server; its data stay."""
+    """Stop the embedded online server and keep its data."""
     from amora_fs_assets.stores.embedded.server import stop as stop_server
 
     click.echo("Stopped." if stop_server(store.settings.home) else "No embedded server was running.")
 
 
 @main.command(epilog=examples("demo", "demo --until 2013-02-10", "demo --now"))
-@click.option("--until", type=_time, help="Stop the clock here; by default where 2013 ends in New York.")
+@click.option("--until", type=_time, help="Fix the clock at this time; by default at the end of 2013 in New York.")
 @click.option("--now", is_flag=True, help="Move the flights by whole days to end last midnight, and let the clock run.")
 @explained
 def demo(until: datetime | None, now: bool) -> None:  # noqa: FBT001
-    """Run the sample through everything: a year of flights, its training set, features online."""
+    """Run the whole sample: a year of flights, its training set, online features."""
     from amora_fs_assets.demo import run
     from amora_fs_assets.features import nycflights
 
-    nycflights.data_folder()  # refuse before anything is written
+    nycflights.data_folder()  # raise before anything is written
     named = Settings.from_env().definitions
     if named not in ("", SAMPLE) and not os.environ.get("AMORA_FS_HOME"):
         raise SettingsError(
-            f"This folder is in a project whose definitions are {named}: the sample would go into that project's "
-            "registry. Run `amora-fs demo` in another folder, or with AMORA_FS_HOME set to another one."
+            f"This folder is in a project with the definitions {named}: the sample would be applied to that project's "
+            "registry. Run `amora-fs demo` in another folder, or set AMORA_FS_HOME to another folder."
         )
     if now and until:
-        raise click.UsageError("--until stops the clock and --now lets it run: give one of the two.")
-    # The Dagster code location reads its settings from there.
+        raise click.UsageError("--until fixes the clock and --now lets it run: give only one of them.")
+    # The Dagster code location reads its settings from the environment.
     if now:
         os.environ.pop("AMORA_FS_NOW", None)
         os.environ[nycflights.DAYS_LATER] = str(nycflights.days_to(datetime.now(UTC)))

@@ -1,4 +1,4 @@
-"""The commands that look after what is served."""
+"""amora-fs rollback, parity, serve: the online store and the HTTP server."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from amora_fs_assets.feature_store import FeatureStore
 
 @click.command(epilog=examples("rollback carrier_punctuality", "rollback carrier_punctuality --unpin"))
 @click.argument("view")
-@click.option("--to", type=click.IntRange(1), help="Number of the generation; the one before the live one by default.")
+@click.option("--to", type=click.IntRange(1), help="Number of the generation; by default the one before the live one.")
 @click.option("--unpin", is_flag=True, help="Let readers see the newest generation again.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done; do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the change, and change nothing.")
 @click.pass_obj
 @explained
 def rollback(store: FeatureStore, view: str, to: int | None, unpin: bool, dry_run: bool) -> None:  # noqa: FBT001
-    """Let readers see an older generation of VIEW, until it is unpinned. Loads go on in the newest one."""
+    """Let readers see an older generation of VIEW until `--unpin`. Loads continue in the newest generation."""
     store.get_feature_view(view)
     before = store.online.state(view)
     if dry_run:
@@ -29,18 +29,18 @@ def rollback(store: FeatureStore, view: str, to: int | None, unpin: bool, dry_ru
         click.echo(f"{view}: readers would go from generation {before.live_number} to {target.number}, {_of(target)}.")
         return
     now = store.unpin(view) if unpin else store.rollback(view, to)
-    pinned = "not pinned any more" if unpin else "pinned there until `amora-fs rollback --unpin`"
+    pinned = "no longer pinned" if unpin else "pinned there until `amora-fs rollback --unpin`"
     click.echo(f"{view}: readers go from generation {before.live_number} to {now.number}, {_of(now)}; {pinned}.")
 
 
 @click.command(epilog=examples("parity carrier_punctuality", "parity carrier_punctuality --all"))
 @click.argument("view")
-@click.option("--sample", type=click.IntRange(1), default=1_000, show_default=True, help="How many keys to compare.")
-@click.option("--all", "every", is_flag=True, help="Compare all keys; the newest rows of the view are held in memory.")
+@click.option("--sample", type=click.IntRange(1), default=1_000, show_default=True, help="Number of compared keys.")
+@click.option("--all", "every", is_flag=True, help="Compare all keys, with the view's newest rows in memory.")
 @click.pass_obj
 @explained
 def parity(store: FeatureStore, view: str, sample: int, every: bool) -> None:  # noqa: FBT001
-    """Compare what is served of VIEW with the newest rows of the offline store; exit code 1 where they differ."""
+    """Compare the online rows of VIEW with the newest rows of the offline store; exit code 1 if they differ."""
     found = store.parity(view, sample=None if every else sample)
     click.echo(
         f"{view}: {found.sampled:,} keys compared as of publication {found.published_through}: {found.equal:,} equal, "
@@ -51,11 +51,14 @@ def parity(store: FeatureStore, view: str, sample: int, every: bool) -> None:  #
     for example in found.examples:
         click.echo(f"  {example}")
     if not found.passed:
-        raise click.ClickException("What is served is not what the offline store says. Load the view anew.")
+        raise click.ClickException(
+            f"Online rows differ from the offline store. Run `amora-fs materialize-incremental --full --feature-views "
+            f"{view}`."
+        )
 
 
 def online_status(store: FeatureStore, view: str) -> str:
-    """What is online of a view, in lines for people."""
+    """The online state of a view, as text."""
     store.get_feature_view(view)
     state = store.online.state(view)
     lines = [f"{view}: {_summary(state)}"]
@@ -83,13 +86,13 @@ def _summary(state: ViewState) -> str:
 
 
 def _of(generation: Any) -> str:
-    partial = ", partial: of some windows, until the next incremental load" if generation.partial else ""
+    partial = ", partial: only some windows, until the next incremental load" if generation.partial else ""
     return f"publications up to {generation.published_through}, as of {generation.clock:%Y-%m-%d %H:%M:%S}{partial}"
 
 
 @click.command(epilog=examples("serve", "serve --workers 4 --access-log"))
-@click.option("--host", help="Where to listen; AMORA_FS_HTTP_HOST by default.")
-@click.option("--port", type=click.IntRange(1, 65_535), help="The port; AMORA_FS_HTTP_PORT by default.")
+@click.option("--host", help="Address to listen on; by default AMORA_FS_HTTP_HOST.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port to listen on; by default AMORA_FS_HTTP_PORT.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the port.")
 @click.option("--access-log", is_flag=True, help="Log every request.")
 @click.option(
@@ -97,17 +100,21 @@ def _of(generation: Any) -> str:
     type=click.IntRange(1),
     default=10_000,
     show_default=True,
-    help="How many entities one request may ask for.",
+    help="Greatest number of entities in a request.",
 )
 @click.option(
-    "--max-body", type=click.IntRange(1), default=8 * 2**20, show_default=True, help="How many bytes a body may have."
+    "--max-body",
+    type=click.IntRange(1),
+    default=8 * 2**20,
+    show_default=True,
+    help="Greatest size of a request body [bytes].",
 )
 @click.option(
     "--max-seconds",
     type=click.FloatRange(0, min_open=True),
     default=30.0,
     show_default=True,
-    help="How long a body may take to come, and Redis to answer.",
+    help="Longest time for receiving a body, and for Redis to answer [s].",
 )
 @click.pass_obj
 @explained

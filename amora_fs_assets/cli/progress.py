@@ -1,4 +1,4 @@
-"""How a command that goes through several views reports: a line for each, and one table at the end."""
+"""The output of a command for several views: a line for each view, and one table at the end."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from amora_fs_assets.operations.several import Attempt
 
 
 class Reported:
-    """Called with each attempt. At the end of several views it prints the table, also where some of them failed."""
+    """Called with each attempt. After several views it prints the table, also if some of them failed."""
 
-    def __init__(self, doing: str, said: Callable[[Any], str], *, lines: bool = True, timed: bool = False) -> None:
-        """`doing` is what is done, as "Computing"; `said` puts a view's result into words.
+    def __init__(self, doing: str, text_of: Callable[[Any], str], *, lines: bool = True, timed: bool = False) -> None:
+        """`doing` is the activity, such as "Computing"; `text_of` returns the text for a view's result.
 
-        `lines`: print a line for each view that has ended well; `timed`: with its seconds.
+        `lines`: print a line for each view that succeeded; `timed`: with its seconds.
         """
         from rich.console import Console
 
-        self._doing, self._said, self._lines, self._timed = doing, said, lines, timed
+        self._doing, self._text_of, self._lines, self._timed = doing, text_of, lines, timed
         self._status = Console(stderr=True).status(f"{doing} ...")
         self._ended: list[Attempt] = []
 
@@ -36,14 +36,14 @@ class Reported:
             self._table()
 
     def __call__(self, attempt: Attempt) -> None:
-        """Show on a terminal which view is at work; print how a view ended."""
+        """Show the running view on a terminal, and print the result of a view that has ended."""
         if attempt.seconds is None:
             self._status.update(f"{self._doing} {attempt.view} ({attempt.number} of {attempt.of}) ...")
             return
         self._ended.append(attempt)
         if self._lines and attempt.error is None:
             took = f" ({attempt.seconds:.1f} s)" if self._timed else ""
-            click.echo(f"{attempt.view}: {self._said(attempt.result)}{took}")
+            click.echo(f"{attempt.view}: {self._text_of(attempt.result)}{took}")
 
     def _table(self) -> None:
         from rich.console import Console
@@ -58,6 +58,6 @@ class Reported:
         from rich.markup import escape
 
         if attempt.error is None:
-            return escape(self._said(attempt.result))
+            return escape(self._text_of(attempt.result))
         word = "skipped" if isinstance(attempt.error, ViewSkipped) else "failed"
         return f"[red]{word}[/red]: {escape(message_of(attempt.error))}"

@@ -1,4 +1,4 @@
-"""`init` and `new`: a project of one's own, and more definitions in it."""
+"""amora-fs init and new: create a project, and add definitions to it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 @click.argument("name")
 @explained
 def init(name: str) -> None:
-    """Make a project NAME, a folder in the working directory, with definitions that work at once.
+    """Create a working project NAME in a new folder of the working directory.
 
-    It ships a file of orders, an entity, a source, a feature view, a service, a training set and a test.
+    It has a file of orders, an entity, a source, a feature view, a service, a training set and a test.
     """
     folder = Path(name)
     for file in write_project(folder, name):
         click.echo(f"  {folder / file}")
     click.echo(
-        f"\n{folder} is made. Go on with:\n\n  cd {folder}\n  amora-fs apply\n  amora-fs compute\n"
+        f"\nCreated {folder}. Next steps:\n\n  cd {folder}\n  amora-fs apply\n  amora-fs compute\n"
         "  amora-fs materialize-incremental\n  amora-fs status"
     )
 
@@ -47,19 +47,19 @@ def init(name: str) -> None:
     )
 )
 def new() -> None:
-    """Add a definition to the project that the working directory is in."""
+    """Add a definition to the project of the working directory."""
 
 
-_SOURCE = click.option("--source", help="Source to read; by default the first one that fits.")
+_SOURCE = click.option("--source", help="Source to read; by default the first suitable source.")
 
 
 @new.command(epilog=examples("new view payment_counts --source payments --entity customer"))
 @click.argument("name")
 @_SOURCE
-@click.option("--entity", help="Entity that the features describe; by default the first one that fits.")
+@click.option("--entity", help="Entity that the features describe; by default the first suitable entity.")
 @explained
 def view(name: str, source: str | None, entity: str | None) -> None:
-    """Add a feature view that counts rows by entity and day, to be changed."""
+    """Add a feature view that counts rows by entity and day, as a start."""
     from amora_fs_assets.scaffold.additions import view_text
 
     here = _Project()
@@ -84,10 +84,10 @@ def view(name: str, source: str | None, entity: str | None) -> None:
 @new.command(epilog=examples("new source payments --file payments.csv --timestamp paid_at"))
 @click.argument("name")
 @click.option("--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A .csv or .parquet file.")
-@click.option("--timestamp", help="Column with the time of a row; by default the first column of that type.")
+@click.option("--timestamp", help="Column with the time of a row; by default the first timestamp column.")
 @explained
 def source(name: str, file: Path | None, timestamp: str | None) -> None:
-    """Add a source: the columns of a file, which is copied into the project, or a table that another system fills."""
+    """Add a source: a file, which is copied into the project, or an external table."""
     from amora_fs_assets.domain.column import Column
     from amora_fs_assets.domain.types import DataType
     from amora_fs_assets.scaffold.additions import source_text
@@ -97,10 +97,10 @@ def source(name: str, file: Path | None, timestamp: str | None) -> None:
     times = [column.name for column in columns if column.type is DataType.TIMESTAMP]
     timestamp = timestamp or next(iter(times), None)
     if timestamp not in times:
-        what = f"has no column '{timestamp}' of timestamps" if timestamp else "has no column of timestamps"
+        what = f"has no timestamp column '{timestamp}'" if timestamp else "has no timestamp column"
         raise InvalidRequest(
-            f"{file} {what}. Timestamps: {times or 'none'}. Write times as 2026-01-31T10:15:00Z, and name one with "
-            "--timestamp."
+            f"{file} {what}. Timestamp columns: {times or 'none'}. Write times as 2026-01-31T10:15:00Z, and give a "
+            "column with --timestamp."
         )
     text = source_text(name, columns, timestamp, file.name if file else "")
     here.write(name, f"{name}_source", "sources", text)
@@ -113,7 +113,7 @@ def source(name: str, file: Path | None, timestamp: str | None) -> None:
 
 @new.command(epilog=examples("new service payments --views payment_counts,customer_orders"))
 @click.argument("name")
-@click.option("--views", default="", help="Feature views, comma-separated; all by default.")
+@click.option("--views", default="", help="Feature views, comma-separated; by default all.")
 @explained
 def service(name: str, views: str) -> None:
     """Add a service with all features of some views."""
@@ -129,11 +129,11 @@ def service(name: str, views: str) -> None:
 
 @new.command("training-set", epilog=examples("new training-set paid --service payments --source payments"))
 @click.argument("name")
-@click.option("--service", help="Service whose features are joined; by default the first one.")
+@click.option("--service", help="Service with the features; by default the first service.")
 @_SOURCE
 @explained
 def training_set(name: str, service: str | None, source: str | None) -> None:
-    """Add a training set with a moment for each row of a source."""
+    """Add a training set with a row for each row of a source."""
     from amora_fs_assets.scaffold.additions import training_set_text
 
     here = _Project()
@@ -145,7 +145,7 @@ def training_set(name: str, service: str | None, source: str | None) -> None:
 
 
 class _Project:
-    """The project that the working directory is in."""
+    """The project of the working directory."""
 
     def __init__(self) -> None:
         from amora_fs_assets.operations.registry.apply import collect
@@ -165,12 +165,12 @@ class _Project:
         """The definition of that name. Raises InvalidRequest."""
         known = getattr(self.code, kind)
         if name not in known:
-            there = ", ".join(known) or "none"
-            raise InvalidRequest(f"There is no {kind.replace('_', ' ').rstrip('s')} '{name}'. There: {there}.")
+            names = ", ".join(known) or "none"
+            raise InvalidRequest(f"There is no {kind.replace('_', ' ').rstrip('s')} '{name}'. Known: {names}.")
         return known[name]
 
     def place(self, definition: object) -> Place:
-        """Where the definition is. Raises InvalidRequest for one that is no attribute of a module."""
+        """The module and variable of the definition. Raises InvalidRequest for a definition without a variable."""
         from amora_fs_assets.scaffold.additions import Place
 
         modules = [name for name in sys.modules if name == self.package or name.startswith(f"{self.package}.")]
@@ -179,28 +179,28 @@ class _Project:
                 if value is definition and attribute.isidentifier() and _defines(module, attribute):
                     return Place(module, attribute)
         raise InvalidRequest(
-            f"{definition} is no variable of a module in {self.package}. Give the definition a variable."
+            f"{definition} is not a variable of a module in {self.package}. Assign the definition to a variable."
         )
 
     def write(self, name: str, module: str, kind: str, text: str) -> None:
-        """Write the file, and say so. Raises InvalidRequest for a name that is taken."""
+        """Write the file and print its path. Raises InvalidRequest for a name in use."""
         check_module_name(name)
         file = self.folder / f"{module}.py"
         if name in getattr(self.code, kind) or file.exists():
-            raise InvalidRequest(f"'{name}' is there already, or {file} is. Give another name.")
+            raise InvalidRequest(f"'{name}' or {file} exists already. Give another name.")
         file.write_text(text)
-        click.echo(f"{file} is made. Change what it says, then run `amora-fs plan`.")
+        click.echo(f"Created {file}. Adapt the file, then run `amora-fs plan`.")
 
 
 def _defines(module: str, attribute: str) -> bool:
-    """Whether the module's own text gives the variable, rather than imports it."""
+    """Whether the module defines the variable, instead of importing it."""
     file = sys.modules[module].__file__
     text = Path(file).read_text() if file else ""
     return bool(re.search(rf"^(?:def {attribute}\b|{attribute}\s*(?::[^=]*)?=)", text, re.MULTILINE))
 
 
 def _columns(file: Path) -> list[Any]:
-    """The columns of a file, as a source has them. Raises InvalidRequest for a type that no source has."""
+    """The columns of a file as a source's columns. Raises InvalidRequest for an unsupported type."""
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -222,7 +222,7 @@ def _columns(file: Path) -> list[Any]:
         if kind is None:
             raise InvalidRequest(f"{file}: column '{field.name}' is {field.type}, which a source cannot have.")
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", field.name):
-            raise InvalidRequest(f"{file}: column '{field.name}' is no name of a column. Rename it.")
+            raise InvalidRequest(f"{file}: '{field.name}' is not a valid column name. Rename the column.")
         columns.append(Column(field.name, kind, nullable=table[field.name].null_count > 0))
     return columns
 

@@ -1,4 +1,4 @@
-"""amora-fs plan, apply, history, lineage: from code to registry, back in its time, and along what is made of what."""
+"""amora-fs plan, apply, history, lineage: definitions from code to registry, their history and lineage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.offline.coverage import Coverage
     from amora_fs_assets.operations.registry.plan import Plan
 
-_prune = click.option("--prune", is_flag=True, help="Also forget what is gone from the code.")
+_prune = click.option("--prune", is_flag=True, help="Also remove definitions that are no longer in the code.")
 _format = click.option(
     "--format",
     "form",
@@ -29,7 +29,7 @@ _format = click.option(
     help="For people, for a pull request, for programs.",
 )
 BREAKING = 3
-"""Exit code of what is, or would be, breaking."""
+"""Exit code for breaking changes."""
 
 
 @click.command(
@@ -39,23 +39,23 @@ BREAKING = 3
 )
 @_prune
 @_format
-@click.option("--scan/--no-scan", default=True, help="Ask the offline store how much computing would read.")
-@click.option("--late", is_flag=True, help="Also compare the sources with what was read of them: what changed since?")
+@click.option("--scan/--no-scan", default=True, help="Show how much the computations would read.")
+@click.option("--late", is_flag=True, help="Also show source rows that changed after they were read.")
 @click.option(
     "--every",
     type=click.IntRange(1, 24 * 60),
     metavar="MINUTES",
-    help="Also say what a day reads in which automation computes newest rows so often.",
+    help="Also show the reads of a day in which automation computes the newest rows this often.",
 )
 @click.pass_obj
 @explained
 def plan(store: FeatureStore, prune: bool, form: str, scan: bool, late: bool, every: int | None) -> None:  # noqa: FBT001
-    """Show what `apply` would change and whom that hits, and what is to be computed; change nothing.
+    """Show the changes of `apply`, the affected definitions and the intervals to compute; change nothing.
 
-    Each change is compatible, needs recompute, or is breaking. To be computed is, too, what is missing, stale or
-    part-computed of the views as they are; `amora-fs compute` computes exactly that.
+    Each change is compatible, needs recompute, or is breaking. The plan also shows the intervals of unchanged views
+    that are missing, stale or part-computed; `amora-fs compute` computes exactly these intervals.
 
-    Exit code 0: no changes, whatever is to be computed; 2: changes; 3: breaking ones.
+    Exit code 0: no changes, even if intervals must be computed; 2: changes; 3: breaking changes.
     """
     often = timedelta(minutes=every) if every is not None else None
     planned = store.plan(prune=prune, scan=scan, late=late, every=often)
@@ -65,15 +65,15 @@ def plan(store: FeatureStore, prune: bool, form: str, scan: bool, late: bool, ev
 
 @click.command(epilog=examples("apply", "apply --prune", "apply --allow-breaking"))
 @_prune
-@click.option("--allow-breaking", is_flag=True, help="Apply what breaks readers, too.")
+@click.option("--allow-breaking", is_flag=True, help="Also apply breaking changes.")
 @_format
 @click.pass_obj
 @explained
 def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> None:  # noqa: FBT001
-    """Make the code's definitions what counts.
+    """Apply the code's definitions to the registry.
 
-    Breaking changes are refused, with exit code 3 and nothing changed, unless they are allowed. Where somebody else
-    applies meanwhile, the code is planned again.
+    Breaking changes are refused, with exit code 3 and nothing changed, unless they are allowed. If another process
+    applies at the same time, the code is planned again.
     """
     tried: list[Plan] = []
     try:
@@ -88,13 +88,13 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
 
 @click.command(epilog=examples("history", "history carrier_punctuality", "history --between 2026-01-01 2026-02-01"))
 @click.argument("name", required=False)
-@click.option("--between", nargs=2, metavar="OLD NEW", help="Only what changed from one state to another.")
+@click.option("--between", nargs=2, metavar="OLD NEW", help="Only the changes from one state to another.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 1_000_000),
     default=20,
     show_default=True,
-    help="States and runs to show, newest first.",
+    help="Number of states and runs, newest first.",
 )
 @click.option(
     "--format",
@@ -107,9 +107,9 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
 @click.pass_obj
 @explained
 def history(store: FeatureStore, name: str | None, between: tuple[str, str] | None, limit: int, form: str) -> None:
-    """Show what was applied when, and what that changed; of one NAME also its versions, its runs and what it holds now.
+    """Show all applies with their times and changes; for a NAME its versions, runs and present coverage.
 
-    OLD and NEW are times in ISO 8601, snapshots (their first digits) or ids of runs, as `amora-fs --as-of` takes them.
+    OLD and NEW are times in ISO 8601, first digits of a snapshot's hash, or ids of runs, as for `amora-fs --as-of`.
     """
     from amora_fs_assets.cli.rendering.history import changes_table, plain_history, runs_table, versions_table
     from amora_fs_assets.cli.rendering.plan import plain_change
@@ -127,23 +127,23 @@ def history(store: FeatureStore, name: str | None, between: tuple[str, str] | No
     plain = plain_history(versions, runs) | ({} if covered is None else {"coverage": coverage_report.plain(covered)})
     _print(plain, form, lambda: [versions_table(versions), runs_table(runs)])
     if form == "table" and covered is not None:
-        click.echo("\n".join([f"Holds now: {coverage_report.summary(covered)}", *coverage_report.lines([covered])]))
+        click.echo("\n".join([f"Coverage now: {coverage_report.summary(covered)}", *coverage_report.lines([covered])]))
 
 
 def _coverage(store: FeatureStore, name: str | None) -> Coverage | None:
-    """What the view holds; None of anything else, and where the offline store cannot be asked."""
+    """The coverage of a view; None for other definitions, and if the offline store cannot be read."""
     if name not in {view.name for view in store.list_feature_views() if view.table is None}:
         return None
     try:
         return store.coverage([str(name)])[str(name)]
     except OfflineStoreError as error:
-        click.echo(f"What '{name}' holds is not known: {error}", err=True)
+        click.echo(f"The coverage of '{name}' is unknown: {error}", err=True)
         return None
 
 
 @click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share"))
 @click.argument("name")
-@click.option("--column", help="One column of it; of a service, view:feature.")
+@click.option("--column", help="Only this column; for a service, view:feature.")
 @click.option(
     "--format",
     "form",
@@ -155,9 +155,9 @@ def _coverage(store: FeatureStore, name: str | None) -> Coverage | None:
 @click.pass_obj
 @explained
 def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> None:
-    """Show what a source, view, service or training set is made of, and what is made of it.
+    """Show the inputs and the dependents of a source, view, service or training set.
 
-    Columns are known from the runs of the applied definition. With `amora-fs --as-of`, of that time or run.
+    Columns come from the runs of the applied definition; with `amora-fs --as-of`, of the definition in that state.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""Functions that several commands use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _GLOBAL = ("--definitions", "--as-of")
 
 
 class Group(click.Group):
-    """A group whose own options may also stand after the command."""
+    """A group whose own options may also follow the command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Move the group's options before the command, unless the command has an option of that name."""
+        """Move the group's options before the command, unless the command has an option with the same name."""
         return super().parse_args(ctx, self._ordered(args))
 
     def _ordered(self, args: list[str]) -> list[str]:
@@ -41,7 +41,7 @@ class Group(click.Group):
 
 
 def _options_of(group: click.Group, args: list[str]) -> set[str]:
-    """The options of the commands, and of their commands, that the arguments name."""
+    """The options of the commands and subcommands in the arguments."""
     names: set[str] = set()
     command: click.Command | None = group
     for word in args:
@@ -54,7 +54,7 @@ def _options_of(group: click.Group, args: list[str]) -> set[str]:
 def explained(command: Command) -> Command:
     """Show errors of the feature store as one message, without a traceback; exit code 1.
 
-    The commands that a message names are written as the user has to type them: with --definitions if that was given.
+    Commands in the message get --definitions if the user gave this option.
     """
 
     @wraps(command)
@@ -68,13 +68,13 @@ def explained(command: Command) -> Command:
 
 
 def _typed(message: str) -> str:
-    """The message, with --definitions in the commands that it names if the user gave the option."""
+    """The message, with --definitions in its commands if the user gave this option."""
     context = click.get_current_context(silent=True)
     given = context.find_root().params.get("definitions") if context else None
     return message.replace("`amora-fs ", f"`amora-fs --definitions {given} ") if given else message
 
 
 def examples(*commands: str) -> str:
-    """The end of a command's help."""
+    """The examples at the end of a command's help."""
     lines = "\n".join(f"  amora-fs {command}" for command in commands)
     return f"\b\nExample{'s' * (len(commands) > 1)}:\n{lines}"

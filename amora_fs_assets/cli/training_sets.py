@@ -1,4 +1,4 @@
-"""amora-fs training-sets: the versions of training sets, what they are made of, how two differ, which ones stay."""
+"""amora-fs training-sets: list, show, compare, prune and hold the versions of training sets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Explained(click.Group):
     epilog=examples("training-sets list departure_delay", "training-sets show departure_delay"),
 )
 def training_sets() -> None:
-    """List the versions of training sets, show what one was made of, compare two, prune and hold them."""
+    """List, show, compare, prune and hold the versions of training sets."""
 
 
 @training_sets.command("list")
@@ -45,7 +45,7 @@ def list_(store: FeatureStore, name: str | None) -> None:
     table = Table("training set", "version", "rows", "columns", "checksum", "")
     for each in [name] if name else list(store.registry.catalogue().training_sets):
         if name:
-            training_set_version(name, None, None, store.registry)  # says what is there where it is not
+            training_set_version(name, None, None, store.registry)  # raises for an unknown name
         gone, kept = pruned(each, store.registry), held(each, store.registry)
         for version in reversed(store.registry.manifests(each)):
             manifest = manifest_of(each, version, store.registry)
@@ -62,7 +62,7 @@ def list_(store: FeatureStore, name: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest, with definitions and SQL.")
 @click.pass_obj
 def show(store: FeatureStore, name: str, version: str | None, as_of: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Show what a version of NAME was made of, the newest by default."""
+    """Show the inputs of a version of NAME, by default the newest version."""
     from rich.console import Console
     from rich.table import Table
 
@@ -98,27 +98,27 @@ def compare(store: FeatureStore, name: str, first: str, second: str) -> None:
 
 @training_sets.command()
 @click.argument("name")
-@click.option("--keep", type=click.IntRange(1), required=True, help="How many of the newest versions stay.")
-@click.option("--yes", is_flag=True, help="Remove them; without it, say which ones would go.")
+@click.option("--keep", type=click.IntRange(1), required=True, help="Number of the newest versions that stay.")
+@click.option("--yes", is_flag=True, help="Remove the versions; without it, only list them.")
 @click.pass_obj
 def prune(store: FeatureStore, name: str, keep: int, yes: bool) -> None:  # noqa: FBT001
-    """Remove the rows of all but the newest versions of NAME. What they were made of stays in the registry.
+    """Remove the rows of all except the newest versions of NAME. Their manifests stay in the registry.
 
-    A version that is held stays, and so does one that was built less than a day ago.
+    Held versions and versions built less than a day ago are not removed.
     """
     found = store.prune_training_set(name, keep=keep, dry_run=not yes)
     click.echo(str(found))
     if found.removed and not yes:
-        click.echo("Nothing was removed. To remove: --yes.")
+        click.echo("Nothing was removed. To remove these versions, add --yes.")
 
 
 @training_sets.command()
 @click.argument("name")
 @click.argument("version")
-@click.option("--because", required=True, help="Who needs it, such as the name of a model.")
+@click.option("--because", required=True, help="The reason, such as the name of a model.")
 @click.pass_obj
 def hold(store: FeatureStore, name: str, version: str, because: str) -> None:
-    """Keep VERSION of NAME, whatever is pruned."""
+    """Protect VERSION of NAME from `prune`."""
     store.hold_training_set(name, version, because)
     click.echo(f"{name} {version} is held: {because}")
 
@@ -128,6 +128,6 @@ def hold(store: FeatureStore, name: str, version: str, because: str) -> None:
 @click.argument("version")
 @click.pass_obj
 def release(store: FeatureStore, name: str, version: str) -> None:
-    """Hold VERSION of NAME no longer."""
+    """Remove the protection of VERSION of NAME."""
     store.release_training_set(name, version)
-    click.echo(f"{name} {version} is held no longer.")
+    click.echo(f"{name} {version} is no longer held.")

@@ -1,1 +1,1 @@
-"""Files for a project of one's own: `amora-fs init`, `amora-fs new`, and the component's scaffolder."""
+"""The files of a new project, for `amora-fs init`, `amora-fs new` and the component's scaffolder."""

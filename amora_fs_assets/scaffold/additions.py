@@ -1,4 +1,4 @@
-"""The text of a new definition, made from definitions that are there."""
+"""The text of a new definition, based on existing definitions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PYTHON = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a definition is: an attribute of a module."""
+    """The location of a definition: a variable of a module."""
 
     module: str
     attribute: str
 
     @property
     def name(self) -> str:
-        """The definition as the text of another module names it."""
+        """The definition's name in the text of another module."""
         return f"{self.module.rpartition('.')[2]}.{self.attribute}"
 
 
@@ -38,14 +38,14 @@ def class_name(name: str) -> str:
 
 
 def view_text(name: str, source: Source, source_at: Place, entity: Entity, entity_at: Place) -> str:
-    """A view that counts the rows of a source by entity and day. Raises InvalidRequest for a source that cannot."""
+    """A view that counts a source's rows by entity and day. Raises InvalidRequest for an unsuitable source."""
     types = {column.name: column.type for column in source.columns}
     lacking = [key for key in entity.join_keys if key not in types]
     if lacking or source.timestamp_field is None:
         why = f"has no column {lacking}" if lacking else "has no timestamp_field"
         raise InvalidRequest(
-            f"Source '{source.name}' {why}, so that there are no rows of entity '{entity.name}' by day. "
-            "Name another source (--source) or entity (--entity)."
+            f"Source '{source.name}' {why}, so its rows cannot be counted by entity '{entity.name}' and day. "
+            "Give another source (--source) or entity (--entity)."
         )
     described = entity.description or entity.name
     keys = "".join(f'    {key}: {_PYTHON[types[key]]} = Field(description="{described}")\n' for key in entity.join_keys)
@@ -62,7 +62,7 @@ from ibis.expr.types import Table
 
 
 class {class_name(name)}(FeatureSchema):
-    """One row for each {entity.name} and day, at the end of the day."""
+    """One row per {entity.name} and day, at the end of the day."""
 
 {keys}    count: int = Field(ge=1, description="Rows of the day [count].")
 
@@ -73,7 +73,7 @@ class {class_name(name)}(FeatureSchema):
     sources=[{source_at.name}],
     partitions="month",
     start="2026-01-01",
-    lookback=timedelta(days=1),  # the rows of a day count from its end on
+    lookback=timedelta(days=1),  # a day's row has the time of the day's end
 )
 def {name}({source.name}: Table) -> Table:
     """Count the rows of each {entity.name} and day."""
@@ -91,25 +91,25 @@ from amora_fs_assets import FeatureService
 
 {_imports(*(place for _, place in views))}
 
-{name} = FeatureService("{name}", [{listed}], description="What the model answers.")
+{name} = FeatureService("{name}", [{listed}], description="The output of the model.")
 '''
 
 
 def training_set_text(name: str, service: FeatureService, service_at: Place, source: Source, source_at: Place) -> str:
-    """A training set with a moment for each row of a source. Raises InvalidRequest for a source that lacks a key."""
+    """A training set with a row for each row of a source. Raises InvalidRequest for a source that lacks a key."""
     columns = {column.name for column in source.columns}
     lacking = [key for key in service.join_keys if key not in columns]
     if lacking or source.timestamp_field is None:
         why = f"has no column {lacking}" if lacking else "has no timestamp_field"
         raise InvalidRequest(
-            f"Source '{source.name}' {why}, which service '{service.name}' needs. Name another source (--source)."
+            f"Source '{source.name}' {why}, which service '{service.name}' needs. Give another source (--source)."
         )
     label = next((c.name for c in source.columns if c.type in (DataType.FLOAT64, DataType.INT64, DataType.BOOLEAN)
                   and c.name not in service.join_keys), None)  # fmt: skip
     keys = ", ".join(f'"{key}"' for key in service.join_keys)
     keys = f"{keys}, " if keys else ""
     labelled = f", label={source.name}.{label}" if label else ""
-    return f'''"""A training set: labelled moments with the features of `{service.name}` as they were known then."""
+    return f'''"""A training set: labels with the features of `{service.name}` at the time of each label."""
 
 from amora_fs_assets import training_set
 from ibis.expr.types import Table
@@ -119,13 +119,13 @@ from ibis.expr.types import Table
 
 @training_set(service={service_at.name}, sources=[{source_at.name}])
 def {name}({source.name}: Table) -> Table:
-    """Every row of `{source.name}`, at its time. Choose the label that the model is to tell."""
+    """Every row of `{source.name}`, at its time. Choose the label that the model shall predict."""
     return {source.name}.select({keys}event_timestamp={source.name}.{source.timestamp_field}{labelled})
 '''
 
 
 def source_text(name: str, columns: Sequence[Column], timestamp: str, file: str = "") -> str:
-    """A source over a file in the package's data/, or over the table `raw.<name>`, which another system fills."""
+    """A source over a file in the package's data/, or over the external table `raw.<name>`."""
     fields = "".join(
         f'    {c.name}: {_PYTHON[c.type]} = Field({"nullable=True, " if c.nullable else ""}description="{c.name}")\n'
         for c in columns
@@ -147,7 +147,7 @@ def source_text(name: str, columns: Sequence[Column], timestamp: str, file: str 
 {after}
 
 class {class_name(name)}(SourceSchema):
-    """What a row is."""
+    """Describe a row here."""
 
 {fields}{loader}
 
@@ -156,7 +156,7 @@ class {class_name(name)}(SourceSchema):
 
 
 def _imports(*places: Place) -> str:
-    """One import for each package."""
+    """The import statements, one per package."""
     modules: dict[str, set[str]] = {}
     for place in places:
         package, _, module = place.module.rpartition(".")

@@ -1,4 +1,4 @@
-"""Write a project, or a package of definitions to begin with."""
+"""Write a project, or a package with first definitions."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _TOP = {
 
 
 def check_module_name(name: str) -> str:
-    """The name, if a Python module may have it. Raises InvalidRequest."""
+    """Return a valid name of a Python module. Raises InvalidRequest for other names."""
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise InvalidRequest(
-            f"{shown(name)} is no name of a Python package. Give lower-case letters, digits and underscores, beginning "
-            "with a letter, such as shop_features."
+            f"{shown(name)} is not a valid name of a Python package. Give lower-case letters, digits and underscores, "
+            "beginning with a letter, such as shop_features."
         )
     return name
 
 
 def write_project(folder: Path, name: str) -> list[Path]:
-    """Write a whole project into a new folder: the files, relative to the folder.
+    """Write a project into a new folder, and return the files, relative to the folder.
 
-    Raises InvalidRequest, with nothing written, for a folder that holds something already.
+    Raises InvalidRequest, with nothing written, for a folder that is not empty.
     """
     check_module_name(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidRequest(f"{folder} is there already. Give another name, or remove the folder.")
+        raise InvalidRequest(f"{folder} exists already. Give another name, or remove the folder.")
     words = _words(name)
     files = write_package(folder / name, package=name)
     for template, target in _TOP.items():

@@ -87,29 +87,29 @@ def test_definitions_are_added_that_work_as_they_are(folder: Path, monkeypatch: 
 def test_a_project_is_not_written_over(folder: Path) -> None:
     (folder / "shop_of_one").mkdir()
     (folder / "shop_of_one" / "mine.txt").write_text("mine")
-    assert "is there already" in refused("init", "shop_of_one")
+    assert "exists already" in refused("init", "shop_of_one")
     assert [path.name for path in (folder / "shop_of_one").iterdir()] == ["mine.txt"]
 
 
 @pytest.mark.parametrize("name", ["Shop", "shop-features", "1shop", "class", "", "../shop", "shop.features"])
 def test_a_name_that_is_no_package_is_refused(folder: Path, name: str) -> None:
-    assert "is no name of a Python package" in refused("init", name)
+    assert "is not a valid name of a Python package" in refused("init", name)
     assert list(folder.iterdir()) == []
 
 
 def test_what_cannot_be_added_is_refused_with_the_fix(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "No package is named" in refused("new", "view", "counts")
+    assert "The package with the definitions is not set" in refused("new", "view", "counts")
     run("init", "shop_of_one")
     monkeypatch.chdir(folder / "shop_of_one")
     before = sorted(path for path in Path("shop_of_one").rglob("*.py"))
-    assert "is there already" in refused("new", "view", "customer_orders")
-    assert "There is no source 'payments'. There: orders." in refused("new", "view", "counts", "--source", "payments")
+    assert "exists already" in refused("new", "view", "customer_orders")
+    assert "There is no source 'payments'. Known: orders." in refused("new", "view", "counts", "--source", "payments")
     assert "There is no feature view 'none'" in refused("new", "service", "other", "--views", "none")
-    assert "is no name of a Python package" in refused("new", "service", "a-b")
+    assert "is not a valid name of a Python package" in refused("new", "service", "a-b")
     Path("no_time.csv").write_text("a,b\n1,2\n")
-    assert "no column of timestamps" in refused("new", "source", "a", "--file", "no_time.csv")
+    assert "no timestamp column" in refused("new", "source", "a", "--file", "no_time.csv")
     Path("odd.csv").write_text("a b,at\n1,2026-01-01T00:00:00Z\n")
-    assert "'a b' is no name of a column" in refused("new", "source", "a", "--file", "odd.csv")
+    assert "'a b' is not a valid column name" in refused("new", "source", "a", "--file", "odd.csv")
     Path("text.txt").write_text("")
     assert "neither a .csv nor a .parquet file" in refused("new", "source", "a", "--file", "text.txt")
     assert sorted(path for path in Path("shop_of_one").rglob("*.py")) == before

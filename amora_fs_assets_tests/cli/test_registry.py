@@ -42,7 +42,7 @@ def test_a_first_plan_says_what_is_new_and_exits_with_2(tmp_path: Path) -> None:
     assert shown.exit_code == 2
     assert "+ feature view 'spending': compatible" in shown.output
     assert "spending, 2020-01-01 - 2020-03-01: it is new; reads unknown: raw.orders does not exist yet" in shown.output
-    assert "table feature_store.spending: to be made" in shown.output
+    assert "table feature_store.spending: will be created" in shown.output
 
 
 def test_after_an_apply_there_is_nothing_to_plan(tmp_path: Path) -> None:
@@ -128,10 +128,11 @@ def test_a_feature_renamed_in_the_sample_shows_the_service_and_the_training_set_
     shown = sample("plan", "--no-scan", rename=("late_share", "share_late"))
     assert shown.exit_code == 3
     tree = shown.output.split("feature view 'carrier_punctuality': breaking")[1]
-    assert "feature 'late_share' was removed; new 'share_late' has the same type and rules: renamed?" in tree
-    assert "hits feature service 'departure_delay'" in tree
-    assert "hits training set 'departure_delay'" in tree
-    assert "hits online generation 'carrier_punctuality'" in tree
+    words = " ".join(tree.replace("│", "").split())  # long lines are folded
+    assert "feature 'late_share' was removed; new 'share_late' has the same type and rules: renamed?" in words
+    assert "affects feature service 'departure_delay'" in tree
+    assert "affects training set 'departure_delay'" in tree
+    assert "affects online generation 'carrier_punctuality'" in tree
     assert sample("apply").exit_code == 3
 
 
@@ -140,7 +141,7 @@ def test_history_says_what_a_view_holds_now(tmp_path: Path) -> None:
         part.apply()
         part.compute("2020-01-01", "2020-02-01")
         shown = run(part, "history", "spending")
-        assert "Holds now: 29 d missing\nspending: missing [2020-02-01" in shown.output
+        assert "Coverage now: 29 d missing\nspending: missing [2020-02-01" in shown.output
         plain = json.loads(run(part, "history", "spending", "--format", "json").output)
         assert [each["state"] for each in plain["coverage"]] == ["current", "missing"]
-        assert "Holds now" not in run(part, "history").output
+        assert "Coverage now" not in run(part, "history").output

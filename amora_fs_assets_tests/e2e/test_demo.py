@@ -89,7 +89,7 @@ def test_the_service_of_the_model_is_answered_whole(store: FeatureStore) -> None
 def test_status_shows_each_view(demo: Demo) -> None:
     said = amora_fs(demo.home, "status").stdout
     assert re.search(r"carrier_punctuality.*2013-01-01 - 2013-01-22.*generation 1", said)
-    assert re.search(r"airport_location.*somebody else's", said)
+    assert re.search(r"airport_location.*external table", said)
 
 
 def test_running_it_again_is_quick_and_shows_the_same(demo: Demo) -> None:

@@ -57,7 +57,7 @@ def test_the_suites_run_in_the_place_that_is_named_and_leave_nothing_there(
 
 
 @pytest.mark.slow
-def test_datasets_of_somebody_else_are_left_alone(
+def test_datasets_of_other_programs_are_not_changed(
     bigquery_emulator: BigQueryEmulator, gcs_emulator: GcsEmulator, gcs_bucket: str
 ) -> None:
     with of_project(bigquery_emulator, "taken") as client:

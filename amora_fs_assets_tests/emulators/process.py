@@ -47,7 +47,7 @@ def running(
 ) -> Iterator[list[int]]:
     """Run `command(ports)` until the block ends; gives the ports once `health_path` answers on the first.
 
-    A port can be taken by somebody else between being found free and being used: an emulator that ends at its start
+    Another process can take a port between the search for a free port and its use: an emulator that ends at its start
     is tried again on other ports. Raises EmulatorFailedError.
     """
     for remaining in reversed(range(_TRIES)):

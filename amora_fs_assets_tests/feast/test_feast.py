@@ -112,7 +112,7 @@ def test_registry_db_is_of_the_head_and_written_only_when_that_moved(
     assert stored_hash(objects) == {second.hash}
 
 
-def test_what_somebody_else_wrote_over_it_is_written_anew(
+def test_a_registry_db_that_another_program_overwrote_is_rewritten(
     python: str, objects: FolderObjectStore, tmp_path: Path
 ) -> None:
     head = apply(small.catalogue(), ObjectRegistry(objects), clock=at(1))

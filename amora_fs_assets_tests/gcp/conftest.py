@@ -55,7 +55,7 @@ class Place:
         return f"{self.name}/{next(self._numbers)}"
 
     def make(self, dataset: str) -> str:
-        """Make it. Ends the session where it is there and somebody else's."""
+        """Create it. Ends the session if it exists and another program created it."""
         new = bigquery.Dataset(f"{self.bigquery.project}.{dataset}")
         new.location = self.settings.bigquery_location or None
         new.default_table_expiration_ms = int(timedelta(days=1).total_seconds() * 1000)

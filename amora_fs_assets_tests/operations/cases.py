@@ -131,27 +131,29 @@ def _view(rng: Random, name: str, values: Iterable[DataType]) -> FeatureView:
     times = [Column("event_timestamp", DataType.TIMESTAMP)]
     if rng.random() < 0.6:
         times.append(Column("created_timestamp", DataType.TIMESTAMP, nullable=True))
-    foreign = rng.random() < 0.4
-    where: dict[str, Any] = {"table": f"theirs.{name}", "timestamp_field": "at"} if foreign else {"start": "2020-01-01"}
-    if foreign:
+    external = rng.random() < 0.4
+    where: dict[str, Any] = (
+        {"table": f"theirs.{name}", "timestamp_field": "at"} if external else {"start": "2020-01-01"}
+    )
+    if external:
         times[0] = Column("at", DataType.TIMESTAMP)
     entities = [Entity(key.name) for key in keys]
     return FeatureView(name, (*keys, *times, *features), entities, ttl=rng.choice(TTLS), **where)
 
 
 def _rows(rng: Random, view: FeatureView, times: list[datetime], count: int) -> list[Row]:
-    """Unique by key and both times where the gate sees to it; with true ties and null keys in foreign tables."""
+    """Unique by key and both times where the gate sees to it; with true ties and null keys in external tables."""
     rows: dict[Any, Row] = {}
     for tie in range(count):
-        foreign = view.table is not None
-        row = {key: _key(rng, key, nulls=foreign) for key in view.join_keys}
+        external = view.table is not None
+        row = {key: _key(rng, key, nulls=external) for key in view.join_keys}
         row["event_timestamp"] = time = rng.choice(times)
         if view.has_created_timestamp:
             row["created_timestamp"] = rng.choice(
                 (None, time, rng.choice(times), time + rng.randint(0, 3) * MICROSECOND)
             )
         known = row.get("created_timestamp") or time
-        identity = (*(row[key] for key in view.join_keys), time, known, tie if foreign else None)
+        identity = (*(row[key] for key in view.join_keys), time, known, tie if external else None)
         rows[identity] = row | {f.name: None if rng.random() < 0.2 else VALUES[f.type](rng) for f in view.features}
     return list(rows.values())
 

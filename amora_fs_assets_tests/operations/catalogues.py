@@ -1,6 +1,6 @@
 """A catalogue as the registry holds it, without code, in which tests change one thing at a time.
 
-orders -> spending -> totals (a view that reads a view); payments: somebody else's table.
+orders -> spending -> totals (a view that reads a view); payments: an external table.
 Service shopping picks from spending and payments; training set bought is made of it.
 """
 

@@ -23,7 +23,7 @@ class MergingDuckDBStore(DuckDBOfflineStore):
 
 
 def fill(home: Path, tables: Mapping[str, pa.Table]) -> None:
-    """Make the tables, `dataset.table` each, and no others: as somebody else's pipeline would."""
+    """Make the tables, `dataset.table` each, and no others, like another system's pipeline."""
     home.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(home / "offline.duckdb") as connection:
         connection.execute("SET TimeZone = 'UTC'")

@@ -36,7 +36,7 @@ def view(name: str, *columns: Column, entities: Any = (carrier,), **options: Any
 PLAIN = view("plain", CARRIER, TIME, DELAY)
 LIMITED = view("limited", CARRIER, TIME, DELAY, ttl=timedelta(hours=2))
 CORRECTED = view("corrected", CARRIER, TIME, CREATED, DELAY, ttl=timedelta(days=1))
-FOREIGN = view("foreign", CARRIER, AIRPORT, TIME, DELAY, NOTES, entities=(carrier, airport), table="theirs.foreign")
+EXTERNAL = view("foreign", CARRIER, AIRPORT, TIME, DELAY, NOTES, entities=(carrier, airport), table="theirs.foreign")
 NETWORK = view("network", TIME, DELAY, entities=())
 WEATHER = view("weather", AIRPORT, TIME, WIND, entities=(airport,), ttl=timedelta(days=2))
 SHAPES: dict[str, tuple[list[Any], dict[str, Any]]] = {
@@ -44,7 +44,7 @@ SHAPES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "ttl_within_bounds": ([LIMITED], {"bounds": (at(1), at(31))}),
     "corrections": ([CORRECTED], {}),
     "known_time": ([CORRECTED], {"known_time": True, "bounds": (at(1), at(31))}),
-    "somebody_elses_table": ([FOREIGN], {}),
+    "somebody_elses_table": ([EXTERNAL], {}),
     "no_entity": ([NETWORK], {}),
     "two_views_of_one_key": ([PLAIN, LIMITED], {"full_feature_names": True}),
     "one_view_in_two_roles": (

@@ -22,7 +22,7 @@ from amora_fs_assets_tests.orchestration.project import QUIET, Project
 
 Order = tuple[int, datetime, float | None]
 START = "2020-01-30"
-ORDERS = Source("orders", small.Orders, timestamp_field="at")  # somebody else fills it
+ORDERS = Source("orders", small.Orders, timestamp_field="at")  # an external table
 
 
 def _copied(hourly: Table) -> Table:
@@ -72,7 +72,7 @@ class Shop:
         )
 
     def sell(self, *orders: Order) -> None:
-        """Rows come into the table that somebody else fills."""
+        """Rows arrive in the external table."""
         self.orders += orders
         self.fill()
 

@@ -116,7 +116,7 @@ def in_a_process(work: Callable[[], bool]) -> multiprocessing.process.BaseProces
 
 @contextmanager
 def in_progress(project: Project, *keys: dg.AssetKey, partition: str = "") -> Iterator[None]:
-    """A run of somebody else that is at work on the assets, or on a partition of them."""
+    """A running run of another user over the assets, or over a partition of them."""
     run = project.instance.create_run_for_job(
         project.defs.resolve_implicit_global_asset_job_def(),
         status=dg.DagsterRunStatus.STARTED,

@@ -131,7 +131,7 @@ def test_a_broken_key_is_stopped(tmp_path: Path, transform: object, check: str, 
     assert project.offline.publications("spending") == ()
 
 
-def test_somebody_elses_table_is_checked_and_stops_what_is_downstream(tmp_path: Path) -> None:
+def test_an_external_table_is_checked_and_stops_what_is_downstream(tmp_path: Path) -> None:
     view = FeatureView("listed", small.Spending, [small.customer], table="raw.orders", timestamp_field="at")
     project = Project(tmp_path, Catalogue.of([small.orders(BAD), view]))
     listed, online = dg.AssetKey(["feature_view", "listed"]), dg.AssetKey(["online", "listed"])

@@ -208,7 +208,7 @@ def test_sources_training_sets_and_parity_come_once_a_day(tmp_path: Path, partit
     made.project.close()
 
 
-def test_a_table_that_somebody_else_fills_is_checked_and_loaded_once_a_day(tmp_path: Path) -> None:
+def test_an_external_table_is_checked_and_loaded_once_a_day(tmp_path: Path) -> None:
     theirs = FeatureView("orders_now", small.Spending, [small.customer], table="raw.orders", timestamp_field="at")
     made = Shop(tmp_path, Catalogue.of([theirs]), after_midnight(10))
     made.sell((1, small.at(31), 1.0))

@@ -73,7 +73,7 @@ def test_another_transform_is_another_code_version(project: Project, tmp_path: P
     assert project.spec(VIEW).code_version != before
 
 
-def test_a_source_that_somebody_else_fills_is_external(tmp_path: Path) -> None:
+def test_a_source_without_a_loader_is_external(tmp_path: Path) -> None:
     theirs = Source("orders", small.Orders, timestamp_field="at")
     graph = build_definitions(
         Settings(home=tmp_path), definitions=Catalogue.of([small.spending(theirs)])

@@ -123,7 +123,7 @@ def test_an_unknown_asset_is_named(project: Project) -> None:
         project.load(dg.AssetKey(["feature_view", "spendings"]))
 
 
-def test_somebody_elses_table_is_loaded_by_the_views_names(tmp_path: Path) -> None:
+def test_an_external_table_is_loaded_by_the_views_names(tmp_path: Path) -> None:
     view = FeatureView("listed", small.Spending, [small.customer], table="raw.orders", timestamp_field="at")
     project = Project(tmp_path, Catalogue.of([small.orders(), view]))
     assert project.run(RAW, dg.AssetKey(["feature_view", "listed"])).success

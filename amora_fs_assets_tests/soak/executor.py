@@ -79,7 +79,7 @@ class Executor:
         return len(self.store.plan().changes)
 
     def write_sources(self, tables: Mapping[str, tuple[Mapping[int, Any], Sequence[int]]]) -> None:
-        """Somebody else's pipeline: put rows, by a number of their own, into sources' tables, and take others out."""
+        """Another system's pipeline: write rows, each with a number, into sources' tables, and delete others."""
         with self.store.offline._open(write=True) as connection:  # type: ignore[attr-defined]
             connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
             for name, (rows, gone) in tables.items():

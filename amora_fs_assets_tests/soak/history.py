@@ -93,7 +93,7 @@ class History:
         return WrongError(f"At {self.now.isoformat()}, after {self.log[-1] if self.log else 'nothing'}:\n{what}")
 
     def sources(self, party: Party, tables: Mapping[str, Mapping[int, Any]], gone: Mapping[str, int] = {}) -> None:
-        """Somebody else writes rows of sources, corrects some or takes one out."""
+        """Another system writes rows of sources, corrects some or deletes one."""
         self.note("sources", rows=tables, gone=gone or None)
         changes = {
             name: (dict(tables.get(name, {})), [gone[name]] if name in gone else [])

@@ -22,7 +22,7 @@ SHOPS = ["north", "south'; --"]
 
 @dataclass(frozen=True)
 class SourceTable:
-    """A table that somebody else fills: types by column, and the columns that say when a row happened and was known."""
+    """An external table: types by column, and the columns with the times at which a row happened and became known."""
 
     name: str
     columns: Mapping[str, str]

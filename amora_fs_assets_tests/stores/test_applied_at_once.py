@@ -66,7 +66,7 @@ def test_twelve_processes_that_apply_four_packages_each_are_all_acknowledged_and
     _all_are_kept(opened, processes=12, packages=4)
 
 
-def test_a_plan_that_was_looked_at_is_refused_where_somebody_else_applied_since(opened: Open) -> None:
+def test_a_plan_that_was_looked_at_is_refused_if_another_process_applied_since(opened: Open) -> None:
     store = opened(package("ours"))
     planned = store.plan()
     theirs = opened(package("theirs")).apply()

@@ -103,7 +103,7 @@ def test_checks_treat_nan_and_infinities_as_ieee_754_has_it(value: float | None,
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_newest_row_is_the_oracles(seed: int, witness: Witness, tmp_path: Path) -> None:
-    """In tables of ours and of somebody else's, with ties in all features, nulls and NaN."""
+    """In our tables and in external tables, with ties in all features, nulls and NaN."""
     case = random_case(Random(seed), views=3, rows=60, moments=1, null_lists=False)
     tables = {table_name(view, "feature_store"): case.table(view) for view in case.views}
     fill(tmp_path, tables)

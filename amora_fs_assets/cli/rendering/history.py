@@ -16,7 +16,7 @@ from amora_fs_assets.operations.registry.history import Version
 
 
 def versions_table(versions: Sequence[Version]) -> Table:
-    """A row per state: when it was applied, as what, and what was different before."""
+    """A row per state: the time of its apply, its version, and its changes from the previous state."""
     table = Table("applied", "snapshot", "version", "changes", title="Definitions", title_justify="left")
     for each in versions:
         changes = [_change(plain_change(change)) for change in each.changes]
@@ -25,19 +25,19 @@ def versions_table(versions: Sequence[Version]) -> Table:
 
 
 def runs_table(runs: Sequence[RunRecord]) -> Table:
-    """A row per run: when, what, how it went."""
+    """A row per run: its time, kind and result."""
     table = Table("started", "kind", "status", "interval", "rows", "took", title="Runs", title_justify="left")
     table.add_column("wrote", no_wrap=True)
     table.add_column("commit")
-    table.add_column("run", overflow="fold")  # whole, since one asks for it: --as-of RUN
+    table.add_column("run", overflow="fold")  # in full, for --as-of RUN
     for run in runs:
         interval = f"{run.interval.start:%Y-%m-%d} - {run.interval.end:%Y-%m-%d}" if run.interval else ""
         colour = "green" if run.status == "succeeded" else "red"
-        said = f"[{colour}]{run.status}[/{colour}]"
+        status = f"[{colour}]{run.status}[/{colour}]"
         took = f"{run.duration.total_seconds():.1f} s"
         wrote = "\n".join(map(_output, run.outputs))
         commit = run.commit[:7] + ("*" if run.commit.endswith("-dirty") else "")
-        table.add_row(_time(run.started_at), run.kind, said, interval, f"{run.rows:,}", took, wrote, commit,
+        table.add_row(_time(run.started_at), run.kind, status, interval, f"{run.rows:,}", took, wrote, commit,
                       escape(run.run_id))  # fmt: skip
     return table
 
@@ -51,7 +51,7 @@ def changes_table(changes: Sequence[dict[str, Any]]) -> Table:
 
 
 def plain_history(versions: Sequence[Version], runs: Sequence[RunRecord]) -> dict[str, Any]:
-    """The history as JSON has it."""
+    """The history in its JSON form."""
     return {
         "versions": [
             {
@@ -89,8 +89,10 @@ def plain_history(versions: Sequence[Version], runs: Sequence[RunRecord]) -> dic
 
 
 def _change(change: dict[str, Any]) -> str:
-    said = "; ".join(each["what"] for each in change["differences"])
-    return escape(f"{change['action']} {change['kind']} '{change['name']}'" + (f": {said}" if said else ""))
+    differences = "; ".join(each["what"] for each in change["differences"])
+    return escape(
+        f"{change['action']} {change['kind']} '{change['name']}'" + (f": {differences}" if differences else "")
+    )
 
 
 def _output(output: Output) -> str:

@@ -1,4 +1,4 @@
-"""Lineage for people: what a thing is made of, and what is made of it, as trees."""
+"""Lineage for people: trees of inputs and dependents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amora_fs_assets.operations.registry.lineage_graph import Graph, Node
 
 
 def trees(graph: Graph) -> Iterator[Tree]:
-    """For each root what is upstream and what is downstream; then whose columns nobody knows yet."""
+    """For each root its inputs and dependents; then the definitions whose columns are not known yet."""
     for root in graph.roots:
         tree = Tree(f"[bold]{escape(str(root))}[/bold]")
         for title, next_ in (("is made of", graph.above), ("is read by", graph.below)):

@@ -18,12 +18,12 @@ from amora_fs_assets.operations.registry.plan import Plan
 
 _COLOURS = {Severity.COMPATIBLE: "green", Severity.RECOMPUTE: "yellow", Severity.BREAKING: "red"}
 _SIGNS = {"added": "+", "changed": "~", "removed": "-"}
-_ACTIONS = {"make": "to be made", "leave": "left behind"}
+_ACTIONS = {"make": "will be created", "leave": "will no longer be used"}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def tree(plan: Plan) -> Tree:
-    """Changes with their differences and whom they hit; what is to be computed; what is made and left behind."""
+    """Changes with their differences and affected definitions; intervals to compute; new and unused tables."""
     if plan.empty:
         root = Tree("[bold]No changes.[/bold]")
     else:
@@ -38,13 +38,13 @@ def tree(plan: Plan) -> Tree:
             colour = _COLOURS[difference.severity]
             branch.add(f"[{colour}]{escape(difference.what)}[/{colour}]")
         for hit in plan.hits[change]:
-            branch.add(f"hits [bold]{escape(str(hit))}[/bold]")
+            branch.add(f"affects [bold]{escape(str(hit))}[/bold]")
     _add_work(root, plan)
     return root
 
 
 def _add_work(root: Tree, plan: Plan) -> None:
-    """What is to be computed; what is made, left behind and kept."""
+    """Intervals to compute; tables and generations; definitions kept until --prune."""
     if plan.recompute:
         branch = root.add("[bold]To compute[/bold]")
         for each in plan.recompute:
@@ -56,25 +56,25 @@ def _add_work(root: Tree, plan: Plan) -> None:
         for late in plan.late:
             branch.add(escape(f"{late.view}, {_interval(late.interval)}: {_changed(late)}"))
     if plan.day:
-        branch = root.add("[bold]A day of automation[/bold], computations alone")
+        branch = root.add("[bold]A day of automation[/bold], computations only")
         for daily in (*plan.day, total(plan.day)):
             branch.add(
                 escape(f"{daily.view}: {daily.runs:,} run{'s' * (daily.runs != 1)}{_scanned(daily.scan, ', read ')}")
             )
     if plan.unread:
-        root.add(escape(f"What is missing or stale is not known: {plan.unread}"))
+        root.add(escape(f"The missing and stale intervals are unknown: {plan.unread}"))
     if plan.infrastructure:
         branch = root.add("[bold]Tables and generations[/bold]")
         for part in plan.infrastructure:
             branch.add(escape(_part(part)))
     if plan.kept:
-        branch = root.add("[bold]Gone from the code, kept until --prune[/bold]")
+        branch = root.add("[bold]No longer in the code, kept until --prune[/bold]")
         for name in plan.kept:
             branch.add(escape(name))
 
 
 def markdown(plan: Plan) -> str:
-    """The plan as a report for a pull request, under the headings that Amora's users know."""
+    """The plan as a report for a pull request, with Amora's headings."""
     changes = [
         [
             change.action,
@@ -88,7 +88,7 @@ def markdown(plan: Plan) -> str:
     ]
     parts = [
         "## Amora :: Feature Store :: Registry objects diff",
-        _table(["change", "kind", "name", "class", "what", "hits"], changes) or "No changes.",
+        _table(["change", "kind", "name", "class", "what", "affects"], changes) or "No changes.",
         "## Amora :: Feature Store :: Infrastructure diff",
         _table(
             ["action", "what", "name"],
@@ -104,16 +104,16 @@ def markdown(plan: Plan) -> str:
         parts += ["## Sources that changed since they were read", _table(["view", "interval", "what"], late)]
     if plan.day:
         days = [[f"`{each.view}`", f"{each.runs:,}", _scanned(each.scan)] for each in (*plan.day, total(plan.day))]
-        parts += ["## A day of automation, computations alone", _table(["view", "runs", "read"], days)]
+        parts += ["## A day of automation, computations only", _table(["view", "runs", "read"], days)]
     if plan.unread:
-        parts += ["## What is missing or stale is not known", plan.unread]
+        parts += ["## The missing and stale intervals are unknown", plan.unread]
     if plan.kept:
-        parts += ["## Gone from the code, kept until --prune", "\n".join(f"- {name}" for name in plan.kept)]
+        parts += ["## No longer in the code, kept until --prune", "\n".join(f"- {name}" for name in plan.kept)]
     return "\n\n".join(parts) + "\n"
 
 
 def plain(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON has it."""
+    """The plan in its JSON form."""
     return {
         "exit_code": plan.exit_code,
         "class": None if plan.empty else str(plan.severity),
@@ -141,7 +141,7 @@ def plain(plan: Plan) -> dict[str, Any]:
 
 
 def plain_change(change: Change, hits: Sequence[str] = ()) -> dict[str, Any]:
-    """One change as JSON has it."""
+    """One change in its JSON form."""
     return {
         "action": change.action,
         "kind": change.kind,

@@ -245,7 +245,7 @@ def test_at_a_moment_that_is_null_nothing_is_known(embedded: Filled, ttl: timede
     assert asked(embedded, [TIME, X], [(at(1), 10)], [(None,)])[0]["v__x"] is None
 
 
-def test_a_row_of_somebody_elses_without_a_time_never_counts(embedded: Filled) -> None:
+def test_a_row_of_an_external_table_without_a_time_never_counts(embedded: Filled) -> None:
     view = FeatureView("v", (NUMBER, TIME, CREATED, X), [Entity("number")], table="theirs.v")
     rows = [{"number": 1, "event_timestamp": None, "created_timestamp": at(1), "x": 1}]
     case = Case(FeatureService("s", [view]), {"v": rows}, [{"number": 1, "event_timestamp": at(2), "label": 0}], True)

@@ -51,7 +51,7 @@ class Total(FeatureSchema):
 
 
 class Shop:
-    """A store whose source somebody else may change at any time."""
+    """A store whose source another system may change at any time."""
 
     def __init__(self, offline: OfflineStore, home: Path) -> None:
         self.offline, self.home = offline, home
@@ -96,7 +96,7 @@ class Shop:
         return store
 
     def change(self, rows: Rows | None = None, names: list[str] | None = None) -> None:
-        """As somebody else's pipeline would."""
+        """Write rows like another system's pipeline."""
         self.rows, self.names = rows or self.rows, names or self.names
         for source in self.code().sources.values():
             if (rows is not None and source.name == "orders") or (names is not None and source.name == "names"):

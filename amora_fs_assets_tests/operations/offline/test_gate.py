@@ -185,7 +185,7 @@ def test_two_rows_that_do_not_say_when_they_became_known_are_duplicates(store: C
     assert len(checked.results[-1].failing_rows) == 2
 
 
-def test_ties_in_a_table_of_somebody_else_are_let_through(store: CountingStore) -> None:
+def test_ties_in_an_external_table_are_let_through(store: CountingStore) -> None:
     view = FeatureView("theirs", Spending, [customer], table="their.table")
     assert "unique_key" not in check_names(view)
     assert gate(store, view, [row(1, at(1)), row(1, at(1))], None).passed

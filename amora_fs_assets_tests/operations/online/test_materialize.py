@@ -257,9 +257,9 @@ def test_a_redis_that_lost_everything_is_filled_again(
     assert served(online, 1) == [(at(1), 1.0)]
 
 
-def test_a_table_of_somebody_else_is_loaded_as_a_whole(offline: OfflineStore, online: OnlineStore) -> None:
+def test_an_external_table_is_loaded_as_a_whole(offline: OfflineStore, online: OnlineStore) -> None:
     publish(offline, (1, at(1), 1.0), (2, at(1), 2.0), name="theirs")
-    view = FeatureView("foreign", (COLUMNS[0], COLUMNS[2]), VIEW.entities, table="feature_store.theirs")
+    view = FeatureView("external", (COLUMNS[0], COLUMNS[2]), VIEW.entities, table="feature_store.theirs")
     load(offline, online, view=view)
     publish(offline, (2, at(1), 3.0), name="theirs")
     assert load(offline, online, view=view).new_generation

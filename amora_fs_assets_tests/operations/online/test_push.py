@@ -147,8 +147,8 @@ def test_a_view_that_was_never_loaded_says_so(offline: OfflineStore, online: Onl
         pushed(online, None, ROW)
 
 
-def test_somebody_elses_table_is_not_appended_to(offline: OfflineStore, online: OnlineStore) -> None:
-    view = FeatureView("foreign", Spending, VIEW.entities, table="shop.orders")
+def test_an_external_table_is_not_appended_to(offline: OfflineStore, online: OnlineStore) -> None:
+    view = FeatureView("external", Spending, VIEW.entities, table="shop.orders")
     with pytest.raises(InvalidRequest, match="to_offline=False"):
         push(view, [ROW], online=online, offline=offline, run_id="push", clock=END)
 

@@ -149,9 +149,9 @@ def test_other_columns_bring_everything_so_that_no_entity_is_lost(offline: Offli
     assert served(online, 1, 2, view=wider) == [(at(1), 1.0), (at(20), 2.0)]
 
 
-def test_a_table_of_somebody_else_is_brought_by_windows_too(offline: OfflineStore, online: OnlineStore) -> None:
+def test_an_external_table_is_loaded_by_windows_too(offline: OfflineStore, online: OnlineStore) -> None:
     publish(offline, (1, at(1), 1.0), (2, at(20), 2.0), name="theirs")
-    view = FeatureView("foreign", (COLUMNS[0], COLUMNS[2]), VIEW.entities, table="feature_store.theirs")
+    view = FeatureView("external", (COLUMNS[0], COLUMNS[2]), VIEW.entities, table="feature_store.theirs")
     window(offline, online, at(1), at(2), view=view)
     assert parity(view, offline, online).passed
     window(offline, online, at(15), at(21), view=view)

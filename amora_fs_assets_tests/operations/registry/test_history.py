@@ -246,4 +246,4 @@ def test_the_command_shows_a_views_versions_and_runs(tmp_path: Path) -> None:
 def test_commands_that_act_do_not_act_on_the_past(tmp_path: Path, command: list[str]) -> None:
     shown = CliRunner().invoke(main, ["--as-of", "2020-01-01", *command], env={"AMORA_FS_HOME": str(tmp_path)})
     assert shown.exit_code == 2
-    assert f"'{command[0]}' acts on what is now" in shown.output
+    assert f"'{command[0]}' changes the present state" in shown.output

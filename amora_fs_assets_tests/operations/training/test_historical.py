@@ -377,7 +377,7 @@ def test_a_result_becomes_a_table_that_is_replaced_by_the_next(fs: FeatureStore)
         assert connection.execute("SELECT wind, late FROM results.flights").fetchall() == [(10, 3)]
 
 
-def test_a_table_of_somebody_else_is_not_replaced_by_a_result(fs: FeatureStore) -> None:
+def test_an_external_table_is_not_replaced_by_a_result(fs: FeatureStore) -> None:
     query = fs.get_historical_features("flights", spine_table(fs))
     with pytest.raises(OfflineStoreError, match=r"theirs\.delays belongs to Feature view 'delays'"):
         query.to_table("theirs.delays")

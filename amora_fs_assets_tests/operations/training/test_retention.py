@@ -143,7 +143,7 @@ def test_the_commands_prune_hold_and_say_so(
         return ran.output
 
     run("hold", "bought", versions[0], "--because", "model 7")
-    assert "Nothing was removed. To remove: --yes." in run("prune", "bought", "--keep", "1")
+    assert "Nothing was removed. To remove these versions, add --yes." in run("prune", "bought", "--keep", "1")
     assert all(there(store, version) for version in versions)
     assert f"bought {versions[1]}: removed" in run("prune", "bought", "--keep", "1", "--yes")
     listed = run("list", "bought")

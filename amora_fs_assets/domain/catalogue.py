@@ -348,11 +348,11 @@ def _add(kind: Mapping[str, _Definition], definition: _Definition) -> None:
 
 
 def package_of(definitions: str | ModuleType | Catalogue) -> str | ModuleType:
-    """The package or module of definitions. For a catalogue the module of its first transform, or ""."""
+    """The package or module of definitions. For a catalogue the module of its first transform with a module, or ""."""
     if not isinstance(definitions, Catalogue):
         return definitions
-    transforms = (view.transform for view in definitions.feature_views.values())
-    return next((transform.__module__ for transform in transforms if transform is not None), "")
+    modules = (getattr(view.transform, "__module__", None) for view in definitions.feature_views.values())
+    return next((module for module in modules if module), "")
 
 
 def module_of(definition: Definition) -> str:

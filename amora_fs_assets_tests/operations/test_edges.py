@@ -245,7 +245,7 @@ REFUSED: list[tuple[str, Callable[[Any], Any]]] = [
     ("features is NoneType", lambda fs: fs.get_online_features(None, _word())),
     ("two columns 'word'", lambda fs: fs.get_online_features("counts", _TWICE)),
     ("two columns 'word'", lambda fs: fs.get_historical_features("counts", _TWICE)),
-    ("no Unicode", lambda fs: fs.get_online_features("counts", _word(word=["\ud800"]))),
+    ("not valid Unicode", lambda fs: fs.get_online_features("counts", _word(word=["\ud800"]))),
     ("feature_views is 'counts'", lambda fs: fs.compute(_EARLIER, _LATER, "counts")),
     ("timeout is 'soon'", lambda fs: fs.get_online_features("counts", _word(), timeout="soon")),
     ("sample is -1", lambda fs: fs.parity("counts", sample=-1)),

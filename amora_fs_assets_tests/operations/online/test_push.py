@@ -196,7 +196,9 @@ class TestFromTheFuture:
 
     def test_with_nowhere_to_wait_it_is_refused(self, online: OnlineStore) -> None:
         late = END + timedelta(microseconds=1)
-        said = rf"row 1 is of {late.isoformat()}, after the clock, {END.isoformat()}".replace("+", r"\+")
+        said = rf"event_timestamp of row 1 is {late.isoformat()}, after the clock, {END.isoformat()}".replace(
+            "+", r"\+"
+        )
         with pytest.raises(InvalidRequest, match=rf"{said}.*Nothing was pushed"):
             pushed(online, None, ROW, {**ROW, "event_timestamp": late})
         assert served(online, 1) == [(at(1), 1.0)]

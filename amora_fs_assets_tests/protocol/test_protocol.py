@@ -33,7 +33,8 @@ def test_whatever_two_operations_do_beside_each_other_the_page_holds(world: Worl
 
 def test_whatever_happens_in_a_row_the_page_holds(world: World) -> None:
     covered = Covered()
-    histories(world, covered, number=5, steps=6, from_seed=1, lengths=lengths_of(world))
+    # A few: `make protocol` lives through histories for half a minute, and ends CI where one goes wrong.
+    histories(world, covered, number=2, steps=6, from_seed=1, lengths=lengths_of(world))
     assert covered.values
 
 

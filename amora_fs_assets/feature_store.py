@@ -217,8 +217,8 @@ class FeatureStore:
 
     def _views_by_name(self, feature_views: Sequence[str] | None) -> list[FeatureView]:
         """The code's views by name, by default all, in order of dependency."""
-        asked = callers.texts("feature_views", feature_views) or self.code.feature_views
-        names = {self.code.feature_view(name).name for name in asked}
+        selected = callers.texts("feature_views", feature_views) or self.code.feature_views
+        names = {self.code.feature_view(name).name for name in selected}
         return [view for view in self.code.in_order if view.name in names]
 
     def _coverage(self, catalogue: Catalogue) -> dict[str, Coverage]:
@@ -319,7 +319,7 @@ class FeatureStore:
             for publication in self.compute_missing(feature_views, progress=progress):
                 found[publication.name] = (*found.get(publication.name, ()), publication)
             return found
-        asked = callers.interval(start, end)
+        interval = callers.interval(start, end)
         run_id = f"compute-{uuid.uuid4()}"
         parts: dict[str, Any] = {"store": self.offline, "registry": self.registry, "run_id": run_id}
         several = building.Several("compute", self._views_by_name(feature_views), progress)
@@ -327,7 +327,7 @@ class FeatureStore:
             with several.trying(view):
                 building.runs.load_missing([view], self.code, **parts)
                 several.results[view.name] = building.runs.compute(
-                    view, asked.start, asked.end, clock=self.settings.clock(), **parts
+                    view, interval.start, interval.end, clock=self.settings.clock(), **parts
                 )
         return several.results
 
@@ -378,8 +378,8 @@ class FeatureStore:
         was never loaded, only these entities are online until the next incremental load. Raises InvalidRequest, and the
         errors of `materialize_incremental`.
         """
-        asked = callers.interval(start, end)
-        return self._materialize(asked.end, feature_views, since=asked.start, progress=progress)
+        interval = callers.interval(start, end)
+        return self._materialize(interval.end, feature_views, since=interval.start, progress=progress)
 
     def materialize_incremental(
         self,
@@ -448,7 +448,7 @@ class FeatureStore:
             raise InvalidRequest("Give both start and end, or entity_df.")
         callers.flag("full_feature_names", full_feature_names)
         callers.flag("known_time", known_time)
-        asked = None if start is None or end is None else callers.interval(start, end)
+        interval = None if start is None or end is None else callers.interval(start, end)
         catalogue = self.registry.catalogue()
         return building.historical_features(
             self._resolve(features, catalogue),
@@ -456,7 +456,7 @@ class FeatureStore:
             store=self.offline,
             full_feature_names=full_feature_names,
             known_time=known_time,
-            interval=asked,
+            interval=interval,
             owners=building.owners_of(catalogue, self.offline.dataset),
         )
 
@@ -475,11 +475,11 @@ class FeatureStore:
         """
         callers.seconds("timeout", timeout)
         plan = self._plan_of(features, full_feature_names=callers.flag("full_feature_names", full_feature_names))
-        asked, requests = plan.requests(entity_rows)
+        entities, requests = plan.requests(entity_rows)
         found = self.online.read(requests, timeout=timeout)
         if missed := self._loads.missed_by(requests, found):
             self._loads.refuse_lost(missed)
-        return plan.response(asked, found, self.settings.clock())
+        return plan.response(entities, found, self.settings.clock())
 
     async def get_online_features_async(
         self,
@@ -495,11 +495,11 @@ class FeatureStore:
         plan = self._served.known(features, full_feature_names=full_feature_names)
         if plan is None:
             plan = await asyncio.to_thread(self._plan_of, features, full_feature_names=full_feature_names)
-        asked, requests = plan.requests(entity_rows)
+        entities, requests = plan.requests(entity_rows)
         found = await self.online.read_async(requests, timeout=timeout)
         if missed := self._loads.missed_by(requests, found):
             await asyncio.to_thread(self._loads.refuse_lost, missed)
-        return plan.response(asked, found, self.settings.clock())
+        return plan.response(entities, found, self.settings.clock())
 
     def push(self, feature_view: str, rows: Rows, *, to_offline: bool = True) -> int:
         """Append rows to the offline table as a publication, and write the newer ones online.

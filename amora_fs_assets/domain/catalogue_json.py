@@ -167,7 +167,9 @@ def read(plain: Mapping[str, Any], view_ids: Mapping[str, str] = MappingProxyTyp
     while pending:
         ready = [v for v in pending if all(name in sources or name in views for name in v["sources"])]
         if not ready:
-            raise RegistryCorrupt(f"Feature view '{pending[0]['name']}' reads a source or view that is not there.")
+            raise RegistryCorrupt(
+                f"Feature view '{pending[0]['name']}' reads a source or view that is not in the registry."
+            )
         for v in ready:
             view_id = view_ids.get(v["name"], "")
             read_one = partial(

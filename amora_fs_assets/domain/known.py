@@ -31,7 +31,7 @@ _KEEPS_COLUMNS = (ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.DropColumns
 
 @dataclass(frozen=True)
 class Times:
-    """The time columns of a table: when a row happened, and when it became available (None: at once)."""
+    """The time columns of a table: when a row happened, and when it became available (None: when it happened)."""
 
     happened: str
     available: str | None

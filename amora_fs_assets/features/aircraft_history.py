@@ -17,8 +17,10 @@ class AircraftHistory(FeatureSchema):
     tailnum: str = Field(description="Aircraft.")
     aircraft_departures_7d: int = Field(ge=1, description="Departures from New York City, last 7 days [count].")
     aircraft_delay_7d: float = Field(ge=-120, le=2_000, description="Mean departure delay, last 7 days [min].")
-    seats: int = Field(ge=1, le=900, nullable=True, description="Seats [count]; null where it is not registered.")
-    built: int = Field(ge=1930, le=2013, nullable=True, description="Year of manufacture; null where unknown.")
+    seats: int = Field(
+        ge=1, le=900, nullable=True, description="Seats [count]; null if the aircraft is not registered."
+    )
+    built: int = Field(ge=1930, le=2013, nullable=True, description="Year of manufacture; null if unknown.")
 
 
 @feature_view(

@@ -42,9 +42,9 @@ def automation_sensor(
         }
         look = Look(automation, parts, busy, context.repository_def, state, published, upstream)
         requests = look.requests()
-        for line in look.said:
+        for line in look.messages:
             context.log.info(line)
-        nothing = "\n".join(look.said) or "Everything is up to date."
+        nothing = "\n".join(look.messages) or "Everything is up to date."
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(nothing),

@@ -51,7 +51,7 @@ class Look:
     published: Published
     upstream: Mapping[dg.AssetKey, float] = field(default_factory=dict)
     """Time of the last materialization of each asset that fills a source [s since 1970]."""
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     unreachable: bool = False  # whether the online store does not answer
     generations: dict[str, Generation | None] = field(default_factory=dict)  # a cache, by view
 
@@ -62,7 +62,7 @@ class Look:
     def _single(self) -> Iterator[dg.RunRequest]:
         loading = set(self.busy)
         if self.busy:
-            self.said.append(f"Runs in progress: {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
+            self.messages.append(f"Runs in progress: {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
         for source in self.parts.code.sources.values():
             if (
                 source.loader is not None
@@ -117,7 +117,7 @@ class Look:
         try:
             check_applied(definition, self.parts.applied)
         except FeatureStoreError as error:
-            self.said += [str(error)] * say
+            self.messages += [str(error)] * say
             return False
         return True
 
@@ -189,7 +189,7 @@ class Look:
             else:
                 now[_key_of(view, each)] = verdict
             if verdict[0]:
-                self.said.append(f"{view} {each} {verdict[0]}")
+                self.messages.append(f"{view} {each} {verdict[0]}")
                 over.append(each)
         self._scans[view.name] = now
         return over
@@ -202,7 +202,7 @@ class Look:
     @cached_property
     def _estimates(self) -> dict[Recompute, Scan]:
         """The estimated scans of all intervals without a verdict, in one call: 200 single calls outlast a look."""
-        asked = [
+        computations = [
             Recompute(view.name, each, _WHY)
             for view in self.parts.code.in_order
             if view.table is None
@@ -212,7 +212,7 @@ class Look:
             for each in self._to_compare_with_budget(view)
             if self._verdict(view, each) is None
         ]
-        return scans(asked, self.parts.code, self.parts.offline)
+        return scans(computations, self.parts.code, self.parts.offline)
 
     def _to_compare_with_budget(self, view: FeatureView) -> tuple[Interval, ...]:
         """The gaps whose scan must be compared with the budget: `costly` gaps that wait for no view that is read."""
@@ -281,7 +281,7 @@ class Look:
                 self.generations[view.name] = self.parts.online.generation(view)
             except FeatureStoreError as error:
                 self.unreachable = True
-                self.said.append(f"The online store does not answer: {error}")
+                self.messages.append(f"The online store does not answer: {error}")
         return self.generations.get(view.name)
 
     def _training_set(self, training_set: TrainingSet) -> dg.RunRequest | None:
@@ -292,8 +292,8 @@ class Look:
         every, name = self.automation.training_sets, training_set.name
         if every is None:
             return None
-        asked = self.state.setdefault("training_sets", {})
-        before, last = asked.get(name, (None, None))
+        built = self.state.setdefault("training_sets", {})
+        before, last = built.get(name, (None, None))
         at = datetime.fromisoformat(last) if last else None
         if not is_due(at, self.clock, every) and not (
             is_due(at, self.clock, LONGEST_WAIT) and self._version(name) == before
@@ -303,9 +303,9 @@ class Look:
         read |= {each.name: each for each in training_set.sources if isinstance(each, FeatureView)}
         for view in read.values():
             if why := self._behind(view, slot(self.clock, every)):
-                self.said.append(f"{training_set} waits for {view}: {why}.")
+                self.messages.append(f"{training_set} waits for {view}: {why}.")
                 return None
-        asked[name] = (self._version(name), self.clock.isoformat())
+        built[name] = (self._version(name), self.clock.isoformat())
         return self._request([self._key("training_set", training_set)])
 
     def _version(self, training_set: str) -> str | None:

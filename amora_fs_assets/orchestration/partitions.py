@@ -54,15 +54,15 @@ def asked_for(context: dg.AssetExecutionContext, view: FeatureView) -> tuple[dat
         return None
     if not (context.has_partition_key or context.has_partition_key_range):
         return None
-    asked = context.partition_key_range
-    for key in (asked.start, asked.end):
+    key_range = context.partition_key_range
+    for key in (key_range.start, key_range.end):
         if not definition.has_partition_key(key):
             first, last = definition.get_first_partition_key(), definition.get_last_partition_key()
             raise InvalidRequest(
                 f"{view} has no partition '{key}'. It has one partition per {view.partitions}, from '{first}' to "
                 f"'{last}'. Choose one of these, or change `start` of the view."
             )
-    begin, end = (definition.time_window_for_partition_key(key) for key in (asked.start, asked.end))
+    begin, end = (definition.time_window_for_partition_key(key) for key in (key_range.start, key_range.end))
     return begin.start, end.end
 
 
@@ -144,10 +144,10 @@ def stretch(config: Mapping[str, str] | None, start: datetime, end: datetime) ->
 
     Raises InvalidRequest.
     """
-    asked = {name: utc(value, name) for name, value in (config or {}).items() if value}
-    if not asked:
+    times = {name: utc(value, name) for name, value in (config or {}).items() if value}
+    if not times:
         return start, end
-    first, last = asked.get("start", start), asked.get("end", end)
+    first, last = times.get("start", start), times.get("end", end)
     if not start <= first < last <= end:
         raise InvalidRequest(
             f"The run's config gives [{first.isoformat()}, {last.isoformat()}), which is not inside the time of its "

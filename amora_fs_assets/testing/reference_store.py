@@ -45,13 +45,13 @@ class ReferenceStore:
 
     def columns(self, table: str) -> Mapping[str, dt.DataType] | None:
         """The table's columns; None for a missing table."""
-        there = self.table(table)
-        return None if there is None else there.columns
+        rows = self.table(table)
+        return None if rows is None else rows.columns
 
     def table(self, name: str) -> StoredTable | None:
         """The table; None for a missing table."""
-        there = self._tables.get(name)
-        return None if there is None else StoredTable(dict(ibis.Schema.from_pyarrow(there.schema).items()), "")
+        rows = self._tables.get(name)
+        return None if rows is None else StoredTable(dict(ibis.Schema.from_pyarrow(rows.schema).items()), "")
 
     def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
         """As `table`, for several tables."""
@@ -80,8 +80,8 @@ class ReferenceStore:
 
     def query(self, sql: str, frames: Mapping[str, pa.Table] | None = None) -> pa.Table:
         """The rows of a SELECT over these tables. Raises RefusedByGoogleSQL."""
-        there = self._tables | dict(frames or {})
-        named = {name: table for name, table in there.items() if name.rpartition(".")[2] in sql}
+        all_tables = self._tables | dict(frames or {})
+        named = {name: table for name, table in all_tables.items() if name.rpartition(".")[2] in sql}
         return self._witness.execute(sql, named)
 
     def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:  # noqa: ARG002

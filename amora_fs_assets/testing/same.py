@@ -65,8 +65,8 @@ def assert_same_on(
         cloud = _rows_in(query, ReferenceStore(witness), tables)
     except RefusedByGoogleSQL as error:
         raise AssertionError(f"{view}: BigQuery refuses its SQL: {error}") from error
-    if said := difference(embedded, cloud, ("DuckDB", "BigQuery")):
-        raise AssertionError(f"{view} gives other rows in BigQuery: {said}")
+    if text := difference(embedded, cloud, ("DuckDB", "BigQuery")):
+        raise AssertionError(f"{view} gives other rows in BigQuery: {text}")
     return embedded
 
 
@@ -96,15 +96,15 @@ def difference(left: pa.Table, right: pa.Table, names: tuple[str, str]) -> str:
     """The first rows and columns in which two tables differ, ignoring the order of rows; empty for equal tables."""
     if left.num_rows != right.num_rows:
         return f"{left.num_rows} rows in {names[0]}, {right.num_rows} in {names[1]}"
-    said = []
+    rows = []
     for one, other in zip(_sorted(left), _sorted(right), strict=True):
         columns = [name for name in left.column_names if not _same(one[name], other[name])]
         if columns:
             where = {name: value for name, value in one.items() if name not in columns}
             pairs = ", ".join(f"{name}: {names[0]} {one[name]!r}, {names[1]} {other[name]!r}" for name in columns)
-            said.append(f"{pairs} (row {where})")
-    more = f"\nand {len(said) - _SHOWN} rows more" if len(said) > _SHOWN else ""
-    return "\n" + "\n".join(said[:_SHOWN]) + more if said else ""
+            rows.append(f"{pairs} (row {where})")
+    more = f"\nand {len(rows) - _SHOWN} rows more" if len(rows) > _SHOWN else ""
+    return "\n" + "\n".join(rows[:_SHOWN]) + more if rows else ""
 
 
 def _sorted(table: pa.Table) -> list[dict[str, Any]]:

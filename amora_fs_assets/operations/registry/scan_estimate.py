@@ -49,12 +49,12 @@ def _without_code(recompute: Sequence[Recompute], with_code: Sequence[Recompute]
 def _note_on_whole_tables(view: FeatureView) -> str:
     """A note on the tables that are scanned from their first row, since their lateness has no bound."""
     whole = [source for source in view.sources if max_lateness_of(source) is None]
-    said = [
+    notes = [
         f"all of '{each.name}' up to the interval's end, since "
         + ("its created_timestamp has no bound" if isinstance(each, FeatureView) else "it has no max_lateness")
         for each in whole
     ]
-    return "; ".join(said)
+    return "; ".join(notes)
 
 
 def _dry_run(each: Recompute, view: FeatureView, store: OfflineStore) -> Scan:

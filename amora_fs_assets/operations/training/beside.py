@@ -51,9 +51,9 @@ class _Template:
         def written(found: re.Match[str]) -> str:
             if found[1] is None:
                 return projection.view.name
-            items, said = self.lists[int(found[1])], f"{projection.name}__"
+            items, prefix = self.lists[int(found[1])], f"{projection.name}__"
             return ", ".join(
-                items[each.type].replace(_FEATURE + each.type.name, each.name).replace(f"{_VIEW}__", said)
+                items[each.type].replace(_FEATURE + each.type.name, each.name).replace(f"{_VIEW}__", prefix)
                 for each in projection.columns
             )
 

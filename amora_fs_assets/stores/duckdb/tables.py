@@ -105,10 +105,10 @@ def same_types(connection: duckdb.DuckDBPyConnection, table: str, columns: Seque
 
 def holds(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
     """Whether the table has exactly these columns with these types."""
-    there = stored_table(connection, table)
+    stored = stored_table(connection, table)
     return (
-        there is not None
-        and set(there.columns) == {column.name for column in columns}
+        stored is not None
+        and set(stored.columns) == {column.name for column in columns}
         and same_types(connection, table, columns)
     )
 
@@ -120,11 +120,11 @@ def ensure(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[
 
 
 def add_columns(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], there: Mapping[str, Any]
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column], existing: Mapping[str, Any]
 ) -> None:
     """Add the columns that the table lacks."""
     for column in columns:
-        if column.name not in there:
+        if column.name not in existing:
             connection.execute(
                 f"ALTER TABLE {quoted(table)} ADD COLUMN IF NOT EXISTS {column_name(column.name)} {type_of(column)}"
             )

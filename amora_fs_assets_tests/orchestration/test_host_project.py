@@ -17,6 +17,7 @@ from amora_fs_assets import (
     FeatureStore,
     FeatureStoreTranslator,
     FeatureView,
+    Settings,
     Source,
     build_definitions,
 )
@@ -291,3 +292,16 @@ def test_automation_follows_the_teams_asset(tmp_path: Path) -> None:
     shop.check_online()
     assert shop.go_on() == 0
     shop.project.close()
+
+
+def test_a_resource_of_the_host_makes_the_client(tmp_path: Path) -> None:
+    """The key of the host's resource is named: nothing of ours makes a client, and no key of the host is taken."""
+    settings = Settings(
+        home=tmp_path, offline_store="bigquery", bigquery_project="shop", registry="gs://bucket/registry"
+    )
+    ours = build_definitions(settings, definitions=small.catalogue(), overrides={"bigquery": "warehouse"})
+    assert set(ours.resources or {}) == {"feature_store", "feature_store_io_manager", "feature_store_gcs"}
+    stores: Any = (ours.resources or {})["feature_store"]
+    assert stores.required_resource_keys == {"warehouse", "feature_store_gcs"}
+    merged = dg.Definitions.merge(ours, dg.Definitions(resources={"warehouse": 1, "bigquery": 2}))
+    dg.Definitions.validate_loadable(merged)

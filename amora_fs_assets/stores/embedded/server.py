@@ -127,7 +127,10 @@ class EmbeddedServer:
         log = self._folder / "server.log"
         if log.exists() and log.stat().st_size > LARGEST_LOG:
             log.replace(log.with_suffix(".log.1"))
-        options = SERVER_OPTIONS | {"unixsocket": str(self._socket)}
+        # A server removes its socket when it ends. Since the path is relative, the server of a deleted folder does not
+        # remove the socket of the next server.
+        inside = self._socket.parent == self._folder
+        options = SERVER_OPTIONS | {"unixsocket": self._socket.name if inside else str(self._socket)}
         server = [_server_program(), *(word for name, value in options.items() for word in (f"--{name}", value))]
         supervisor = [sys.executable, "-I", "-S", embedded_supervisor.__file__, str(server_lock)]
         with log.open("ab") as output:

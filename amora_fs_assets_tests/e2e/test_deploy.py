@@ -29,7 +29,9 @@ from amora_fs_assets.orchestration.code_location import FORKED, build_definition
 from amora_fs_assets.settings import Settings
 
 # As on BigQuery: steps side by side, although they wait for one DuckDB file here.
-defs = build_definitions(Settings.from_env(), overrides={"executor": FORKED})
+defs = build_definitions(
+    Settings.from_env(), definitions="amora_fs_assets.features", overrides={"executor": FORKED}
+)
 """
 LAUNCH = """mutation {{ launchRun(executionParams: {{
     selector: {{repositoryName: "__repository__", repositoryLocationName: "feature_store", jobName: "feature_store",

@@ -114,7 +114,7 @@ class FeatureStore:
         """The registry, in the state of `as_of`. Raises InvalidRequest if the registry has no such state."""
         registry = open_registry(
             self.settings,
-            commit=lambda: commit_of(package_of(self._named)),
+            commit=lambda: commit_of(package_of(self._given or self.settings.definitions)),
             listener=self._report_to_dagster if os.environ.get("DAGSTER_HOME") else None,
         )
         if self.as_of is None:
@@ -143,22 +143,13 @@ class FeatureStore:
         """The offline store."""
         return open_offline_store(self.settings)
 
-    @property
-    def _named(self) -> str | ModuleType | Catalogue:
-        """The package or catalogue with the definitions; "" if none is given."""
-        return self._given or self.settings.definitions or Settings.from_env().definitions
-
-    @property
-    def _definitions(self) -> str | ModuleType | Catalogue:
-        """The package or catalogue with the definitions. Raises SettingsError if none is given."""
-        return self._named or missing_definitions()
-
     @cached_property
     def code(self) -> Catalogue:
         """The definitions in the code. Raises DefinitionError."""
-        if isinstance(self._definitions, Catalogue):
-            return self._definitions
-        return building.collect(self._definitions)
+        definitions = self._given or self.settings.definitions or Settings.from_env().definitions
+        if isinstance(definitions, Catalogue):
+            return definitions
+        return building.collect(definitions or missing_definitions())
 
     def plan(
         self, *, prune: bool = False, scan: bool = False, late: bool = False, every: timedelta | None = None

@@ -35,6 +35,7 @@ from amora_fs_assets.orchestration.partitions import (
     stretch,
 )
 from amora_fs_assets.orchestration.resources import Stores, stores_of
+from amora_fs_assets.orchestration.translator import asset_arguments
 from amora_fs_assets.settings import Settings
 
 
@@ -55,7 +56,7 @@ def source_asset(
         )
 
     asset: dg.AssetsDefinition = dg.asset(
-        **_arguments(spec),
+        **asset_arguments(spec),
         io_manager_key=names.io_manager,
         required_resource_keys={names.store},
         retry_policy=retry_policy,
@@ -145,7 +146,7 @@ def training_set_asset(
         return Staged(run=run)
 
     asset: dg.AssetsDefinition = dg.asset(
-        **_arguments(spec),
+        **asset_arguments(spec),
         deps={names.key("feature_view" if isinstance(s, FeatureView) else "raw", s.name) for s in read.values()},
         io_manager_key=names.io_manager,
         dagster_type=dg.Any,
@@ -153,20 +154,6 @@ def training_set_asset(
         required_resource_keys={names.store},
     )(build)
     return asset
-
-
-def _arguments(spec: dg.AssetSpec) -> dict[str, Any]:
-    """The spec as arguments of `dagster.asset`."""
-    return {
-        "key": spec.key,
-        "group_name": spec.group_name,
-        "description": spec.description,
-        "owners": spec.owners,
-        "tags": spec.tags,
-        "metadata": spec.metadata,
-        "code_version": spec.code_version,
-        "automation_condition": spec.automation_condition,
-    }
 
 
 def _loaders(view: FeatureView, code: Catalogue, names: Names) -> list[dg.AssetDep]:

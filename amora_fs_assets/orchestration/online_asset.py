@@ -25,11 +25,9 @@ from amora_fs_assets.operations.records.recording import failure_recorded
 from amora_fs_assets.orchestration.failures import said_in_dagster
 from amora_fs_assets.orchestration.names import Names
 from amora_fs_assets.orchestration.resources import Stores, several_machines, stores_of
+from amora_fs_assets.orchestration.translator import asset_arguments
 from amora_fs_assets.settings import Settings
 
-_IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
-_CHANGED = dg.AutomationCondition.any_deps_updated().since_last_handled()
-WHEN_ITS_VIEW_CHANGED = (_CHANGED & _IDLE).with_label("after_its_view")
 _FULL = {"full": dg.Field(bool, default_value=False, description="Fill a new generation.")}
 COUNTED = 10_000
 """The greatest number of online entities to count, since counting a large view reads all of Redis' keys."""
@@ -68,7 +66,7 @@ def _with_one_step(
         return dg.MaterializeResult(metadata=_metadata(served, loaded, stores))
 
     asset: dg.AssetsDefinition = dg.asset(
-        **_arguments(spec),
+        **asset_arguments(spec),
         deps=[dg.AssetDep(names.key("feature_view", view.name))],
         freshness_policy=_freshness(view, settings),
         retry_policy=retry_policy,
@@ -164,7 +162,7 @@ def _sharded(
         return finish(load, shards.map(lambda shard: write(load, shard)).collect())
 
     asset: dg.AssetsDefinition = dg.graph_asset(
-        **_arguments(spec),
+        **asset_arguments(spec),
         ins={"published": dg.AssetIn(names.key("feature_view", view.name), dagster_type=dg.Nothing)},
         config=dg.ConfigMapping(
             config_fn=lambda config: {names.step("online", view.name, "begin"): {"config": config}},
@@ -175,20 +173,6 @@ def _sharded(
     if policy is None:
         return asset
     return asset.map_asset_specs(lambda spec: dg.apply_freshness_policy(spec, policy))
-
-
-def _arguments(spec: dg.AssetSpec) -> dict[str, Any]:
-    """The spec as arguments of `dagster.asset` and `dagster.graph_asset`."""
-    return {
-        "key": spec.key,
-        "group_name": spec.group_name,
-        "description": spec.description,
-        "owners": spec.owners,
-        "tags": spec.tags,
-        "metadata": spec.metadata,
-        "code_version": spec.code_version,
-        "automation_condition": spec.automation_condition or WHEN_ITS_VIEW_CHANGED,
-    }
 
 
 @contextmanager

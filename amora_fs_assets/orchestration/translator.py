@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -23,6 +24,11 @@ from amora_fs_assets.orchestration.pages import (
     view_words,
 )
 from amora_fs_assets.settings import Settings
+
+_IDLE = ~dg.AutomationCondition.any_deps_in_progress() & ~dg.AutomationCondition.in_progress()
+_CHANGED = dg.AutomationCondition.any_deps_updated().since_last_handled()
+WHEN_ITS_VIEW_CHANGED = (_CHANGED & _IDLE).with_label("after_its_view")
+"""The automation condition of online values, where Dagster's own sensor is used."""
 
 Specs = Mapping[tuple[Kind, str], dg.AssetSpec]
 """The spec of each asset, by kind and name of the definition."""
@@ -79,6 +85,12 @@ def specs_of(
         specs[props.kind, props.definition.name] = spec
     _check_keys(specs)
     return specs
+
+
+def asset_arguments(spec: dg.AssetSpec) -> dict[str, Any]:
+    """The spec as arguments of `dagster.asset` and `dagster.graph_asset`."""
+    names = ("key", "group_name", "description", "owners", "tags", "metadata", "code_version", "automation_condition")
+    return {name: getattr(spec, name) for name in names}
 
 
 def names_of(store: str, specs: Specs, clients: Mapping[str, str]) -> Names:
@@ -152,6 +164,7 @@ def _online(view: FeatureView, group: str, prefix: tuple[str, ...]) -> dg.AssetS
         tags=tags_of(view.tags),
         metadata={"dagster/column_schema": column_schema(view.row_columns), **code_metadata(view)},
         code_version=view.schema_hash[:12],
+        automation_condition=WHEN_ITS_VIEW_CHANGED,
     )
 
 

@@ -121,4 +121,13 @@ def test_a_table_that_another_system_fills_is_a_source_without_a_file(
     run("init", "shop_of_one")
     monkeypatch.chdir(folder / "shop_of_one")
     run("new", "source", "visits")
-    assert "source 'visits'" in run("plan") or "visits" in Path("shop_of_one/visits_source.py").read_text()
+    assert "source 'visits'" in run("plan")
+    Path("shop_of_one/visits_source.py").write_text(
+        Path("shop_of_one/visits_source.py")
+        .read_text()
+        .replace("    at: Timestamp", "    customer: int\n    at: Timestamp")
+    )
+    run("new", "view", "visit_counts", "--source", "visits")
+    output = run("plan")
+    assert "feature view 'visit_counts'" in output
+    assert "raw.visits" in refused("compute", "--feature-views", "visit_counts")

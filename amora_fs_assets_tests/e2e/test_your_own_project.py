@@ -37,10 +37,10 @@ def python(code: str, folder: Path, environment: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package as users get it."""
+    """The package as users get it: built from the source distribution, so that no file of the checkout slips in."""
     folder = tmp_path_factory.mktemp("wheel")
     pins = ["--build-constraints", str(ROOT / "constraints.txt")]
-    command = [sys.executable, "-m", "uv", "build", "--wheel", "--quiet", *pins, "--out-dir", str(folder), str(ROOT)]
+    command = [sys.executable, "-m", "uv", "build", "--quiet", *pins, "--out-dir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, timeout=200)
     return next(folder.glob("*.whl"))
 

@@ -292,7 +292,7 @@ class MemoryOnlineStore:
         return replace(load, number=number, location=filling.location, new_generation=True)
 
     def _renew(self, view: FeatureView, load: Load, lasting: timedelta) -> None:
-        """Say that somebody is at work. Raises OnlineStoreError where the generation was taken for dead."""
+        """Note that a process still writes the load. Raises OnlineStoreError if the load counted as dead."""
         with self._lock:
             kept, until = self._view(view.name), datetime.now(UTC) + lasting
             if load.new_generation and load.location not in kept.rows:

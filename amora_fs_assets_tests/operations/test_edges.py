@@ -128,7 +128,7 @@ CALLS: dict[str, Callable[[FeatureStore, Callable[[], Any]], Any]] = {
     "unpin": lambda fs, any_: fs.unpin(any_()),
     "get_feature_view": lambda fs, any_: fs.get_feature_view(any_()),
     "get_feature_service": lambda fs, any_: fs.get_feature_service(any_(), any_()),
-    "as_of": lambda fs, any_: FeatureStore(fs.settings, fs._definitions, any_()).list_entities(),
+    "as_of": lambda fs, any_: FeatureStore(fs.settings, fs._given, any_()).list_entities(),
     "definitions": lambda fs, any_: FeatureStore(fs.settings, any_()).code,
     "settings": lambda _, any_: FeatureStore(any_()),
     "apply": lambda fs, any_: fs.apply(planned=any_()),

@@ -352,14 +352,14 @@ def test_a_push_beside_a_full_load_does_not_stop_it(opened: Opened, monkeypatch:
     store = opened(view_of([(1, at(2), 1.0)]))
     store.compute(*ALL)
     store.materialize_incremental()
-    written = RedisOnlineStore._write_rows
+    written = RedisOnlineStore._written
 
     def and_push(self: Any, *args: Any, **more: Any) -> Any:
         result = written(self, *args, **more)
         store.push("spending", [{"customer": 1, "event_timestamp": at(3), "amount": 10.0}], to_offline=False)
         return result
 
-    monkeypatch.setattr(RedisOnlineStore, "_write_rows", and_push)
+    monkeypatch.setattr(RedisOnlineStore, "_written", and_push)
     assert store.materialize_incremental(full=True)["spending"].new_generation
     assert served(store, 1) == [10.0]
 

@@ -106,7 +106,9 @@ def test_it_merges_with_a_host_that_has_everything_under_the_same_names(project:
     keys = ["shop", "raw", "orders"], ["shop", "feature_view", "spending"], ["shop", "online", "spending"]
     assert run(merged, project, *keys).success
     with FeatureStore(project.settings, project.code) as store:
-        assert store.get_online_features("spending", {"customer": [1, 2, 3]}).statuses["amount"] != ["NOT_FOUND"] * 3
+        assert (
+            store.get_online_features("spending", {"customer": [1, 2, 3]}).statuses["amount"] == ["OUTSIDE_MAX_AGE"] * 3
+        )
         assert store.parity("spending").passed
 
 

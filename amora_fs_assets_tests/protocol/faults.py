@@ -155,7 +155,7 @@ FAULTS = (
     ),
     Fault(
         "a load does not take away keys that were dropped", "correct and load", "read",
-        lambda: _in_text(_GENERATIONS, "_write_rows", "tombstones=not load.new_generation", "tombstones=False"),
+        lambda: _in_text(_GENERATIONS, "_written", "tombstones=not load.new_generation", "tombstones=False"),
     ),
 )  # fmt: skip
 

@@ -89,7 +89,7 @@ class RedisGenerations:
         with self._connection.named(self._cleaning.connection_name(load.location)) as client:
             load = self._add_to_filling(view, load, until=None)
             try:
-                written = self._write_rows(client, view, load, batches, expire=expire)
+                written = self._written(client, view, load, batches, expire=expire)
                 return self._finish(view, load, [written], check)
             except BaseException:
                 self._abandon(view, load)
@@ -126,7 +126,7 @@ class RedisGenerations:
         """Write a part of a load's rows; see OnlineStore."""
         with self._connection.named(self._cleaning.connection_name(load.location)) as client:
             self._renew(view, load, lasting)
-            written = self._write_rows(client, view, load, batches, expire=expire)
+            written = self._written(client, view, load, batches, expire=expire)
             self._renew(view, load, lasting)
         return written
 
@@ -285,7 +285,7 @@ class RedisGenerations:
 
         self._change(view.name, renewed)
 
-    def _write_rows(
+    def _written(
         self, client: Any, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch], *, expire: bool
     ) -> ShardResult:
         rows = Rows(

@@ -130,4 +130,5 @@ def test_a_table_that_another_system_fills_is_a_source_without_a_file(
     run("new", "view", "visit_counts", "--source", "visits")
     output = run("plan")
     assert "feature view 'visit_counts'" in output
+    run("apply")
     assert "raw.visits" in refused("compute", "--feature-views", "visit_counts")

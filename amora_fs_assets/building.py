@@ -12,7 +12,7 @@ from amora_fs_assets.operations.registry.daily_reads import day
 from amora_fs_assets.operations.registry.plan import Plan, plan, with_coverage, with_scans
 from amora_fs_assets.operations.registry.scan_estimate import scans
 from amora_fs_assets.operations.several import Several
-from amora_fs_assets.operations.training.build import load
+from amora_fs_assets.operations.training.build import build, load
 from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.operations.training.retention import hold, prune, release
 from amora_fs_assets.stores.registry import feast_registry
@@ -23,6 +23,7 @@ __all__ = [
     "applied_table",
     "apply_anew",
     "apply_plan",
+    "build",
     "collect",
     "corrections",
     "day",

@@ -77,3 +77,19 @@ def cadence(argument: str, value: Any) -> timedelta:
     if not isinstance(value, timedelta) or not timedelta(seconds=1) <= value <= timedelta(days=1):
         raise refused(argument, value, "a timedelta from one second to one day")
     return value
+
+
+def tags(argument: str, value: object) -> dict[str, str]:
+    """Tags as texts by name; empty for None."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise refused(argument, value, "a dict of texts")
+    return {text(f"{argument}: name", key): text(f"{argument}[{key!r}]", each) for key, each in value.items()}
+
+
+def one_of(word: str, value: Any, other_word: str, other: Any) -> Any:
+    """An argument that has two names: the value of the one that is given."""
+    if (value is None) == (other is None):
+        raise InvalidRequest(f"{word} is missing." if value is None else f"Give either {word} or {other_word}.")
+    return other if value is None else value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -43,6 +45,27 @@ def to_polars(rows: pa.Table) -> pl.DataFrame:
     frame = pl.from_arrow(rows)
     assert isinstance(frame, pl.DataFrame), "a table makes a frame"
     return frame
+
+
+def write_parquet(
+    schema: pa.Schema, batches: Iterable[pa.RecordBatch], writing: AbstractContextManager[IO[bytes]]
+) -> int:
+    """Write the batches to the Parquet file that `writing` opens, and return the number of rows.
+
+    One batch is in memory at a time. Raises InvalidRequest for a type that Parquet cannot hold.
+    """
+    from pyarrow import parquet
+
+    rows = 0
+    with writing as file:
+        try:
+            with parquet.ParquetWriter(file, schema) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+                    rows += batch.num_rows
+        except pa.ArrowNotImplementedError as error:
+            raise InvalidRequest(f"Parquet cannot hold these columns: {error}. Cast them.") from error
+    return rows
 
 
 def _is_list(type_: pa.DataType) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from amora_fs_assets.domain.arrow import arrow_table, is_arrow
 from amora_fs_assets.domain.errors import InvalidRequest, SourceMismatch
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.ports.registry import Registry
@@ -41,12 +42,13 @@ def _rows_of_loader(source: Source) -> pa.Table:
     """The loader's rows in the source's columns and types."""
     if source.loader is None:
         raise InvalidRequest(f"Source '{source.name}' has no loader: {source.table} is an external table.")
-    data = source.loader()
-    if not isinstance(data, pa.Table):
+    given = source.loader()
+    if hasattr(given, "iloc") or not is_arrow(given):
         raise SourceMismatch(
-            f"Source '{source.name}': its loader returned a {type(data).__name__}. Return a pyarrow.Table "
-            "(for a pandas DataFrame: `pyarrow.Table.from_pandas(frame)`)."
+            f"Source '{source.name}': its loader returned a {type(given).__name__}. Return a pyarrow.Table or a polars "
+            "frame (for a pandas DataFrame: `pyarrow.Table.from_pandas(frame)`)."
         )
+    data = arrow_table(given)
     names = [column.name for column in source.columns]
     missing = [name for name in names if name not in data.column_names]
     if missing:

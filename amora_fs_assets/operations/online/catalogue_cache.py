@@ -13,7 +13,7 @@ from amora_fs_assets.domain.errors import FeatureStoreError, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports.registry import Registry
-from amora_fs_assets.operations.online.read import OnlineReader
+from amora_fs_assets.operations.online.read import OnlineReader, Writer
 
 REFRESHED_EVERY = 5.0
 """The age at which a request starts a refresh in the background [s]."""
@@ -36,8 +36,9 @@ class ServedCatalogue:
     and log a warning; if it is older than SERVED_FOR, requests raise the registry's error.
     """
 
-    def __init__(self, registry: Registry, resolve: Resolve) -> None:
-        """`resolve` finds the service for requested features."""
+    def __init__(self, registry: Registry, resolve: Resolve, writer: Writer | None = None) -> None:
+        """`resolve` finds the service for requested features; `writer` is for the responses."""
+        self._writer = writer
         self._registry = registry
         self._resolve = resolve
         self._catalogue: Catalogue | None = None
@@ -130,7 +131,7 @@ class ServedCatalogue:
         except NotFound:
             self._look_again()
             service = self._resolve(features, self.catalogue)
-        plan = OnlineReader(service, full_feature_names=full_feature_names)
+        plan = OnlineReader(service, full_feature_names=full_feature_names, writer=self._writer)
         if key is not None and len(self._plans) < _MOST_PLANS:
             self._plans[key] = plan
         return plan

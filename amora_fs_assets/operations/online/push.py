@@ -30,7 +30,7 @@ def push(
     view: FeatureView,
     rows: Rows,
     *,
-    online: OnlineStore,
+    online: OnlineStore | None,
     offline: OfflineStore | None,
     run_id: str,
     clock: datetime,
@@ -41,6 +41,8 @@ def push(
     now: Clock = wall_clock,
 ) -> int:
     """Append rows to the offline table, then write the newer ones online. Returns the number of newer rows.
+
+    Without `offline` or `online` the rows are not written there.
 
     A row with event_timestamp after `clock` is only appended offline; the first load after its time brings it online.
 
@@ -54,14 +56,17 @@ def push(
     run = {} if run is None else run
     run["rows"] = table.num_rows
     if offline is not None and table.num_rows and view.table is not None:
-        raise InvalidRequest(f"{view}: its table is external. Push with to_offline=False. {NOTHING}")
-    online.check_push(view)  # before the first write
+        raise InvalidRequest(f"{view}: its table is external. Push with to='online'. {NOTHING}")
+    if online is not None:
+        online.check_push(view)  # before the first write
     sequence, publication_id = None, ""
     if offline is not None and table.num_rows:
         publication = _append(view, table, offline, run_id, definition_hash, applied, now)
         sequence, publication_id = publication.sequence, publication.publication_id or ""
         output = Output(name=view.name, table=publication.table, sequence=sequence)
         run.update(sequence=sequence, outputs=(output,))
+    if online is None:
+        return 0
     return sum(
         online.push(view, batch, sequence=sequence, publication_id=publication_id, expire=expire)
         for batch in due.to_batches()
@@ -77,7 +82,7 @@ def _due(view: FeatureView, table: pa.Table, clock: datetime, *, waits: bool) ->
         if time > clock and not waits:
             raise InvalidRequest(
                 f"{view}: event_timestamp of row {row} is {time.isoformat()}, after the clock, {clock.isoformat()}. "
-                f"Such a row waits in the offline store, which to_offline=False excludes. {NOTHING}"
+                f"Such a row waits in the offline store, which a push only online excludes. {NOTHING}"
             )
     if view.has_created_timestamp:
         for row, created in enumerate(table.column(CREATED_TIMESTAMP).to_pylist()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from amora_fs_assets.domain.arrow import arrow_schema, arrow_type
+from amora_fs_assets.domain.arrow import arrow_schema, arrow_table, arrow_type, is_arrow
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
@@ -69,16 +69,15 @@ def _columns(rows: Rows) -> dict[str, Sequence[Any]]:
     """The rows by column, from any accepted form. Raises InvalidRequest."""
     if isinstance(rows, Mapping):
         return {str(name): _values(name, values) for name, values in rows.items()}
-    if hasattr(rows, "to_arrow") and hasattr(rows, "columns"):  # a polars frame
-        rows = rows.to_arrow()
-    if hasattr(rows, "to_pydict"):
-        names = list(rows.schema.names)
-        _refuse_twice(names)
-        return {name: _arrow_values(name, rows.column(name)) for name in names}
-    if hasattr(rows, "columns") and hasattr(rows, "notna"):
+    if hasattr(rows, "columns") and hasattr(rows, "notna"):  # pandas
         _refuse_twice([str(name) for name in rows.columns])
         frame = rows.astype(object).where(rows.notna(), None)
         return {str(name): frame[name].tolist() for name in frame.columns}
+    if is_arrow(rows):
+        rows = arrow_table(rows)
+        names = list(rows.schema.names)
+        _refuse_twice(names)
+        return {name: _arrow_values(name, rows.column(name)) for name in names}
     if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
         raise InvalidRequest(f"{_FORMS}, not {type(rows).__name__}. {NOTHING}")
     dicts = list(rows)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from amora_fs_assets.domain.arrow import arrow_type
+from amora_fs_assets.domain.arrow import arrow_table, arrow_type, is_arrow
 from amora_fs_assets.domain.callers import refused
 from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError, shown
 from amora_fs_assets.domain.feature_service import FeatureService
@@ -22,7 +22,10 @@ from amora_fs_assets.domain.time import EPOCH, MICROSECOND, from_microseconds
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
+    import os
+
     import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
 Status = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
@@ -56,6 +59,7 @@ class OnlineResponse:
     """By feature: PRESENT, NULL_VALUE, NOT_FOUND, or OUTSIDE_MAX_AGE (older than the ttl; the value is withheld)."""
     types: Mapping[str, DataType]
     views: Sequence[ViewAnswer]
+    writer: Writer | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def event_timestamps(self) -> dict[str, list[datetime | None]]:
@@ -66,34 +70,97 @@ class OnlineResponse:
             for name in each.names
         }
 
-    def to_dict(self) -> dict[str, list[Any]]:
-        """The values as `{name: [values]}`, join keys first."""
-        return dict(self.columns)
+    def to_dict(self, include_event_timestamps: bool = False) -> dict[str, list[Any]]:  # noqa: FBT001, FBT002
+        """The values as `{name: [values]}`, join keys first.
 
-    def to_arrow(self) -> pa.Table:
-        """The values as an Arrow table with the catalogue's types."""
+        With `include_event_timestamps`, each feature is followed by `<feature>__ts`: the event_timestamps (UTC) of its
+        values, None for a missing row.
+        """
+        if not include_event_timestamps:
+            return dict(self.columns)
+        columns: dict[str, list[Any]] = {}
+        for name, values in self.columns.items():
+            columns[name] = values
+            if name in self.statuses:
+                stamped = self._stamp(name)
+                columns[stamped] = self.event_timestamps[name]
+        return columns
+
+    def _stamp(self, feature: str) -> str:
+        """The column with the feature's event_timestamps. Raises InvalidRequest if a column has that name."""
+        name = f"{feature}__ts"
+        if name in self.columns:
+            raise InvalidRequest(
+                f"include_event_timestamps: there is a column '{name}' already. Use full_feature_names."
+            )
+        return name
+
+    def to_arrow(self, include_event_timestamps: bool = False) -> pa.Table:  # noqa: FBT001, FBT002
+        """The values as an Arrow table with the catalogue's types. `include_event_timestamps` is as in `to_dict`."""
         import pyarrow as pa
 
+        columns = self.to_dict(include_event_timestamps)
+        types = {name: self.types.get(name, DataType.TIMESTAMP) for name in columns}
         # pandas writes a null join key as NaN. A NaN feature is a value.
         return pa.table(
             {
-                name: pa.array(values, arrow_type(self.types[name]), from_pandas=name not in self.statuses)
-                for name, values in self.columns.items()
+                name: pa.array(values, arrow_type(types[name]), from_pandas=name not in self.statuses)
+                for name, values in columns.items()
             }
         )
 
-    def to_df(self) -> pd.DataFrame:
+    def to_df(self, include_event_timestamps: bool = False) -> pd.DataFrame:  # noqa: FBT001, FBT002
         """The values as a pandas DataFrame. Integers and booleans with nulls get nullable types."""
         from amora_fs_assets.operations.frames import to_pandas
 
-        return to_pandas(self.to_arrow())
+        return to_pandas(self.to_arrow(include_event_timestamps))
+
+    def to_polars(self, include_event_timestamps: bool = False) -> pl.DataFrame:  # noqa: FBT001, FBT002
+        """The values as a polars DataFrame. Raises InvalidRequest if polars is not installed."""
+        from amora_fs_assets.operations.frames import to_polars
+
+        return to_polars(self.to_arrow(include_event_timestamps))
+
+    def to_table(self, name: str, include_event_timestamps: bool = False) -> int:  # noqa: FBT001, FBT002
+        """Write the values to the table `dataset.table` of the offline store, and return the number of rows.
+
+        Replaces an earlier `to_table` result. Raises OfflineStoreError, with nothing written, for a table of a
+        definition, an internal table of the store, or a table that another writer filled.
+        """
+        return self._writer.to_table(self.to_arrow(include_event_timestamps), name)
+
+    def to_parquet(self, path: str | os.PathLike[str], include_event_timestamps: bool = False) -> int:  # noqa: FBT001, FBT002
+        """Write the values to a Parquet file, and return the number of rows. `path` is local, or `gs://bucket/object`.
+
+        Raises InvalidRequest for a path that cannot be written, OfflineStoreError if Cloud Storage refuses.
+        """
+        return self._writer.to_parquet(self.to_arrow(include_event_timestamps), path)
+
+    @property
+    def _writer(self) -> Writer:
+        if self.writer is None:
+            raise InvalidRequest("This response was made without a FeatureStore, so it cannot be written.")
+        return self.writer
+
+
+class Writer(Protocol):
+    """Writes the rows of a response."""
+
+    def to_table(self, rows: pa.Table, name: str) -> int:
+        """Write the rows to the table, and return their number."""
+
+    def to_parquet(self, rows: pa.Table, path: str | os.PathLike[str]) -> int:
+        """Write the rows to the file, and return their number."""
 
 
 class OnlineReader:
     """The plan for reading a service's features: made once, used for every request."""
 
-    def __init__(self, service: FeatureService, *, full_feature_names: bool = False) -> None:
-        """Raise InvalidRequest for names that collide."""
+    def __init__(
+        self, service: FeatureService, *, full_feature_names: bool = False, writer: Writer | None = None
+    ) -> None:
+        """Raise InvalidRequest for names that collide. `writer` is for the responses."""
+        self._writer = writer
         self._keys: dict[str, DataType] = {}
         self._parts: list[_Part] = []
         types: dict[str, DataType] = {}
@@ -131,7 +198,7 @@ class OnlineReader:
             for part, rows in zip(self._parts, found, strict=True)
             for answer in part.answers(rows, now, columns, statuses)
         ]
-        return OnlineResponse(columns, statuses, self._types, views)
+        return OnlineResponse(columns, statuses, self._types, views, self._writer)
 
 
 class _Part:
@@ -225,15 +292,15 @@ def _key_columns(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[Entity
 
 
 def _frame(entity_rows: Any) -> dict[str, list[Any]] | None:
-    """The columns of a pandas or polars DataFrame or an Arrow table; None for another object."""
-    if hasattr(entity_rows, "to_arrow"):  # polars
-        entity_rows = entity_rows.to_arrow()
-    if hasattr(entity_rows, "to_pydict"):  # Arrow
-        names = entity_rows.schema.names
-    elif hasattr(entity_rows, "columns") and hasattr(entity_rows, "iloc"):  # pandas
+    """The columns of a DataFrame or an Arrow table; None for another object."""
+    if hasattr(entity_rows, "columns") and hasattr(entity_rows, "iloc"):  # pandas
         names = list(map(str, entity_rows.columns))
     else:
-        return None
+        if not hasattr(entity_rows, "to_pydict") and is_arrow(entity_rows):  # polars and others
+            entity_rows = arrow_table(entity_rows)
+        if not hasattr(entity_rows, "to_pydict"):
+            return None
+        names = entity_rows.schema.names
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
         raise InvalidRequest(f"entity_rows have two columns '{twice}'. Rename or drop one.")

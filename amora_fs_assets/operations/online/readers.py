@@ -21,7 +21,7 @@ def push(
     view: FeatureView,
     rows: Rows,
     *,
-    online: OnlineStore,
+    online: OnlineStore | None,
     offline: OfflineStore | None,
     registry: Registry,
     run_id: str,
@@ -48,7 +48,7 @@ def push(
             expire=expire,
             run=run,
         )
-        run["details"] = {"newer": newer, "to_offline": offline is not None}
+        run["details"] = {"newer": newer, "to_online": online is not None, "to_offline": offline is not None}
     return newer
 
 

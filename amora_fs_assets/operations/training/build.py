@@ -204,6 +204,13 @@ class TrainingSetBuild(StagedRun):
         )
 
 
+def build(training_set: TrainingSet, *, store: OfflineStore, registry: Registry, run_id: str) -> RunRecord:
+    """Build and publish a version outside Dagster; see TrainingSetBuild."""
+    run = TrainingSetBuild(training_set, store=store, registry=registry, run_id=run_id)
+    run.stage(registry.catalogue())
+    return run.publish()
+
+
 def _manifest(
     staged: StagedTrainingSet, table: str, contents: Contents, publication: Publication, store: OfflineStore
 ) -> dict[str, Any]:

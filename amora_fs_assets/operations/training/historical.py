@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 from ibis.common.exceptions import IbisError
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.errors import DefinitionError, InvalidRequest, OfflineStoreError
+from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.job_costs import Meter
-from amora_fs_assets.domain.names import check_table
-from amora_fs_assets.domain.ownership import TO_TABLE, check_owner
-from amora_fs_assets.domain.ports.offline import Draft, OfflineStore, Part, ReadsBeside
+from amora_fs_assets.domain.ports.offline import OfflineStore, Part, ReadsBeside
 from amora_fs_assets.domain.time import Clock, Interval, wall_clock
 from amora_fs_assets.operations.expressions.point_in_time import check_spine, output_names, point_in_time
-from amora_fs_assets.operations.expressions.tables import check_tables, columns_of
-from amora_fs_assets.operations.frames import to_pandas, to_polars
+from amora_fs_assets.operations.expressions.tables import check_tables
+from amora_fs_assets.operations.frames import to_pandas, to_polars, write_parquet
+from amora_fs_assets.operations.offline.to_table import check_writable, named_run, write_table
 from amora_fs_assets.operations.training.beside import FEW, MANY, parts
 from amora_fs_assets.operations.training.spine import FRAME, FrameSpine, QuerySpine, every_row, spine_of
 
@@ -31,7 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
+
+def _no_files(path: str | os.PathLike[str]) -> AbstractContextManager[IO[bytes]]:
+    raise InvalidRequest(f"{path} cannot be written: this result was made without a FeatureStore.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,7 @@ class HistoricalFeatures:
     owners: Mapping[str, str] = field(default_factory=dict)  # definitions by table
     beside: tuple[Part, ...] = ()  # one query per view, for many views and few rows of a frame
     now: Clock = wall_clock
+    writing: Callable[..., AbstractContextManager[IO[bytes]]] = _no_files
 
     def to_sql(self) -> str:
         """The SQL of the join. The rows of a frame are the table `entity_rows`, the rows of a query a staged table.
@@ -107,55 +108,25 @@ class HistoricalFeatures:
         Raises OfflineStoreError, with nothing written, for a table of a definition, an internal table of the store, or
         a table that another writer filled.
         """
-        self._check_writable(name)
-        with _errors_explained():
-            return self._write(name)
-
-    def _write(self, name: str) -> int:
-        run_id = f"{TO_TABLE}{uuid.uuid4()}"
-        with Meter("historical", run_id):  # names the jobs, so that a job that is sent twice runs once
-            return self._written(name, run_id)
-
-    def _written(self, name: str, run_id: str) -> int:
-        if isinstance(self.spine, FrameSpine):
-            rows = self.to_arrow()
-            staged = self.store.stage(rows, name="historical", run_id=run_id)
-        else:
+        check_writable(name, self.store, self.owners)
+        with _errors_explained(), named_run() as run_id:
+            if isinstance(self.spine, FrameSpine):
+                return write_table(self.to_arrow(), name, store=self.store, run_id=run_id, now=self.now)
             with self._query() as (query, _):
-                staged = self.store.stage(query, name="historical", run_id=run_id)
-        try:
-            staged_columns = self.store.columns(staged)
-            assert staged_columns is not None, "it was staged just now"
-            draft = Draft(
-                name=name.rpartition(".")[2],
-                table=name,
-                columns=columns_of(staged_columns, "to_table"),
-                run_id=run_id,
-                published_at=self.now(),
-            )
-            return self.store.publish(staged, draft).rows
-        except BaseException:
-            self.store.discard(staged)
-            raise
+                return write_table(query, name, store=self.store, run_id=run_id, now=self.now)
 
-    def _check_writable(self, table: str) -> None:
-        """Raise OfflineStoreError if `to_table` may not write the table, InvalidRequest for a malformed name."""
-        try:
-            check_table("to_table", table)
-        except DefinitionError as error:
-            raise InvalidRequest(str(error)) from error
-        folded = table.casefold()  # DuckDB's table names are case-insensitive
-        if folded.startswith(f"{self.store.dataset}._".casefold()):
-            raise OfflineStoreError(f"Table {table} has a name of the store's internal tables. Name another table.")
-        owner = {name.casefold(): owner for name, owner in self.owners.items()}.get(folded)
-        if owner is not None:
-            raise OfflineStoreError(
-                f"Table {table} belongs to {owner}: to_table does not write to it. Name another table."
-            )
-        last = [each for each in self.store.publications(newest=True) if each.table.casefold() == folded]
-        wanted = Draft(name=table.rpartition(".")[2], table=table, columns=(), run_id=TO_TABLE, published_at=_NEVER)
-        staged_columns = self.store.columns(table) is not None
-        check_owner(wanted, last[-1] if last and staged_columns else None, filled=staged_columns)
+    def to_parquet(self, path: str | os.PathLike[str]) -> int:
+        """Write the rows to a Parquet file, and return their number. `path` is local, or `gs://bucket/object`.
+
+        The file replaces an existing one when all rows are written. The rows of a query are not all in memory at once.
+        Raises InvalidRequest for a path that cannot be written, OfflineStoreError if Cloud Storage refuses.
+        """
+        batches = self.to_arrow_batches()
+        first = next(batches, None)
+        if first is None:
+            rows = self.to_arrow()
+            return write_parquet(rows.schema, rows.to_batches(), self.writing(path))
+        return write_parquet(first.schema, chain([first], batches), self.writing(path))
 
     @contextmanager
     def _query(self) -> Iterator[tuple[Table, dict[str, pa.Table]]]:
@@ -198,13 +169,15 @@ def historical_features(
     known_time: bool = False,
     interval: Interval | None = None,
     owners: Mapping[str, str] | None = None,
+    writing: Callable[..., AbstractContextManager[IO[bytes]]] = _no_files,
 ) -> HistoricalFeatures:
     """The service's features at each row's event_timestamp, as a lazy result. See `point_in_time`.
 
     `entity_df` is a pandas or polars DataFrame, an Arrow table, an Ibis table or a SELECT of the store's engine. It has
     the join keys, event_timestamp (naive: UTC), and other columns that the result keeps. With `interval` instead, the
     result has each key and time of the service's views in the interval. `owners` are definitions by table, to which
-    `to_table` does not write. Raises InvalidRequest, TableNotFound, SourceMismatch; for a SELECT only when it runs.
+    `to_table` does not write; `writing` opens the files of `to_parquet`. Raises InvalidRequest, TableNotFound,
+    SourceMismatch; for a SELECT only when it runs.
     """
     if (entity_df is None) == (interval is None):
         raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
@@ -234,5 +207,11 @@ def historical_features(
             with _errors_explained():
                 join(spine.query)  # raises errors now rather than at the first read
     return HistoricalFeatures(
-        store=store, spine=spine, join=join, names=tuple(names.values()), owners=owners or {}, beside=beside
+        store=store,
+        spine=spine,
+        join=join,
+        names=tuple(names.values()),
+        owners=owners or {},
+        beside=beside,
+        writing=writing,
     )

@@ -18,6 +18,7 @@ import sqlglot
 from ibis.expr import operations as ops
 from ibis.expr.types import Table
 
+from amora_fs_assets.domain.arrow import arrow_table, is_arrow
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP, unused
@@ -129,10 +130,8 @@ def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine
         if not entity_df.op().find(ops.InMemoryTable):
             return QuerySpine(query=entity_df.unbind())
         entity_df = entity_df.to_pyarrow()
-    elif isinstance(entity_df, pa.RecordBatch):
-        entity_df = pa.Table.from_batches([entity_df])
-    elif hasattr(entity_df, "to_arrow"):  # polars
-        entity_df = entity_df.to_arrow()
+    elif not isinstance(entity_df, pa.Table | pd.DataFrame) and is_arrow(entity_df):
+        entity_df = arrow_table(entity_df)
     if not isinstance(entity_df, pa.Table | pd.DataFrame):
         raise InvalidRequest(
             f"entity_df is {type(entity_df).__name__}; give a pandas or polars DataFrame, an Arrow table, an Ibis "

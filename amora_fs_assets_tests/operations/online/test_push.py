@@ -149,7 +149,7 @@ def test_a_view_that_was_never_loaded_says_so(offline: OfflineStore, online: Onl
 
 def test_an_external_table_is_not_appended_to(offline: OfflineStore, online: OnlineStore) -> None:
     view = FeatureView("external", Spending, VIEW.entities, table="shop.orders")
-    with pytest.raises(InvalidRequest, match="to_offline=False"):
+    with pytest.raises(InvalidRequest, match="to='online'"):
         push(view, [ROW], online=online, offline=offline, run_id="push", clock=END)
 
 

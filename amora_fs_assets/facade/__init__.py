@@ -1,0 +1,1 @@
+"""The parts of FeatureStore: its stores, and its methods by topic."""

@@ -76,7 +76,9 @@ class Settings:
     http_port: int = 8666
     """Port on which the HTTP server listens."""
     api_tokens: tuple[str, ...] = field(default=(), repr=False)
-    """Bearer tokens that the HTTP server accepts, comma-separated; empty: no authentication."""
+    """Bearer tokens that may read and write over HTTP, comma-separated; without any token: no authentication."""
+    api_tokens_read_only: tuple[str, ...] = field(default=(), repr=False)
+    """Bearer tokens that may only read over HTTP, comma-separated."""
 
     def __post_init__(self) -> None:
         """Convert each setting from text or from its own type.
@@ -297,5 +299,6 @@ _TAKES: dict[str, tuple[_Take, str]] = {
     "http_host": (_non_empty_text, "a host name or an address"),
     "http_port": (_whole_number(1, 65_535), "a port number, from 1 to 65535"),
     "api_tokens": (_tokens, "tokens, separated by commas"),
+    "api_tokens_read_only": (_tokens, "tokens, separated by commas"),
 }
 """For each setting: the function that converts a value or its text, and a description of the accepted values."""

@@ -134,6 +134,7 @@ _OUT_OF_RANGE: dict[str, list[Any]] = {
     "http_host": ["", None],
     "http_port": [0, -1, 65_536, 99_999, True, 80.5, None],
     "api_tokens": [None, 3, b"secret", {"secret"}, ["a", 3], "\ud800"],
+    "api_tokens_read_only": [None, 3, b"secret", {"secret"}, ["a", 3], "\ud800"],
 }
 
 

@@ -15,8 +15,9 @@ from amora_fs_assets.domain.ports.online import Generation
 from amora_fs_assets.domain.push_target import PushTo, targets
 from amora_fs_assets.facade.stores import Stores
 from amora_fs_assets.lazy import Lazy
+from amora_fs_assets.operations.online.entity_keys import EntityRows
 from amora_fs_assets.operations.online.lost import Loads
-from amora_fs_assets.operations.online.read import EntityRows, OnlineReader, OnlineResponse
+from amora_fs_assets.operations.online.read import OnlineReader, OnlineResponse
 
 if TYPE_CHECKING:
     import amora_fs_assets.building as building

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,18 +22,21 @@ from amora_fs_assets.domain.errors import (
     RegistryError,
 )
 from amora_fs_assets.feature_store import FeatureStore
+from amora_fs_assets.operations.online.json_keys import JsonEntities
+from amora_fs_assets.serving.answers import answer, answer_for_feast
 from amora_fs_assets.serving.asgi import Application, Endpoint, Refused, Reply, Request
-from amora_fs_assets.serving.messages import FeaturesRequest, PushRequest, answer
+from amora_fs_assets.serving.messages import FeaturesRequest
 from amora_fs_assets.serving.metrics import Metrics
 from amora_fs_assets.serving.openapi import DOCS_PAGE, document
-from amora_fs_assets.serving.pushed import from_json, number
+from amora_fs_assets.serving.writing import Writing
 
+Role = Literal["read", "write"]
+"""A token with the role `write` may also read."""
 OPEN = frozenset({"/health", "/ready"})
 """Paths that need no token, for load balancers."""
-_PUSHES_AT_ONCE = 4  # threads per worker, so that a push that waits for the offline store blocks no other request
 _SECONDS_TO_BE_READY = 3.0
+_EITHER = "Give either 'features' or a 'feature_service'."
 _decode_features = msgspec.json.Decoder(FeaturesRequest).decode
-_decode_push = msgspec.json.Decoder(PushRequest, float_hook=number).decode
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ class Server:
     def __init__(self, store: FeatureStore, limits: Limits) -> None:
         self._store = store
         self._limits = limits
-        self._tokens = [token.encode() for token in store.settings.api_tokens]
-        self._pushing = ThreadPoolExecutor(_PUSHES_AT_ONCE, "push")
+        tokens = [("write", token) for token in store.settings.api_tokens]
+        tokens += [("read", token) for token in store.settings.api_tokens_read_only]
+        self._tokens = [(role, token.encode()) for role, token in tokens]
+        self._writing = Writing(store)
         self.metrics = Metrics()
 
     async def get_online_features(self, request: Request) -> Reply:
@@ -62,29 +66,41 @@ class Server:
         layout = request.query("layout", "columns")
         if layout not in {"columns", "rows"}:
             raise InvalidRequest(f"layout is {layout!r}; give 'columns' or 'rows'.")
-        if (body.features is None) == (body.feature_service is None):
-            raise InvalidRequest("Give either 'features' or a 'feature_service'.")
+        features: Any = body.features
+        if body.feature_service is not None:
+            if features:
+                raise InvalidRequest(_EITHER)
+            features = body.feature_service
+        if features is None:
+            raise InvalidRequest(_EITHER)
         longest = max((len(values) for values in body.entities.values()), default=0)
         if longest > self._limits.entities:
             raise Refused(
                 413, "TooManyEntities", f"{longest:,} entities in one request; the limit is {self._limits.entities:,}."
             )
-        features: Any = body.feature_service if body.features is None else body.features
         response = await self._store.get_online_features_async(
-            features, body.entities, body.full_feature_names, timeout=self._limits.seconds
+            features, JsonEntities(body.entities), body.full_feature_names, timeout=self._limits.seconds
         )
         self.metrics.served(response)
+        if body.include_feature_view_version_metadata is not None and layout == "columns":
+            return Reply(answer_for_feast(response, versions=body.include_feature_view_version_metadata))
         return Reply(answer(response, rows=layout == "rows"))
 
     async def push(self, request: Request) -> Reply:
-        """Write rows to the online store and, unless `to_offline` is false, to the offline store."""
-        body = _decode_push(await self._body(request))
-        newer = await asyncio.get_running_loop().run_in_executor(self._pushing, self._pushed, body)
-        return Reply(msgspec.json.encode({"rows": len(body.rows), "newer": newer}))
+        """Write rows to the online store, the offline store or both."""
+        return await self._writing.push(await self._body(request))
 
-    def _pushed(self, body: PushRequest) -> int:
-        rows = from_json(self._store.served_view(body.feature_view), body.rows)
-        return self._store.push(body.feature_view, rows, to_offline=body.to_offline)
+    async def write_to_online_store(self, request: Request) -> Reply:
+        """Write rows to the online store, in Feast's form."""
+        return await self._writing.write(await self._body(request))
+
+    async def materialize(self, request: Request) -> Reply:
+        """Load a window of the offline store into the online store."""
+        return await self._writing.materialize(await self._body(request))
+
+    async def materialize_incremental(self, request: Request) -> Reply:
+        """Load what is new in the offline store into the online store."""
+        return await self._writing.materialize_incremental(await self._body(request))
 
     async def list_feature_views(self, _request: Request) -> Reply:
         """All feature views, in Amora's JSON form."""
@@ -150,43 +166,50 @@ class Server:
     async def _body(self, request: Request) -> bytes:
         return await request.body(limit=self._limits.body, seconds=self._limits.seconds)
 
-    def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint with token authentication, if there are tokens."""
+    def guarded(self, endpoint: Endpoint, *, needs: Role) -> Endpoint:
+        """The endpoint for tokens with a role, if there are tokens."""
         if not self._tokens:
             return endpoint
 
         async def guarded(request: Request) -> Reply:
-            self._authorize(request)
+            self._authorize(request, needs)
             return await endpoint(request)
 
         return guarded
 
-    def _authorize(self, request: Request) -> None:
+    def _authorize(self, request: Request, needs: Role) -> None:
         scheme, _, token = request.header(b"authorization").partition(" ")
         given = token.strip().encode("latin-1")
         # All tokens are compared, each in constant time, so that the duration reveals nothing.
-        known = [hmac.compare_digest(given, each) for each in self._tokens]
-        if scheme.lower() != "bearer" or not any(known):
+        found = {role for role, each in self._tokens if hmac.compare_digest(given, each)}
+        if scheme.lower() != "bearer" or not found:
             fix = "Send a header `Authorization: Bearer <token>` with a known token."
             raise Refused(401, "Unauthorized", fix, (b"www-authenticate", b"Bearer"))
+        if needs not in found and "write" not in found:
+            raise Refused(
+                403, "Forbidden", f"{request.path} needs a token with the role 'write'; this token has the role 'read'."
+            )
 
 
 def create_app(store: FeatureStore, limits: Limits | None = None) -> Application:
     """The ASGI application over `store`, which it closes when it stops."""
     server = Server(store, limits or Limits())
-    routes: list[tuple[str, str, Endpoint]] = [
-        ("POST", "/get-online-features", server.get_online_features),
-        ("POST", "/push", server.push),
-        ("GET", "/list-feature-views", server.list_feature_views),
-        ("GET", "/feature-services", server.feature_services),
-        ("GET", "/health", server.health),
-        ("GET", "/ready", server.ready),
-        ("GET", "/metrics", server.numbers),
-        ("GET", "/openapi.json", server.openapi),
-        ("GET", "/docs", server.docs),
+    routes: list[tuple[str, str, Endpoint, Role]] = [
+        ("POST", "/get-online-features", server.get_online_features, "read"),
+        ("POST", "/push", server.push, "write"),
+        ("POST", "/write-to-online-store", server.write_to_online_store, "write"),
+        ("POST", "/materialize", server.materialize, "write"),
+        ("POST", "/materialize-incremental", server.materialize_incremental, "write"),
+        ("GET", "/list-feature-views", server.list_feature_views, "read"),
+        ("GET", "/feature-services", server.feature_services, "read"),
+        ("GET", "/health", server.health, "read"),
+        ("GET", "/ready", server.ready, "read"),
+        ("GET", "/metrics", server.numbers, "read"),
+        ("GET", "/openapi.json", server.openapi, "read"),
+        ("GET", "/docs", server.docs, "read"),
     ]
     return Application(
-        {path: (method, each if path in OPEN else server.guarded(each)) for method, path, each in routes},
+        {p: (method, each if p in OPEN else server.guarded(each, needs=role)) for method, p, each, role in routes},
         explained=explained,
         stopped=store.close_async,
         metrics=server.metrics,

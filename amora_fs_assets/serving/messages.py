@@ -1,29 +1,25 @@
-"""HTTP messages in Feast's form: requests as validated structures, answers as JSON."""
+"""HTTP messages in Feast's form: requests as validated structures."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from amora_fs_assets.domain.ports.online import NEVER
-from amora_fs_assets.domain.time import EPOCH, from_microseconds
-from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.online.read import OnlineResponse
 
-_encode = msgspec.json.Encoder().encode
+class FeaturesRequest(msgspec.Struct):
+    """Body of `POST /get-online-features`: entities, and features or a feature service. Other fields are ignored.
 
-
-class FeaturesRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Body of `POST /get-online-features`: entities, and features or a feature service."""
+    Feast's Python client always sends `include_feature_view_version_metadata`. The answer then has numbers for NaN and
+    infinities, and null for lists that this client cannot read; if true, it also has the version 0 of each view.
+    """
 
     entities: dict[str, list[int | str | float | bool | None]]
     features: list[str] | None = None
     feature_service: str | None = None
     full_feature_names: bool = False
+    include_feature_view_version_metadata: bool | None = None
 
 
 class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -36,6 +32,58 @@ class PushRequest(msgspec.Struct, forbid_unknown_fields=True):
     feature_view: str
     rows: list[dict[str, Any]]
     to_offline: bool = True
+
+
+class FeastPushRequest(msgspec.Struct):
+    """Feast's body of `POST /push`: columns of rows for all views of a push source. Other fields are ignored.
+
+    `push_source_name` is the name of a feature view, or the value of the tag `push_source` of feature views.
+    """
+
+    push_source_name: str
+    df: dict[str, list[Any]]
+    to: Literal["online", "offline", "online_and_offline"] = "online"
+
+
+class WriteRequest(msgspec.Struct):
+    """Feast's body of `POST /write-to-online-store`: columns of rows for a feature view. Other fields are ignored."""
+
+    feature_view_name: str
+    df: dict[str, list[Any]]
+
+
+class MaterializeRequest(msgspec.Struct):
+    """Feast's body of `POST /materialize`: load the entities with rows in [start_ts, end_ts], by default of all views.
+
+    With `disable_event_timestamp` all rows are loaded, into a new generation. Other fields are ignored.
+    """
+
+    start_ts: str | None = None
+    end_ts: str | None = None
+    feature_views: list[str] | None = None
+    disable_event_timestamp: bool = False
+    version: str | None = None
+
+
+class MaterializeIncrementalRequest(msgspec.Struct):
+    """Feast's body of `POST /materialize-incremental`: load what is new up to `end_ts`, by default the clock."""
+
+    end_ts: str | None = None
+    feature_views: list[str] | None = None
+    version: str | None = None
+
+
+class Pushed(msgspec.Struct):
+    """Body of the answer to a push: the number of rows, and of rows that were newer than the online rows."""
+
+    rows: int
+    newer: int
+
+
+class Loaded(msgspec.Struct):
+    """Body of the answer to a load: the number of rows that were written, by feature view."""
+
+    feature_views: dict[str, int]
 
 
 class Problem(msgspec.Struct):
@@ -51,10 +99,18 @@ class ErrorResponse(msgspec.Struct):
     error: Problem
 
 
+class ViewVersion(msgspec.Struct):
+    """A feature view with its version, always 0."""
+
+    name: str
+    version: int
+
+
 class Metadata(msgspec.Struct):
     """Names in the order of the results; the join keys come first."""
 
     feature_names: list[str]
+    feature_view_metadata: list[ViewVersion] = []
 
 
 class Result(msgspec.Struct):
@@ -70,88 +126,3 @@ class FeaturesResponse(msgspec.Struct):
 
     metadata: Metadata
     results: list[Result]
-
-
-def answer(response: OnlineResponse, *, rows: bool) -> bytes:
-    """The response as JSON: one result per feature or, as in older Feast releases and Amora, per row.
-
-    A missing time is 1970, as in Feast. NaN and infinities are the words "NaN", "Infinity" and "-Infinity", since JSON
-    has no numbers for them. Bytes are in base64, decimals are text without trailing zeros. `POST /push` takes values in
-    this form.
-    """
-    return _rows(response) if rows else _columns(response)
-
-
-def _columns(response: OnlineResponse) -> bytes:
-    names = list(response.columns)
-    keys = names[: len(names) - len(response.statuses)]
-    count = len(response.columns[names[0]])
-    present = _encode(["PRESENT"] * count)
-    results = [_results(response, keys, present, _encode([EPOCH] * count))] if keys else []
-    for view in response.views:
-        times = _encode(_times(view.event_timestamps))
-        if view.complete:
-            results.append(_results(response, view.names, present, times))
-        else:
-            results += [_results(response, [n], _encode(response.statuses[n]), times) for n in view.names]
-    return b'{"metadata":{"feature_names":%b},"results":[%b]}' % (_encode(names), b",".join(results))
-
-
-def _results(response: OnlineResponse, names: Sequence[str], statuses: bytes, times: bytes) -> bytes:
-    """The results of columns with the same statuses and times."""
-    columns = [_exact(response, name) for name in names]
-    rest = b',"statuses":%b,"event_timestamps":%b}' % (statuses, times)
-    between = rest + b',{"values":'
-    values = between.join(map(_encode, columns))
-    if b"null" in values:  # maybe a NaN or infinity, which msgspec encodes as null
-        values = between.join([_encode(_jsonable(response, name)) for name in names])
-    return b'{"values":%b%b' % (values, rest)
-
-
-def _exact(response: OnlineResponse, name: str) -> list[Any]:
-    """The column with decimals as short text: `1.25`, not `1.250000000`."""
-    column = response.columns[name]
-    if response.types[name] is not DataType.DECIMAL:
-        return column
-    texts = (None if value is None else f"{value:f}" for value in column)
-    return [text.rstrip("0").rstrip(".") if text and "." in text else text for text in texts]
-
-
-def _jsonable(response: OnlineResponse, name: str) -> list[Any]:
-    column = _exact(response, name)
-    return list(map(_number, column)) if response.types[name].item is DataType.FLOAT64 else column
-
-
-def _rows(response: OnlineResponse) -> bytes:
-    names = list(response.columns)
-    keys = names[: len(names) - len(response.statuses)]
-    count = len(response.columns[names[0]])
-    statuses: dict[str, Sequence[str]] = {**{name: ["PRESENT"] * count for name in keys}, **response.statuses}
-    times = {name: [EPOCH] * count for name in keys}
-    for view in response.views:
-        times.update(dict.fromkeys(view.names, _times(view.event_timestamps)))
-    values = [_jsonable(response, name) for name in names]
-    results = [
-        {"values": v, "statuses": s, "event_timestamps": t}
-        for v, s, t in zip(
-            zip(*values, strict=True),
-            zip(*(statuses[name] for name in names), strict=True),
-            zip(*(times[name] for name in names), strict=True),
-            strict=True,
-        )
-    ]
-    return _encode({"metadata": {"feature_names": names}, "results": results})
-
-
-def _times(moments: Sequence[int]) -> list[datetime]:
-    known = {each: EPOCH if each == NEVER else from_microseconds(each) for each in set(moments)}
-    return [known[each] for each in moments]
-
-
-def _number(value: Any) -> Any:
-    """A float, or a list of floats, in JSON form."""
-    if value is None or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    if isinstance(value, list):
-        return list(map(_number, value))
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -8,11 +8,23 @@ from typing import Any
 
 import msgspec
 
-from amora_fs_assets.serving.messages import ErrorResponse, FeaturesRequest, FeaturesResponse, PushRequest
+from amora_fs_assets.serving.messages import (
+    ErrorResponse,
+    FeastPushRequest,
+    FeaturesRequest,
+    FeaturesResponse,
+    Loaded,
+    MaterializeIncrementalRequest,
+    MaterializeRequest,
+    Pushed,
+    PushRequest,
+    WriteRequest,
+)
 
 _REFUSALS = {
     "400": "The body is not JSON.",
     "401": "The token is missing or unknown.",
+    "403": "The token may only read.",
     "404": "A feature view, feature or feature service is unknown.",
     "408": "The body took too long to arrive.",
     "409": "The requested features are not online yet.",
@@ -25,7 +37,10 @@ _REFUSALS = {
 @cache
 def document() -> dict[str, Any]:
     """The document, in OpenAPI 3.1."""
-    types = (FeaturesRequest, FeaturesResponse, PushRequest, ErrorResponse)
+    types = (
+        *(FeaturesRequest, FeaturesResponse, PushRequest, FeastPushRequest, WriteRequest, Pushed),
+        *(MaterializeRequest, MaterializeIncrementalRequest, Loaded, ErrorResponse),
+    )
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     layout = {
         "name": "layout",
@@ -33,16 +48,26 @@ def document() -> dict[str, Any]:
         "schema": {"enum": ["columns", "rows"], "default": "columns"},
         "description": "One result per feature, or one per entity.",
     }
-    features = _post("The newest feature values of entities.", "FeaturesRequest", _ref("FeaturesResponse"))
+    features = _post("The newest feature values of entities.", _ref("FeaturesRequest"), "FeaturesResponse")
     features["parameters"] = [layout]
-    pushed = {"type": "object", "properties": {"rows": {"type": "integer"}, "newer": {"type": "integer"}}}
+    del features["responses"]["403"]
+    both = {"anyOf": [_ref("PushRequest"), _ref("FeastPushRequest")]}
     lists = {"type": "array", "items": {"type": "object"}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "amora_fs_assets", "version": version("amora-fs-assets")},
         "paths": {
             "/get-online-features": {"post": features},
-            "/push": {"post": _post("Write rows to the online store and the offline store.", "PushRequest", pushed)},
+            "/push": {"post": _post("Write rows to the online store, the offline store or both.", both, "Pushed")},
+            "/write-to-online-store": {
+                "post": _post("Write rows to the online store, in Feast's form.", _ref("WriteRequest"), "Pushed")
+            },
+            "/materialize": {
+                "post": _post("Load a window of the offline store.", _ref("MaterializeRequest"), "Loaded")
+            },
+            "/materialize-incremental": {
+                "post": _post("Load what is new in the offline store.", _ref("MaterializeIncrementalRequest"), "Loaded")
+            },
             "/list-feature-views": {"get": _get("All feature views.", lists)},
             "/feature-services": {"get": _get("All feature services, with their versions.", lists)},
             "/health": {"get": _get("Whether the process is alive.", {"type": "object"})},
@@ -72,13 +97,13 @@ def _get(summary: str, schema: dict[str, Any], media_type: str = "application/js
     }
 
 
-def _post(summary: str, request: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _post(summary: str, request: dict[str, Any], answer: str) -> dict[str, Any]:
     refused = {"application/json": {"schema": _ref("ErrorResponse")}}
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(request)}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
         "responses": {
-            "200": {"description": summary, "content": {"application/json": {"schema": schema}}},
+            "200": {"description": summary, "content": {"application/json": {"schema": _ref(answer)}}},
             **{code: {"description": text, "content": refused} for code, text in _REFUSALS.items()},
         },
     }
@@ -100,8 +125,9 @@ fetch("openapi.json").then((answer) => answer.json()).then((api) => {
     const item = document.createElement("details");
     item.append(Object.assign(document.createElement("summary"), {textContent: method.toUpperCase() + " " + path}));
     item.append(Object.assign(document.createElement("p"), {textContent: what.summary}));
-    const body = what.requestBody?.content["application/json"].schema["$ref"];
-    if (body) item.append(show(resolved(api.components.schemas[body.split("/").pop()])));
+    const body = what.requestBody?.content["application/json"].schema;
+    for (const each of body ? body.anyOf ?? [body] : [])
+      item.append(show(resolved(api.components.schemas[each["$ref"].split("/").pop()])));
     for (const [code, answer] of Object.entries(what.responses)) item.append(show(code + ": " + answer.description));
     list.append(item);
   }

@@ -1,4 +1,4 @@
-"""The commands of docs/online.md, as they stand there, on the sample."""
+"""The commands of docs/online.md and docs/http.md, as they stand there, on the sample."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from amora_fs_assets_tests.e2e.conftest import UNTIL, Demo
 from amora_fs_assets_tests.emulators.process import free_ports
 
 pytestmark = pytest.mark.e2e
-PAGE = (Path(__file__).parents[2] / "docs" / "online.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
 AMORA_FS = str(Path(sys.executable).with_name("amora-fs"))
 
 
-def commands(heading: str) -> list[list[str]]:
+def commands(page: str, heading: str) -> list[list[str]]:
     """The commands of the first block under a heading, without their remarks."""
-    block = re.search(rf"## {heading}\n.*?```\n(.*?)```", PAGE, re.DOTALL)
+    block = re.search(rf"# {heading}\n.*?```\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     assert block is not None
     return [shlex.split(line, comments=True) for line in block[1].splitlines()]
 
@@ -51,7 +51,7 @@ def environment(home: Path) -> dict[str, str]:
 def test_the_curl_of_the_page_gets_what_python_gets(home: Path, request: pytest.FixtureRequest) -> None:
     if shutil.which("curl") is None:
         missing(request.config, "There is no curl: apt-get install curl.")
-    serve, curl = commands("Over HTTP")
+    serve, curl = commands("http.md", "HTTP")
     assert serve[:2] == ["amora-fs", "serve"]
     (port,) = free_ports(1)
     curl = [word.replace(":8666", f":{port}") for word in curl]
@@ -87,7 +87,7 @@ def test_the_pages_status_rollback_and_parity_work_on_the_sample(home: Path) -> 
 
     view = "carrier_punctuality"
     ran("materialize-incremental", "--full", "--feature-views", view)  # a second generation, to go back from
-    status, rollback, unpin, parity = (command[1:] for command in commands("Generations"))
+    status, rollback, unpin, parity = (command[1:] for command in commands("online.md", "Generations"))
     assert [status[0], rollback[0], unpin[-1], parity[0]] == ["status", "rollback", "--unpin", "parity"]
     before = ran(*status)
     assert view in before

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,7 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureService, FeatureStore, FeatureView, Field, Settings
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.serving.app import create_app
 from amora_fs_assets_tests.emulators.process import free_ports
 from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, redis_server
 from amora_fs_assets_tests.stores.online_rows import batch
@@ -100,6 +103,22 @@ def serving(home: Path, *options: str, **environment: str) -> Iterator[Serving]:
             store.close()
             process.terminate()
             process.wait(timeout=30)
+
+
+@contextmanager
+def application(store: FeatureStore, token: str = "") -> Iterator[Callable[[str, Any], httpx.Response]]:
+    """The application over a store in this process: (path, body) -> the answer."""
+    app: Any = create_app(store)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with asyncio.Runner() as loop:
+
+        async def answer(path: str, body: Any) -> httpx.Response:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://store", headers=headers) as client:
+                return await client.post(path, content=body if isinstance(body, bytes) else json.dumps(body))
+
+        yield lambda path, body: loop.run(answer(path, body))
+        loop.run(store.close_async())
 
 
 def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:

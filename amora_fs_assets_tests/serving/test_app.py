@@ -113,7 +113,6 @@ REFUSED: list[tuple[Any, int, str]] = [
     ({"features": [], "entities": {"customer": [1]}}, 422, "No features"),
     ({"entities": {"customer": [1]}}, 422, "either 'features' or a 'feature_service'"),
     ({"features": ["spending:amount"], "feature_service": "spender", "entities": {}}, 422, "either"),
-    ({"features": ["spending:amount"], "entities": {}, "colour": "red"}, 422, "colour"),
     ({"features": ["spending:amount"], "entities": {"customer": list(range(10_001))}}, 413, "10,001 entities"),
     ([], 422, "Expected `object`"),
 ]  # fmt: skip

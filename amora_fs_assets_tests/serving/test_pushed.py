@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
+import math
 from collections.abc import Iterator
 from datetime import date
 from types import ModuleType
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ibis.expr.types import Table
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Field, Settings, Timestamp
-from amora_fs_assets.serving.app import create_app
+from amora_fs_assets_tests.serving.conftest import application
 from amora_fs_assets_tests.small import at, orders
 
 AT = "2020-01-05T00:00:00Z"
@@ -79,20 +79,8 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
         store.apply()
         store.compute("2020-01-01", "2020-03-01")
         store.materialize_incremental()
-        app: Any = create_app(store)
-        loop = asyncio.new_event_loop()
-
-        def send(path: str, body: Any) -> httpx.Response:
-            async def answer() -> httpx.Response:
-                transport = httpx.ASGITransport(app)
-                async with httpx.AsyncClient(transport=transport, base_url="http://store") as client:
-                    return await client.post(path, content=body if isinstance(body, bytes) else json.dumps(body))
-
-            return loop.run_until_complete(answer())
-
-        yield send
-        loop.run_until_complete(store.close_async())
-        loop.close()
+        with application(store) as send:
+            yield send
 
 
 def pushed(post: Post, row: dict[str, Any], *, to_offline: bool = False) -> httpx.Response:
@@ -147,6 +135,32 @@ def test_another_form_is_refused_with_its_row_and_column(post: Post, column: str
     assert f"column '{column}'" in said
     assert "row 0" in said
     assert said.endswith("Nothing was pushed.")
+
+
+FOR_FEAST: list[tuple[str, Any, Any]] = [
+    ("f", "NaN", math.nan), ("f", "-Infinity", -math.inf), ("f", 1.0, 1.0), ("f", None, None),
+    ("lf", [1.5, None, "NaN", "Infinity"], [1.5, math.nan, math.nan, math.inf]), ("lf", [], None),
+    ("li", [1, 2], [1, 2]), ("li", [1, None], None), ("ls", [], None), ("ls", ["NaN"], ["NaN"]), ("lo", None, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "value", "read"), FOR_FEAST)
+def test_feasts_client_gets_numbers_and_null_for_lists_that_it_cannot_read(
+    post: Post, column: str, value: Any, read: Any
+) -> None:
+    """json.loads takes the names NaN and Infinity, as Feast's client does; test_remote.py asks that client itself."""
+    key = 20_000 + FOR_FEAST.index((column, value, read))
+    assert pushed(post, {"customer": key, "event_timestamp": AT, column: value}).status_code == 200
+    asked = {"features": [f"everything:{column}", "everything:s"], "entities": {"customer": [key]}}
+    answer = post("/get-online-features", {**asked, "include_feature_view_version_metadata": False}).json()
+    found = answer["results"][1]
+    assert json.dumps(found["values"]) == json.dumps([read])
+    assert found["statuses"] == ["NULL_VALUE" if read is None else "PRESENT"]
+    assert answer["metadata"] == {"feature_names": ["customer", column, "s"]}
+    versions = post("/get-online-features", {**asked, "include_feature_view_version_metadata": True}).json()
+    assert versions["metadata"]["feature_view_metadata"] == [{"name": "everything", "version": 0}]
+    (plain,) = post("/get-online-features", asked).json()["results"][1]["values"]
+    assert plain == value
 
 
 def test_a_push_from_the_future_is_not_served_over_http(post: Post) -> None:

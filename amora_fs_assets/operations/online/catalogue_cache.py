@@ -6,7 +6,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.errors import FeatureStoreError, NotFound
@@ -131,7 +132,8 @@ class ServedCatalogue:
         except NotFound:
             self._look_again()
             service = self._resolve(features, self.catalogue)
-        plan = OnlineReader(service, full_feature_names=full_feature_names, writer=self._writer)
+        references = [] if key is None or isinstance(features, str) else cast("Sequence[str]", features)
+        plan = OnlineReader(service, full_feature_names=full_feature_names, references=references, writer=self._writer)
         if key is not None and len(self._plans) < _MOST_PLANS:
             self._plans[key] = plan
         return plan

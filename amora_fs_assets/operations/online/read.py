@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,15 +10,16 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from amora_fs_assets.domain.arrow import arrow_table, arrow_type, is_arrow
-from amora_fs_assets.domain.callers import refused
-from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError, shown
+from amora_fs_assets.domain.arrow import arrow_type
+from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports.online import NEVER, OnlineRequest, OnlineRows
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.time import EPOCH, MICROSECOND, from_microseconds
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.online.entity_keys import EntityColumns, EntityRows, checked_keys, key_columns
+from amora_fs_assets.operations.online.json_keys import JsonEntities
 
 if TYPE_CHECKING:
     import os
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Status = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
-EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
-EntityColumns = dict[str, list[Any]]
-"""The caller's join keys by column."""
-_PYTHON = {DataType.INT64: int, DataType.STRING: str}
-_NOTHING = type(None)
-_NULLS = {"NAType", "NaTType"}  # pandas' types, by name, since pandas is not imported
 
 
 @dataclass(slots=True)
@@ -157,9 +151,17 @@ class OnlineReader:
     """The plan for reading a service's features: made once, used for every request."""
 
     def __init__(
-        self, service: FeatureService, *, full_feature_names: bool = False, writer: Writer | None = None
+        self,
+        service: FeatureService,
+        *,
+        full_feature_names: bool = False,
+        references: Sequence[str] = (),
+        writer: Writer | None = None,
     ) -> None:
-        """Raise InvalidRequest for names that collide. `writer` is for the responses."""
+        """The order of the features is that of `references` ("view:feature"), if given; otherwise the service's.
+
+        `writer` is for the responses. Raises InvalidRequest for names that collide.
+        """
         self._writer = writer
         self._keys: dict[str, DataType] = {}
         self._parts: list[_Part] = []
@@ -167,7 +169,7 @@ class OnlineReader:
         for projection in service.projections:
             for name, column in zip(projection.join_keys, projection.view.key_columns, strict=True):
                 self._keys[name] = types[name] = column.type
-        for projection in service.projections:
+        for projection in _in_order(service, references):
             part = _Part(projection, full_feature_names)
             for name, feature in zip(part.names, projection.columns, strict=True):
                 if name in types:
@@ -181,8 +183,9 @@ class OnlineReader:
 
     def requests(self, entity_rows: EntityRows) -> tuple[EntityColumns, list[OnlineRequest]]:
         """The entities' join keys and the reads. Raises InvalidRequest for a missing or wrongly typed join key."""
-        given, count = _key_columns(entity_rows, self._keys)
-        keys = {name: _checked(name, given[name], type_) for name, type_ in self._keys.items()}
+        given, count = key_columns(entity_rows, self._keys)
+        json = type(entity_rows) is JsonEntities
+        keys = {name: checked_keys(name, given[name], type_, json=json) for name, type_ in self._keys.items()}
         return given, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._parts]
 
     def response(self, given: EntityColumns, found: Sequence[OnlineRows], clock: datetime) -> OnlineResponse:
@@ -199,6 +202,14 @@ class OnlineReader:
             for answer in part.answers(rows, now, columns, statuses)
         ]
         return OnlineResponse(columns, statuses, self._types, views, self._writer)
+
+
+def _in_order(service: FeatureService, references: Sequence[str]) -> Sequence[FeatureViewProjection]:
+    """The service's projections; one for each run of references to the same view, if references alternate."""
+    views = {projection.view.name: projection for projection in service.projections}
+    unique = [reference.partition(":") for reference in dict.fromkeys(references)]
+    runs = [(view, tuple(f for _, _, f in run)) for view, run in groupby(unique, key=operator.itemgetter(0))]
+    return [views[view][features] for view, features in runs] if len(runs) > len(views) else service.projections
 
 
 class _Part:
@@ -259,98 +270,3 @@ class _Part:
                 why or ("NULL_VALUE" if value is None else "PRESENT") for value, why in zip(column, absent, strict=True)
             ]
         return False
-
-
-def _key_columns(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[EntityColumns, int]:
-    """The join keys as columns of equal length, and this length."""
-    if isinstance(entity_rows, Mapping):
-        columns: dict[str, list[Any]] = {name: _column(name, values) for name, values in entity_rows.items()}
-    elif (frame := _frame(entity_rows)) is not None:
-        columns = frame
-    elif isinstance(entity_rows, str | bytes):
-        raise _no_rows(entity_rows)
-    else:
-        rows: list[Any] = []
-        try:
-            rows += entity_rows
-            return {key: [row[key] for row in rows] for key in keys}, len(rows)
-        except KeyError as error:
-            key = error.args[0] if error.args else None
-            lacking = next((row for row in rows if isinstance(row, Mapping) and key not in row), {})
-            raise _missing(key, list(lacking)) from None
-        except Exception:
-            if rows and all(isinstance(row, Mapping) for row in rows):
-                raise
-            raise _no_rows(entity_rows) from None
-    for key in keys:
-        if key not in columns:
-            raise _missing(key, list(columns))
-    lengths = {len(values) for values in columns.values()}
-    if len(lengths) > 1:
-        raise InvalidRequest(f"entity_rows: columns of different lengths: { {k: len(v) for k, v in columns.items()} }.")
-    return columns, lengths.pop() if lengths else 1
-
-
-def _frame(entity_rows: Any) -> dict[str, list[Any]] | None:
-    """The columns of a DataFrame or an Arrow table; None for another object."""
-    if hasattr(entity_rows, "columns") and hasattr(entity_rows, "iloc"):  # pandas
-        names = list(map(str, entity_rows.columns))
-    else:
-        if not hasattr(entity_rows, "to_pydict") and is_arrow(entity_rows):  # polars and others
-            entity_rows = arrow_table(entity_rows)
-        if not hasattr(entity_rows, "to_pydict"):
-            return None
-        names = entity_rows.schema.names
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
-        raise InvalidRequest(f"entity_rows have two columns '{twice}'. Rename or drop one.")
-    found: dict[str, list[Any]]
-    found = entity_rows.to_pydict() if hasattr(entity_rows, "to_pydict") else entity_rows.to_dict("list")
-    return found
-
-
-def _no_rows(entity_rows: object) -> InvalidRequest:
-    return InvalidRequest(
-        f"entity_rows is {type(entity_rows).__name__}; give a list of dicts, a dict of columns, a DataFrame or an "
-        "Arrow table."
-    )
-
-
-def _column(name: str, values: Any) -> list[Any]:
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
-        raise refused(f"entity_rows: column '{name}'", values, "a list of values, one per entity")
-    return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
-
-
-def _missing(key: object, names: list[Any]) -> InvalidRequest:
-    have = ", ".join(sorted(map(repr, names))) or "nothing"
-    return InvalidRequest(f"entity_rows lack join key '{key}'. They have: {have}.")
-
-
-def _checked(name: str, values: list[Any], type_: DataType) -> list[Any]:
-    """The values converted to the join key's type; None for null."""
-    if set(map(type, values)) <= {_PYTHON[type_], _NOTHING}:
-        keys = values
-    else:
-        keys = [_key(value, type_, name) for value in values]
-    if type_ is DataType.INT64:
-        wide = [key for key in keys if key is not None and not -(2**63) <= key < 2**63] if keys else []
-        if wide:
-            raise InvalidRequest(f"Join key '{name}' takes int64; {wide[0]} does not fit into 64 bits.")
-    return keys
-
-
-def _key(value: Any, type_: DataType, name: str) -> int | str | None:
-    """A value converted without loss: a NumPy scalar, an integral float."""
-    if value is None or type(value).__name__ in _NULLS or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if type_ is DataType.STRING and isinstance(value, str):
-        return str(value)
-    if type_ is DataType.INT64 and not isinstance(value, bool):
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-            return int(value)
-        try:
-            return operator.index(value)
-        except TypeError:
-            pass
-    raise InvalidRequest(f"Join key '{name}' takes {type_}; {shown(value)} is {type(value).__name__}.")

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from amora_fs_assets.domain import catalogue_json as plain_form
+from amora_fs_assets.domain import place
 from amora_fs_assets.domain.callers import refused
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import (
@@ -28,6 +29,7 @@ from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
 from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.source import Source
@@ -313,16 +315,24 @@ def _identity(view: FeatureView, code: object) -> str:
     sources: list[list[object]] = [
         [s.name]
         if isinstance(s, FeatureView)
-        else [s.name, s.table, s.timestamp_field, s.available_at, str(s.valid_from), *_bound(s)]
+        else [s.name, s.table, s.timestamp_field, s.available_at, str(s.valid_from), *_bound(s), *_place(s)]
         for s in view.sources
     ]
-    place = [view.table, view.timestamp_field, view.join_keys, view.lookback.total_seconds()]
-    return content_hash([code, place, sorted(columns), sorted(sources, key=canonical_json)])
+    where = [view.table, view.timestamp_field, view.join_keys, view.lookback.total_seconds(), *_place(view)]
+    return content_hash([code, where, sorted(columns), sorted(sources, key=canonical_json)])
 
 
 def _bound(source: Source) -> list[float]:
     """The source's max_lateness [s]; empty without one, so that identities of earlier releases stay the same."""
     return [] if source.max_lateness is None else [source.max_lateness.total_seconds()]
+
+
+def _place(definition: Source | FeatureView) -> list[object]:
+    """What says where rows are beside the table; empty for a plain table, so that earlier identities stay the same."""
+    created = definition.created_timestamp_column if isinstance(definition, FeatureView) else CREATED_TIMESTAMP
+    other = {} if created == CREATED_TIMESTAMP else {"created_timestamp_column": created}
+    found = place.to_plain(definition.where) | other
+    return [found] if found else []
 
 
 def code_version(definition: FeatureView | TrainingSet) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from amora_fs_assets.domain import place
 from amora_fs_assets.domain.column import Column, Rule
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
@@ -15,6 +16,7 @@ from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.gate import Gate
 from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
@@ -60,6 +62,7 @@ def source(source: Source) -> dict[str, Any]:
         # Left out if None, so that the hashes of sources without max_lateness stay the same as in earlier releases.
         **({} if source.max_lateness is None else {"max_lateness_seconds": _seconds(source.max_lateness)}),
         "valid_from": source.valid_from.isoformat() if source.valid_from else None,
+        **place.to_plain(source.where),
         **_asset(source),
         "description": source.description,
         "owner": source.owner,
@@ -86,6 +89,8 @@ def feature_view(view: FeatureView) -> dict[str, Any]:
         "tags": dict(view.tags),
         "code_hash": view.code_hash,
         "columns": [_column(each) for each in view.columns],
+        **place.to_plain(view.where),
+        **_created(view),
         **_asset(view),
         **_meaning(view),
     }
@@ -94,6 +99,12 @@ def feature_view(view: FeatureView) -> dict[str, Any]:
 def _asset(definition: Source | FeatureView) -> dict[str, Any]:
     """The asset that fills the table. Left out if none is named, so that the hashes of such definitions stay."""
     return {"asset": list(definition.asset)} if definition.asset else {}
+
+
+def _created(view: FeatureView) -> dict[str, Any]:
+    """The column with the time at which rows became known. Left out if it has the default name."""
+    name = view.created_timestamp_column
+    return {} if name == CREATED_TIMESTAMP else {"created_timestamp_column": name}
 
 
 def gates(views: Mapping[str, FeatureView]) -> dict[str, Any]:
@@ -205,12 +216,12 @@ def _source(plain: Mapping[str, Any]) -> Source:
     return Source(
         plain["name"],
         _read_columns(plain["columns"]),
-        plain["table"],
-        plain["timestamp_field"],
-        plain["available_at"],
-        plain["valid_from"],
-        plain["description"],
-        plain["owner"],
+        timestamp_field=plain["timestamp_field"],
+        available_at=plain["available_at"],
+        valid_from=plain["valid_from"],
+        description=plain["description"],
+        owner=plain["owner"],
+        **place.of_plain(plain),
         max_lateness=_duration(plain.get("max_lateness_seconds")),
         asset=plain.get("asset", ()),
         applied_loader=plain.get("loader"),
@@ -272,8 +283,9 @@ def read_view(
         _read_columns(plain["columns"]),
         [entities[name] for name in plain["entities"]],
         [readable[name] for name in plain["sources"]],
-        table=plain["table"],
+        **place.of_plain(plain),
         timestamp_field=plain["timestamp_field"],
+        created_timestamp_column=plain.get("created_timestamp_column", CREATED_TIMESTAMP),
         asset=plain.get("asset", ()),
         ttl=_duration(plain["ttl_seconds"]),
         partitions=plain["partitions"],

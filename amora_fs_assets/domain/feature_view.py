@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from amora_fs_assets.domain import arguments
@@ -22,8 +23,8 @@ from amora_fs_assets.domain.names import (
     RESERVED_COLUMNS,
     check_column,
     check_name,
-    check_table,
 )
+from amora_fs_assets.domain.place import UTC_ZONE, Place, Where, check_mapping
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Instant, Interval, Period
@@ -51,8 +52,13 @@ class FeatureView:
         entities: The entities that the features describe; empty for features of no entity, such as a global rate.
         sources: The sources and feature views that the transform reads.
         transform: A function of the sources' Ibis tables. It returns the rows of an interval as an Ibis expression.
-        table: The external table, as `dataset.table`; only for a view without a transform.
+        table: The external table, as `dataset.table` or `project.dataset.table`; only for a view without a transform.
+        query: A SELECT of the engine, instead of an external table.
+        path: A file or folder, instead of an external table; see Source.
         timestamp_field: The external table's column that holds the time of a row.
+        created_timestamp_column: The external table's column that holds the time at which a row became known.
+        field_mapping: Names in the schema by columns in the external table, for columns with another name.
+        timezone: The time zone of timestamps without one in the external table; see Source.
         asset: The key of the Dagster asset that fills the external table, such as ["marts", "sizes"].
         ttl: How long a value is valid after its event_timestamp; None: forever.
         partitions: The calendar period of a partition; None: the whole table is computed at once.
@@ -84,6 +90,12 @@ class FeatureView:
     tags: Mapping[str, str] = field(hash=False)
     code_hash: str = ""
     asset: tuple[str, ...] = ()
+    query: str | None = None
+    path: str | None = None
+    path_table: str | None = None  # the table in a DuckDB file
+    created_timestamp_column: str = CREATED_TIMESTAMP
+    field_mapping: Mapping[str, str] = field(default_factory=dict, hash=False)
+    timezone: str = UTC_ZONE
     schema: type[FeatureSchema] | None = field(default=None, compare=False, repr=False)
     transform: Transform | None = field(default=None, compare=False, repr=False)
     applied_meaning: Meaning | None = field(default=None, compare=False, repr=False)
@@ -100,6 +112,11 @@ class FeatureView:
         table: str | None = None,
         timestamp_field: str = EVENT_TIMESTAMP,
         asset: str | Sequence[str] = (),
+        query: str | None = None,
+        path: str | PathLike[str] | None = None,
+        created_timestamp_column: str = CREATED_TIMESTAMP,
+        field_mapping: Mapping[str, str] | None = None,
+        timezone: str = UTC_ZONE,
         ttl: timedelta | None = None,
         partitions: PeriodName | Period | None = Period.DAY,
         start: Instant | None = None,
@@ -124,20 +141,27 @@ class FeatureView:
             schema_class = arguments.schema(label, schema)
             columns = schema_class.columns_of(label)
             description = arguments.text(label, "description", description) or schema_class.description_of()
-        if table is not None:
+        where = Where.of(
+            label, name, table=table, query=query, path=path, field_mapping=field_mapping, timezone=timezone
+        )
+        if where.table is not None:
             partitions = None
         timestamp_field = arguments.text(label, "timestamp_field", timestamp_field)
+        created = arguments.text(label, "created_timestamp_column", created_timestamp_column)
+        if where.table is not None:
+            columns = _without_times(columns, where, timestamp_field, created)
         if transform is not None:
             code_hash = function_hash(checked_function(label, "transform", transform))
         vars(self).update(
+            vars(where),
             name=name,
             entities=arguments.items(label, "entities", entities, (Entity,), "Give a list: entities=[customer]."),
-            columns=tuple(column for column in columns if table is None or column.name != timestamp_field),
+            columns=columns,
             sources=arguments.items(
                 label, "sources", sources, (Source, FeatureView), "Give a list of sources and views: sources=[orders]."
             ),
-            table=table,
             timestamp_field=timestamp_field,
+            created_timestamp_column=created,
             ttl=None if ttl is None else arguments.duration(label, "ttl", ttl, none="values that never expire"),
             partitions=None if partitions is None else _period(label, "partitions", partitions, PeriodName),
             start=None if start is None else arguments.instant(label, "start", start),
@@ -203,9 +227,10 @@ class FeatureView:
 
     def _check_transform(self, *, from_catalogue: bool) -> None:
         if self.table is not None:
-            check_table(str(self), self.table)
             if not from_catalogue:
                 check_column(f"{self}: timestamp_field", self.timestamp_field)
+                check_column(f"{self}: created_timestamp_column", self.created_timestamp_column)
+                check_mapping(str(self), self.field_mapping, self._names_in_schema)
             if self.transform is not None or self.sources:
                 raise DefinitionError(f"{self}: a view of an external table takes neither transform= nor sources=.")
             return
@@ -216,6 +241,11 @@ class FeatureView:
             )
         if self.timestamp_field != EVENT_TIMESTAMP:
             raise DefinitionError(f"{self}: timestamp_field is for table=...; a transform returns {EVENT_TIMESTAMP}.")
+        if self.field_mapping or self.timezone != UTC_ZONE or self.created_timestamp_column != CREATED_TIMESTAMP:
+            raise DefinitionError(
+                f"{self}: created_timestamp_column, field_mapping and timezone are for an external table (table=...). "
+                "Give them to the sources that the transform reads."
+            )
         if self.start is None:
             raise DefinitionError(f"{self}: give the start of the computed time, such as start='2013-01-01'.")
         if from_catalogue:
@@ -223,6 +253,30 @@ class FeatureView:
         if self.transform is None:
             raise DefinitionError(f"{self}: it has neither a transform nor a table. Use @feature_view, or give table=.")
         check_parameters(str(self), self.transform, self.sources, extra=INTERVAL_PARAMETER)
+
+    @property
+    def _names_in_schema(self) -> set[str]:
+        times = {EVENT_TIMESTAMP, CREATED_TIMESTAMP, self.timestamp_field, self.created_timestamp_column}
+        return times.union(column.name for column in self.columns)
+
+    @cached_property
+    def place(self) -> Place | None:
+        """Where the rows of an external table are; None for a view with a transform."""
+        if self.table is None:
+            return None
+        names = {name: stored for stored, name in self.field_mapping.items()}
+        for column, stored in (
+            (EVENT_TIMESTAMP, self.timestamp_field),
+            (CREATED_TIMESTAMP, self.created_timestamp_column),
+        ):
+            if stored != column:
+                names[column] = names.get(stored, stored)
+        return Place(str(self), self.where, self.row_columns, names)
+
+    @property
+    def where(self) -> Where:
+        """The arguments that say where the rows of an external table are."""
+        return Where(self.table, self.query, self.path, self.path_table, self.field_mapping, self.timezone)
 
     def __str__(self) -> str:
         """The view's name in messages."""
@@ -325,6 +379,17 @@ class FeatureView:
         """The interval that the view covers: from `start` to the clock."""
         start = self.start or clock
         return Interval(start, max(start, clock))
+
+
+def _without_times(columns: tuple[Column, ...], where: Where, timestamp_field: str, created: str) -> tuple[Column, ...]:
+    """The columns of an external view without its times of other names, which are no features."""
+    times = {each for each in (timestamp_field, created) if each not in RESERVED_COLUMNS}
+    times |= {where.field_mapping[each] for each in times & where.field_mapping.keys()} - RESERVED_COLUMNS
+    kept = tuple(column for column in columns if column.name not in times)
+    if created == CREATED_TIMESTAMP or any(column.name == CREATED_TIMESTAMP for column in kept):
+        return kept
+    words = "When the values became known (UTC)."
+    return (*kept, Column(CREATED_TIMESTAMP, DataType.TIMESTAMP, nullable=True, description=words))
 
 
 def _period(owner: str, argument: str, given: object, names: Any) -> Period:

@@ -14,6 +14,7 @@ RESERVED_COLUMNS = frozenset({EVENT_TIMESTAMP, CREATED_TIMESTAMP})
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,1023}\.[A-Za-z_][A-Za-z0-9_]{0,1023}")  # BigQuery's limit
+_PROJECT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 
 def check_name(kind: str, name: object) -> None:
@@ -33,13 +34,18 @@ def check_column(owner: str, name: object) -> None:
         )
 
 
-def check_table(owner: str, table: object) -> None:
-    """Refuse a table that is not written `dataset.table`."""
-    if not isinstance(table, str) or not _TABLE.fullmatch(table):
-        raise DefinitionError(
-            f"{owner}: table={shown(table)} is not written as 'dataset.table', each of letters, digits and "
-            "underscores. Write it like this: table='raw.orders'."
-        )
+def check_table(owner: str, table: object, *, projects: bool = False) -> None:
+    """Refuse a table that is not written `dataset.table` or, with `projects`, `project.dataset.table`."""
+    project, name = "", table
+    if projects and isinstance(table, str) and table.count(".") == 2:
+        project, _, name = table.partition(".")
+    if isinstance(name, str) and _TABLE.fullmatch(name) and (not project or _PROJECT.fullmatch(project)):
+        return
+    form = " or 'project.dataset.table'" if projects else ""
+    raise DefinitionError(
+        f"{owner}: table={shown(table)} is not written as 'dataset.table'{form}, each of letters, digits and "
+        "underscores. Write it like this: table='raw.orders'."
+    )
 
 
 def unused(name: str, taken: Iterable[str]) -> str:

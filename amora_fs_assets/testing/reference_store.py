@@ -12,6 +12,8 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import TableNotFound
+from amora_fs_assets.domain.external import as_declared
+from amora_fs_assets.domain.place import Place
 from amora_fs_assets.domain.ports.offline import Draft, StoredTable
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Publication
@@ -53,13 +55,17 @@ class ReferenceStore:
         rows = self._tables.get(name)
         return None if rows is None else StoredTable(dict(ibis.Schema.from_pyarrow(rows.schema).items()), "")
 
-    def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
-        """As `table`, for several tables."""
-        return [self.table(name) for name in names]
+    def stored_tables(self, names: Sequence[str | Place]) -> list[StoredTable | None]:
+        """As `table`, for several tables. Places have their declared types."""
+        return [self.table(name if isinstance(name, str) else name.reference) for name in names]
+
+    def looked_for(self, place: Place) -> str:  # noqa: ARG002
+        """Empty: the tables are in memory."""
+        return ""
 
     def sql(self, query: Table) -> str:
         """BigQuery's SQL for the query."""
-        return str(ibis.to_sql(query, dialect="bigquery"))
+        return str(ibis.to_sql(as_declared(query), dialect="bigquery"))
 
     def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002
         """None: the store does not know."""

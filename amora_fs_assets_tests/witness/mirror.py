@@ -11,6 +11,7 @@ import pytest
 from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 
+from amora_fs_assets.domain.external import as_declared
 from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.testing import Witness
@@ -37,7 +38,7 @@ def mirrored(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         with _read(self, query, frames) as batches:
             expected = batches.read_all()
         tables = dict(frames or {})
-        for node in query.op().find(UnboundTable):
+        for node in as_declared(query).op().find(UnboundTable):
             if node.namespace.database:
                 stored = ibis.table(node.schema, name=node.name, database=node.namespace.database)
                 with _read(self, stored) as batches:

@@ -31,6 +31,8 @@ class Dialect:
     """A hash of a row (a struct). Stores with the same `OfflineStore.hashing` hash alike."""
     period_number: Callable[[TimestampValue, Period], IntegerValue]
     """The number of the hour or the day since the year 1 that contains an instant."""
+    in_zone: Callable[[Value, str], TimestampValue]
+    """The instant of a timestamp without zone, or of a date's midnight, in a time zone of the IANA database."""
 
 
 def engine_function(function: str, type_: dt.DataType, *values: Value) -> Any:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dropped_sequence
+from amora_fs_assets.domain.place import Place
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.table_names import table_name
@@ -176,8 +177,14 @@ class OfflineStore(Protocol):
     def table(self, name: str) -> StoredTable | None:
         """The table's present state; None for a missing table."""
 
-    def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
-        """As `table`, for several tables."""
+    def stored_tables(self, names: Sequence[str | Place]) -> list[StoredTable | None]:
+        """As `table`, for several tables, and for the places of sources and external views.
+
+        `sql` gives the columns of a place their declared types from the types that were found here last.
+        """
+
+    def looked_for(self, place: Place) -> str:
+        """Where the store looks for the place, as text for a message; empty if the place's own text says it."""
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""

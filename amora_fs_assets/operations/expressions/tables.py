@@ -12,9 +12,10 @@ from ibis.expr.types import BooleanValue, Table, Value
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, TransformError
+from amora_fs_assets.domain.external import external, same
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dropped_sequence
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, dropped_sequence
 from amora_fs_assets.domain.ports.offline import OfflineStore, StoredTable
 from amora_fs_assets.domain.protocol import belongs, incarnation_of
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -22,6 +23,7 @@ from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.table_names import dropped_table, table_name
 from amora_fs_assets.domain.time import Interval, before
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.expressions.places import check_place
 
 
 def owners_of(catalogue: Catalogue, dataset: str) -> dict[str, str]:
@@ -47,11 +49,7 @@ def rows_of(view: FeatureView, dataset: str, added: Collection[str] = ()) -> Tab
         rows = unbound([c for c in columns if c.name not in added], table_name(view, dataset))
         nulls = {c.name: ibis.null(IBIS_TYPES[c.type]) for c in columns if c.name in added}
         return rows.mutate(**nulls).select([column.name for column in columns])
-    if view.table is None or view.timestamp_field == EVENT_TIMESTAMP:
-        return unbound(columns, table_name(view, dataset))
-    stored = [Column(view.timestamp_field, c.type) if c.name == EVENT_TIMESTAMP else c for c in columns]
-    renamed = unbound(stored, view.table).rename({EVENT_TIMESTAMP: view.timestamp_field})
-    return renamed.select([column.name for column in columns])
+    return unbound(columns, table_name(view, dataset)) if view.place is None else external(view.place)
 
 
 def rows_there(view: FeatureView, store: OfflineStore, applied: Catalogue | None = None) -> Table:
@@ -66,7 +64,7 @@ def all_rows(source: Source | FeatureView, dataset: str, added: Collection[str] 
     """All rows of a source or view. The `added` columns are null."""
     if isinstance(source, FeatureView):
         return rows_of(source, dataset, added)
-    return unbound(source.columns, source.table)
+    return external(source.place)
 
 
 def scanned_rows(
@@ -115,7 +113,7 @@ def dropped_keys(view: FeatureView, store: OfflineStore, *, after: int = 0) -> T
     stored_columns = store.columns(table) if view.join_keys else None
     if stored_columns is None or set(stored_columns) != {column.name for column in columns}:
         return None
-    if not all(_same(stored_columns[column.name], IBIS_TYPES[column.type]) for column in columns):
+    if not all(same(stored_columns[column.name], IBIS_TYPES[column.type]) for column in columns):
         return None
     dropped = unbound(columns, table)
     return dropped.filter(dropped[sequence] > after).select(list(view.join_keys))
@@ -143,44 +141,47 @@ def check_tables(
     its last computation: they are returned by view. A column that the table had and lost is refused in any case.
     """
     added: dict[str, frozenset[str]] = {}
-    names = [table_name(definition, store.dataset) for definition in definitions]
-    for definition, table, stored in zip(definitions, names, store.stored_tables(names), strict=True):
-        kind = "Feature view" if isinstance(definition, FeatureView) else "Source"
-        stored_columns = (
-            None if stored is None or _is_of_earlier_view(definition, stored, store, applied) else stored.columns
-        )
-        if stored_columns is None:
-            step = (
-                f"compute it first: `amora-fs compute --feature-views {definition.name}`"
-                if isinstance(definition, FeatureView) and definition.table is None
-                else f"fill it, or materialize asset raw/{definition.name} if the project loads it"
-            )
-            raise TableNotFound(f"{kind} '{definition.name}': there is no table {table}; {step}.")
-        computed = isinstance(definition, FeatureView) and definition.table is None
-        fix = (
-            f"Compute the view again: `amora-fs compute --feature-views {definition.name}`"
-            if computed
-            else "Fix the table or the schema"
-        )
-        if isinstance(definition, FeatureView) and computed and may_lack_added:
-            added[definition.name] = _added(definition, stored_columns, store)
-        expected = {
-            column.name: IBIS_TYPES[column.type]
-            for column in all_columns(definition)
-            if column.name not in added.get(definition.name, ())
-        }
-        for column, type_ in expected.items():
-            if column not in stored_columns:
-                raise SourceMismatch(
-                    f"{kind} '{definition.name}': table {table} has no column '{column}'. Its columns: "
-                    f"{', '.join(stored_columns)}. {fix}."
-                )
-            if not _same(stored_columns[column], type_):
-                raise SourceMismatch(
-                    f"{kind} '{definition.name}': column '{column}' of table {table} is {stored_columns[column]}, but "
-                    f"{type_} in the schema. {fix}."
-                )
+    names = [definition.place or table_name(definition, store.dataset) for definition in definitions]
+    for definition, stored in zip(definitions, store.stored_tables(names), strict=True):
+        if definition.place is not None:
+            check_place(definition.name, definition.place, stored, store)
+        else:
+            assert isinstance(definition, FeatureView), "a source has a place"
+            lacking = _check_computed(definition, stored, store, applied, may_lack_added=may_lack_added)
+            if may_lack_added:
+                added[definition.name] = lacking
     return added
+
+
+def _check_computed(
+    view: FeatureView,
+    stored: StoredTable | None,
+    store: OfflineStore,
+    applied: Catalogue | None,
+    *,
+    may_lack_added: bool,
+) -> frozenset[str]:
+    """Check the own table of a computed view; return the added columns that it lacks, if it may lack them."""
+    table = table_name(view, store.dataset)
+    fix = f"Compute the view again: `amora-fs compute --feature-views {view.name}`."
+    if stored is None or _is_of_earlier_view(view, stored, store, applied):
+        raise TableNotFound(
+            f"{view}: there is no table {table}; compute it first: `amora-fs compute --feature-views {view.name}`."
+        )
+    lacking = _added(view, stored.columns, store) if may_lack_added else frozenset[str]()
+    for column in view.row_columns:
+        if column.name in lacking:
+            continue
+        if column.name not in stored.columns:
+            raise SourceMismatch(
+                f"{view}: table {table} has no column '{column.name}'. Its columns: {', '.join(stored.columns)}. {fix}"
+            )
+        if not same(stored.columns[column.name], IBIS_TYPES[column.type]):
+            raise SourceMismatch(
+                f"{view}: column '{column.name}' of table {table} is {stored.columns[column.name]}, but "
+                f"{IBIS_TYPES[column.type]} in the schema. {fix}"
+            )
+    return lacking
 
 
 def _added(view: FeatureView, stored_columns: Collection[str], store: OfflineStore) -> frozenset[str]:
@@ -191,37 +192,23 @@ def _added(view: FeatureView, stored_columns: Collection[str], store: OfflineSto
     return frozenset() if published_with_all else lacking
 
 
-def _is_of_earlier_view(
-    definition: Source | FeatureView, stored: StoredTable, store: OfflineStore, applied: Catalogue | None
-) -> bool:
+def _is_of_earlier_view(view: FeatureView, stored: StoredTable, store: OfflineStore, applied: Catalogue | None) -> bool:
     """Whether the table holds rows of an earlier view of the name."""
-    if not isinstance(definition, FeatureView) or definition.table is not None:
-        return False
-    view_id = definition.view_id or (applied.view_ids.get(definition.name, "") if applied is not None else "")
+    view_id = view.view_id or (applied.view_ids.get(view.name, "") if applied is not None else "")
     if not view_id or belongs(stored.incarnation, view_id):
         return False
     if stored.incarnation:
         return True
-    published = store.publications(definition.name)
+    published = store.publications(view.name)
     return not belongs(incarnation_of("", published[-1] if published else None), view_id)
 
 
 def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:
     """The columns, with their names in the table."""
-    if isinstance(definition, Source):
-        return definition.columns
-    return tuple(
-        Column(definition.timestamp_field, c.type) if c.name == EVENT_TIMESTAMP else c for c in definition.row_columns
-    )
-
-
-def _same(stored_columns: dt.DataType, declared: dt.DataType) -> bool:
-    """Whether a stored type equals a declared one. BigQuery's timestamps have no precision."""
-    if stored_columns.is_timestamp() and declared.is_timestamp():
-        return bool(stored_columns.timezone == declared.timezone)
-    if stored_columns.is_array() and declared.is_array():
-        return _same(stored_columns.value_type, declared.value_type)
-    return bool(stored_columns.copy(nullable=True) == declared.copy(nullable=True))
+    columns = definition.columns if isinstance(definition, Source) else definition.row_columns
+    if definition.place is None:
+        return columns
+    return tuple(Column(definition.place.stored_name(column.name), column.type) for column in columns)
 
 
 def columns_of(stored_columns: Mapping[str, dt.DataType], owner: str) -> tuple[Column, ...]:

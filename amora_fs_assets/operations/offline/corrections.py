@@ -93,7 +93,7 @@ def _of_source(
     own_publications: list[tuple[Interval, Publication]],
     store: OfflineStore,
 ) -> Iterator[Correction]:
-    modified = store.modified(inputs.table_of(source))
+    modified = inputs.modified_of(source, store)
     prints = [(held, publication, inputs.fingerprints_of(publication.inputs).get(source.name))
               for held, publication in own_publications]  # fmt: skip
     checked = [

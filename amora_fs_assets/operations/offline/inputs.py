@@ -126,7 +126,7 @@ def take(
         for name, source in sources.items()
     ]
     found: dict[str, dict[datetime | None, Count]] = {name: {} for name in sources}
-    modified = {name: store.modified(table_of(source)) for name, source in sources.items()}
+    modified = {name: modified_of(source, store) for name, source in sources.items()}
     if queries:
         with store.read(ibis.union(*queries) if len(queries) > 1 else queries[0]) as batches:
             for row in batches.read_all().to_pylist():
@@ -149,10 +149,10 @@ def unit_of(view: FeatureView, source: Source | FeatureView, interval: Interval)
     return next(few, Period.MONTH)
 
 
-def table_of(source: Source | FeatureView) -> str:
-    """The table of a source or of an external view."""
-    assert source.table is not None, "computed views are not fingerprinted"
-    return source.table
+def modified_of(source: Source | FeatureView, store: OfflineStore) -> str | None:
+    """The store's token of the last change of the table; None for a query or a file."""
+    assert source.place is not None, "computed views are not fingerprinted"
+    return None if source.place.table is None else store.modified(source.place.table)
 
 
 def rows_read(source: Source | FeatureView, span: Interval | None, store: OfflineStore) -> Table:

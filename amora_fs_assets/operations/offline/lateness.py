@@ -81,7 +81,8 @@ def _rows(source: Source | FeatureView, known: Interval, store: OfflineStore) ->
     times = times_of(source)
     if not isinstance(source, Source) or source.max_lateness is None or times is None or times.available is None:
         return None
-    changed = store.changed_late(source.table, times.happened, source.max_lateness)
+    table, happened_in = source.place.table, source.place.stored_name(times.happened)
+    changed = store.changed_late(table, happened_in, source.max_lateness) if table else None
     if changed is not None and not changed:
         return None
     rows = all_rows(source, store.dataset)

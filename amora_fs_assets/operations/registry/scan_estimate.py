@@ -76,7 +76,8 @@ def _counted(with_code: Sequence[Recompute], code: Catalogue, store: OfflineStor
         for source in view.sources:
             table = table_name(source, store.dataset)
             if table not in tables:
-                tables[table] = store.columns(table) is not None
+                (stored,) = store.stored_tables([source.place or table])
+                tables[table] = stored is not None
             if not tables[table]:
                 missing[each] = f"{table} does not exist yet"
                 continue

@@ -8,7 +8,7 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as JobTimeoutError
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -122,6 +122,12 @@ class Jobs:
             )  # fmt: skip
 
         self._finished(submit, "load", identity, remains)
+
+    def columns(self, sql: str) -> Sequence[bigquery.SchemaField]:
+        """The columns of a SELECT, from BigQuery's free dry run."""
+        dry = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
+        job = self._client.query(sql, job_config=dry, location=self._options.location, retry=self._retry, timeout=CALL)
+        return job.schema or ()
 
     def scanned_bytes(self, sql: str, config: bigquery.QueryJobConfig | None = None) -> int:
         """The bytes that the statement would scan, from BigQuery's free dry run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -47,7 +47,12 @@ def type_of(column: Column) -> str:
 
 def columns_of(table: bigquery.Table) -> dict[str, dt.DataType]:
     """The table's present columns, as Ibis types."""
-    return {name: _as_declared(type_) for name, type_ in BigQuerySchema.to_ibis(table.schema).items()}
+    return types_of(table.schema)
+
+
+def types_of(schema: Sequence[bigquery.SchemaField]) -> dict[str, dt.DataType]:
+    """The columns of a schema, as Ibis types."""
+    return {name: _as_declared(type_) for name, type_ in BigQuerySchema.to_ibis(schema).items()}
 
 
 def _as_declared(type_: dt.DataType) -> dt.DataType:

@@ -31,4 +31,7 @@ DUCKDB = Dialect(
     # Ibis' own hash makes a signed number from a bit string. That takes longer than the hash itself.
     hash=lambda row: engine_function("hash", dt.uint64, row),
     period_number=_period_number,
+    in_zone=lambda local, zone: engine_function(
+        "timezone", dt.Timestamp("UTC", 6), ibis.literal(zone), local.cast("timestamp(6)")
+    ),
 )

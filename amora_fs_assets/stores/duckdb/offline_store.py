@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-import ibis
 import ibis.expr.datatypes as dt
 import pyarrow as pa
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.external import Held, sql_of
 from amora_fs_assets.domain.ownership import of_definitions
+from amora_fs_assets.domain.place import Place
 from amora_fs_assets.domain.ports.offline import Draft, Part, StoredTable
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
@@ -22,6 +23,7 @@ from amora_fs_assets.domain.table_names import STAGED, publications_table, stage
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.stores.duckdb.dialect import DUCKDB
 from amora_fs_assets.stores.duckdb.file import opened
+from amora_fs_assets.stores.duckdb.places import attach, catalogs_of, database_file, file_of, held
 from amora_fs_assets.stores.duckdb.publication import Publishing, read_applied, write_applied
 from amora_fs_assets.stores.duckdb.tables import quoted, stored_table, stored_tables
 from amora_fs_assets.stores.duckdb.times import check_times
@@ -42,6 +44,7 @@ class DuckDBOfflineStore:
         self._home = home
         self.dataset = dataset
         self._lock_timeout = lock_timeout
+        self._held: dict[Place, Held] = {}  # as stored_tables found them last
 
     def modified(self, table: str) -> str | None:  # noqa: ARG002  (the port's)
         """None: DuckDB does not keep the time of the last change."""
@@ -57,14 +60,45 @@ class DuckDBOfflineStore:
         with self._open() as connection:
             return stored_table(connection, name)
 
-    def stored_tables(self, names: Sequence[str]) -> list[StoredTable | None]:
-        """As `table`, for several tables; opens the file once."""
+    def stored_tables(self, names: Sequence[str | Place]) -> list[StoredTable | None]:
+        """As `table`, for several tables and places; opens the file once."""
+        tables = [name if isinstance(name, str) else name.table or "" for name in names]
         with self._open() as connection:
-            return stored_tables(connection, names)
+            attach(connection, self._home, catalogs_of(name for name in names if isinstance(name, Place)))
+            found = stored_tables(connection, tables)
+            for number, place in enumerate(names):
+                if isinstance(place, Place):
+                    found[number] = self._see(connection, place, found[number])
+        return found
+
+    def _see(
+        self, connection: duckdb.DuckDBPyConnection, place: Place, stored: StoredTable | None
+    ) -> StoredTable | None:
+        """The place's present columns, remembered for `sql`. `stored` is its table, if it is one."""
+        self._held.pop(place, None)
+        if place.table is None:
+            seen = held(connection, place, self._home)
+            stored = None if seen is None else StoredTable(seen.columns, "")
+        else:
+            seen = None if stored is None else Held(stored.columns)
+        if seen is not None:
+            self._held[place] = seen
+        return stored
+
+    def looked_for(self, place: Place) -> str:
+        """The file that the store reads for the place."""
+        if place.where.path is not None:
+            return f" ({file_of(place, self._home)})"
+        return "".join(f" in {database_file(self._home, catalog)}" for catalog in catalogs_of([place]))
 
     def sql(self, query: Table) -> str:
         """The SQL that `read` and `stage` run for the query."""
-        return str(ibis.to_sql(query, dialect="duckdb"))
+        return sql_of(query, self._held_columns, self.dialect)
+
+    def _held_columns(self, place: Place) -> Held | None:
+        if place not in self._held:
+            self.stored_tables([place])
+        return self._held.get(place)
 
     def scanned_bytes(self, query: Table) -> int | None:  # noqa: ARG002  (the port's)
         """None: DuckDB has no dry run."""
@@ -78,10 +112,11 @@ class DuckDBOfflineStore:
     def read(self, query: Table, frames: Mapping[str, pa.Table] | None = None) -> Iterator[pa.RecordBatchReader]:
         """Stream the query's rows. The file stays open until the context is left."""
         schema = query.schema().to_pyarrow()
+        sql = self.sql(query)
         with self._open() as connection:
             for name, frame in (frames or {}).items():
                 connection.register(name, frame)
-            batches = connection.execute(self.sql(query)).to_arrow_reader(100_000)
+            batches = connection.execute(sql).to_arrow_reader(100_000)
             yield pa.RecordBatchReader.from_batches(
                 schema, (check_times(batch.select(schema.names).cast(schema)) for batch in batches)
             )
@@ -109,11 +144,11 @@ class DuckDBOfflineStore:
     ) -> str:
         """Write the rows of a query, a SELECT or an Arrow table to a new table; return its name."""
         staged = staged_table(name, run_id, self.dataset)
+        rows = data if isinstance(data, str) else "SELECT * FROM staged_rows"
+        rows = self.sql(data) if isinstance(data, Table) else rows
         with self._open(write=True) as connection:
             if isinstance(data, pa.Table):
                 connection.register("staged_rows", data)
-                data = "SELECT * FROM staged_rows"
-            rows = data if isinstance(data, str) else self.sql(data)
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.dataset)}")
             self._sweep(connection)
             connection.execute(f"CREATE OR REPLACE TABLE {quoted(staged)} AS {rows}")
@@ -176,6 +211,7 @@ class DuckDBOfflineStore:
     def _open(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         with opened(self._home, write=write, timeout=self._lock_timeout) as connection:
             try:
+                attach(connection, self._home, catalogs_of(list(self._held)))
                 yield connection
             except duckdb.CatalogException as error:
                 if "does not exist" not in str(error):

@@ -68,9 +68,10 @@ def stored_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) 
     """As `stored_table`, for several tables in one query, since DuckDB scans all tables to find one comment."""
     wanted = [table.lower() for table in tables]
     found = connection.execute(
-        "SELECT * FROM (SELECT lower(schema_name || '.' || table_name) AS name, comment FROM duckdb_tables() UNION ALL "
-        "SELECT lower(schema_name || '.' || view_name), NULL FROM duckdb_views() WHERE NOT internal) "
-        "WHERE list_contains($wanted, name)",
+        "SELECT if(database_name = current_database(), '', lower(database_name) || '.') || name, comment FROM ("
+        "SELECT database_name, lower(schema_name || '.' || table_name) AS name, comment FROM duckdb_tables() UNION ALL "
+        "SELECT database_name, lower(schema_name || '.' || view_name), NULL FROM duckdb_views() WHERE NOT internal) "
+        "WHERE list_contains($wanted, if(database_name = current_database(), '', lower(database_name) || '.') || name)",
         {"wanted": wanted},
     ).fetchall()
     comments = {name: comment or "" for name, comment in found}
@@ -78,9 +79,14 @@ def stored_tables(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) 
 
 
 def _stored(connection: duckdb.DuckDBPyConnection, table: str, comment: str) -> StoredTable:
-    empty = connection.execute(f"SELECT * FROM {quoted(table)} LIMIT 0").to_arrow_table()
     incarnation = comment.removeprefix(_INCARNATION) if comment.startswith(_INCARNATION) else ""
-    return StoredTable({field.name: _ibis_type(field.type) for field in empty.schema}, incarnation)
+    return StoredTable(columns_of(connection, quoted(table)), incarnation)
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, dt.DataType]:
+    """The columns of a quoted table or of a SELECT in parentheses."""
+    empty = connection.execute(f"SELECT * FROM {rows} LIMIT 0").to_arrow_table()
+    return {field.name: _ibis_type(field.type) for field in empty.schema}
 
 
 def _ibis_type(type_: pa.DataType) -> dt.DataType:

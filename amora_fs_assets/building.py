@@ -6,7 +6,7 @@ from amora_fs_assets.operations import runs
 from amora_fs_assets.operations.expressions.tables import owners_of
 from amora_fs_assets.operations.frames import to_pandas, to_polars
 from amora_fs_assets.operations.offline.corrections import corrections
-from amora_fs_assets.operations.registry import applied_table
+from amora_fs_assets.operations.registry import applied_table, removal
 from amora_fs_assets.operations.registry.apply import apply_anew, apply_plan, collect
 from amora_fs_assets.operations.registry.daily_reads import day
 from amora_fs_assets.operations.registry.plan import Plan, plan, with_coverage, with_scans
@@ -35,6 +35,7 @@ __all__ = [
     "plan",
     "prune",
     "release",
+    "removal",
     "runs",
     "scans",
     "to_pandas",

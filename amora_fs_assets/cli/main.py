@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from amora_fs_assets.cli import configuration as cli_configuration
+from amora_fs_assets.cli import definitions as cli_definitions
+from amora_fs_assets.cli import features as cli_features
 from amora_fs_assets.cli import online as cli_online
 from amora_fs_assets.cli import project as cli_project
 from amora_fs_assets.cli import registry as cli_registry
+from amora_fs_assets.cli import removal as cli_removal
 from amora_fs_assets.cli import training_sets as cli_training_sets
 from amora_fs_assets.cli.progress import Reported
-from amora_fs_assets.cli.shared import Group, examples, explained
-from amora_fs_assets.domain.errors import InvalidRequest, SettingsError
+from amora_fs_assets.cli.shared import Group, examples, explained, time
+from amora_fs_assets.domain.errors import SettingsError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import count_of_entities
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.domain.time import utc
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.project import nearest
 from amora_fs_assets.settings import Settings
@@ -31,18 +34,13 @@ if TYPE_CHECKING:
 SAMPLE = "amora_fs_assets.features"
 SAMPLE_CLOCK = "2014-01-01T05:00Z"
 """The end of the sample's data."""
-READING = ("history", "lineage", "plan", "status", "training-sets")
+READING = (
+    "entities", "feature-views", "get-historical", "history", "lineage", "plan", "registry-dump", "services", "sources",
+    "status", "training-sets",
+)  # fmt: skip
 """Commands that can read an earlier state; the others change the present state."""
 WITHOUT_STORE = ("demo", "init", "new")
 """Commands that create their own store, or need none."""
-
-
-def _time(value: str) -> datetime:
-    """An argument in ISO 8601; without an offset it is UTC."""
-    try:
-        return utc(value)
-    except InvalidRequest:
-        raise click.BadParameter(f"{value!r} is not a time. Write 2013-01-01, or 2013-01-01T05:00Z.") from None
 
 
 @click.group(
@@ -83,12 +81,16 @@ def main(context: click.Context, definitions: str | None, as_of: str | None) -> 
     context.obj = FeatureStore(Settings.from_env(), definitions, as_of)
 
 
-for _command in (*cli_project.COMMANDS, *cli_registry.COMMANDS, *cli_online.COMMANDS, cli_training_sets.training_sets):
+for _command in (
+    *cli_project.COMMANDS, *cli_registry.COMMANDS, *cli_online.COMMANDS, *cli_definitions.COMMANDS,
+    *cli_features.COMMANDS, *cli_configuration.COMMANDS, *cli_removal.COMMANDS, cli_training_sets.training_sets,
+):  # fmt: skip
     main.add_command(_command)
 
 _pick = click.option(
     "--feature-views",
     "--models",
+    "--model",
     "views",
     multiple=True,
     metavar="TEXT",
@@ -111,8 +113,8 @@ def _names(views: Sequence[str], known: Mapping[str, FeatureView]) -> list[str]:
         "compute 2013-01-01 2013-01-01T12:00Z --feature-views carrier_punctuality,network_load",
     )
 )
-@click.argument("start", required=False, type=_time)
-@click.argument("end", required=False, type=_time)
+@click.argument("start", required=False, type=time)
+@click.argument("end", required=False, type=time)
 @_pick
 @click.option("--late", is_flag=True, help="Compute intervals again whose source rows changed; without times.")
 @click.pass_obj
@@ -159,8 +161,8 @@ def _intervals(publications: tuple[Publication, ...] | None) -> str:
 @main.command(
     epilog=examples("materialize 2013-01-01 2014-01-01", "materialize 2013-12-01 2014-01-01 --models route_delays")
 )
-@click.argument("start", type=_time)
-@click.argument("end", type=_time)
+@click.argument("start", type=time)
+@click.argument("end", type=time)
 @_pick
 @click.pass_obj
 @explained
@@ -174,7 +176,7 @@ def materialize(store: FeatureStore, start: datetime, end: datetime, views: Sequ
     "materialize-incremental",
     epilog=examples("materialize-incremental", "materialize-incremental 2013-06-01 --feature-views route_delays"),
 )
-@click.argument("end", required=False, type=_time)
+@click.argument("end", required=False, type=time)
 @_pick
 @click.option("--full", is_flag=True, help="Fill a new generation with all rows.")
 @click.pass_obj
@@ -209,8 +211,9 @@ def status(store: FeatureStore, view: str | None) -> None:
         click.echo(cli_online.online_status(store, view))
         click.echo("\n".join(lines(store.coverage([view]).values())))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from amora_fs_assets.cli.rendering.tables import console
 
     head = store.registry.head()
     click.echo(f"Registry: {store.registry.url} ({head.hash[:12] if head else 'nothing applied yet: amora-fs apply'})")
@@ -233,8 +236,7 @@ def status(store: FeatureStore, view: str | None) -> None:
             f"{last.rows:,}" if last else "",
             f"generation {generation.number}{behind}" if generation else "never loaded",
         )
-    # In a file or a pipe the table is not folded.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console().print(table)
     for line in lines(covered.values()):
         click.echo(line)
 
@@ -250,7 +252,7 @@ def stop(store: FeatureStore) -> None:
 
 
 @main.command(epilog=examples("demo", "demo --until 2013-02-10", "demo --now"))
-@click.option("--until", type=_time, help="Fix the clock at this time; by default at the end of 2013 in New York.")
+@click.option("--until", type=time, help="Fix the clock at this time; by default at the end of 2013 in New York.")
 @click.option("--now", is_flag=True, help="Move the flights by whole days to end last midnight, and let the clock run.")
 @explained
 def demo(until: datetime | None, now: bool) -> None:  # noqa: FBT001

@@ -111,8 +111,15 @@ def history(store: FeatureStore, name: str | None, between: tuple[str, str] | No
 
     OLD and NEW are times in ISO 8601, first digits of a snapshot's hash, or ids of runs, as for `amora-fs --as-of`.
     """
-    from amora_fs_assets.cli.rendering.history import changes_table, plain_history, runs_table, versions_table
+    from amora_fs_assets.cli.rendering.history import (
+        changes_table,
+        narrow_runs_table,
+        plain_history,
+        runs_table,
+        versions_table,
+    )
     from amora_fs_assets.cli.rendering.plan import plain_change
+    from amora_fs_assets.cli.rendering.tables import NARROW, console
     from amora_fs_assets.operations.offline import coverage_words as coverage_report
     from amora_fs_assets.operations.registry import history as verb
 
@@ -125,7 +132,9 @@ def history(store: FeatureStore, name: str | None, between: tuple[str, str] | No
     runs = [] if name is None else list(store.registry.records(name, limit=limit))
     covered = _coverage(store, name)
     plain = plain_history(versions, runs) | ({} if covered is None else {"coverage": coverage_report.plain(covered)})
-    _print(plain, form, lambda: [versions_table(versions), runs_table(runs)])
+    narrow = console(folds=True).width < NARROW
+    runs_of = narrow_runs_table if narrow else runs_table
+    _print(plain, form, lambda: [versions_table(versions, narrow=narrow), runs_of(runs)])
     if form == "table" and covered is not None:
         click.echo("\n".join([f"Coverage now: {coverage_report.summary(covered)}", *coverage_report.lines([covered])]))
 
@@ -159,9 +168,8 @@ def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> No
 
     Columns come from the runs of the applied definition; with `amora-fs --as-of`, of the definition in that state.
     """
-    from rich.console import Console
-
     from amora_fs_assets.cli.rendering.lineage import trees
+    from amora_fs_assets.cli.rendering.tables import console
     from amora_fs_assets.operations.registry.lineage_graph import lineage as verb
 
     found = verb(store.registry, name, column)
@@ -169,24 +177,25 @@ def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> No
         click.echo(json.dumps(found.to_plain(), indent=2))
         return
     for tree in trees(found):
-        Console().print(tree)
+        console().print(tree)
 
 
 def _print(plain: Any, form: str, tables: Callable[[], list[Any]]) -> None:
-    from rich.console import Console
+    from amora_fs_assets.cli.rendering.tables import console
 
     if form == "json":
         click.echo(json.dumps(plain, indent=2))
     else:
+        out = console(folds=True)
         for table in tables():
             if table.row_count:
-                Console().print(table)
+                table.box = table.box if out.is_terminal else None
+                out.print(table)
 
 
 def _show(planned: Plan, form: str) -> None:
-    from rich.console import Console
-
     from amora_fs_assets.cli.rendering import plan as plan_report
+    from amora_fs_assets.cli.rendering.tables import console
 
     match form:
         case "json":
@@ -194,7 +203,7 @@ def _show(planned: Plan, form: str) -> None:
         case "markdown":
             click.echo(plan_report.markdown(planned))
         case _:
-            Console().print(plan_report.tree(planned))
+            console().print(plan_report.tree(planned))
 
 
 COMMANDS = (plan, apply, history, lineage)

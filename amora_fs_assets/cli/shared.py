@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
 
-from amora_fs_assets.domain.errors import FeatureStoreError
+from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest
+from amora_fs_assets.domain.time import utc
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _GLOBAL = ("--definitions", "--as-of")
 
 
+def time(value: str) -> datetime:
+    """An argument in ISO 8601; without an offset it is UTC."""
+    try:
+        return utc(value)
+    except InvalidRequest:
+        raise click.BadParameter(f"{value!r} is not a time. Write 2013-01-01, or 2013-01-01T05:00Z.") from None
+
+
 class Group(click.Group):
-    """A group whose own options may also follow the command."""
+    """A group whose own options may follow the command, and whose commands' options may precede it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Move the group's options before the command, unless the command has an option with the same name."""
+        """Move the group's options before the command, unless the command has an option with the same name.
+
+        Options of the command that precede it are moved behind it.
+        """
         return super().parse_args(ctx, self._ordered(args))
 
     def _ordered(self, args: list[str]) -> list[str]:
@@ -37,7 +50,15 @@ class Group(click.Group):
             else:
                 rest.append(word)
                 position += 1
-        return [*first, *rest, *args[len(own) :]]
+        return [*first, *self._behind(rest), *args[len(own) :]]
+
+    def _behind(self, words: list[str]) -> list[str]:
+        """The words with the options that precede the command behind it, unless the group has them itself."""
+        place = next((i for i, word in enumerate(words) if word in self.commands), None)
+        own = {option for parameter in self.params for option in (*parameter.opts, "-h", "--help")}
+        if not place or not words[0].startswith("-") or words[0].partition("=")[0] in own:
+            return words
+        return [words[place], *words[:place], *words[place + 1 :]]
 
 
 def _options_of(group: click.Group, args: list[str]) -> set[str]:

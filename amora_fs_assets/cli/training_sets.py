@@ -1,4 +1,4 @@
-"""amora-fs training-sets: list, show, compare, prune and hold the versions of training sets."""
+"""amora-fs training-sets: build, list, show, compare, prune and hold the versions of training sets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,17 @@ class _Explained(click.Group):
     epilog=examples("training-sets list departure_delay", "training-sets show departure_delay"),
 )
 def training_sets() -> None:
-    """List, show, compare, prune and hold the versions of training sets."""
+    """Build, list, show, compare, prune and hold the versions of training sets."""
+
+
+@training_sets.command(epilog=examples("training-sets build departure_delay"))
+@click.argument("name")
+@click.pass_obj
+def build(store: FeatureStore, name: str) -> None:
+    """Build a version of the code's training set NAME, as Dagster does."""
+    run = store.build_training_set(name)
+    version, table = run.details["version"], run.details["table"]
+    click.echo(f"{name} {version}: {run.rows:,} rows in {table}, checksum {run.details['checksum']}")
 
 
 @training_sets.command("list")
@@ -36,9 +46,9 @@ def training_sets() -> None:
 @click.pass_obj
 def list_(store: FeatureStore, name: str | None) -> None:
     """List the versions of NAME, or of all training sets, newest first."""
-    from rich.console import Console
     from rich.table import Table
 
+    from amora_fs_assets.cli.rendering.tables import console
     from amora_fs_assets.operations.training.retention import held
     from amora_fs_assets.operations.training.versions import manifest_of, pruned, training_set_version
 
@@ -52,7 +62,7 @@ def list_(store: FeatureStore, name: str | None) -> None:
             columns = str(len(manifest["columns"]))
             state = "removed" if version in gone else f"held: {kept[version]}" if version in kept else ""
             table.add_row(each, version, f"{manifest['rows']:,}", columns, manifest["checksum"], state)
-    Console().print(table)
+    console().print(table)
 
 
 @training_sets.command()
@@ -63,9 +73,9 @@ def list_(store: FeatureStore, name: str | None) -> None:
 @click.pass_obj
 def show(store: FeatureStore, name: str, version: str | None, as_of: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Show the inputs of a version of NAME, by default the newest version."""
-    from rich.console import Console
     from rich.table import Table
 
+    from amora_fs_assets.cli.rendering.tables import console
     from amora_fs_assets.operations.training.versions import manifest_of
 
     manifest = manifest_of(name, version, store.registry, as_of=as_of)
@@ -81,7 +91,7 @@ def show(store: FeatureStore, name: str, version: str | None, as_of: str | None,
         found = column["statistics"]
         cells = ("" if found.get(word) is None else str(found[word]) for word in ("nulls", "min", "max", "mean"))
         table.add_row(column["name"], column["type"], *cells)
-    Console().print(table)
+    console().print(table)
 
 
 @training_sets.command()

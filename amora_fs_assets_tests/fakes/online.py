@@ -224,6 +224,10 @@ class MemoryOnlineStore:
             kept.state = replace(kept.state, live_number=picked.number, pinned=True)
         return picked
 
+    def remove(self, name: str) -> None:
+        with self._lock:
+            self._views.pop((self._project, name), None)
+
     def unpin(self, name: str) -> Generation:
         with self._lock:
             kept = self._view(name)

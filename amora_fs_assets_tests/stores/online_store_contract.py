@@ -377,6 +377,16 @@ class OnlineStoreContract:
             with pytest.raises(OnlineStoreError, match="spending.*does not exist"):
                 store.rollback(view.name, to)
 
+    def test_a_removed_view_was_never_loaded(self, store: OnlineStore) -> None:
+        view = view_of(AMOUNT)
+        self.load(store, view, (1, hour(1), 1.0))
+        self.load(store, view, (1, hour(1), 2.0), published_through=2, new_generation=True)
+        store.remove(view.name)
+        assert store.generation(view) is None
+        eventually(lambda: self.values(store, view, 1) == [None])
+        self.load(store, view, (2, hour(1), 1.0))
+        eventually(lambda: self.values(store, view, 1, 2) == [None, [1.0]])
+
     def test_a_reader_that_knows_the_old_generation_notices_the_new_one(self, store: OnlineStore) -> None:
         view = view_of(AMOUNT)
         self.load(store, view, (1, hour(1), 1.0))

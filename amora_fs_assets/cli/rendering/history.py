@@ -15,12 +15,32 @@ from amora_fs_assets.domain.records import Output, RunRecord
 from amora_fs_assets.operations.registry.history import Version
 
 
-def versions_table(versions: Sequence[Version]) -> Table:
-    """A row per state: the time of its apply, its version, and its changes from the previous state."""
-    table = Table("applied", "snapshot", "version", "changes", title="Definitions", title_justify="left")
+def versions_table(versions: Sequence[Version], *, narrow: bool = False) -> Table:
+    """A row per state: the time of its apply, its version, and its changes from the previous state.
+
+    With `narrow` the rows have more lines and fit into 80 columns.
+    """
+    heads = ("applied",) if narrow else ("applied", "snapshot", "version")
+    table = Table(*heads, "changes", title="Definitions", title_justify="left")
     for each in versions:
-        changes = [_change(plain_change(change)) for change in each.changes]
-        table.add_row(_time(each.snapshot.applied_at), each.snapshot.hash[:12], each.version, "\n".join(changes))
+        changes = "\n".join(_change(plain_change(change)) for change in each.changes)
+        state = (_time(each.snapshot.applied_at), each.snapshot.hash[:12], each.version)
+        table.add_row(*(["\n".join(filter(None, state))] if narrow else state), changes)
+    return table
+
+
+def narrow_runs_table(runs: Sequence[RunRecord]) -> Table:
+    """A row per run, as text of several lines that fits into 80 columns."""
+    table = Table("started", "run", title="Runs", title_justify="left")
+    for run in runs:
+        failed = run.status != "succeeded"
+        first = f"{run.kind} {'[red]' if failed else ''}{run.status}{'[/red]' if failed else ''}, {run.rows:,} rows"
+        wrote = ", ".join(filter(None, map(_output, run.outputs)))
+        second = ", ".join(filter(None, (_interval(run), wrote, _commit(run))))
+        table.add_row(
+            _time(run.started_at),
+            "\n".join(filter(None, (f"{first} in {_took(run)}", second, escape(run.run_id)))),
+        )
     return table
 
 
@@ -31,14 +51,11 @@ def runs_table(runs: Sequence[RunRecord]) -> Table:
     table.add_column("commit")
     table.add_column("run", overflow="fold")  # in full, for --as-of RUN
     for run in runs:
-        interval = f"{run.interval.start:%Y-%m-%d} - {run.interval.end:%Y-%m-%d}" if run.interval else ""
         colour = "green" if run.status == "succeeded" else "red"
         status = f"[{colour}]{run.status}[/{colour}]"
-        took = f"{run.duration.total_seconds():.1f} s"
         wrote = "\n".join(map(_output, run.outputs))
-        commit = run.commit[:7] + ("*" if run.commit.endswith("-dirty") else "")
-        table.add_row(_time(run.started_at), run.kind, status, interval, f"{run.rows:,}", took, wrote, commit,
-                      escape(run.run_id))  # fmt: skip
+        table.add_row(_time(run.started_at), run.kind, status, _interval(run), f"{run.rows:,}", _took(run), wrote,
+                      _commit(run), escape(run.run_id))  # fmt: skip
     return table
 
 
@@ -93,6 +110,18 @@ def _change(change: dict[str, Any]) -> str:
     return escape(
         f"{change['action']} {change['kind']} '{change['name']}'" + (f": {differences}" if differences else "")
     )
+
+
+def _interval(run: RunRecord) -> str:
+    return f"{run.interval.start:%Y-%m-%d} - {run.interval.end:%Y-%m-%d}" if run.interval else ""
+
+
+def _took(run: RunRecord) -> str:
+    return f"{run.duration.total_seconds():.1f} s"
+
+
+def _commit(run: RunRecord) -> str:
+    return run.commit[:7] + ("*" if run.commit.endswith("-dirty") else "")
 
 
 def _output(output: Output) -> str:

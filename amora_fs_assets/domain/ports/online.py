@@ -291,6 +291,9 @@ class OnlineStore(Protocol):
     def unpin(self, name: str) -> Generation:
         """Make the newest generation live again. Raises OnlineStoreError if the view was never loaded."""
 
+    def remove(self, name: str) -> None:
+        """Remove all rows and the state of a view, as if it was never loaded. A running load of the view fails."""
+
     def close(self) -> None:
         """Close the connections."""
 

@@ -213,6 +213,16 @@ class RedisGenerations:
         assert state.newest is not None, "after_unpin returned it"
         return state.newest
 
+    def remove(self, name: str) -> None:
+        """Remove all rows and the state of a view; see OnlineStore."""
+        state = self._change(
+            name,  # listed as unfinished until their rows are removed, in case this process is killed
+            lambda s: ViewState(filling=tuple(Filling(number=e.number, location=e.location) for e in _all(s))),
+        )
+        for each in state.filling:
+            self._cleaning.abandon(name, each.location)
+        self._states.remove(name)
+
     def _prepare(
         self,
         view: FeatureView,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -48,6 +49,11 @@ class States:
         if ids:
             self._connection.run(lambda client: client.srem(key, *ids))
 
+    def remove(self, name: str) -> None:
+        """Remove the view's state, and the noted publications."""
+        for key in (self.key(name), written_name(self.project, name)):  # on a cluster, keys of two nodes
+            self._connection.run(partial(_delete, key=key))
+
     def change(self, name: str, change: Change) -> ViewState:
         """Change the state by compare-and-swap, and return the new state. `change` may run more than once."""
         key = self.key(name)
@@ -62,6 +68,10 @@ class States:
                     return after
 
         return self._connection.run(run)
+
+
+def _delete(client: Any, key: str) -> None:
+    client.delete(key)
 
 
 _STORED = {"live_number": "live", "published_through": "cursor", "published_id": "cursor_id", "location": "prefix"}

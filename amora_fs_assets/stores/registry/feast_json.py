@@ -118,6 +118,8 @@ def _table(name: str, table: str, settings: Settings) -> dict[str, Any]:
 
 
 def _service(service: FeatureService) -> dict[str, Any]:
+    # Feast sorts the projections of a view by alias, and cannot compare an alias with none.
+    aliased = {part.view.name for part in service.projections if part.name_alias}
     return {
         "name": service.name,
         "description": service.description,
@@ -126,7 +128,7 @@ def _service(service: FeatureService) -> dict[str, Any]:
         "features": [
             {
                 "featureViewName": part.view.name,
-                "featureViewNameAlias": part.name_alias or "",
+                "featureViewNameAlias": part.name_alias or (part.view.name if part.view.name in aliased else ""),
                 "featureColumns": [_column(column) for column in part.columns],
                 "joinKeyMap": dict(part.join_key_map),
             }

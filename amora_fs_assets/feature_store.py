@@ -190,9 +190,9 @@ class FeatureStore(Definitions, Online, Training):
         self._sync_applied()
         if building.feast_registry.sync(open_objects(self.settings), self.settings) == "behind":
             _log.warning(
-                "Feast's registry.db in %s is outdated, since Feast is not installed here. "
-                "Run `pip install 'amora-fs-assets[feast]'` and `amora-fs apply` again.",
+                "Feast's registry.db in %s is outdated, since Feast is not installed here. %s",
                 self.registry.url,
+                building.feast_registry.HINT,
             )
 
     def _sync_applied(self) -> None:

@@ -14,6 +14,7 @@ import click
 from amora_fs_assets.cli.shared import examples, explained
 from amora_fs_assets.domain.errors import BreakingChanges, OfflineStoreError
 from amora_fs_assets.feature_store import FeatureStore
+from amora_fs_assets.stores.registry import feast_registry
 
 if TYPE_CHECKING:
     from amora_fs_assets.operations.offline.coverage import Coverage
@@ -84,6 +85,23 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
         click.echo(f"Error: {error}", err=True)
         sys.exit(BREAKING)
     click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.", err=form == "json")
+    if not feast_registry.installed():
+        said = f"There is no registry.db for Feast's clients, since Feast is not installed here. {feast_registry.HINT}"
+        click.echo(said, err=form == "json")
+
+
+@click.command("export-feast", epilog=examples("export-feast", "export-feast carrier_punctuality"))
+@click.argument("feature_views", nargs=-1)
+@click.pass_obj
+@explained
+def export_feast(store: FeatureStore, feature_views: tuple[str, ...]) -> None:
+    """Write the rows of feature views to Parquet files for Feast's clients, by default of all views.
+
+    For the embedded store, whose tables Feast cannot read: registry.db names these files. Views that were not computed
+    yet are left out. Run it again after a computation, since the files do not change by themselves.
+    """
+    for name, rows in store.export_for_feast(feature_views or None).items():
+        click.echo(f"{name}: {rows:,} rows")
 
 
 @click.command(epilog=examples("history", "history carrier_punctuality", "history --between 2026-01-01 2026-02-01"))
@@ -206,4 +224,4 @@ def _show(planned: Plan, form: str) -> None:
             console().print(plan_report.tree(planned))
 
 
-COMMANDS = (plan, apply, history, lineage)
+COMMANDS = (plan, apply, export_feast, history, lineage)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, TYPE_CHECKING
 
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.errors import InvalidRequest, TableNotFound
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.settings import Settings
+from amora_fs_assets.store_table import OFFLINE_STORES
 from amora_fs_assets.stores.files import writing
 
 if TYPE_CHECKING:
@@ -41,6 +44,27 @@ class Exports:
         from amora_fs_assets.operations.frames import write_parquet
 
         return write_parquet(rows.schema, rows.to_batches(), self.writing(path))
+
+    def for_feast(self, views: Sequence[FeatureView]) -> dict[str, int]:
+        """Write the views' rows to the files that Feast's registry.db names; see FeatureStore.export_for_feast."""
+        from amora_fs_assets.operations.expressions.tables import rows_there
+        from amora_fs_assets.operations.frames import write_parquet
+        from amora_fs_assets.stores.registry.feast_json import file_of
+
+        if OFFLINE_STORES[self._settings.offline_store].feast_source:
+            raise InvalidRequest("Feast reads the tables of this offline store itself, so nothing is exported.")
+        found: dict[str, int] = {}
+        store, applied = self._offline(), self._catalogue()
+        for view in views:
+            path = file_of(view.name, self._settings)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                rows = rows_there(view, store, applied)
+            except TableNotFound:
+                continue
+            with store.read(rows) as batches:
+                found[view.name] = write_parquet(batches.schema, batches, self.writing(path))
+        return found
 
     def writing(self, path: str | os.PathLike[str]) -> AbstractContextManager[IO[bytes]]:
         """A new file; see stores/files.py."""

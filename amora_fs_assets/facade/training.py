@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -82,6 +82,16 @@ class Training(Stores):
         return building.build(
             training_set, store=self.offline, registry=self.registry, run_id=run_id or f"training_set-{uuid.uuid4()}"
         )
+
+    def export_for_feast(self, feature_views: Sequence[str] | None = None) -> dict[str, int]:
+        """Write the views' rows to the Parquet files that registry.db names; return the number of rows by view.
+
+        For the embedded store, whose tables Feast cannot read; views that were not computed yet are left out. Raises
+        FeatureViewNotFound, and InvalidRequest if Feast reads the offline store itself.
+        """
+        catalogue = self.registry.catalogue()
+        names = callers.texts("feature_views", feature_views) or catalogue.feature_views
+        return self._exports.for_feast([catalogue.feature_view(name) for name in names])
 
     def load_training_set(
         self, name: str, version: str | None = None, *, as_of: Instant | None = None, as_type: LoadedAs = "pandas"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import click
 import duckdb
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from amora_fs_assets.cli.main import main
 
@@ -79,6 +81,27 @@ def test_plan_changes_nothing_and_apply_does(amora_fs: Shell) -> None:
     assert "spending" in said(amora_fs("apply"))
     assert re.search(r"Registry .*home/registry is at [0-9a-f]{12}\.", said(amora_fs("apply")))
     assert "No changes." in said(amora_fs("plan"))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("feast") is not None, reason="Feast is installed here")
+def test_apply_says_that_feast_is_not_installed(amora_fs: Shell) -> None:
+    shown = said(amora_fs("apply"))
+    assert "There is no registry.db for Feast's clients, since Feast is not installed here." in shown
+    assert "pip install 'amora-fs-assets[feast]'" in shown
+    assert "registry.db" not in amora_fs("apply", "--format", "json").stdout
+
+
+def test_rows_are_exported_for_feast_once_there_are_some(amora_fs: Shell, tmp_path: Path) -> None:
+    amora_fs("apply")
+    assert said(amora_fs("export-feast")) == ""
+    amora_fs("compute", "2020-01-01", "2020-03-01")
+    assert said(amora_fs("export-feast", "spending")) == "spending: 5 rows\n"
+    assert "'nothing' is not known" in said(amora_fs("export-feast", "nothing"), code=1)
+    (file,) = (tmp_path / "home" / "feast").iterdir()
+    exported = parquet.read_table(file)
+    assert file.name == "spending.parquet"
+    assert exported.column_names == ["customer", "event_timestamp", "amount"]
+    assert exported.num_rows == 5
 
 
 def test_from_sources_to_online(amora_fs: Shell) -> None:

@@ -22,7 +22,6 @@ from amora_fs_assets.stores.registry.feast_registry import NAME, sync
 from amora_fs_assets.stores.registry.folder import FolderObjectStore
 from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
 from amora_fs_assets_tests import small
-from amora_fs_assets_tests.conftest import missing
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.feast.metadata_server import metadata_server
@@ -31,17 +30,13 @@ from amora_fs_assets_tests.stores.at_once import at_once
 
 pytestmark = pytest.mark.slow
 
-ENVIRONMENT = Path(__file__).parents[2] / ".venv-feast"
 CLIENT = Path(__file__).with_name("client.py")
 SAMPLE = collect("amora_fs_assets.features")
 
 
 @pytest.fixture
-def python(request: pytest.FixtureRequest) -> str:
-    """An interpreter that has Feast."""
-    if not (ENVIRONMENT / ".stamp").exists():
-        missing(request.config, "There is no Feast client: make feast.")
-    return str(ENVIRONMENT / "bin" / "python")
+def python(feast_python: str) -> str:
+    return feast_python
 
 
 @pytest.fixture

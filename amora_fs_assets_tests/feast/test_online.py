@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any
 import httpx
 import ibis
 import ibis.expr.datatypes as dt
+import pandas as pd
 import pytest
 from ibis.expr.types import Table
 
@@ -149,6 +151,7 @@ def house(feast_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 "AMORA_FS_API_TOKENS": "writer", "AMORA_FS_API_TOKENS_READ_ONLY": "reader",
             }  # fmt: skip
             command = [str(Path(sys.executable).with_name("amora-fs")), "serve"]
+            store.export_for_feast()
             with served(command, {**environment, **ours}, "--port") as url:
                 yield House(store, url, feast_python, environment)
 
@@ -308,3 +311,31 @@ def test_feasts_own_server_is_right_with_it(house: House, tmp_path: Path) -> Non
         answer = httpx.post(f"{url}/get-online-features", json=body, trust_env=False, timeout=60).json()
     assert answer["results"][1]["values"] == [42.5, None, None]
     assert answer["results"][1]["statuses"] == ["PRESENT", "OUTSIDE_MAX_AGE", "NOT_FOUND"]
+
+
+MOMENTS = [at(1), at(1, 12), at(22), at(5, month=2), at(28, month=2), at(3, month=2)]
+
+
+@pytest.mark.parametrize("kind", ["dask", "duckdb"])
+def test_feasts_local_offline_stores_read_the_exported_rows(house: House, kind: str) -> None:
+    spine = {"row": [*range(6)], "customer": [1, 1, 1, 1, 9, 3], "event_timestamp": [m.isoformat() for m in MOMENTS]}
+    config = {**house.common, "offline_store": {"type": kind}, "online_store": {"type": "sqlite"}}
+    (theirs,) = house.feast({"call": "historical", "config": config, "features": ["spending:amount"], "rows": spine})
+    assert isinstance(theirs, list), theirs
+    frame = pd.DataFrame({**spine, "event_timestamp": MOMENTS})
+    ours = house.store.get_historical_features("spending", frame).to_df()["amount"]
+    expected = [None if pd.isna(amount) else amount for amount in ours]
+    assert [row["amount"] for row in theirs] == expected == [10.0, 10.0, 30.0, 40.0, None, 50.0]
+
+
+def test_feast_loads_the_exported_rows_into_our_server(house: House, tmp_path: Path) -> None:
+    """`feast materialize` with a remote online store: its rows are pushes. Feast writes to its registry: a copy."""
+    config = {**house.remote("writer"), "registry": str(shutil.copy(house.common["registry"], tmp_path / NAME))}
+    shop = {"shop": "3"}
+    window = {"start": "2020-01-01T00:00:00", "end": "2020-02-10T00:00:00", "views": ["everything"]}
+    (loaded,) = house.feast(
+        {"call": "materialize", "config": config, **window, "features": ["everything:i"], "rows": [shop]}
+    )
+    assert loaded["values"] == {"shop": ["3"], "i": [None]}
+    assert loaded["statuses"]["i"] == ["NULL_VALUE"]
+    assert house.store.parity("everything", sample=None).passed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from amora_fs_assets.domain.place import Where
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,11 +46,13 @@ def table_page(table: str, settings: Settings) -> dict[str, str]:
     return {"name": ".".join([where["p"], dataset, name]), "BigQuery": f"{CONSOLE}?{urlencode(where)}"}
 
 
-def feast_source(table: str, settings: Settings) -> dict[str, Any]:
-    """The table as a Feast data source (feast.infra.offline_stores.bigquery_source)."""
-    full_name = f"{settings.bigquery_project}.{table}" if settings.bigquery_project else table
+def feast_source(where: Where, settings: Settings) -> dict[str, Any]:
+    """The rows as a Feast data source (feast.infra.offline_stores.bigquery_source)."""
+    table = where.table or ""
+    if settings.bigquery_project and table.count(".") == 1:
+        table = f"{settings.bigquery_project}.{table}"
     return {
         "type": "BATCH_BIGQUERY",
         "dataSourceClassType": "feast.infra.offline_stores.bigquery_source.BigQuerySource",
-        "bigqueryOptions": {"table": full_name},
+        "bigqueryOptions": {"query": where.query} if where.query else {"table": table},
     }

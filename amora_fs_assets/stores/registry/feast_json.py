@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from amora_fs_assets.domain.catalogue import Catalogue
@@ -10,7 +11,8 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.place import Where
 from amora_fs_assets.domain.records import Snapshot
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.types import DataType
@@ -30,7 +32,6 @@ _TYPES = {
 }
 # Feast's own names for a view without an entity.
 _DUMMY_ENTITY, _DUMMY_KEY = "__dummy", "__dummy_id"
-_BIGQUERY = "feast.infra.offline_stores.bigquery_source.BigQuerySource"
 _FILE = "feast.infra.offline_stores.file_source.FileSource"
 
 
@@ -85,32 +86,58 @@ def _view(view: FeatureView, settings: Settings) -> dict[str, Any]:
         "owner": view.owner,
         "tags": dict(view.tags),
         "batchSource": {
-            **_table(view.name, view.table or f"{settings.dataset}.{view.name}", settings),
-            "timestampField": view.timestamp_field,
-            "createdTimestampColumn": CREATED_TIMESTAMP if view.has_created_timestamp else "",
+            **_batch_source(view, settings),
             "description": view.description,
             "owner": view.owner,
         },
     }
 
 
+def file_of(view: str, settings: Settings) -> Path:
+    """The Parquet file of a view for Feast, if Feast cannot read the offline store itself."""
+    return settings.home / "feast" / f"{view}.parquet"
+
+
+def _batch_source(view: FeatureView, settings: Settings) -> dict[str, Any]:
+    """The view's rows: an exported file with our names of the times, or the table with its own."""
+    if not OFFLINE_STORES[settings.offline_store].feast_source:
+        created = CREATED_TIMESTAMP if view.has_created_timestamp else ""
+        times = {"timestampField": EVENT_TIMESTAMP, "createdTimestampColumn": created}
+        return {"name": view.name, **_file(str(file_of(view.name, settings))), **times}
+    where = Where(f"{settings.dataset}.{view.name}") if view.place is None else view.place.where
+    created = view.created_timestamp_column if view.has_created_timestamp else ""
+    return {
+        "name": view.name,
+        **_rows(view.name, where, settings),
+        "timestampField": view.timestamp_field,
+        "createdTimestampColumn": created,
+    }
+
+
 def _source(source: Source, settings: Settings) -> dict[str, Any]:
     return {
-        **_table(source.name, source.table, settings),
+        "name": source.name,
+        **_rows(source.name, source.place.where, settings),
         "timestampField": source.timestamp_field or "",
+        "createdTimestampColumn": source.available_at or "",
         "description": source.description,
         "owner": source.owner,
     }
 
 
-def _table(name: str, table: str, settings: Settings) -> dict[str, Any]:
+def _rows(name: str, where: Where, settings: Settings) -> dict[str, Any]:
     row = OFFLINE_STORES[settings.offline_store]
+    mapping = {"fieldMapping": dict(where.field_mapping)} if where.field_mapping else {}
+    if where.path:
+        return {**_file(where.path), **mapping}
     if row.feast_source:
-        return {"name": name, **row.load("feast_source")(table, settings)}
-    # Feast cannot read the store. The path is the place for an export of the table.
-    path = (settings.home / "feast" / f"{table}.parquet").as_uri()
+        return {**row.load("feast_source")(where, settings), **mapping}
+    return _file(str(file_of(name, settings)))
+
+
+def _file(path: str) -> dict[str, Any]:
+    """A plain path: Feast's DuckDB store does not read `file://`."""
     return {
-        "name": name,
         "type": "BATCH_FILE",
         "dataSourceClassType": _FILE,
         "fileOptions": {"uri": path, "fileFormat": {"parquetFormat": {}}},

@@ -31,19 +31,27 @@ sys.stdout.buffer.write(registry.SerializeToString(deterministic=True))
 """
 
 
+HINT = "Run `pip install 'amora-fs-assets[feast]'` and `amora-fs apply` again."
+
+
+def installed() -> bool:
+    """Whether this Python has Feast."""
+    return importlib.util.find_spec("feast") is not None
+
+
 def sync(objects: ObjectStore, settings: Settings, *, python: str | None = None) -> Synced:
     """Write registry.db until it belongs to the head's snapshot, whose hash it contains as `version_id`.
 
     "behind" or "absent", with nothing written, if `python` (by default this one) has no Feast. Raises RegistryError.
     """
     registry = ObjectRegistry(objects)
-    installed = python is not None or importlib.util.find_spec("feast") is not None
+    encodes = python is not None or installed()
     wrote = False
     while (head := registry.head()) is not None:
         stored = objects.read(NAME)
         if stored is not None and head.hash.encode() in stored.data:
             return "written" if wrote else "current"
-        if not installed:
+        if not encodes:
             return "absent" if stored is None else "behind"
         plain = feast_form.registry(registry.catalogue_of(head), head, settings)
         # If another process wrote first, the next iteration reads its result.

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets import FeatureService, FeatureStore, FeatureView, Field, Settings, Timestamp
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import RegistryError
 from amora_fs_assets.operations.registry.apply import apply, collect
@@ -35,6 +35,12 @@ def objects(tmp_path: Path) -> FolderObjectStore:
 def no_feast(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "feast" else found(name))
+
+
+class Known(small.Spending):
+    """With the time at which a row became known."""
+
+    created_timestamp: Timestamp = Field(nullable=True)
 
 
 def form(code: Catalogue, objects: FolderObjectStore, settings: Settings) -> dict[str, Any]:
@@ -109,3 +115,38 @@ def test_tables_are_those_of_bigquery(objects: FolderObjectStore, tmp_path: Path
     assert tables["carrier_punctuality"] == "team.features.carrier_punctuality"
     assert tables["airport_location"] == "team.reference.airports"
     assert tables["flights"] == "team.raw.flights"
+
+
+def test_other_systems_rows_keep_their_names_and_places_in_bigquery(objects: FolderObjectStore, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, offline_store="bigquery", bigquery_project="team", dataset="features")
+    there: dict[str, Any] = {"timestamp_field": "ts", "created_timestamp_column": "made"}
+    views = [
+        FeatureView(
+            "far", Known, [small.customer], table="other.shop.orders", field_mapping={"SUM": "amount"}, **there
+        ),
+        FeatureView("asked", Known, [small.customer], query="SELECT * FROM shop.orders", **there),
+    ]
+    sources = {each["name"]: each for each in form(Catalogue.of(views), objects, settings)["dataSources"]}
+    assert sources["far"]["bigqueryOptions"] == {"table": "other.shop.orders"}
+    assert sources["far"]["fieldMapping"] == {"SUM": "amount"}
+    assert sources["asked"]["bigqueryOptions"] == {"query": "SELECT * FROM shop.orders"}
+    assert "fieldMapping" not in sources["asked"]
+    for each in sources.values():
+        assert (each["timestampField"], each["createdTimestampColumn"]) == ("ts", "made")
+
+
+def test_views_of_the_embedded_store_are_files_with_a_plain_path(objects: FolderObjectStore, tmp_path: Path) -> None:
+    """Feast's DuckDB store cannot read `file://`."""
+    plain = form(small.catalogue(), objects, Settings(home=tmp_path))
+    source = next(each for each in plain["dataSources"] if each["name"] == "spending")
+    assert source["fileOptions"]["uri"] == str(tmp_path / "feast" / "spending.parquet")
+    assert source["timestampField"] == "event_timestamp"
+
+
+def test_a_view_that_is_also_aliased_has_its_own_name_as_alias(objects: FolderObjectStore, tmp_path: Path) -> None:
+    """Feast cannot compare an alias with none, and fails to read such a service."""
+    view = small.catalogue().feature_view("spending")
+    both = FeatureService("both", [view, view.alias("friend", {"customer": "friend"})])
+    services = form(Catalogue.of([both]), objects, Settings(home=tmp_path))["featureServices"]
+    parts = services[0]["spec"]["features"]
+    assert [part["featureViewNameAlias"] for part in parts] == ["spending", "friend"]

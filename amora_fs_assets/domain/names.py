@@ -10,6 +10,8 @@ from amora_fs_assets.domain.errors import DefinitionError, shown
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
 RESERVED_COLUMNS = frozenset({EVENT_TIMESTAMP, CREATED_TIMESTAMP})
+PUSH_SOURCE = "push_source"
+"""The tag of a feature view with the name of the Feast push source that feeds it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")

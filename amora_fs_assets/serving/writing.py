@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.names import PUSH_SOURCE
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.serving.asgi import Reply
@@ -24,8 +25,6 @@ from amora_fs_assets.serving.messages import (
 )
 from amora_fs_assets.serving.pushed import from_feast, from_json, number
 
-PUSH_SOURCE = "push_source"
-"""The tag of a feature view with the name of the Feast push source that feeds it."""
 _PUSHES_AT_ONCE = 4  # threads per worker, so that a push that waits for the offline store blocks no other request
 # Numbers with a point become Decimals with all digits.
 _decode = msgspec.json.Decoder(dict[str, Any], float_hook=number).decode

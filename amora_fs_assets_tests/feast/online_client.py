@@ -1,9 +1,9 @@
 """What a user of stock Feast reads and writes online, in Feast's own environment: answers as JSON.
 
-online_client.py < steps.json
-
-Each step has the sections of feature_store.yaml (`config`) and a call: `read`, `write` or `materialize` (and then a
-read), `async` (a read on an event loop) or `historical`. Knows nothing of ours.
+Each line of the input is a list of steps, and each line of the output that begins with ANSWER has their answers, so
+that Feast is imported once. A step has the sections of feature_store.yaml (`config`) and a call: `read`, `write` (to a
+`view` or a push `source`) or `materialize` and then a read, `async` (a read on an event loop) or `historical`. Knows
+nothing of ours.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def done(step: dict[str, Any]) -> Any:
             frame = pd.DataFrame(step["frame"])
             for name in step.get("moments", ["event_timestamp"]):
                 frame[name] = pd.to_datetime(frame[name], utc=True)
-            store.write_to_online_store(step["view"], frame)
+            if "source" in step:
+                store.push(step["source"], frame)
+            else:
+                store.write_to_online_store(step["view"], frame)
         if call == "async":
             return answer(asyncio.run(store.get_online_features_async(**read(store, step))))
         return answer(store.get_online_features(**read(store, step))) if "rows" in step else None
@@ -73,4 +76,5 @@ def plain(value: Any) -> Any:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    sys.stdout.write("\n" + json.dumps([done(step) for step in json.loads(sys.stdin.read())], default=plain))
+    for line in sys.stdin:
+        print("ANSWER", json.dumps([done(step) for step in json.loads(line)], default=plain), flush=True)

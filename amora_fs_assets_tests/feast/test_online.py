@@ -94,7 +94,7 @@ def definitions() -> ModuleType:
     module = ModuleType("definitions")
     view: Any = FeatureView("everything", Everything, [shop], [source], transform=everything, **when)  # type: ignore[arg-type]
     all_: Any = FeatureView("whole", Whole, [], [source], transform=whole, **when)  # type: ignore[arg-type]
-    spent = spending(source)
+    spent = spending(source, tags={"push_source": "till"})
     service = FeatureService("mix", [view["i", "s"], spent.alias("friend", {"customer": "friend"}), spent, all_])
     vars(module).update(view=view, whole=all_, spent=spent, service=service)
     return module
@@ -108,6 +108,7 @@ class House:
     url: str
     python: str
     environment: dict[str, str]
+    session: subprocess.Popen[str]
 
     def remote(self, token: str = "reader") -> dict[str, Any]:
         auth = {"type": "oidc", "token": token}
@@ -122,14 +123,15 @@ class House:
         return {"project": "amora_fs", "registry": f"{self.store.settings.registry}/{NAME}"}
 
     def feast(self, *steps: dict[str, Any]) -> list[Any]:
-        """What one Feast session answers to the steps."""
-        done = subprocess.run(
-            [self.python, CLIENT], input=json.dumps(steps), env=self.environment, capture_output=True, text=True,
-            timeout=280, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        answers: list[Any] = json.loads(done.stdout.rpartition("\n")[2])
-        return answers
+        """What the Feast session answers to the steps."""
+        assert self.session.stdin is not None
+        assert self.session.stdout is not None
+        print(json.dumps(steps), file=self.session.stdin, flush=True)
+        for line in self.session.stdout:
+            if line.startswith("ANSWER "):
+                answers: list[Any] = json.loads(line.removeprefix("ANSWER "))
+                return answers
+        raise AssertionError("the session ended; see its messages")
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +154,14 @@ def house(feast_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             }  # fmt: skip
             command = [str(Path(sys.executable).with_name("amora-fs")), "serve"]
             store.export_for_feast()
-            with served(command, {**environment, **ours}, "--port") as url:
-                yield House(store, url, feast_python, environment)
+            with (
+                served(command, {**environment, **ours}, "--port") as url,
+                subprocess.Popen([feast_python, CLIENT], env=environment, stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, text=True) as session,
+            ):  # fmt: skip
+                yield House(store, url, feast_python, environment, session)
+                assert session.stdin is not None
+                session.stdin.close()
 
 
 @contextmanager
@@ -228,10 +236,14 @@ def test_a_remote_client_writes_with_a_token_that_may_write(house: House) -> Non
     }  # fmt: skip
     write = {"call": "write", "view": "everything", "frame": frame, "moments": ["event_timestamp", "d", "t"]}
     rows = [{"shop": "new"}, {"shop": "newer"}]
-    refused, written = house.feast(
+    till = {"customer": [701], "event_timestamp": ["2020-02-25T00:00:00Z"], "amount": [7.5]}
+    read = {"features": ["spending:amount"], "rows": [{"customer": 701}]}
+    refused, written, pushed = house.feast(
         {**write, "config": house.remote("reader")},
         {**write, "config": house.remote("writer"), "features": REFERENCES, "rows": rows},
+        {"call": "write", "source": "till", "frame": till, "config": house.remote("writer"), **read},
     )
+    assert pushed["values"] == {"customer": [701], "amount": [7.5]}
     assert "needs a token with the role 'write'" in refused["error"]
     assert written["values"]["i"] == [1, 2]
     ours = house.store.get_online_features(REFERENCES, rows).to_dict()

@@ -61,7 +61,7 @@ def definitions() -> ModuleType:
     vars(module).update(
         numbered=FeatureView("numbered", Numbered, [Entity("customer")], [source], transform=numbered, **fed),
         again=FeatureView("again", Numbered, [Entity("customer")], [source], transform=numbered, **fed),
-        named=FeatureView("named", Named, [Entity("shop")], [source], transform=named, **both),
+        named=FeatureView("named", Named, [Entity("place", ["shop"])], [source], transform=named, **both),
         whole=FeatureView("whole", Whole, [], [source], transform=whole, **both),
     )
     return module
@@ -135,6 +135,14 @@ class TestFeastsBodies:
     def test_fields_that_are_not_known_are_ignored(self, post: Post) -> None:
         asked = {"features": ["numbered:amount"], "entities": {"customer": [1]}, "colour": "red"}
         assert post("/get-online-features", asked).json()["results"][1]["values"] == [40.0]
+
+    def test_the_name_of_an_entity_stands_for_its_key(self, post: Post) -> None:
+        asked = {"features": ["named:seen", "numbered:amount"], "entities": {"place": ["1"], "customer": [1]}}
+        answer = post("/get-online-features", asked).json()
+        assert answer["metadata"]["feature_names"] == ["shop", "customer", "seen", "amount"]
+        assert [result["values"] for result in answer["results"]] == [["1"], [1], [None], [40.0]]
+        lacking = post("/get-online-features", {"features": ["named:seen"], "entities": {"places": ["1"]}})
+        assert "lack join key 'shop'. They have: 'places'" in lacking.json()["error"]["message"]
 
     def test_an_empty_list_of_features_may_stand_beside_a_service(self, post: Post) -> None:
         asked = {"features": [], "feature_service": "numbered", "entities": {"customer": [1]}}

@@ -183,10 +183,18 @@ class OnlineReader:
 
     def requests(self, entity_rows: EntityRows) -> tuple[EntityColumns, list[OnlineRequest]]:
         """The entities' join keys and the reads. Raises InvalidRequest for a missing or wrongly typed join key."""
+        json = isinstance(entity_rows, JsonEntities)
+        if isinstance(entity_rows, JsonEntities) and not self._keys.keys() <= entity_rows.keys():
+            entity_rows = self._with_keys(entity_rows)
         given, count = key_columns(entity_rows, self._keys)
-        json = type(entity_rows) is JsonEntities
         keys = {name: checked_keys(name, given[name], type_, json=json) for name, type_ in self._keys.items()}
         return given, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._parts]
+
+    def _with_keys(self, entities: JsonEntities) -> JsonEntities:
+        """The entities, with values under an entity's name also for its missing join key: Feast takes both names."""
+        named = {e.join_keys[0]: e.name for part in self._parts for e in part.view.entities if len(e.join_keys) == 1}
+        more = {key: entities[name] for key, name in named.items() if name in entities and name not in self._keys}
+        return JsonEntities({**more, **entities})
 
     def response(self, given: EntityColumns, found: Sequence[OnlineRows], clock: datetime) -> OnlineResponse:
         """The answer for rows that were read. A value is too old if its ttl ended before `clock`.

@@ -11,7 +11,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSH_SOURCE
 from amora_fs_assets.domain.place import Where
 from amora_fs_assets.domain.records import Snapshot
 from amora_fs_assets.domain.source import Source
@@ -44,6 +44,11 @@ def registry(catalogue: Catalogue, snapshot: Snapshot, settings: Settings) -> di
         entities.append({"name": _DUMMY_ENTITY, "joinKey": _DUMMY_KEY, "valueType": "STRING"})
     views = [_view(view, settings) for view in catalogue.feature_views.values()]
     sources = [_source(source, settings) for source in catalogue.sources.values()]
+    batches = [spec["batchSource"] for spec in views]
+    pushes = {spec["streamSource"]["name"]: spec["streamSource"] for spec in views if "streamSource" in spec}
+    pushes = {
+        name: spec for name, spec in pushes.items() if name not in {each["name"] for each in (*sources, *batches)}
+    }
     services = [_service(service) for service in catalogue.feature_services.values()]
     return {
         "registrySchemaVersion": "1",
@@ -51,7 +56,7 @@ def registry(catalogue: Catalogue, snapshot: Snapshot, settings: Settings) -> di
         "lastUpdated": snapshot.applied_at.isoformat(),
         "projects": [{"spec": {"name": project}, "meta": at}],
         "entities": [{"spec": {"project": project, **spec}, "meta": at} for spec in entities],
-        "dataSources": [{"project": project, **spec} for spec in (*sources, *(v["batchSource"] for v in views))],
+        "dataSources": [{"project": project, **spec} for spec in (*sources, *batches, *pushes.values())],
         "featureViews": [{"spec": {"project": project, **spec}, "meta": at} for spec in views],
         "featureServices": [{"spec": {"project": project, **spec}, "meta": at} for spec in services],
     }
@@ -74,6 +79,7 @@ def _entity_name(entity: Entity, key: str) -> str:
 
 def _view(view: FeatureView, settings: Settings) -> dict[str, Any]:
     keys = [_column(column) for column in view.key_columns]
+    batch = {**_batch_source(view, settings), "description": view.description, "owner": view.owner}
     return {
         "name": view.name,
         "entities": [_entity_name(e, key) for e in view.entities for key in e.join_keys] or [_DUMMY_ENTITY],
@@ -85,12 +91,15 @@ def _view(view: FeatureView, settings: Settings) -> dict[str, Any]:
         "description": view.description,
         "owner": view.owner,
         "tags": dict(view.tags),
-        "batchSource": {
-            **_batch_source(view, settings),
-            "description": view.description,
-            "owner": view.owner,
-        },
+        "batchSource": batch,
+        **({"streamSource": _push_source(view.tags[PUSH_SOURCE], batch)} if PUSH_SOURCE in view.tags else {}),
     }
+
+
+def _push_source(name: str, batch: dict[str, Any]) -> dict[str, Any]:
+    """Feast's client then takes `store.push(name, ...)`, and writes the rows to all views with the tag."""
+    class_ = "feast.data_source.PushSource"
+    return {"name": name, "type": "PUSH_SOURCE", "dataSourceClassType": class_, "batchSource": batch}
 
 
 def file_of(view: str, settings: Settings) -> Path:

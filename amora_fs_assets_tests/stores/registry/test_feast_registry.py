@@ -150,3 +150,13 @@ def test_a_view_that_is_also_aliased_has_its_own_name_as_alias(objects: FolderOb
     services = form(Catalogue.of([both]), objects, Settings(home=tmp_path))["featureServices"]
     parts = services[0]["spec"]["features"]
     assert [part["featureViewNameAlias"] for part in parts] == ["spending", "friend"]
+
+
+def test_views_with_the_tag_of_a_push_source_have_it_in_feast(objects: FolderObjectStore, tmp_path: Path) -> None:
+    views = [small.spending(small.orders(), name=name, tags={"push_source": "till"}) for name in ("one", "two")]
+    plain = form(Catalogue.of([*views, small.spending(small.orders())]), objects, Settings(home=tmp_path))
+    assert [each["name"] for each in plain["dataSources"]] == ["orders", "one", "spending", "two", "till"]
+    for name in ("one", "two"):
+        pushed = spec(plain, "featureViews", name)["streamSource"]
+        assert (pushed["name"], pushed["type"], pushed["batchSource"]["name"]) == ("till", "PUSH_SOURCE", name)
+    assert "streamSource" not in spec(plain, "featureViews", "spending")

@@ -112,6 +112,7 @@ class Settings:
 
         """
         environ = os.environ if environ is None else environ
+        _refuse_amora(environ)
         here = nearest(project)
         known = {PREFIX + each.name.upper(): each.name for each in fields(cls)}
         unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
@@ -144,6 +145,38 @@ def missing_definitions() -> NoReturn:
 
 RENAMED = {"AMORA_FS_BIGQUERY_DATASET": "AMORA_FS_DATASET"}
 """The new names of settings, by their names in earlier releases."""
+
+
+AMORA_PREFIX = "AMORA_FEATURE_STORE_"
+OF_AMORA = {
+    "REGISTRY": "AMORA_FS_REGISTRY, a folder or gs://bucket/prefix",
+    "PROVIDER": "AMORA_FS_OFFLINE_STORE, duckdb or bigquery",
+    "OFFLINE_STORE_TYPE": "AMORA_FS_OFFLINE_STORE, duckdb or bigquery",
+    "OFFLINE_STORE_CONFIG": "AMORA_FS_BIGQUERY_PROJECT, AMORA_FS_BIGQUERY_LOCATION and AMORA_FS_DATASET",
+    "ONLINE_STORE_TYPE": "AMORA_FS_ONLINE_STORE_URL, such as redis://host:6379",
+    "ONLINE_STORE_CONFIG": "AMORA_FS_ONLINE_STORE_URL, such as redis://host:6379",
+    "DEFAULT_FEATURE_TTL_IN_SECONDS": "ttl= of each feature view",
+    "HTTP_SERVER_HOST": "AMORA_FS_HTTP_HOST",
+    "HTTP_SERVER_PORT": "AMORA_FS_HTTP_PORT",
+    "HTTP_ACCESS_LOG_ENABLED": "the counters of GET /metrics",
+    "TQDM_ASCII_LOGGING": "",
+    "TQDM_DISABLE": "",
+    "USAGE_TRACKING_ENABLED": "",
+    "USAGE_ENDPOINT": "",
+    "MARKDOWN_FORMAT": "`amora-fs plan --format markdown`",
+}
+"""Amora's settings without their prefix, and what replaces each; empty: nothing."""
+
+
+def _refuse_amora(environ: Mapping[str, str]) -> None:
+    """Raise SettingsError for settings of Amora, which would otherwise be ignored without a message."""
+    given = sorted(name.removeprefix(AMORA_PREFIX) for name in environ if name.startswith(AMORA_PREFIX))
+    if given:
+        instead = (f"{AMORA_PREFIX}{name} by {OF_AMORA.get(name) or 'nothing'}" for name in given)
+        raise SettingsError(
+            f"The environment has settings of Amora, which this package does not read. Replace {', '.join(instead)}, "
+            "and unset the old names. docs/from-amora.md has all of them."
+        )
 
 
 def _of_project(project: Project, known: Iterable[str]) -> dict[str, Any]:

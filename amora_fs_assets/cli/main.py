@@ -13,6 +13,7 @@ import click
 from amora_fs_assets.cli import configuration as cli_configuration
 from amora_fs_assets.cli import definitions as cli_definitions
 from amora_fs_assets.cli import features as cli_features
+from amora_fs_assets.cli import importing as cli_importing
 from amora_fs_assets.cli import online as cli_online
 from amora_fs_assets.cli import project as cli_project
 from amora_fs_assets.cli import registry as cli_registry
@@ -39,7 +40,7 @@ READING = (
     "status", "training-sets",
 )  # fmt: skip
 """Commands that can read an earlier state; the others change the present state."""
-WITHOUT_STORE = ("demo", "init", "new")
+WITHOUT_STORE = ("demo", "import-feast", "init", "new")
 """Commands that create their own store, or need none."""
 
 
@@ -82,8 +83,9 @@ def main(context: click.Context, definitions: str | None, as_of: str | None) -> 
 
 
 for _command in (
-    *cli_project.COMMANDS, *cli_registry.COMMANDS, *cli_online.COMMANDS, *cli_definitions.COMMANDS,
-    *cli_features.COMMANDS, *cli_configuration.COMMANDS, *cli_removal.COMMANDS, cli_training_sets.training_sets,
+    *cli_importing.COMMANDS, *cli_project.COMMANDS, *cli_registry.COMMANDS, *cli_online.COMMANDS,
+    *cli_definitions.COMMANDS, *cli_features.COMMANDS, *cli_configuration.COMMANDS, *cli_removal.COMMANDS,
+    cli_training_sets.training_sets,
 ):  # fmt: skip
     main.add_command(_command)
 

@@ -38,17 +38,17 @@ def write_project(folder: Path, name: str) -> list[Path]:
     check_module_name(name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidRequest(f"{folder} exists already. Give another name, or remove the folder.")
-    words = _words(name)
+    given = words(name)
     files = write_package(folder / name, package=name)
     for template, target in _TOP.items():
-        files.append(_write(_HERE / "top" / f"{template}.tmpl", folder / target, words))
-    files.append(_write(_HERE / "top" / "definitions.py.tmpl", folder / name / "definitions.py", words))
+        files.append(_write(_HERE / "top" / f"{template}.tmpl", folder / target, given))
+    files.append(_write(_HERE / "top" / "definitions.py.tmpl", folder / name / "definitions.py", given))
     return sorted(file.relative_to(folder) for file in files)
 
 
 def write_package(folder: Path, *, package: str) -> list[Path]:
     """Write a package of definitions; `package` is the package's full name. Existing files stay as they are."""
-    words = _words(package)
+    given = words(package)
     files = []
     for source in sorted((_HERE / "package").rglob("*")):
         if source.is_file() and source.suffix in (".tmpl", ".csv"):
@@ -56,11 +56,12 @@ def write_package(folder: Path, *, package: str) -> list[Path]:
                 "" if source.suffix == ".tmpl" else ".csv"
             )
             if not target.exists():
-                files.append(_write(source, target, words))
+                files.append(_write(source, target, given))
     return files
 
 
-def _words(package: str) -> dict[str, str]:
+def words(package: str) -> dict[str, str]:
+    """The words of the templates, for a package by its full name."""
     last = package.rpartition(".")[2]
     return {
         "package": package,

@@ -1,0 +1,299 @@
+"""The registry of Feast, in the JSON form of Protocol Buffers, as definitions with the names of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from amora_fs_assets.domain import arguments
+from amora_fs_assets.domain.errors import DefinitionError, InvalidRequest
+from amora_fs_assets.scaffold.feast import names, tables, types
+from amora_fs_assets.scaffold.feast.model import Column, EntityText, Imported, SourceText, Table, ViewText
+from amora_fs_assets.scaffold.feast.names import Names
+from amora_fs_assets.scaffold.feast.report import Report
+from amora_fs_assets.scaffold.feast.services import service_of
+from amora_fs_assets.scaffold.feast.settings import settings_of
+from amora_fs_assets.scaffold.feast.tables import STREAMS, NoCounterpart
+
+VERSION = "1"
+"""The version of Feast's registry that this module knows."""
+DUMMY_ENTITY = "__dummy"
+"""Feast's own entity of a view without entities."""
+_OTHERS = {
+    "savedDatasets": ("saved dataset", "build a training set instead: a version of it can be read again"),
+    "validationReferences": ("validation reference", "write the checks into the schema of the view"),
+    "permissions": ("permission", "see AMORA_FS_API_TOKENS, and the roles of the tables and the bucket"),
+    "featureTables": ("feature table", "it is of a Feast before 0.10"),
+}
+
+
+class Registry:
+    """The objects of one project in a registry of Feast."""
+
+    def __init__(self, answer: Mapping[str, Any], project: str | None = None) -> None:
+        """`answer` is that of stores/registry/feast_script.py. Raises InvalidRequest."""
+        self._plain: Mapping[str, Any] = answer["registry"]
+        self.config: Mapping[str, Any] = answer["config"]
+        self.problems: list[str] = answer["problems"]
+        version = self._plain.get("registrySchemaVersion", "")
+        if version != VERSION:
+            raise InvalidRequest(
+                f"The registry is of version '{version}'; this release reads version {VERSION}, that of Feast 0.67. "
+                "Run `feast apply` of that release, and import its registry."
+            )
+        self.project = self._project(project)
+
+    def _project(self, project: str | None) -> str:
+        known = {each["spec"]["name"] for each in self._plain.get("projects", ()) if each["spec"].get("name")}
+        kinds = ("entities", "featureViews", "featureServices")
+        known |= {each["spec"].get("project", "") for kind in kinds for each in self._plain.get(kind, ())} - {""}
+        known = known or {str(self.config.get("project", "feast"))}
+        if project is None and len(known) > 1 and self.config.get("project") in known:
+            project = self.config["project"]
+        if (project is None and len(known) > 1) or (project is not None and project not in known):
+            raise InvalidRequest(f"The registry has the projects {', '.join(sorted(known))}. Give one with --project.")
+        return project or next(iter(known))
+
+    @property
+    def description(self) -> str:
+        """The project's description."""
+        return next(
+            (str(each.get("description", "")) for each in self.specs("projects") if each["name"] == self.project), ""
+        )
+
+    def specs(self, kind: str) -> Iterator[dict[str, Any]]:
+        """The project's objects of a kind, such as "featureViews"."""
+        for each in self._plain.get(kind, ()):
+            spec = each.get("spec", each)
+            if spec.get("project") in (None, "", self.project):
+                yield spec
+
+
+class Conversion:
+    """Converts a project, and writes the report meanwhile."""
+
+    def __init__(self, registry: Registry, path_of: Callable[[str], str]) -> None:
+        """`path_of` makes the path of a file in the definitions from Feast's."""
+        self._registry = registry
+        self._path_of = path_of
+        self.report = Report()
+        self._entities = {each["name"]: each for each in registry.specs("entities") if each["name"] != DUMMY_ENTITY}
+        self._entity_names = Names("entity", self.report)
+        self._view_names = Names("feature view", self.report)
+        self._columns: dict[str, dict[str, str]] = {}
+        """By view of Feast: the written columns by Feast's names."""
+        self._key_types: dict[str, tuple[str, str]] = {}
+        """By join key: its annotation and the view that has it."""
+        self._sources: dict[str, SourceText] = {}
+
+    def run(self) -> Imported:
+        """All definitions. Raises InvalidRequest if there is no view to write."""
+        entities = tuple(self._entity(each) for each in self._entities.values())
+        views = tuple(view for spec in self._registry.specs("featureViews") if (view := self._view(spec)))
+        if not views:
+            reasons = " ".join(self.report.left_out)
+            raise InvalidRequest(f"There is no feature view to import. {reasons}".rstrip())
+        self._without_counterpart()
+        source_names = Names("data source", self.report, self._view_names.given, suffix="source", short=tables.short)
+        sources = tuple(replace(each, name=source_names[name]) for name, each in self._sources.items())
+        service_names = Names("feature service", self.report, self._view_names.given, suffix="service")
+        given = {name: self._view_names[name] for name in self._columns}
+        found = (
+            service_of(spec, service_names, given, self._columns, self.report)
+            for spec in self._registry.specs("featureServices")
+        )
+        services = tuple(service for service in found if service)
+        settings = settings_of(self._registry.config, self._registry.project, sources, self.report)
+        return Imported(self._registry.project, entities, sources, views, services, settings)
+
+    def _entity(self, spec: Mapping[str, Any]) -> EntityText:
+        name = self._entity_names[spec["name"]]
+        what = f"entity `{spec['name']}`"
+        key = spec.get("joinKey") or spec["name"]
+        mended = names.columns([key], [key], what, self.report)[key]
+        if spec.get("owner"):
+            self.report.left_out.append(f"{what}: its owner `{spec['owner']}`: an entity has none here.")
+        return EntityText(
+            name, mended, spec.get("description", ""), names.tags(spec.get("tags", {}), what, self.report)
+        )
+
+    def _view(self, spec: Mapping[str, Any]) -> ViewText | None:
+        what = f"feature view `{spec['name']}`"
+        try:
+            if spec.get("featureTransformation") or spec.get("sourceViews"):
+                raise NoCounterpart(
+                    "Feast computes it with a transformation: write the transform as an Ibis expression, "
+                    "in a @feature_view"
+                )
+            table = tables.table_of(spec.get("batchSource"), self._path_of)
+            keys = self._keys(spec)
+            features = self._features(spec, what)
+        except NoCounterpart as reason:
+            self.report.left_out.append(f"{what}: {reason}.")
+            return None
+        all_ = names.columns([*keys, *(each["name"] for each in features)], keys, what, self.report)
+        columns = self._schema(spec, keys, features, all_)
+        self._columns[spec["name"]] = {each["name"]: all_[each["name"]] for each in features}
+        self._key_types |= {all_[key]: (annotation, spec["name"]) for key, (annotation, _) in keys.items()}
+        self._source(spec["batchSource"], table, columns)
+        self._remarks(spec, what)
+        return ViewText(
+            self._view_names[spec["name"]],
+            tuple(self._entity_names[each] for each in spec.get("entities", ()) if each != DUMMY_ENTITY),
+            table,
+            columns,
+            self._ttl(spec, what),
+            spec.get("description", ""),
+            names.owner(spec.get("owner", ""), what, self.report),
+            names.tags({**_push_source(spec), **spec.get("tags", {})}, what, self.report),
+        )
+
+    def _keys(self, spec: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+        """The annotation and the description of each join key. Raises NoCounterpart."""
+        typed = {each["name"]: each.get("valueType", "INVALID") for each in spec.get("entityColumns", ())}
+        keys: dict[str, tuple[str, str]] = {}
+        for name in spec.get("entities", ()):
+            if name == DUMMY_ENTITY:
+                continue
+            entity = self._entities.get(name)
+            if entity is None:
+                raise NoCounterpart(f"its entity '{name}' is not in the registry")
+            key = entity.get("joinKey") or name
+            annotation = types.annotation(typed.get(key) or entity.get("valueType", "INVALID"))
+            if annotation is None:
+                why = next((each for each in self._registry.problems if f"'{spec['name']}'" in each), "")
+                raise NoCounterpart(
+                    f"Feast does not say the type of join key '{key}'{f' ({why})' if why else ''}: give the entity a "
+                    f"value_type, or run `feast apply` and import the registry"
+                )
+            if annotation not in types.KEYS:
+                raise NoCounterpart(f"join key '{key}' is {types.shown(typed[key])}: a join key is an int or a str")
+            known, other = self._key_types.get(key, (annotation, ""))
+            if known != annotation:
+                raise NoCounterpart(f"join key '{key}' is {annotation}, but {known} in view '{other}'")
+            keys[key] = (annotation, entity.get("description") or "")
+        return keys
+
+    def _features(self, spec: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:
+        """The features whose type has a counterpart. Raises NoCounterpart if there is none."""
+        found = []
+        for each in spec.get("features", ()):
+            if types.annotation(each.get("valueType", "INVALID")) is None:
+                type_ = types.shown(each.get("valueType", "INVALID"))
+                self.report.left_out.append(f"{what}: feature `{each['name']}` of type {type_}.")
+                continue
+            if each.get("vectorIndex"):
+                self.report.left_out.append(f"{what}: feature `{each['name']}`: its index for vector search.")
+            found.append(each)
+        if not found:
+            raise NoCounterpart("it has no feature whose type has a counterpart")
+        return found
+
+    def _schema(
+        self,
+        spec: Mapping[str, Any],
+        keys: Mapping[str, tuple[str, str]],
+        features: list[Mapping[str, Any]],
+        all_: Mapping[str, str],
+    ) -> tuple[Column, ...]:
+        own = {new: old for old, new in spec["batchSource"].get("fieldMapping", {}).items()}
+        columns = [
+            Column(all_[key], annotation, own.get(key, key), nullable=False, description=described)
+            for key, (annotation, described) in keys.items()
+        ]
+        for each in features:
+            annotation = types.annotation(each["valueType"])
+            assert annotation is not None, "others were left out"
+            tags = {k: v for k, v in each.get("tags", {}).items() if not k.startswith("feast:")}
+            table_column = own.get(each["name"], each["name"])
+            columns.append(
+                Column(all_[each["name"]], annotation, table_column, description=each.get("description", ""), tags=tags)
+            )
+        return tuple(columns)
+
+    def _source(self, plain: Mapping[str, Any], table: Table, columns: tuple[Column, ...]) -> None:
+        """Add the view's columns to those of its source."""
+        name, what = tables.name_of(plain), f"data source `{tables.name_of(plain)}`"
+        known = self._sources.get(name)
+        if known is None:
+            known = SourceText(name, table, (), plain.get("description", ""),
+                               names.owner(plain.get("owner", ""), what, self.report))  # fmt: skip
+            if plain.get("datePartitionColumn"):
+                self.report.to_do.append(
+                    f"{what}: date_partition_column `{plain['datePartitionColumn']}` is not used. Rows are found by "
+                    f"`{table.timestamp_field}`: partition the table by it, or a read scans the whole table."
+                )
+            if plain.get("tags"):
+                self.report.left_out.append(f"{what}: its tags: a source has none here.")
+        seen = {each.name.lower() for each in known.columns}
+        new = tuple(replace(each, nullable=True) for each in columns if each.name.lower() not in seen)
+        self._sources[name] = replace(known, columns=(*known.columns, *new))
+
+    def _remarks(self, spec: Mapping[str, Any], what: str) -> None:
+        stream = spec.get("streamSource", {})
+        name = self._view_names[spec["name"]]
+        if stream.get("type") == "PUSH_SOURCE":
+            self.report.to_do.append(
+                f"push source `{stream.get('name')}`: in Python push to the view `{name}`; over HTTP the name of the "
+                "source goes on to work, by the tag push_source."
+            )
+        elif stream:
+            system = STREAMS.get(stream.get("type"), "stream")
+            self.report.left_out.append(
+                f"data source `{stream.get('name')}` ({system}): push its rows to the view `{name}`."
+            )
+        if not spec.get("online", False):
+            self.report.to_do.append(
+                f"{what}: online=False has no counterpart: name the other views in --feature-views of `materialize`, "
+                "or every view is loaded."
+            )
+        if spec.get("disabled"):
+            self.report.to_do.append(f"{what} is disabled in Feast, but is read here: delete it if nobody needs it.")
+
+    def _ttl(self, spec: Mapping[str, Any], what: str) -> timedelta | None:
+        """The view's ttl. Feast's 0 means no limit."""
+        seconds = Decimal(spec.get("ttl", "0s").removesuffix("s"))
+        if not seconds:
+            return None
+        try:
+            return arguments.duration("", "ttl", timedelta(microseconds=int(seconds * 1_000_000)))
+        except (DefinitionError, OverflowError):
+            self.report.renamed.append(f"{what}: its ttl of {seconds} s is too long: its values never expire.")
+            return None
+
+    def _without_counterpart(self) -> None:
+        left_out = self.report.left_out
+        for spec in self._registry.specs("onDemandFeatureViews"):
+            computed = ", ".join(each["name"] for each in spec.get("features", ()))
+            left_out.append(
+                f"on-demand feature view `{spec['name']}` ({computed}): compute these features in the model's code."
+            )
+        for spec in self._registry.specs("streamFeatureViews"):
+            left_out.append(
+                f"stream feature view `{spec['name']}`: write a view of its batch table, and push the stream's rows."
+            )
+        for spec in self._registry.specs("labelViews"):
+            left_out.append(
+                f"label view `{spec['name']}`: write a source of its table, and read the labels in a training set."
+            )
+        for kind, (word, instead) in _OTHERS.items():
+            for spec in self._registry.specs(kind):
+                left_out.append(f"{word} `{spec.get('name', '')}`: {instead}.")
+        for spec in self._registry.specs("dataSources"):
+            self._unread(spec)
+
+    def _unread(self, spec: Mapping[str, Any]) -> None:
+        name, type_ = spec.get("name", ""), spec.get("type", "")
+        if type_ == "REQUEST_SOURCE":
+            self.report.left_out.append(f"request source `{name}`: give its values to the model directly.")
+        elif type_ != "PUSH_SOURCE" and type_ not in STREAMS and tables.name_of(spec) not in self._sources:
+            self.report.left_out.append(f"data source `{name}`: no imported view reads it, so its columns are unknown.")
+
+
+def _push_source(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The tag by which an HTTP push to the source finds the view."""
+    stream = spec.get("streamSource", {})
+    return {"push_source": stream.get("name", "")} if stream.get("type") == "PUSH_SOURCE" else {}

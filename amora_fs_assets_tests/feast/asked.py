@@ -18,6 +18,8 @@ from click.testing import CliRunner
 
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.cli.main import main
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.operations.registry.apply import collect
 from amora_fs_assets_tests.pages import environment
 
 ANSWERS = Path(__file__).with_name("answers.py")
@@ -43,18 +45,28 @@ def imported(python: str, place: Path, target: Path, *more: str) -> str:
     return done.output
 
 
+def definitions(project: Path) -> Catalogue:
+    """The definitions of an imported project."""
+    with _importable(project):
+        return collect(project.name)
+
+
 @contextmanager
 def store(project: Path, **settings: Any) -> Iterator[FeatureStore]:
     """The store of an imported project, applied."""
-    package = project.name
+    with _importable(project), FeatureStore(Settings(home=project / ".amora_fs", **settings), project.name) as opened:
+        opened.apply()
+        yield opened
+
+
+@contextmanager
+def _importable(project: Path) -> Iterator[None]:
     sys.path.insert(0, str(project))
     try:
-        with FeatureStore(Settings(home=project / ".amora_fs", **settings), package) as opened:
-            opened.apply()
-            yield opened
+        yield
     finally:
         sys.path.remove(str(project))
-        for module in [each for each in sys.modules if each.partition(".")[0] == package]:
+        for module in [each for each in sys.modules if each.partition(".")[0] == project.name]:
             del sys.modules[module]
 
 

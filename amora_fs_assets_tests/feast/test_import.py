@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import sys
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,11 +21,11 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.names import check_column, check_name
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.registry.apply import collect
 from amora_fs_assets.scaffold.feast import names, types
 from amora_fs_assets.scaffold.feast.names import Names
 from amora_fs_assets.scaffold.feast.report import Report
 from amora_fs_assets.scaffold.feast.text import docstring, quoted
+from amora_fs_assets_tests.feast.asked import definitions
 
 Plain = dict[str, Any]
 
@@ -84,19 +82,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def imported(folder: Path, given: Plain, package: str = "taxi") -> tuple[Catalogue, str]:
     """The written definitions, loaded, and the report."""
     _, _, report = write(given, folder, folder / package, None, origin="a test")
-    with on_path(folder / package, package):
-        return collect(package), report
-
-
-@contextmanager
-def on_path(folder: Path, package: str) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for module in [each for each in sys.modules if each.partition(".")[0] == package]:
-            del sys.modules[module]
+    return definitions(folder / package), report
 
 
 def test_a_view_becomes_an_external_table_with_its_key_types_times_and_ttl(folder: Path) -> None:

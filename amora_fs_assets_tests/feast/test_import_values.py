@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from amora_fs_assets import FeatureStore
+from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.cli.main import main
+from amora_fs_assets.stores.open import open_objects
+from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.feast import asked, rows
 
 pytestmark = pytest.mark.slow
@@ -154,3 +156,19 @@ def test_a_repository_that_does_not_load_is_refused_with_its_line_and_nothing_is
         assert done.exit_code == 1
         assert said in done.output
         assert sorted(each.name for each in tmp_path.iterdir()) == ["broken"]
+
+
+@pytest.mark.google
+def test_a_repository_without_code_is_imported_from_its_registry_in_a_bucket(
+    theirs: dict[str, Any], feast_python: str, repository: Path, project: Path, gcs_emulator: GcsEmulator,
+    gcs_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_emulator.host)
+    url = f"gs://{gcs_bucket}/team/registry.db"
+    data = (repository / "data" / "registry.db").read_bytes()
+    open_objects(Settings(registry=f"gs://{gcs_bucket}/team")).create("registry.db", data)
+    (tmp_path / "client").mkdir()
+    (tmp_path / "client" / "feature_store.yaml").write_text(YAML.replace("data/registry.db", url))
+    asked.imported(feast_python, tmp_path / "client", tmp_path / "of_client")
+    services = asked.definitions(project).feature_services
+    assert asked.definitions(tmp_path / "of_client").feature_services.keys() == services.keys()

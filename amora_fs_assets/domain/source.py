@@ -34,7 +34,8 @@ class Source:
         table: The source's table, as `dataset.table` or `project.dataset.table`; `raw.<name>` by default.
         timestamp_field: The column with the time at which a row happened.
         available_at: The column with the time at which a row became available; `timestamp_field` by default, and where
-            the value is null. Feast's name created_timestamp_column is accepted, too.
+            the value is null.
+        created_timestamp_column: Feast's name of available_at.
         max_lateness: The longest time between a row's two timestamps. Scans reach back by lookback plus max_lateness.
             None: there is no limit, and each computation scans all rows before the end of its interval.
         valid_from: For a table without timestamps: the instant from which all rows count as known.

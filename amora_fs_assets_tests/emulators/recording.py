@@ -32,27 +32,37 @@ def shape(sql: str) -> str:
     return re.sub(r"[0-9a-f]{8,}|[0-9]+", "#", sql)
 
 
-def schemas(sql: str, project: str) -> dict[str, dict[str, str]]:
+def alone(sql: str, own: str) -> tuple[str, list[str]]:
+    """The SQL without projects, which the analyzer does not know, and its projects, the `own` one last."""
+    there = database.fetch("SELECT DISTINCT database_name FROM duckdb_tables()", [])
+    named = [name for (name,) in there if name != own and (f"{name}." in sql or f"`{name}`." in sql)]
+    for project in (*named, own):
+        sql = sql.replace(f"{project}.", "").replace(f"`{project}`.", "")
+    return sql, [*named, own]
+
+
+def schemas(sql: str, projects: list[str]) -> dict[str, dict[str, str]]:
     """The columns of each table that the SQL may name, as it is now."""
-    sql = sql.replace(f"{project}.", "")
     named = {tuple(found) for found in NAMES.findall(sql)}
-    there = database.fetch("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [project])
-    return {
-        f"{dataset}.{table}": {each.name: types.bigquery_type(each) for each in tables.columns(project, dataset, table)}
-        for dataset, table in named & set(there)
-    }
+    found: dict[str, dict[str, str]] = {}
+    for project in projects:
+        there = database.fetch("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [project])
+        for dataset, table in named & set(there):
+            columns = tables.columns(project, dataset, table)
+            found[f"{dataset}.{table}"] = {each.name: types.bigquery_type(each) for each in columns}
+    return found
 
 
 def execute(cur: Any, project: str, job_id: str | None, config: Any, *arguments: Any, **options: Any) -> Any:
     """Run it as the emulator does, and write it down where it did not fail."""
     sql = config.query or ""
     new = job_id is not None and shape(sql) not in _seen
-    before = schemas(sql, project) if new else {}
+    own, projects = alone(sql, project) if new else (sql, [])
+    before = schemas(own, projects) if new else {}
     result = _execute(cur, project, job_id, config, *arguments, **options)
     if new:
         given = {each.name: each.parameterType.type for each in config.queryParameters or []}
-        alone = sql.replace(f"{project}.", "").replace(f"`{project}`.", "")
-        line = json.dumps({"sql": alone, "parameters": given, "tables": schemas(sql, project) | before})
+        line = json.dumps({"sql": own, "parameters": given, "tables": schemas(own, projects) | before})
         with _lock, SENT.open("a") as file:
             if shape(sql) not in _seen:
                 _seen.add(shape(sql))

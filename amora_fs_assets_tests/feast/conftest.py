@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Feast's own environment."""
-=======
-"""The interpreter that has Feast, for all tests of this folder."""
->>>>>>> 7f14b6c (Import Feast's repositories and registries as projects; refuse Amora's settings with their new names)
 
 from __future__ import annotations
 

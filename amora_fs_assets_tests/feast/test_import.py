@@ -200,7 +200,7 @@ def test_what_has_no_counterpart_is_reported_and_the_rest_is_written(folder: Pat
         view("untimed", batchSource=source(timestampField="")),
         view("computed", featureTransformation={"userDefinedFunction": {}}),
         view("by_time", entityColumns=[{"name": "driver_id", "valueType": "UNIX_TIMESTAMP"}]),
-        view("by_name", entityColumns=[{"name": "driver_id", "valueType": "STRING"}]),
+        view("named", entityColumns=[{"name": "driver_id", "valueType": "STRING"}]),
         view("lost", entities=["nobody"]),
         view("only_sets", features=[{"name": "ids", "valueType": "STRING_SET"}]),
     ]  # fmt: skip
@@ -227,7 +227,7 @@ def test_what_has_no_counterpart_is_reported_and_the_rest_is_written(folder: Pat
         "feature view `untimed`: its data source 'stats' has no timestamp_field",
         "feature view `computed`: Feast computes it with a transformation",
         "feature view `by_time`: join key 'driver_id' is UnixTimestamp",
-        "feature view `by_name`: join key 'driver_id' is str, but int in view 'driver_stats'",
+        "feature view `named`: join key 'driver_id' is str, but int in view 'driver_stats'",
         "feature view `lost`: its entity 'nobody' is not in the registry",
         "feature view `only_sets`: it has no feature whose type has a counterpart",
         "on-demand feature view `ratio` (per_km)",

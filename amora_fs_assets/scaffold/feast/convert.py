@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -64,12 +64,11 @@ class Registry:
             (str(each.get("description", "")) for each in self.specs("projects") if each["name"] == self.project), ""
         )
 
-    def specs(self, kind: str) -> Iterator[dict[str, Any]]:
-        """The project's objects of a kind, such as "featureViews"."""
-        for each in self._plain.get(kind, ()):
-            spec = each.get("spec", each)
-            if spec.get("project") in (None, "", self.project):
-                yield spec
+    def specs(self, kind: str) -> list[dict[str, Any]]:
+        """The project's objects of a kind, such as "featureViews", by name: a registry has them in any order."""
+        specs = (each.get("spec", each) for each in self._plain.get(kind, ()))
+        own = (spec for spec in specs if spec.get("project") in (None, "", self.project))
+        return sorted(own, key=lambda spec: str(spec.get("name", "")))
 
 
 class Conversion:

@@ -26,7 +26,7 @@ def of_file(path: Path) -> dict[str, Any]:
     package.__path__ = list(found.submodule_search_locations or ())
     sys.modules["feast"] = package
     from feast.protos.feast.core.Registry_pb2 import Registry
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
     try:
         registry = Registry.FromString(path.read_bytes())
@@ -97,7 +97,7 @@ def _complete(contents: Any, store: Any) -> list[str]:
 
 
 def _plain(registry: Any) -> Any:
-    from google.protobuf import json_format  # type: ignore[import-untyped]
+    from google.protobuf import json_format
 
     return json.loads(json_format.MessageToJson(registry))
 

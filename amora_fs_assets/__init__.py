@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.source import Source
     from amora_fs_assets.domain.time import Interval
     from amora_fs_assets.domain.training_set import TrainingSet, training_set
+    from amora_fs_assets.domain.windows.fields import Windowed
+    from amora_fs_assets.domain.windows.rolling import rolling
     from amora_fs_assets.feature_store import FeatureStore, load_training_set
     from amora_fs_assets.orchestration.alerts import Alert
     from amora_fs_assets.orchestration.cadence import Automation
@@ -43,11 +45,13 @@ __all__ = [
     "SourceSchema",
     "Timestamp",
     "TrainingSet",
+    "Windowed",
     "build_definitions",
     "executor_for",
     "feature_view",
     "known_at",
     "load_training_set",
+    "rolling",
     "training_set",
 ]
 
@@ -60,6 +64,8 @@ _HOMES = {
     "domain.source": ("Source",),
     "domain.time": ("Interval",),
     "domain.training_set": ("TrainingSet", "training_set"),
+    "domain.windows.fields": ("Windowed",),
+    "domain.windows.rolling": ("rolling",),
     "feature_store": ("FeatureStore", "load_training_set"),
     "orchestration.alerts": ("Alert",),
     "orchestration.cadence": ("Automation",),

@@ -63,7 +63,8 @@ class FeatureView:
         ttl: How long a value is valid after its event_timestamp; None: forever.
         partitions: The calendar period of a partition; None: the whole table is computed at once.
         start: The start of the first partition.
-        lookback: How far before an interval a computation of the interval reads the sources.
+        lookback: How far before an interval a computation of the interval reads the sources. If the schema has windows
+            (`rolling`), it follows from them.
         table_partitions: The period by which BigQuery partitions the view's table: "hour", "day" or "month".
         description: What a row is; the schema's docstring by default.
         owner: The person or team that is responsible for the view: an e-mail address, or `team:<name>`.
@@ -120,7 +121,7 @@ class FeatureView:
         ttl: timedelta | None = None,
         partitions: PeriodName | Period | None = Period.DAY,
         start: Instant | None = None,
-        lookback: timedelta = timedelta(0),
+        lookback: timedelta | None = None,
         table_partitions: TablePeriodName | Period = Period.DAY,
         description: str = "",
         owner: str = "",
@@ -144,6 +145,9 @@ class FeatureView:
         where = Where.of(
             label, name, table=table, query=query, path=path, field_mapping=field_mapping, timezone=timezone
         )
+        windows = None if schema_class is None else schema_class.windows_of()
+        if lookback is None:
+            lookback = timedelta(0) if windows is None else windows.lookback
         if where.table is not None:
             partitions = None
         timestamp_field = arguments.text(label, "timestamp_field", timestamp_field)
@@ -180,6 +184,10 @@ class FeatureView:
         self._check_columns(schema_class.__name__ if schema_class else "of the catalogue")
         self._check_time()
         self._check_transform(from_catalogue=from_catalogue)
+        if windows is not None and transform is not None:
+            from amora_fs_assets.domain.identity.compiled import check_windows
+
+            check_windows(self, windows)
 
     def _check_columns(self, schema: str) -> None:
         types = {column.name: column for column in self.columns}
@@ -411,7 +419,7 @@ def feature_view(
     ttl: timedelta | None = None,
     partitions: PeriodName | Period | None = Period.DAY,
     start: Instant | None = None,
-    lookback: timedelta = timedelta(0),
+    lookback: timedelta | None = None,
     table_partitions: TablePeriodName | Period = Period.DAY,
     description: str = "",
     owner: str = "",

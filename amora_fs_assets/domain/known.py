@@ -26,6 +26,7 @@ Handed: TypeAlias = "Mapping[ops.Relation, Source | FeatureView]"
 """The tables that a transform received, with their definitions."""
 
 _handed: ContextVar[Handed] = ContextVar("handed")
+_view: ContextVar[FeatureView | None] = ContextVar("view", default=None)
 _KEEPS_COLUMNS = (ops.Filter, ops.Sort, ops.Limit, ops.Distinct, ops.DropColumns, ops.DropNull, ops.Sample)
 
 
@@ -76,14 +77,22 @@ def known_instant(happened: Value, available: Value | None) -> TimestampValue:
 
 
 @contextmanager
-def handing(tables: Mapping[str, Table], definitions: Mapping[str, Source | FeatureView]) -> Iterator[Handed]:
-    """Keep the tables that a transform receives, by parameter name, while the transform runs."""
+def handing(
+    tables: Mapping[str, Table], definitions: Mapping[str, Source | FeatureView], view: FeatureView | None = None
+) -> Iterator[Handed]:
+    """Keep the tables that a transform receives, by parameter name, and its view, while the transform runs."""
     handed = {table.op(): definitions[name] for name, table in tables.items()}
-    token = _handed.set(handed)
+    tokens = _handed.set(handed), _view.set(view)
     try:
         yield handed
     finally:
-        _handed.reset(token)
+        _handed.reset(tokens[0])
+        _view.reset(tokens[1])
+
+
+def computed_view() -> FeatureView | None:
+    """The view whose transform runs; None outside a transform."""
+    return _view.get()
 
 
 def known_at(table: Table) -> TimestampValue:
@@ -127,6 +136,20 @@ def known_at(table: Table) -> TimestampValue:
         return instants_found[0]
     # coalesce makes the arguments null only all together, so that both engines agree on GREATEST.
     return cast("TimestampValue", ibis.greatest(*(ibis.coalesce(each, *instants_found) for each in instants_found)))
+
+
+def is_on_time(table: Table, time: str) -> bool:
+    """Whether each row of a table that a transform received, or derived from one, is known at its column `time`."""
+    handed = _handed.get({})
+    found = [each for each in dict.fromkeys(instances(table.op(), handed)) if times_of(handed[each.table]) is not None]
+    if len(found) != 1:
+        return False
+    times = times_of(handed[found[0].table])
+    return (
+        times is not None
+        and times.available is None
+        and (origin_of(table.op(), time, handed) == (found[0], times.happened))
+    )
 
 
 def _lost(definition: Source | FeatureView, missing: list[str]) -> str:

@@ -26,6 +26,8 @@ from amora_fs_assets.domain.names import check_column
 from amora_fs_assets.domain.rules import is_builtin, keeps
 from amora_fs_assets.domain.trial import trial
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.domain.windows.durations import Windows
+from amora_fs_assets.domain.windows.fields import WINDOWS, expand
 
 Field = pa.Field
 
@@ -78,8 +80,9 @@ _register_lists()
 class _Schema(pa.DataFrameModel):
     """The common base of the schemas of sources and feature views."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, *, windows: Windows | None = None, **options: Any) -> None:
         """Let Pandera read the class. Raises DefinitionError for an annotation that is not valid Python."""
+        expand(cls, windows)
         try:
             super().__init_subclass__(**options)  # type: ignore[no-untyped-call]
         except Exception as error:
@@ -125,6 +128,11 @@ class _Schema(pa.DataFrameModel):
             if lower.count(column.name.lower()) > 1:
                 raise DefinitionError(f"{owner}: two columns '{column.name}' differ only in case. Rename one.")
         return tuple(columns)
+
+    @classmethod
+    def windows_of(cls) -> Windows | None:
+        """The windows of the schema's Windowed features."""
+        return getattr(cls, WINDOWS, None)
 
     @classmethod
     def description_of(cls) -> str:

@@ -19,6 +19,8 @@ from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.windows.durations import Windows
+from amora_fs_assets.domain.windows.rolling import check_view
 
 if TYPE_CHECKING:
     from amora_fs_assets.domain.feature_view import FeatureView
@@ -56,6 +58,26 @@ def meaning_of(
             "`interval` gives the interval to compute."
         )
     return meaning
+
+
+def check_windows(view: FeatureView, windows: Windows) -> None:
+    """Run the transform of a view with windows once, so that a wrong window or aggregate is an error at import.
+
+    Raises DefinitionError. Other errors of the transform are left to the computation, which reports them.
+    """
+    check_view(str(view), windows, lookback=view.lookback, ttl=view.ttl)
+    assert view.transform is not None, "the caller has checked it"
+    tables = {source.name: _table(source) for source in view.sources}
+    given: dict[str, Any] = dict(tables)
+    if "interval" in inspect.signature(view.transform).parameters:
+        given["interval"] = Watch().interval()
+    try:
+        with handing(tables, {source.name: source for source in view.sources}, view):
+            view.transform(**given)
+    except DefinitionError as error:
+        raise DefinitionError(f"{view}: {error}") from error
+    except Exception:  # noqa: BLE001  (the computation raises the same error and reports it)
+        return
 
 
 def _run(transform: Callable[..., Any], sources: Sequence[Source | FeatureView], interval: str | None) -> _Run:

@@ -35,7 +35,7 @@ def query_of(view: FeatureView, interval: Interval, dataset: str, since: Mapping
     arguments: dict[str, object] = {**tables}
     if INTERVAL_PARAMETER in inspect.signature(view.transform).parameters:
         arguments[INTERVAL_PARAMETER] = interval
-    with handing(tables, {s.name: s for s in view.sources}) as handed:
+    with handing(tables, {s.name: s for s in view.sources}, view) as handed:
         rows = _call_transform(view, arguments)
         if len(tables) == 1:
             rows = labelled(rows, *tables.values())

@@ -1,0 +1,1 @@
+"""Rolling windows over events: durations, aggregates, and the expression that computes them."""

@@ -1,0 +1,402 @@
+"""The aggregates of rolling windows.
+
+Each aggregate says how its value follows from the rows of a window, in one of two ways:
+
+- `over`: as window functions over the hops of an entity, for rows that are known when they happen;
+- `of`: as an aggregation over the pairs of a tick and a row of the window, for all other cases.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.expr.types import BooleanValue, Table, Value
+
+from amora_fs_assets.domain.errors import DefinitionError, shown
+
+Where = Any
+"""A condition on the rows: the name of a boolean column, a deferred expression (`_.amount > 0`), or a function."""
+
+
+@dataclass(frozen=True)
+class Hops:
+    """The hops in a window. A call with a kind gives the combination of the kind's values over these hops."""
+
+    over: Callable[[str], Value]
+    type: dt.DataType  # of the aggregated values
+
+    def __call__(self, kind: str) -> Value:
+        """The combination of all hops' values of a kind."""
+        return self.over(kind)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of a tick and a row, grouped by ticks."""
+
+    value: Value
+    inside: BooleanValue  # whether the pair's row is in the window
+    time: Value
+
+
+def _sum(value: Value) -> Value:
+    return value.sum()
+
+
+def _negative_max(value: Value) -> Value:
+    return (-value).max()
+
+
+def odd(value: Value) -> Value:
+    """1 for NaN and the infinities, of which DuckDB refuses a deviation; else 0."""
+    if not value.type().is_floating():
+        return value.isnull().ifelse(ibis.null("int64"), 0)
+    return (value.isnan() | value.isinf()).cast("int64")
+
+
+def finite(value: Value) -> Value:
+    """The value as a float; null for NaN and the infinities."""
+    return (odd(value) == 0).ifelse(value.cast("float64"), ibis.null("float64"))
+
+
+HOPS: dict[str, tuple[Callable[[Value], Value], Callable[[Value], Value]]] = {
+    "n": (lambda value: value.count(), _sum),
+    "sum": (_sum, _sum),
+    "max": (lambda value: value.max(), lambda value: value.max()),
+    "min": (lambda value: value.min(), lambda value: value.min()),
+    # A minimum of floats: DuckDB's MIN ignores NaN, BigQuery's returns NaN. For MAX, NaN is the result in both.
+    "negative": (_negative_max, lambda value: value.max()),
+    "row": (lambda value: value, lambda value: value),  # the value itself: hops are single rows
+    "odd": (odd, _sum),
+}
+"""By kind: the aggregation of a hop's rows, and the aggregation of hops."""
+
+
+@dataclass(frozen=True)
+class Aggregate(ABC):
+    """An aggregate of the rows in a window. Nulls do not count, nor rows for which `where` is not true."""
+
+    column: str | None = None
+    where: Where = field(default=None, compare=False)
+
+    kinds: ClassVar[tuple[str, ...]] = ("n",)
+    framed: ClassVar[bool] = True
+    """Whether window functions give the value, for rows that are known when they happen."""
+    single_rows: ClassVar[bool] = False
+    """Whether window functions need each row instead of hops."""
+
+    @property
+    def name(self) -> str:
+        """The aggregate in messages, such as `mean('amount')`."""
+        return f"{type(self).__name__.lower()}({'' if self.column is None else repr(self.column)})"
+
+    def value(self, table: Table, feature: str) -> Value:
+        """The value of each row; null where the row does not count. Raises DefinitionError."""
+        value: Value = ibis.literal(1, "int64") if self.column is None else _column(table, self.column, feature)
+        self.check(value.type(), feature)
+        if self.where is None:
+            return value
+        return _condition(table, self.where, feature).ifelse(value, ibis.null(value.type()))
+
+    def check(self, type_: dt.DataType, feature: str) -> None:  # noqa: B027  (most aggregates take each type)
+        """Raise DefinitionError for a column of a type that the aggregate does not take."""
+
+    def kinds_of(self, type_: dt.DataType) -> tuple[str, ...]:  # noqa: ARG002
+        """The kinds of hop values from which the window's value is made."""
+        return self.kinds
+
+    @abstractmethod
+    def over(self, hops: Hops) -> Value:
+        """The window's value from its hops."""
+
+    @abstractmethod
+    def of(self, rows: Pairs) -> Value:
+        """The window's value as an aggregation of pairs."""
+
+    def _number(self, type_: dt.DataType, feature: str) -> None:
+        if not type_.is_numeric() or type_.is_boolean():
+            raise DefinitionError(
+                f"{feature}={self.name}: column '{self.column}' is {type_}, not a number. Take another column, or cast "
+                f"it first: `.mutate({self.column}=_.{self.column}.cast('float64'))`."
+            )
+
+
+def _column(table: Table, name: str, feature: str) -> Value:
+    if name not in table.columns:
+        near = difflib.get_close_matches(name, table.columns, 1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Its columns: {', '.join(table.columns)}."
+        raise DefinitionError(f"{feature}: the table has no column '{name}'. {hint}")
+    return table[name]
+
+
+def _condition(table: Table, where: Where, feature: str) -> BooleanValue:
+    if isinstance(where, str):
+        found: Any = _column(table, where, feature)
+    else:
+        try:
+            (found,) = table.bind(where)
+        except Exception as error:
+            raise DefinitionError(f"{feature}: where= does not fit the table: {error}") from error
+    if not isinstance(found, BooleanValue):
+        raise DefinitionError(f"{feature}: where= is {found.type()}, not a condition. Write e.g. `_.amount > 0`.")
+    return found
+
+
+@dataclass(frozen=True)
+class Count(Aggregate):
+    """The number of rows; with a column, of its values that are not null. 0 for none."""
+
+    def over(self, hops: Hops) -> Value:
+        return hops("n").cast("int64").coalesce(0)
+
+    def of(self, rows: Pairs) -> Value:
+        return rows.value.count(where=rows.inside)
+
+
+@dataclass(frozen=True)
+class Sum(Aggregate):
+    """The sum of a column. 0 for none."""
+
+    kinds = ("sum",)
+
+    def check(self, type_: dt.DataType, feature: str) -> None:
+        self._number(type_, feature)
+
+    def over(self, hops: Hops) -> Value:
+        return hops("sum").cast(_sum_type(hops.type)).coalesce(ibis.literal(0).cast(_sum_type(hops.type)))
+
+    def of(self, rows: Pairs) -> Value:
+        wide = _sum_type(rows.value.type())
+        return rows.value.sum(where=rows.inside).cast(wide).coalesce(ibis.literal(0).cast(wide))
+
+
+@dataclass(frozen=True)
+class Mean(Aggregate):
+    """The mean of a column, as a float. Null for none."""
+
+    kinds = ("n", "sum")
+
+    def check(self, type_: dt.DataType, feature: str) -> None:
+        self._number(type_, feature)
+
+    def over(self, hops: Hops) -> Value:
+        n = hops("n")
+        return hops("sum").cast("float64") / (n > 0).ifelse(n, ibis.null("int64"))
+
+    def of(self, rows: Pairs) -> Value:
+        n = rows.value.count(where=rows.inside)
+        return rows.value.sum(where=rows.inside).cast("float64") / (n > 0).ifelse(n, ibis.null("int64"))
+
+
+@dataclass(frozen=True)
+class Max(Aggregate):
+    """The greatest value of a column, NaN if there is a NaN. Null for none."""
+
+    kinds = ("max",)
+
+    def check(self, type_: dt.DataType, feature: str) -> None:
+        _ordered(self, type_, feature)
+
+    def over(self, hops: Hops) -> Value:
+        return hops("max")
+
+    def of(self, rows: Pairs) -> Value:
+        return rows.value.max(where=rows.inside)
+
+
+@dataclass(frozen=True)
+class Min(Aggregate):
+    """The least value of a column, NaN if there is a NaN. Null for none."""
+
+    def check(self, type_: dt.DataType, feature: str) -> None:
+        _ordered(self, type_, feature)
+
+    def kinds_of(self, type_: dt.DataType) -> tuple[str, ...]:
+        return ("negative",) if type_.is_floating() else ("min",)
+
+    def over(self, hops: Hops) -> Value:
+        return -hops("negative") if hops.type.is_floating() else hops("min")
+
+    def of(self, rows: Pairs) -> Value:
+        return (
+            -(-rows.value).max(where=rows.inside)
+            if rows.value.type().is_floating()
+            else rows.value.min(where=rows.inside)
+        )
+
+
+@dataclass(frozen=True)
+class StdDev(Aggregate):
+    """The standard deviation of a sample, as BigQuery's STDDEV_SAMP. Null for fewer than two values."""
+
+    kinds = ("n", "row", "odd")
+    single_rows = True
+
+    def check(self, type_: dt.DataType, feature: str) -> None:
+        self._number(type_, feature)
+
+    def over(self, hops: Hops) -> Value:
+        return _deviation(hops("n"), hops("odd"), hops("std"))
+
+    def of(self, rows: Pairs) -> Value:
+        deviation = finite(rows.value).std(where=rows.inside, how="sample")
+        return _deviation(rows.value.count(where=rows.inside), odd(rows.value).sum(where=rows.inside), deviation)
+
+
+@dataclass(frozen=True)
+class _ByPairs(Aggregate):
+    """An aggregate that cannot be combined from hops."""
+
+    framed = False
+    kinds = ()
+
+    def over(self, hops: Hops) -> Value:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NUnique(Aggregate):
+    """The exact number of different values. 0 for none."""
+
+    kinds = ()  # `rolling` counts the values' beginnings and ends instead
+
+    def over(self, hops: Hops) -> Value:
+        raise NotImplementedError
+
+    def of(self, rows: Pairs) -> Value:
+        return rows.value.nunique(where=rows.inside)
+
+
+@dataclass(frozen=True)
+class LastK(_ByPairs):
+    """The last k values by time, the newest first; of values at one instant the greater first. Empty for none."""
+
+    k: int = 1
+
+    def check(self, type_: dt.DataType, feature: str) -> None:
+        if type(self.k) is not int or not 1 <= self.k <= 1_000:
+            raise DefinitionError(f"{feature}={self.name}: k={shown(self.k)} is not a whole number from 1 to 1,000.")
+        _ordered(self, type_, feature)
+
+    def of(self, rows: Pairs) -> Value:
+        found = _ranked(rows, [rows.time.desc(), rows.value.desc()])[: self.k]
+        return found.coalesce(ibis.literal([], dt.Array(rows.value.type())))
+
+
+@dataclass(frozen=True)
+class Last(_ByPairs):
+    """The newest value that is not null; of values at one instant the greatest. Null for none."""
+
+    newest: bool = True
+
+    def check(self, type_: dt.DataType, feature: str) -> None:
+        _ordered(self, type_, feature)
+
+    def of(self, rows: Pairs) -> Value:
+        found = _ranked(rows, [rows.time.desc() if self.newest else rows.time.asc(), rows.value.desc()])
+        return (found.length() > 0).ifelse(found[0], ibis.null(rows.value.type()))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One feature of the call divided by another, per window. Null if a part is null or the divisor is 0."""
+
+    numerator: str
+    denominator: str
+
+
+def _deviation(n: Value, odd_ones: Value, deviation: Value) -> Value:
+    return ibis.cases((n < 2, ibis.null("float64")), (odd_ones > 0, float("nan")), else_=deviation)
+
+
+def _ranked(rows: Pairs, order: Sequence[Value]) -> Any:
+    return rows.value.collect(where=rows.inside & rows.value.notnull(), order_by=order)
+
+
+def _ordered(aggregate: Aggregate, type_: dt.DataType, feature: str) -> None:
+    if type_.is_nested() or type_.is_json():
+        raise DefinitionError(f"{feature}={aggregate.name}: values of {type_} have no order. Take another column.")
+
+
+def _sum_type(type_: dt.DataType) -> dt.DataType:
+    return dt.int64 if type_.is_integer() else dt.float64 if type_.is_floating() else dt.Decimal(38, 9)
+
+
+def count(column: str | None = None, *, where: Where = None) -> Aggregate:
+    """The number of rows in the window, or of the column's values that are not null; 0 for none."""
+    return Count(column, where)
+
+
+def sum_(column: str, *, where: Where = None) -> Aggregate:
+    """The sum of the column; 0 for none."""
+    return Sum(column, where)
+
+
+def mean(column: str, *, where: Where = None) -> Aggregate:
+    """The mean of the column, as a float; null for none."""
+    return Mean(column, where)
+
+
+def min_(column: str, *, where: Where = None) -> Aggregate:
+    """The least value of the column; null for none."""
+    return Min(column, where)
+
+
+def max_(column: str, *, where: Where = None) -> Aggregate:
+    """The greatest value of the column; null for none."""
+    return Max(column, where)
+
+
+def stddev(column: str, *, where: Where = None) -> Aggregate:
+    """The standard deviation of the column as of a sample; null for fewer than two values."""
+    return StdDev(column, where)
+
+
+def first(column: str, *, where: Where = None) -> Aggregate:
+    """The oldest value in the window that is not null; of values at one instant the greatest."""
+    return Last(column, where, newest=False)
+
+
+def last(column: str, *, where: Where = None) -> Aggregate:
+    """The newest value in the window that is not null; of values at one instant the greatest."""
+    return Last(column, where)
+
+
+def last_k(column: str, k: int, *, where: Where = None) -> Aggregate:
+    """The last k values of the column as a list, the newest first."""
+    return LastK(column, where, k)
+
+
+def nunique(column: str, *, where: Where = None) -> Aggregate:
+    """The exact number of different values of the column; 0 for none."""
+    return NUnique(column, where)
+
+
+def ratio(numerator: str, denominator: str) -> Ratio:
+    """A feature of the same call divided by another, in each window; null if a part is null or the divisor is 0."""
+    return Ratio(numerator, denominator)
+
+
+def by_value(column: str, values: Sequence[str | int], aggregate: Aggregate | None = None) -> dict[str, Aggregate]:
+    """One aggregate (default: `count()`) per value of a category, as features `<feature>_<value>`.
+
+    `orders=by_value("channel", ["web", "shop"])` gives `orders_web_24h` and so on. Raises DefinitionError.
+    """
+    inner = aggregate if aggregate is not None else count()
+    if not isinstance(values, list | tuple) or not values or len(set(values)) < len(values):
+        raise DefinitionError(f"by_value: values={shown(values)} is not a list of different values. Give a list.")
+
+    def only(value: str | int) -> Where:
+        def condition(table: Table) -> BooleanValue:
+            found = _column(table, column, "by_value") == value
+            return found if inner.where is None else found & _condition(table, inner.where, "by_value")
+
+        return condition
+
+    return {str(value): replace(inner, where=only(value)) for value in values}

@@ -1,0 +1,47 @@
+"""Rolling windows: the names for `from amora_fs_assets.windows import ...` in feature code.
+
+`amora_fs_assets.rolling` is the function; this module has the windows, ticks and aggregates that it takes.
+"""
+
+from amora_fs_assets.domain.windows.aggregates import (
+    Aggregate,
+    by_value,
+    count,
+    first,
+    last,
+    last_k,
+    max_,
+    mean,
+    min_,
+    nunique,
+    ratio,
+    stddev,
+    sum_,
+)
+from amora_fs_assets.domain.windows.durations import Ticks, Window, Windows, every, local_days, window
+from amora_fs_assets.domain.windows.fields import Windowed
+from amora_fs_assets.domain.windows.rolling import rolling
+
+__all__ = [
+    "Aggregate",
+    "Ticks",
+    "Window",
+    "Windowed",
+    "Windows",
+    "by_value",
+    "count",
+    "every",
+    "first",
+    "last",
+    "last_k",
+    "local_days",
+    "max_",
+    "mean",
+    "min_",
+    "nunique",
+    "ratio",
+    "rolling",
+    "stddev",
+    "sum_",
+    "window",
+]

@@ -33,6 +33,7 @@ from amora_fs_assets.domain.types import JOIN_KEY_TYPES, DataType
 
 if TYPE_CHECKING:
     from amora_fs_assets.domain.schema import FeatureSchema
+    from amora_fs_assets.domain.windows.durations import Windows
 
 PeriodName = Literal["hour", "day", "week", "month"]
 TablePeriodName = Literal["hour", "day", "month"]
@@ -121,7 +122,7 @@ class FeatureView:
         ttl: timedelta | None = None,
         partitions: PeriodName | Period | None = Period.DAY,
         start: Instant | None = None,
-        lookback: timedelta | None = None,
+        lookback: timedelta = timedelta(0),
         table_partitions: TablePeriodName | Period = Period.DAY,
         description: str = "",
         owner: str = "",
@@ -145,9 +146,9 @@ class FeatureView:
         where = Where.of(
             label, name, table=table, query=query, path=path, field_mapping=field_mapping, timezone=timezone
         )
-        windows = None if schema_class is None else schema_class.windows_of()
-        if lookback is None:
-            lookback = timedelta(0) if windows is None else windows.lookback
+        windows = None if schema_class is None or transform is None else schema_class.windows_of()
+        if windows is not None and not lookback:
+            lookback = windows.lookback
         if where.table is not None:
             partitions = None
         timestamp_field = arguments.text(label, "timestamp_field", timestamp_field)
@@ -184,7 +185,7 @@ class FeatureView:
         self._check_columns(schema_class.__name__ if schema_class else "of the catalogue")
         self._check_time()
         self._check_transform(from_catalogue=from_catalogue)
-        if windows is not None and transform is not None:
+        if windows is not None:
             from amora_fs_assets.domain.identity.compiled import check_windows
 
             check_windows(self, windows)
@@ -289,6 +290,11 @@ class FeatureView:
     def __str__(self) -> str:
         """The view's name in messages."""
         return f"Feature view '{self.name}'"
+
+    @property
+    def windows(self) -> Windows | None:
+        """The windows of the schema, if the view is computed and has them; None for a view read from the registry."""
+        return None if self.schema is None or self.transform is None else self.schema.windows_of()
 
     @property
     def join_keys(self) -> tuple[str, ...]:
@@ -419,7 +425,7 @@ def feature_view(
     ttl: timedelta | None = None,
     partitions: PeriodName | Period | None = Period.DAY,
     start: Instant | None = None,
-    lookback: timedelta | None = None,
+    lookback: timedelta = timedelta(0),
     table_partitions: TablePeriodName | Period = Period.DAY,
     description: str = "",
     owner: str = "",

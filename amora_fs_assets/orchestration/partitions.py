@@ -12,7 +12,7 @@ from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.time import Interval, Period, utc
+from amora_fs_assets.domain.time import Interval, Period, utc, wall_clock
 from amora_fs_assets.operations.offline.coverage import coverage_now
 from amora_fs_assets.orchestration.names import Names
 
@@ -27,6 +27,8 @@ STRETCH = {
     ),
 }
 """Config of a run of a view: a part of its partitions."""
+
+_LIFE_OF_A_PROCESS = timedelta(days=366)  # for which a code location that is loaded once is right
 
 
 def partitions_of(view: FeatureView, now: datetime | None) -> dg.TimeWindowPartitionsDefinition | None:
@@ -119,7 +121,10 @@ def dependency(view: FeatureView, source: Source | FeatureView, names: Names) ->
     key = names.key("feature_view", source.name)
     if source.partitions is None or view.partitions is None:
         return dg.AssetDep(key)
-    periods = math.ceil((view.lookback + _lateness(source)) / view.partitions.shortest)
+    reach = view.lookback + _lateness(source)
+    if source.start is not None:  # a window without a beginning reaches back to the first partition
+        reach = min(reach, max(wall_clock() - source.start, timedelta(0)) + _LIFE_OF_A_PROCESS)
+    periods = math.ceil(reach / view.partitions.shortest)
     return dg.AssetDep(
         key,
         partition_mapping=dg.TimeWindowPartitionMapping(

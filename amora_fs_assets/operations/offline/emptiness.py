@@ -31,6 +31,8 @@ def why_empty(
         names = " and ".join(f"'{name}'" for name in without)
         reach = f"{interval} or in the lookback of {view.lookback} before it" if view.lookback else str(interval)
         return f"no rows: source {names} has no rows that became known in {reach}. Was the source filled late?"
+    if view.windows is not None:
+        return ""  # no window changed in the interval
     read = ", ".join(f"{print_.rows:,} of source '{name}'" for name, print_ in fingerprints.items())
     of = f" from the rows that it read ({read})" if read else ""
     return (

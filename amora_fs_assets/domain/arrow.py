@@ -25,8 +25,50 @@ def arrow_type(type_: DataType) -> pa.DataType:
         DataType.DATE: pa.date32(),
         DataType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
         DataType.DECIMAL: pa.decimal128(38, 9),
+        DataType.TIME: pa.time64("us"),
+        DataType.UUID: pa.string(),
+        DataType.JSON: pa.string(),
     }
-    return pa.list_(scalars[type_.item]) if type_.is_list else scalars[type_]
+    if type_.is_list:
+        return pa.list_(arrow_type(type_.item))
+    if type_.is_map:
+        return pa.list_(pa.struct([("key", pa.string()), ("value", arrow_type(type_.fields["value"]))]))
+    if type_.is_struct:
+        return pa.struct([(name, arrow_type(field)) for name, field in type_.fields.items()])
+    return scalars[type_]
+
+
+def arrow_values(type_: DataType, values: list[Any]) -> list[Any]:
+    """Python values as Arrow takes them: a map, which is a dict, as a list of entries."""
+    if not type_.is_nested:
+        return values
+    if type_.is_map:
+        item = type_.fields["value"]
+        return [value if value is None else _entries(value, item) for value in values]
+    if type_.is_list:
+        return [value if value is None else arrow_values(type_.item, value) for value in values]
+    read = {name: field for name, field in type_.fields.items() if field.is_nested}
+    return [
+        value and {n: arrow_values(read[n], [each])[0] if n in read else each for n, each in value.items()}
+        for value in values
+    ]
+
+
+def _entries(entries: dict[str, Any], item: DataType) -> list[dict[str, Any]]:
+    values = arrow_values(item, list(entries.values()))
+    return [{"key": key, "value": value} for key, value in zip(entries, values, strict=True)]
+
+
+def python_value(type_: DataType, value: Any) -> Any:
+    """A value of `to_pylist` with dicts for maps."""
+    if value is None or not type_.is_nested:
+        return value
+    if type_.is_map:
+        item = type_.fields["value"]
+        return {each["key"]: python_value(item, each["value"]) for each in value}
+    if type_.is_list:
+        return [python_value(type_.item, each) for each in value]
+    return {name: python_value(field, value[name]) for name, field in type_.fields.items()}
 
 
 def arrow_schema(columns: Sequence[Column]) -> pa.Schema:

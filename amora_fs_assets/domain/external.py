@@ -119,12 +119,27 @@ def same(stored: dt.DataType, declared: dt.DataType) -> bool:
         return bool(stored.timezone == declared.timezone)
     if stored.is_array() and declared.is_array():
         return same(stored.value_type, declared.value_type)
+    if stored.is_struct() and declared.is_struct():
+        pairs = zip(stored.items(), declared.items(), strict=False)
+        return len(stored) == len(declared) and all(a == b and same(one, other) for (a, one), (b, other) in pairs)
     return bool(stored.copy(nullable=True) == declared.copy(nullable=True))
 
 
 def _widens(stored: dt.DataType, declared: dt.DataType) -> bool:
     if stored.is_null():
         return True
+    if declared.is_string():
+        return bool(stored.is_uuid() or stored.is_json())
+    if stored.is_map() and declared.is_array():
+        entry = declared.value_type
+        is_entry = entry.is_struct() and list(entry.names) == ["key", "value"]
+        return bool(is_entry and stored.key_type.is_string() and fits(stored.value_type, entry["value"]))
+    if stored.is_struct() and declared.is_struct():
+        names = {name.casefold(): name for name in stored.names}
+        return all(
+            name.casefold() in names and _fits_inside(stored[names[name.casefold()]], field)
+            for name, field in declared.items()
+        )
     if declared.is_timestamp():
         return bool(stored.is_timestamp() or stored.is_date())
     if declared.is_integer():
@@ -139,9 +154,13 @@ def _widens(stored: dt.DataType, declared: dt.DataType) -> bool:
             return bool(scale <= declared.scale and whole <= declared.precision - declared.scale)
         return bool(stored.is_integer())
     if declared.is_array() and stored.is_array():
-        item = declared.value_type
-        return fits(stored.value_type, item) and not item.is_timestamp()
+        return _fits_inside(stored.value_type, declared.value_type)
     return False
+
+
+def _fits_inside(stored: dt.DataType, declared: dt.DataType) -> bool:
+    """As `fits`, within a list or struct: there, times without a zone have no conversion."""
+    return same(stored, declared) or (not declared.is_timestamp() and _widens(stored, declared))
 
 
 def _whole_digits(stored: dt.DataType) -> int:
@@ -182,7 +201,19 @@ def _converted(value: Any, type_: DataType, place: Place, dialect: Dialect) -> V
     local = kind.is_date() or (kind.is_timestamp() and kind.timezone is None)
     if declared.is_timestamp() and local and place.where.timezone != UTC_ZONE:
         return dialect.in_zone(value, place.where.timezone)
+    if kind.is_json():
+        return dialect.json_text(value)
+    if kind.is_map():
+        return cast("Value", dialect.entries(value).cast(declared))
+    if kind.is_struct():  # by name, since a cast goes by place
+        fields = {name: _field(value, name).cast(field) for name, field in declared.items()}
+        return cast("Value", value.isnull().ifelse(ibis.null(declared), ibis.struct(fields)))
     return cast("Value", value.cast(declared))
+
+
+def _field(value: Any, name: str) -> Any:
+    stored = next(each for each in value.type().names if each.casefold() == name.casefold())
+    return value[stored]
 
 
 def _plain(place: Place) -> Table:

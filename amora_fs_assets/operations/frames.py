@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def to_pandas(rows: pa.Table) -> pd.DataFrame:
     """Convert to a pandas DataFrame. Integers and booleans with nulls get nullable types. Consumes the table's memory.
 
-    A list of integers becomes a NumPy array of integers; with null items, an object array of int and None.
+    A list of integers becomes a NumPy array of integers; with null items, an object array of int and None. Structs and
+    maps become dicts.
     """
     import pandas as pd
 
@@ -76,14 +77,38 @@ def _inexact(type_: pa.DataType) -> bool:
     """Whether pandas may convert integers within values of the type to floats."""
     if _is_list(type_):
         return bool(pa.types.is_integer(type_.value_type)) or _inexact(type_.value_type)
-    return False
+    return bool(pa.types.is_struct(type_) or pa.types.is_map(type_))
+
+
+def _is_map(type_: pa.DataType) -> bool:
+    """Whether the type is that of a map: a list of entries, since BigQuery has no maps."""
+    return _is_list(type_) and pa.types.is_struct(type_.value_type) and type_.value_type.names == ["key", "value"]
+
+
+def _python(type_: pa.DataType, value: Any) -> Any:
+    """The value with dicts for maps."""
+    if value is None:
+        return None
+    if pa.types.is_map(type_):
+        return {key: _python(type_.item_type, item) for key, item in value}
+    if _is_map(type_):
+        item = type_.value_type.field("value").type
+        return {each["key"]: _python(item, each["value"]) for each in value}
+    if _is_list(type_):
+        return [_python(type_.value_type, each) for each in value]
+    if pa.types.is_struct(type_):
+        return {field.name: _python(field.type, value[field.name]) for field in type_}
+    return value
 
 
 def _objects(column: pa.ChunkedArray) -> list[Any]:
-    """The lists in pandas' form: NumPy arrays, and None for null."""
+    """The values in pandas' form: NumPy arrays of lists' items, dicts for structs and maps, and None for null."""
     import numpy as np
 
     objects: list[Any] = []
+    item = column.type.value_type if _is_list(column.type) else column.type
+    if not _is_list(column.type) or pa.types.is_struct(item):
+        return [_python(column.type, value) for value in column.to_pylist()]
     for chunk in column.chunks:
         items = chunk.flatten()
         if items.null_count or _is_list(items.type):

@@ -6,33 +6,38 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from amora_fs_assets.domain.ports.online import NEVER
 from amora_fs_assets.domain.time import EPOCH, from_microseconds
-from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.domain.types import DataType, reader
 from amora_fs_assets.operations.online.read import OnlineResponse
 
 _encode = msgspec.json.Encoder().encode
 
 
 def _number(value: Any) -> Any:
-    """A float, or a list of floats, in JSON form."""
-    if value is None or (isinstance(value, float) and math.isfinite(value)):
-        return value
+    """A value in JSON form: a float, or a list, struct or map that holds floats."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, list):
         return list(map(_number, value))
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {name: _number(each) for name, each in value.items()}
+    return value
 
 
 def _python_number(value: Any) -> Any:
     """As `_number`, with Python's names in place of the words."""
     if isinstance(value, list):
         return list(map(_python_number, value))
+    if isinstance(value, dict):
+        return {name: _python_number(each) for name, each in value.items()}
     written = _number(value)
-    return msgspec.Raw(written.encode()) if isinstance(written, str) else written
+    return msgspec.Raw(written.encode()) if written is not value else value
 
 
 def answer(response: OnlineResponse, *, rows: bool) -> bytes:
@@ -110,15 +115,25 @@ def _results(
 def _exact(response: OnlineResponse, name: str) -> list[Any]:
     """The column with decimals as short text: `1.25`, not `1.250000000`."""
     column = response.columns[name]
-    if response.types[name] is not DataType.DECIMAL:
+    if response.types[name] in _SCALARS:
         return column
-    texts = (None if value is None else f"{value:f}" for value in column)
-    return [text.rstrip("0").rstrip(".") if text and "." in text else text for text in texts]
+    read = reader(response.types[name], _DECIMALS)
+    return column if read is None else list(map(read, column))
+
+
+def _short(value: Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+_DECIMALS = {DataType.DECIMAL: _short}
+_SCALARS = frozenset(DataType) - {DataType.DECIMAL}
+"""Types without decimals."""
 
 
 def _jsonable(response: OnlineResponse, name: str, number: Callable[[Any], Any]) -> list[Any]:
     column = _exact(response, name)
-    return list(map(number, column)) if response.types[name].item is DataType.FLOAT64 else column
+    return list(map(number, column)) if DataType.FLOAT64 in response.types[name].leaves else column
 
 
 def _rows(response: OnlineResponse) -> bytes:

@@ -92,13 +92,24 @@ def _read(view: FeatureView, column: Column, value: Any, row: int) -> Any:
             return json_key(column.type, _finite(value) if isinstance(value, Decimal) else value)
         except (TypeError, OverflowError):
             raise _refused(view, column, row, f"{shown(value)} is not a key of this type") from None
-    read = _FORMS.get(column.type.item)
-    items = value if isinstance(value, list) else [value]
     try:
-        found = [_item(read, item) for item in items]
+        return _value(column.type, value)
     except (ValueError, OverflowError, InvalidOperation) as error:
         raise _refused(view, column, row, str(error)) from error
-    return found if isinstance(value, list) else found[0]
+
+
+def _value(type_: DataType, value: Any) -> Any:
+    """The Python value for a value in JSON. A value of another form stays, and the push refuses it."""
+    if isinstance(value, list):
+        return [_value(type_.item, item) for item in value]
+    if isinstance(value, dict) and type_.is_map:
+        return {key: _value(type_.fields["value"], item) for key, item in value.items()}
+    if isinstance(value, dict) and type_.is_struct:
+        fields = type_.fields
+        return {name: _value(fields[name], item) if name in fields else item for name, item in value.items()}
+    if isinstance(value, dict) and type_ is DataType.JSON:
+        return {name: _value(type_, item) for name, item in value.items()}
+    return _item(_FORMS.get(type_), value)
 
 
 def _refused(view: FeatureView, column: Column, row: int, reason: str) -> InvalidRequest:

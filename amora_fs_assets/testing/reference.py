@@ -43,6 +43,7 @@ FIELDS = {
     "DATE": "date_value",
     "TIMESTAMP": "timestamp_value",
     "NUMERIC": "numeric_value",
+    "TIME": "time_value",
 }
 NAMES = {TypeKind[KINDS.get(name, f"TYPE_{name}")].value: name for name in FIELDS}
 SCALE = 10**9  # the scale of a NUMERIC
@@ -80,10 +81,25 @@ def item_of(text: str) -> str:
     return text.removeprefix("ARRAY<").removesuffix(">") if text.startswith("ARRAY<") else ""
 
 
+def fields_of(text: str) -> list[tuple[str, str]]:
+    """The names and types of a struct's fields: the parts at the commas that are in no inner type."""
+    parts, depth = [""], 0
+    for letter in text.removeprefix("STRUCT<")[:-1]:
+        depth += (letter in "<(") - (letter in ">)")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    pairs = (part.strip().partition(" ") for part in parts)
+    return [(name.strip("`"), type_) for name, _, type_ in pairs]
+
+
 def type_of(text: str) -> Any:
     """The type for its GoogleSQL text."""
     if item := item_of(text):
         return TypeFactory.create_array_type(type_of(item))
+    if text.startswith("STRUCT<"):
+        return TypeFactory.create_struct_type([(name, type_of(field)) for name, field in fields_of(text)])
     plain = text.partition("(")[0]
     return TypeFactory.create_simple_type(getattr(TypeKind, KINDS.get(plain, f"TYPE_{plain}")))
 
@@ -125,6 +141,10 @@ def put(cell: Any, value: Any, type_: str) -> None:
         seconds, microseconds = divmod(value, 10**6)
         cell.timestamp_value.seconds, cell.timestamp_value.nanos = seconds, microseconds * 1000
         cell.timestamp_value.SetInParent()
+    elif type_ == "TIME":  # bit fields of hour, minute, second and nanoseconds
+        seconds, microseconds = divmod(value, 10**6)
+        minutes, second = divmod(seconds, 60)
+        cell.time_value = (((minutes // 60 << 6 | minutes % 60) << 6 | second) << 30) | microseconds * 1000
     elif type_ == "NUMERIC":
         scaled = int(Decimal(value).scaleb(9, Context(prec=60)))
         size = (scaled + (scaled < 0)).bit_length() // 8 + 1
@@ -143,6 +163,9 @@ def got(cell: Any, type_: str) -> Any:
     value = getattr(cell, FIELDS[type_])
     if type_ == "TIMESTAMP":
         return value.seconds * 10**6 + value.nanos // 1000
+    if type_ == "TIME":
+        seconds = (value >> 42) * 3600 + (value >> 36 & 63) * 60 + (value >> 30 & 63)
+        return seconds * 10**6 + (value & 2**30 - 1) // 1000
     if type_ == "NUMERIC":
         whole, part = divmod(abs(number := int.from_bytes(value, "little", signed=True)), SCALE)
         return f"{'-' if number < 0 else ''}{whole}.{part:09}"

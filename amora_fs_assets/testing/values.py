@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -39,6 +39,7 @@ _KINDS: Mapping[str, Callable[[pa.DataType], bool]] = {
     "DATE": pa.types.is_date,
     "TIMESTAMP": lambda type_: pa.types.is_timestamp(type_) and type_.tz is not None,
     "NUMERIC": pa.types.is_decimal,
+    "TIME": pa.types.is_time,
 }
 
 
@@ -64,6 +65,8 @@ def _to_json(value: Any, type_: str) -> Any:
         return pa.scalar(value, pa.timestamp("us", tz="UTC")).value
     if isinstance(value, date):
         return value.toordinal() - _EPOCH
+    if isinstance(value, time):
+        return pa.scalar(value, pa.time64("us")).value
     return str(value) if isinstance(value, Decimal) else value
 
 
@@ -95,4 +98,6 @@ def _from_json(value: Any, type_: str) -> Any:
             return date.fromordinal(value + _EPOCH)
         case "NUMERIC":
             return Decimal(value)
+        case "TIME":
+            return pa.scalar(value, pa.time64("us")).as_py()
     return value

@@ -306,7 +306,7 @@ def test_two_features_of_one_full_name_are_refused() -> None:
 @pytest.mark.parametrize(
     "annotation",
     [
-        set[int], frozenset[int], tuple[int, ...], tuple[int], Sequence[float], dict, dict[str, int], list,
+        set[int], frozenset[int], tuple[int, ...], tuple[int], Sequence[float], dict, dict[int, int], list,
         list[set[int]], list[list[int]], list[Any], list[int | None], int | str, Any, object,
         None, _Broken, _Colour, type[int],
         pd.Timestamp, datetime, timedelta, Decimal, "Nobody", "list[Nobody]", 3, [int], (int,), Ellipsis,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -44,6 +45,9 @@ VALUES: dict[DataType, Callable[[Random], Any]] = {
     DataType.DATE: lambda rng: date(2020, 2, rng.randint(1, 29)),
     DataType.TIMESTAMP: lambda rng: START + rng.randint(0, 5) * MICROSECOND,
     DataType.DECIMAL: lambda rng: Decimal(rng.randint(-5, 5)).scaleb(-9),
+    DataType.TIME: lambda rng: time(rng.randint(0, 2), 0, rng.randint(0, 1)),
+    DataType.UUID: lambda rng: str(UUID(int=rng.randint(0, 2))),
+    DataType.JSON: lambda rng: rng.choice(("null", "{}", "[1]")),
 }
 VALUES |= {each: partial(_list, VALUES[each.item]) for each in DataType if each.is_list}
 # BigQuery has no null arrays: they are empty ones.

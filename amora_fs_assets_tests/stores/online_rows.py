@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from amora_fs_assets import Entity, FeatureView
+from amora_fs_assets.domain.arrow import arrow_values
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports.online import OnlineRequest
@@ -43,8 +44,10 @@ def view_of(
 def batch(view: FeatureView, *rows: Sequence[Any]) -> pa.RecordBatch:
     """Rows in the order of `view.row_columns`; where the time is None, a tombstone."""
     schema = pa.schema([(c.name, IBIS_TYPES[c.type].to_pyarrow()) for c in view.row_columns])
-    names = schema.names
-    return pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema)
+    values = zip(*rows, strict=True) if rows else [()] * len(schema.names)
+    columns = [arrow_values(c.type, list(each)) for c, each in zip(view.row_columns, values, strict=True)]
+    arrays = [pa.array(each, field.type) for each, field in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def request(view: FeatureView, keys: Sequence[Any]) -> OnlineRequest:

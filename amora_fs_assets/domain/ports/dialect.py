@@ -33,6 +33,10 @@ class Dialect:
     """The number of the hour or the day since the year 1 that contains an instant."""
     in_zone: Callable[[Value, str], TimestampValue]
     """The instant of a timestamp without zone, or of a date's midnight, in a time zone of the IANA database."""
+    json_text: Callable[[Value], StringValue]
+    """A value of the engine's JSON type as text."""
+    entries: Callable[[Value], Value]
+    """A map as a list of structs of `key` and `value`, for an engine with maps."""
 
 
 def engine_function(function: str, type_: dt.DataType, *values: Value) -> Any:

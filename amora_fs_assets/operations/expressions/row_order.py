@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import operator
+from functools import partial, reduce
 from typing import Any
 
 import ibis
-from ibis.expr.types import Table, Value
+import ibis.expr.datatypes as dt
+from ibis.expr.types import Table
 
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.schema import IBIS_TYPES
 
 
 def newest_first(view: FeatureView) -> list[Any]:
@@ -25,9 +29,12 @@ def newest_first(view: FeatureView) -> list[Any]:
             if feature.type.value == "float64":
                 order.append(ibis.desc(column.isnan().ifelse(None, column), nulls_first=False))
                 order.append(ibis.desc(column.isnan(), nulls_first=False))
-            elif feature.type.is_list:  # BigQuery does not sort arrays
+            elif feature.type.is_struct:  # BigQuery sorts neither structs nor arrays
+                order.append(ibis.desc(_text(column, IBIS_TYPES[feature.type]), nulls_first=False))
+            elif feature.type.is_list or feature.type.is_map:
+                text = partial(_text, type_=IBIS_TYPES[feature.type].value_type)
                 order.append(ibis.desc(column.length(), nulls_first=False))
-                order.append(ibis.desc(column.map(_text).join(_BETWEEN), nulls_first=False))
+                order.append(ibis.desc(column.map(text).join(_BETWEEN), nulls_first=False))
             else:
                 order.append(ibis.desc(column, nulls_first=False))
     return order
@@ -36,15 +43,24 @@ def newest_first(view: FeatureView) -> list[Any]:
 _BETWEEN, _ESCAPE = "\x1f", "\x1e"
 
 
-def _text(item: Value) -> Value:
-    """An item of a list as text. Different lists of equal length give different texts, also with nulls."""
-    if item.type().is_binary():
+def _text(item: Any, type_: dt.DataType) -> Any:
+    """An item of a list, or a struct, as text. Different values of a type give different texts, also with nulls."""
+    if type_.is_struct():
+        parts = [_escaped(_text(item[name], field)) + _BETWEEN for name, field in type_.items()]
+        return item.isnull().ifelse(f"{_ESCAPE}2", reduce(operator.add, parts))
+    if type_.is_array():
+        text = item.map(lambda each: _escaped(_text(each, type_.value_type))).join(_BETWEEN)
+    elif type_.is_binary():
         text = to_hex(item)
-    elif item.type().is_string():
-        text = item.replace(_ESCAPE, f"{_ESCAPE}0").replace(_BETWEEN, f"{_ESCAPE}1")
+    elif type_.is_string():
+        text = _escaped(item)
     else:
         text = item.cast("string")
     return text.fill_null(f"{_ESCAPE}2")
+
+
+def _escaped(text: Any) -> Any:
+    return text.replace(_ESCAPE, f"{_ESCAPE}0").replace(_BETWEEN, f"{_ESCAPE}1")
 
 
 @ibis.udf.scalar.builtin  # type: ignore[untyped-decorator]

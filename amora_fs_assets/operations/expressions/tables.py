@@ -18,7 +18,7 @@ from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_o
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, dropped_sequence
 from amora_fs_assets.domain.ports.offline import OfflineStore, StoredTable
 from amora_fs_assets.domain.protocol import belongs, incarnation_of
-from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.schema import IBIS_TYPES, data_type_of
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.table_names import dropped_table, table_name
 from amora_fs_assets.domain.time import Interval, before
@@ -213,17 +213,17 @@ def all_columns(definition: Source | FeatureView) -> tuple[Column, ...]:
 
 def columns_of(stored_columns: Mapping[str, dt.DataType], owner: str) -> tuple[Column, ...]:
     """Columns for these types; smaller integers and floats become 64-bit. Raises TransformError for other types."""
-    known: dict[dt.DataType, DataType] = {type_: data_type for data_type, type_ in IBIS_TYPES.items()}
     columns = []
     for name, type_ in stored_columns.items():
-        wide = type_.copy(nullable=True)
+        wide = type_
         if type_.is_integer():
             wide = dt.int64
         elif type_.is_floating():
             wide = dt.float64
         elif type_.is_timestamp():
             wide = IBIS_TYPES[DataType.TIMESTAMP]
-        if wide not in known:
+        known = data_type_of(wide)
+        if known is None:
             raise TransformError(f"{owner}: column '{name}' is {type_}, which is not supported. Cast it.")
-        columns.append(Column(name, known[wide], nullable=True))
+        columns.append(Column(name, known, nullable=True))
     return tuple(columns)

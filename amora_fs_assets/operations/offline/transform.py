@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Mapping
 from datetime import datetime
 
+import ibis.expr.datatypes as dt
 from ibis.expr.operations import InMemoryTable
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import DefinitionError, TransformError
+from amora_fs_assets.domain.external import fits
 from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
 from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
@@ -76,7 +78,7 @@ def _as_declared(view: FeatureView, rows: Table) -> Table:
     for column in view.row_columns:
         value, type_ = rows[column.name], IBIS_TYPES[column.type]
         if value.type().copy(nullable=True) != type_:
-            if not _widens(value, column.type):
+            if not (_widens(value, column.type) or _as_stored(value.type(), type_)):
                 raise TransformError(
                     f"{view}: column '{column.name}' is {value.type()}, but {type_} in the schema. "
                     f"Cast it in the transform: `.cast('{type_}')`."
@@ -84,6 +86,15 @@ def _as_declared(view: FeatureView, rows: Table) -> Table:
             value = value.cast(type_)
         values.append(value.name(column.name))
     return rows.select(values)
+
+
+def _as_stored(kind: dt.DataType, type_: dt.DataType) -> bool:
+    """Whether the value is of the declared type or, within lists and structs, of smaller numbers."""
+    return (
+        (kind.is_struct() or kind.is_array())
+        and list(getattr(kind, "names", ())) == list(getattr(type_, "names", ()))
+        and fits(kind, type_)
+    )
 
 
 def _widens(value: object, type_: str) -> bool:

@@ -289,4 +289,8 @@ def same(offline: Mapping[str, Any] | None, online: Mapping[str, Any] | None) ->
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, list) and isinstance(other, dict):  # a map, as the offline store has it
+        one = {entry["key"]: entry["value"] for entry in one}
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[name], other[name]) for name in one)
     return bool(one == other) or (one != one and other != other)

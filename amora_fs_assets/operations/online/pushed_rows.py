@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from amora_fs_assets.domain.arrow import arrow_schema, arrow_table, arrow_type, is_arrow
+from amora_fs_assets.domain.arrow import arrow_schema, arrow_table, arrow_type, arrow_values, is_arrow
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
@@ -48,7 +48,9 @@ def table_of(view: FeatureView, rows: Rows) -> pa.Table:
         if column.name == CREATED_TIMESTAMP and not column.nullable:
             both = zip(read[CREATED_TIMESTAMP], read[EVENT_TIMESTAMP], strict=True)
             read[CREATED_TIMESTAMP] = [event if created is None else created for created, event in both]
-    arrays = [pa.array(read[column.name], arrow_type(column.type)) for column in view.row_columns]
+    arrays = [
+        pa.array(arrow_values(column.type, read[column.name]), arrow_type(column.type)) for column in view.row_columns
+    ]
     return pa.Table.from_arrays(arrays, schema=arrow_schema(view.row_columns))
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from amora_fs_assets.domain.arrow import arrow_type
+from amora_fs_assets.domain.arrow import arrow_type, arrow_values
 from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
@@ -98,7 +98,9 @@ class OnlineResponse:
         # pandas writes a null join key as NaN. A NaN feature is a value.
         return pa.table(
             {
-                name: pa.array(values, arrow_type(types[name]), from_pandas=name not in self.statuses)
+                name: pa.array(
+                    arrow_values(types[name], values), arrow_type(types[name]), from_pandas=name not in self.statuses
+                )
                 for name, values in columns.items()
             }
         )

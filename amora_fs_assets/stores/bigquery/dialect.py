@@ -31,6 +31,8 @@ BIGQUERY = Dialect(
     md5=lambda text: engine_function("TO_HEX", dt.string, text.hashbytes("md5")),
     hash=lambda row: engine_function("FARM_FINGERPRINT", dt.int64, _json(row)),
     period_number=_period_number,
+    json_text=_json,
+    entries=lambda value: value,  # BigQuery has no maps
     in_zone=lambda local, zone: engine_function(
         "TIMESTAMP", dt.Timestamp("UTC", 6), local.cast("timestamp(6)"), ibis.literal(zone)
     ),

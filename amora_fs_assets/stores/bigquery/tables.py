@@ -26,6 +26,9 @@ _TYPES = {
     DataType.DATE: "DATE",
     DataType.TIMESTAMP: "TIMESTAMP",
     DataType.DECIMAL: "NUMERIC",
+    DataType.TIME: "TIME",
+    DataType.UUID: "STRING",
+    DataType.JSON: "STRING",
 }
 _OURS = "amora_fs_"
 """The prefix of the labels that this project sets and removes. Other labels stay."""
@@ -41,8 +44,17 @@ def quoted(name: str) -> str:
 
 def type_of(column: Column) -> str:
     """The column's type in GoogleSQL."""
-    item = _TYPES[column.type.item]
-    return f"ARRAY<{item}>" if column.type.is_list else item
+    return _type(column.type)
+
+
+def _type(type_: DataType) -> str:
+    if type_.is_list:
+        return f"ARRAY<{_type(type_.item)}>"
+    if type_.is_map:
+        return f"ARRAY<STRUCT<`key` STRING, `value` {_type(type_.fields['value'])}>>"
+    if type_.is_struct:
+        return f"STRUCT<{', '.join(f'{quoted(name)} {_type(field)}' for name, field in type_.fields.items())}>"
+    return _TYPES[type_]
 
 
 def columns_of(table: bigquery.Table) -> dict[str, dt.DataType]:
@@ -61,6 +73,8 @@ def _as_declared(type_: dt.DataType) -> dt.DataType:
         return dt.Timestamp("UTC", 6)
     if type_.is_array():
         return dt.Array(_as_declared(type_.value_type))
+    if type_.is_struct():
+        return dt.Struct({name: _as_declared(field) for name, field in type_.items()})
     return type_.copy(nullable=True)
 
 

@@ -31,6 +31,10 @@ DUCKDB = Dialect(
     # Ibis' own hash makes a signed number from a bit string. That takes longer than the hash itself.
     hash=lambda row: engine_function("hash", dt.uint64, row),
     period_number=_period_number,
+    json_text=lambda value: value.cast("string"),
+    entries=lambda value: engine_function(
+        "map_entries", dt.Array(dt.Struct({"key": value.type().key_type, "value": value.type().value_type})), value
+    ),
     in_zone=lambda local, zone: engine_function(
         "timezone", dt.Timestamp("UTC", 6), ibis.literal(zone), local.cast("timestamp(6)")
     ),

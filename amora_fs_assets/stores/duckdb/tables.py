@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.ports.offline import StoredTable
+from amora_fs_assets.domain.schema import IBIS_TYPES, nullable
 from amora_fs_assets.domain.types import DataType
 
 TYPES = {
@@ -23,14 +24,29 @@ TYPES = {
     DataType.DATE: "DATE",
     DataType.TIMESTAMP: "TIMESTAMP WITH TIME ZONE",
     DataType.DECIMAL: "DECIMAL(38,9)",
+    DataType.TIME: "TIME",
+    DataType.UUID: "VARCHAR",
+    DataType.JSON: "VARCHAR",
 }
+_TEXTS = {"UUID": dt.uuid, "JSON": dt.json}
+"""Types that are text in Arrow."""
 _INCARNATION = "amora_fs incarnation "
 """The prefix of a table's comment with an incarnation."""
 
 
 def type_of(column: Column) -> str:
     """The column's type in DuckDB."""
-    return TYPES[column.type.item] + ("[]" if column.type.is_list else "")
+    return _type(column.type)
+
+
+def _type(type_: DataType) -> str:
+    if type_.is_list:
+        return f"{_type(type_.item)}[]"
+    if type_.is_map:
+        return f"STRUCT(key VARCHAR, value {_type(type_.fields['value'])})[]"
+    if type_.is_struct:
+        return f"STRUCT({', '.join(f'{column_name(name)} {_type(field)}' for name, field in type_.fields.items())})"
+    return TYPES[type_]
 
 
 def column_name(name: str) -> str:
@@ -85,14 +101,15 @@ def _stored(connection: duckdb.DuckDBPyConnection, table: str, comment: str) -> 
 
 def columns_of(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, dt.DataType]:
     """The columns of a quoted table or of a SELECT in parentheses."""
-    empty = connection.execute(f"SELECT * FROM {rows} LIMIT 0").to_arrow_table()
-    return {field.name: _ibis_type(field.type) for field in empty.schema}
+    found = connection.execute(f"SELECT * FROM {rows} LIMIT 0")
+    told = {name: _TEXTS[str(kind)] for name, kind, *_ in found.description or () if str(kind) in _TEXTS}
+    return {field.name: _ibis_type(field.type) for field in found.to_arrow_table().schema} | told
 
 
 def _ibis_type(type_: pa.DataType) -> dt.DataType:
     """The Ibis type of a column; Unknown for a type that Ibis lacks, such as an interval."""
     try:
-        return ibis.Schema.from_pyarrow(pa.schema([("column", type_)]))["column"]
+        return nullable(ibis.Schema.from_pyarrow(pa.schema([("column", type_)]))["column"])
     except (ValueError, KeyError, NotImplementedError):
         return dt.Unknown(raw_type=str(type_))
 
@@ -106,7 +123,13 @@ def make(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Co
 def same_types(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:
     """Whether the existing columns have these types; missing columns are ignored."""
     types = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE {quoted(table)}").fetchall()}
-    return all(types.get(column.name, type_of(column)) == type_of(column) for column in columns)
+    stored = columns_of(connection, quoted(table)) if any(column.type.is_nested for column in columns) else {}
+    return all(
+        stored.get(column.name, IBIS_TYPES[column.type]) == IBIS_TYPES[column.type]
+        if column.type.is_nested  # DuckDB writes a field's name in quotes only where it must
+        else types.get(column.name, type_of(column)) == type_of(column)
+        for column in columns
+    )
 
 
 def holds(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[Column]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -17,16 +18,27 @@ _DAYS = tuple((each - EPOCH.date()).days for each in (date.min, date.max))
 def check_times(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the batch. Raises OfflineStoreError for a time outside the years 1 to 9999. Timestamps in microseconds."""
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        values = column.flatten() if pa.types.is_list(column.type) else column
-        if pa.types.is_timestamp(values.type):
-            ends, (least, most) = pc.min_max(values.cast(pa.int64())), _MICROSECONDS
-        elif pa.types.is_date32(values.type):
-            ends, (least, most) = pc.min_max(values.cast(pa.int32())), _DAYS
-        else:
-            continue
-        if ends["min"].is_valid and not least <= ends["min"].as_py() <= ends["max"].as_py() <= most:
-            raise OfflineStoreError(
-                f"Column '{name}' holds a time outside the years 1 to 9999, such as DuckDB's infinity. Correct it in "
-                "the table, or read a SQL view of the table without these rows."
-            )
+        for values in _scalars(column):
+            if pa.types.is_timestamp(values.type):
+                ends, (least, most) = pc.min_max(values.cast(pa.int64())), _MICROSECONDS
+            elif pa.types.is_date32(values.type):
+                ends, (least, most) = pc.min_max(values.cast(pa.int32())), _DAYS
+            else:
+                continue
+            if ends["min"].is_valid and not least <= ends["min"].as_py() <= ends["max"].as_py() <= most:
+                raise OfflineStoreError(
+                    f"Column '{name}' holds a time outside the years 1 to 9999, such as DuckDB's infinity. Correct it "
+                    "in the table, or read a SQL view of the table without these rows."
+                )
     return batch
+
+
+def _scalars(column: pa.Array) -> Iterator[pa.Array]:
+    """The column itself, or the scalars of its lists and structs."""
+    if pa.types.is_list(column.type):
+        yield from _scalars(column.flatten())
+    elif pa.types.is_struct(column.type):
+        for field in column.flatten():
+            yield from _scalars(field)
+    else:
+        yield column

@@ -15,19 +15,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from amora_fs_assets.domain.arrow import python_value
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.online import NEVER, OnlineRows
-from amora_fs_assets.domain.time import from_microseconds
-from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.domain.time import EPOCH, MICROSECOND, from_microseconds
+from amora_fs_assets.domain.types import DataType, reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,7 +122,8 @@ class Decoder:
         self._width = _PLACES + len(features)
         self._fingerprint = _mark(schema_hash)
         self._complete: set[int] = set()  # the few different marks of rows without nulls
-        self._read = [(name, _reader(DataType(type_))) for name, type_ in features if DataType(type_).item in _READ]
+        readers = [(name, reader(DataType(type_), _READ)) for name, type_ in features]
+        self._read = [(name, read) for name, read in readers if read is not None]
         self._missing = _HEAD.pack(_UINT64, self._fingerprint | _GONE, _INT64, NEVER, _NIL) + bytes([_NIL]) * len(
             features
         )
@@ -143,7 +145,7 @@ class Decoder:
         complete = self._complete.issuperset(marks) or self._checked(set(marks))
         columns: dict[str, list[Any]] = {name: flat[place::width] for place, name in self._places}
         for name, read in self._read:
-            columns[name] = [None if value is None else read(value) for value in columns[name]]
+            columns[name] = list(map(read, columns[name]))
         return OnlineRows(flat[1::width], flat[2::width], columns, marks, complete=complete)
 
     def _checked(self, marks: set[int]) -> bool:
@@ -161,10 +163,21 @@ def _cells(batch: pa.RecordBatch, column: Column) -> list[Any]:
     import pyarrow as pa
 
     array = batch.column(column.name)
+    if column.type.is_nested:
+        write = reader(column.type, _WRITTEN)
+        values = [python_value(column.type, value) for value in array.to_pylist()]
+        return values if write is None else list(map(write, values))
     if column.type.item is DataType.TIMESTAMP:
         micros = pa.timestamp("us", tz="UTC")
         array = array.cast(pa.list_(micros) if column.type.is_list else micros)
-    plain = {DataType.TIMESTAMP: pa.int64(), DataType.DATE: pa.int32(), DataType.DECIMAL: pa.string()}
+    if column.type.item is DataType.TIME:
+        array = array.cast(pa.list_(pa.time64("us")) if column.type.is_list else pa.time64("us"))
+    plain = {
+        DataType.TIMESTAMP: pa.int64(),
+        DataType.DATE: pa.int32(),
+        DataType.DECIMAL: pa.string(),
+        DataType.TIME: pa.int64(),
+    }
     plain_type = plain.get(column.type.item)
     if plain_type is not None:
         array = array.cast(pa.list_(plain_type) if column.type.is_list else plain_type)
@@ -181,13 +194,24 @@ def _cells(batch: pa.RecordBatch, column: Column) -> list[Any]:
     return cells
 
 
+def _time(microseconds: int) -> time:
+    return from_microseconds(microseconds).time()
+
+
+def _since_midnight(value: time) -> int:
+    return (datetime.combine(_FIRST_DAY, value, UTC) - EPOCH) // MICROSECOND
+
+
 _READ: dict[DataType, Callable[[Any], Any]] = {
     DataType.TIMESTAMP: lambda value: from_microseconds(value),
     DataType.DATE: lambda value: _FIRST_DAY + timedelta(days=value),
     DataType.DECIMAL: Decimal,
+    DataType.TIME: _time,
 }
-
-
-def _reader(type_: DataType) -> Callable[[Any], Any]:
-    read = _READ[type_.item]
-    return (lambda items: [None if item is None else read(item) for item in items]) if type_.is_list else read
+_WRITTEN: dict[DataType, Callable[[Any], Any]] = {
+    DataType.TIMESTAMP: lambda value: (value - EPOCH) // MICROSECOND,
+    DataType.DATE: lambda value: (value - _FIRST_DAY).days,
+    DataType.DECIMAL: str,
+    DataType.TIME: _since_midnight,
+}
+"""The MessagePack form of scalars within structs and maps, as `_cells` has it for columns."""

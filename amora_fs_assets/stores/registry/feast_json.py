@@ -29,6 +29,9 @@ _TYPES = {
     DataType.DATE: "UNIX_TIMESTAMP",
     DataType.TIMESTAMP: "UNIX_TIMESTAMP",
     DataType.DECIMAL: "DECIMAL",
+    DataType.TIME: "STRING",
+    DataType.UUID: "UUID",
+    DataType.JSON: "JSON",
 }
 # Feast's own names for a view without an entity.
 _DUMMY_ENTITY, _DUMMY_KEY = "__dummy", "__dummy_id"
@@ -174,7 +177,9 @@ def _service(service: FeatureService) -> dict[str, Any]:
 
 
 def _column(column: Column) -> dict[str, Any]:
-    value_type = _TYPES[column.type.item] + ("_LIST" if column.type.is_list else "")
+    item = column.type.item
+    value_type = "MAP" if item.is_map else "STRUCT" if item.is_struct else _TYPES[item]
+    value_type += "_LIST" if column.type.is_list else ""
     return {"name": column.name, "valueType": value_type, "description": column.description}
 
 

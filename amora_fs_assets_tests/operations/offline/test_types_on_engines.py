@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -25,6 +25,7 @@ from amora_fs_assets.operations.expressions.tables import rows_of
 from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets_tests import nested
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.operations.oracle import brute_force
 from amora_fs_assets_tests.small import at
@@ -43,16 +44,26 @@ EXTREMES: dict[DataType, tuple[Any, ...]] = {
         datetime(1, 1, 1, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC), at(1),
         datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC),
     ),
+    DataType.TIME: (time(0), time(23, 59, 59, 999_999), time(12, 30)),
+    DataType.UUID: ("00000000-0000-0000-0000-000000000000", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"),
+    DataType.JSON: ("null", '{"a":[1,2.5,"é"]}', '"text"', "[]"),
     DataType.DECIMAL: (Decimal(0), Decimal("-0.000000001"), Decimal("9" * 29 + "." + "9" * 9), Decimal("-" + "9" * 29)),
 }  # fmt: skip
 KEY, TIME = Column("number", DataType.INT64), Column("event_timestamp", DataType.TIMESTAMP)
 LIST = Column("sizes", DataType.LIST_INT64, nullable=True)
-FEATURES = [Column(f"f_{type_.name.lower()}", type_, nullable=True) for type_ in DataType]
+TYPES = (*DataType, *nested.NESTED)
+FEATURES = [Column(f"f_{type_.name.lower()}", type_, nullable=True) for type_ in TYPES]
 
 
 def value(rng: Random, type_: DataType) -> Any:
-    if type_.is_list:
+    if type_.is_list and not type_.is_nested:
         return [rng.choice(EXTREMES[type_.item]) for _ in range(rng.randint(0, 4))]
+    if type_.is_list:
+        return [value(rng, type_.item) or dict.fromkeys(type_.item.fields) for _ in range(rng.randint(0, 2))]
+    if type_.is_map:
+        return {text: value(rng, type_.fields["value"]) for text in rng.sample(TEXTS, rng.randint(0, 3))}
+    if type_.is_struct:
+        return {name: value(rng, field) for name, field in type_.fields.items()} if rng.random() < 0.85 else None
     return None if rng.random() < 0.15 else rng.choice(EXTREMES[type_])
 
 
@@ -80,7 +91,11 @@ def generated(rng: Random) -> tuple[FeatureView, list[Row]]:
 
 def arrow(columns: Any, rows: list[Row]) -> pa.Table:
     schema = pa.schema([(column.name, IBIS_TYPES[column.type].to_pyarrow()) for column in columns])
-    return pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema)
+    return nested.table({column.name: column.type for column in columns}, rows, schema)
+
+
+def read_rows(view: FeatureView, rows: pa.Table) -> list[Row]:
+    return nested.python({column.name: column.type for column in view.features}, rows.to_pylist())
 
 
 def publish(view: FeatureView, rows: pa.Table, store: OfflineStore) -> None:
@@ -91,11 +106,7 @@ def publish(view: FeatureView, rows: pa.Table, store: OfflineStore) -> None:
     store.publish(store.stage(rows, name=view.name, run_id="run"), draft)
 
 
-def same(value: Any) -> Any:
-    """Compares as what it is: NaN as itself, a float by its text, so that no rounding goes unseen."""
-    if isinstance(value, list):
-        return [same(item) for item in value]
-    return repr(value) if isinstance(value, float) else value
+same = nested.comparable
 
 
 def comparable(rows: list[Row]) -> list[tuple[Any, ...]]:
@@ -122,23 +133,28 @@ def test_every_type_is_published_read_and_joined_as_it_is(new_store: Callable[[]
 
     table = rows_of(view, store.dataset)
     with store.read(table) as batches:
-        assert comparable(batches.read_all().to_pylist()) == comparable(rows)
+        assert comparable(read_rows(view, batches.read_all())) == comparable(rows)
 
     names = [feature.name for feature in view.features]
     keys = {key: key for key in view.join_keys}
     end: Row = {"event_timestamp": at(20)}
     newest = brute_force([{**end, **row} | end for row in rows], rows, keys, names, None, False)
     with store.read(newest_by(table, view, list(view.join_keys))) as batches:
-        assert comparable(batches.read_all().to_pylist()) == comparable(list({id(r): r for r in newest if r}.values()))
+        assert comparable(read_rows(view, batches.read_all())) == comparable(
+            list({id(r): r for r in newest if r}.values())
+        )
 
     moments = [{**{key: row[key] for key in keys}, "event_timestamp": row["event_timestamp"] + timedelta(hours=h)}
                for row in rows for h in (-1, 0, 29)]  # fmt: skip
     asked = arrow([*view.key_columns, TIME], moments)
-    joined = historical_features(FeatureService("all", [view]), asked, store=store).to_arrow().to_pylist()
+    found = historical_features(FeatureService("all", [view]), asked, store=store).to_arrow()
+    joined = read_rows(view, found)
     truth = brute_force(moments, rows, keys, names, view.ttl, False)
     for row, true in zip(joined, truth, strict=True):
         for feature in view.features:
-            nothing: Any = None if store.dialect.name == "duckdb" or not feature.type.is_list else []
+            nothing: Any = None
+            if store.dialect.name == "bigquery":  # has no null lists, and stores maps as lists
+                nothing = [] if feature.type.is_list else {} if feature.type.is_map else None
             assert same(row[feature.name]) == same(true[feature.name] if true else nothing), feature.name
 
 

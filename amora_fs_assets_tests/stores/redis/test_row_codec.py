@@ -19,6 +19,7 @@ from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.ports.online import NEVER, OnlineRows
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.redis import row_codec
+from amora_fs_assets_tests import nested
 from amora_fs_assets_tests.stores.online_rows import AMOUNT, CUSTOMER, NOTE, batch, hour, micros, view_of
 
 _SCALARS: dict[DataType, st.SearchStrategy[Any]] = {
@@ -30,15 +31,25 @@ _SCALARS: dict[DataType, st.SearchStrategy[Any]] = {
     DataType.DATE: st.dates(),
     DataType.TIMESTAMP: st.datetimes(datetime(1678, 1, 1), datetime(2261, 1, 1), timezones=st.just(UTC)),
     DataType.DECIMAL: st.decimals(-(10**28), 10**28, places=9, allow_nan=False),
+    DataType.TIME: st.times(),
+    DataType.UUID: st.uuids().map(str),
+    DataType.JSON: st.sampled_from(["null", "{}", '{"a":[1]}']),
 }
-COLUMNS = tuple(Column(f"f{place}", type_, nullable=True) for place, type_ in enumerate(DataType))
+COLUMNS = tuple(Column(f"f{place}", type_, nullable=True) for place, type_ in enumerate((*DataType, *nested.NESTED)))
 EVERYTHING = view_of(*COLUMNS)
-ROW = st.tuples(
-    *(
-        st.none() | (st.lists(st.none() | _SCALARS[c.type.item]) if c.type.is_list else _SCALARS[c.type])
-        for c in COLUMNS
-    )
-)
+
+
+def values(type_: DataType) -> st.SearchStrategy[Any]:
+    if type_.is_list:
+        return st.none() | st.lists(values(type_.item), max_size=3)
+    if type_.is_map:
+        return st.none() | st.dictionaries(_SCALARS[DataType.STRING], values(type_.fields["value"]), max_size=3)
+    if type_.is_struct:
+        return st.none() | st.fixed_dictionaries({name: values(field) for name, field in type_.fields.items()})
+    return st.none() | _SCALARS[type_]
+
+
+ROW = st.tuples(*(values(column.type) for column in COLUMNS))
 
 
 def through(view: FeatureView, *rows: Any, sequence: int = 1) -> OnlineRows:
@@ -52,6 +63,8 @@ def decoder(view: FeatureView) -> row_codec.Decoder:
 
 
 def same(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, float) and one == 0 == other:

@@ -6,9 +6,10 @@ import base64
 import json
 import math
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, time
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import httpx
 import ibis
@@ -23,6 +24,18 @@ from amora_fs_assets_tests.serving.conftest import application
 from amora_fs_assets_tests.small import at, orders
 
 AT = "2020-01-05T00:00:00Z"
+
+
+PURCHASE = dt.Struct(
+    {
+        "n": dt.int64,
+        "f": dt.float64,
+        "b": dt.binary,
+        "d": dt.date,
+        "p": dt.Decimal(38, 9),
+        "m": dt.Map(dt.string, dt.time),
+    }
+)
 
 
 class Everything(FeatureSchema):
@@ -44,6 +57,12 @@ class Everything(FeatureSchema):
     lb: list[bytes] = Field(nullable=True)
     ld: list[date] = Field(nullable=True)
     lt: list[Timestamp] = Field(nullable=True)
+    ti: time = Field(nullable=True)
+    u: UUID = Field(nullable=True)
+    j: dt.json = Field(nullable=True)
+    m: dict[str, float] = Field(nullable=True)
+    st: PURCHASE = Field(nullable=True)  # type: ignore[valid-type]
+    lst: dt.Array(PURCHASE) = Field(nullable=True)  # type: ignore[valid-type]
 
 
 VALUES: dict[str, list[Any]] = {
@@ -57,6 +76,18 @@ VALUES: dict[str, list[Any]] = {
     "p": ["0", "1.25", "-0.000000001", "12345678901234567890123456789.123456789"],
 }
 VALUES |= {f"l{name}": [[], values, [values[0], None]] for name, values in VALUES.items() if name != "p"}
+PURCHASES = [
+    {"n": 2**62, "f": "NaN", "b": "YWJj", "d": "2020-02-29", "p": "1.25", "m": {"noon": "12:00:00", "never": None}},
+    dict.fromkeys(("n", "f", "b", "d", "p", "m")),
+]
+VALUES |= {
+    "ti": ["00:00:00", "23:59:59.999999"],
+    "u": ["f81d4fae-7dec-11d0-a765-00a0c91e6bf6"],
+    "j": ["null", '{"a":[1,"ü"]}'],
+    "m": [{}, {"x": 0.5, "ü y": "Infinity", "z": None}],
+    "st": PURCHASES,
+    "lst": [[], PURCHASES],
+}
 Post = Any
 
 

@@ -163,3 +163,32 @@ def test_a_list_that_is_null_is_an_empty_one_to_bigquery_alone(new_store: Callab
     publish(view, arrow(view.row_columns, [{"number": 1, "event_timestamp": at(1), "sizes": None}]), store)
     with store.read(rows_of(view, store.dataset)) as batches:
         assert batches.read_all()["sizes"].to_pylist() == [None if store.dialect.name == "duckdb" else []]
+
+
+RISING: dict[DataType, list[Any]] = {
+    DataType.struct_of({"a": DataType.STRING, "b": DataType.LIST_BYTES}): [
+        None, {"a": "x", "b": []}, {"a": "x", "b": [b"a"]}, {"a": "xa", "b": []}, {"a": "y", "b": []},
+    ],
+    DataType.map_of(DataType.INT64): [{"b": 1}, {"c": 1}, {"a": 1, "b": None}, {"a": 2, "b": 1}],
+    DataType.list_of(DataType.struct_of({"d": DataType.DATE})): [
+        [], [{"d": date(2020, 1, 1)}], [{"d": date(2020, 1, 2)}], [{"d": date(2020, 1, 1)}] * 2,
+    ],
+    DataType.TIME: [None, time(1), time(2)],
+}  # fmt: skip
+"""Values of which the later one wins where two rows of an external table are equal otherwise."""
+
+
+def test_of_equal_rows_the_greater_by_its_structs_and_maps_counts(new_store: Callable[[], OfflineStore]) -> None:
+    store = new_store()
+    pairs = [(type_, pair) for type_, values in RISING.items() for pair in itertools.combinations(values, 2)]
+    features = [Column(f"f{place}", type_, nullable=True) for place, type_ in enumerate(RISING)]
+    names = {type_: f"f{place}" for place, type_ in enumerate(RISING)}
+    view = FeatureView("rows", (KEY, TIME, *features), [Entity("number")], start="2020-01-01")
+    rows = [{**dict.fromkeys(names.values()), "number": number, "event_timestamp": at(1), names[type_]: each}
+            for number, (type_, pair) in enumerate(pairs) for each in reversed(pair)]  # fmt: skip
+    publish(view, arrow(view.row_columns, rows), store)
+    external = FeatureView("external", (KEY, *features), [Entity("number")], table=f"{store.dataset}.rows")
+    with store.read(newest_by(rows_of(external, store.dataset), external, ["number"])) as batches:
+        found = {row["number"]: row for row in read_rows(external, batches.read_all())}
+    for number, (type_, (_, greater)) in enumerate(pairs):
+        assert found[number][names[type_]] == greater, pairs[number]

@@ -6,9 +6,10 @@ Readers ignore unknown fields, so the schemas allow them.
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -18,6 +19,16 @@ from amora_fs_assets.stores.registry.registry_json import Head
 
 FOLDER = Path(__file__).parents[1] / "docs" / "registry"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+_ONE_WORD = "|".join(re.escape(type_) for type_ in DataType)
+Type = Annotated[
+    str,
+    msgspec.Meta(
+        description="A type of one word, a list, a struct, a map, a list of structs. Timestamps are UTC microseconds.",
+        pattern=rf"^({_ONE_WORD}|(list<)?struct<.+>|map<string, .+>|list<[^<]+>)$",
+    ),
+]
 
 
 class Rule(msgspec.Struct):
@@ -31,7 +42,7 @@ class Column(msgspec.Struct):
     """A join key, a time or a feature."""
 
     name: str
-    type: DataType
+    type: Type
     nullable: bool
     description: str
     rules: list[Rule]
@@ -49,7 +60,9 @@ class Source(msgspec.Struct):
     """A table from which features are computed: either timestamp_field or valid_from is set, the other is null.
 
     `max_lateness_seconds`: the longest time from `timestamp_field` until a row becomes known (`available_at`).
-    `loader`: SHA-256 of the code that fills the table, empty for an external table.
+    `loader`: SHA-256 of the code that fills the table, empty for an external table. `query` replaces the table, and so
+    does `path` (in a DuckDB file: the table `path_table`). `field_mapping`: names in the schema by stored columns.
+    `timezone`: the zone of times without one.
     """
 
     name: str
@@ -63,6 +76,11 @@ class Source(msgspec.Struct):
     max_lateness_seconds: float | None = None
     asset: list[str] = []
     loader: str | None = None
+    query: str | None = None
+    path: str | None = None
+    path_table: str | None = None
+    field_mapping: dict[str, str] = {}
+    timezone: str = "UTC"
 
 
 class Meaning(msgspec.Struct):
@@ -77,7 +95,10 @@ class Meaning(msgspec.Struct):
 
 
 class FeatureView(msgspec.Struct):
-    """Features over time. `entities` and `sources` are names in the same catalogue. `table`: an external table."""
+    """Features over time. `entities` and `sources` are names in the same catalogue. `table`: an external table.
+
+    `query`, `path`, `path_table`, `field_mapping` and `timezone` are as in a source.
+    """
 
     name: str
     entities: list[str]
@@ -96,6 +117,12 @@ class FeatureView(msgspec.Struct):
     columns: list[Column]
     asset: list[str] = []
     meaning: Meaning | None = None
+    query: str | None = None
+    path: str | None = None
+    path_table: str | None = None
+    created_timestamp_column: str = "created_timestamp"
+    field_mapping: dict[str, str] = {}
+    timezone: str = "UTC"
 
 
 class Projection(msgspec.Struct):

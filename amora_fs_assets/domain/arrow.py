@@ -78,6 +78,16 @@ def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([(column.name, arrow_type(column.type)) for column in columns])
 
 
+def in_microseconds(rows: pa.Table) -> pa.Table:
+    """The rows with times of day in microseconds, since Ibis makes nanoseconds, which BigQuery does not take."""
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [field.with_type(pa.time64("us")) if field.type == pa.time64("ns") else field for field in rows.schema]
+    )
+    return rows if schema == rows.schema else rows.cast(schema)
+
+
 def is_arrow(frame: object) -> bool:
     """Whether `arrow_table` can read the object: an Arrow table, a polars frame, or another library's frame."""
     return any(hasattr(frame, name) for name in ("__arrow_c_stream__", "__arrow_c_array__", "to_arrow"))

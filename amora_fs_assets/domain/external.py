@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.ports.dialect import Dialect
 
 _UTC = IBIS_TYPES[DataType.TIMESTAMP]
+NANOSECONDS = dt.Unknown(raw_type="TIME_NS")
+"""DuckDB's time of day in nanoseconds, which Ibis lacks. It is cut to microseconds, as timestamps are."""
 _EXACT_INTEGER, _EXACT_DOUBLE = 18, 15
 """Decimal digits that every int64 and every float64 holds."""
 
@@ -126,7 +128,7 @@ def same(stored: dt.DataType, declared: dt.DataType) -> bool:
 
 
 def _widens(stored: dt.DataType, declared: dt.DataType) -> bool:
-    if stored.is_null():
+    if stored.is_null() or (stored == NANOSECONDS and declared.is_time()):
         return True
     if declared.is_string():
         return bool(stored.is_uuid() or stored.is_json())

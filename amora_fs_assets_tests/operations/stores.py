@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 from google.cloud import bigquery
 
+from amora_fs_assets.domain.arrow import in_microseconds
 from amora_fs_assets.stores.duckdb.dialect import DUCKDB
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 
@@ -30,7 +31,7 @@ def fill(home: Path, tables: Mapping[str, pa.Table]) -> None:
         for schema in ("feature_store", "theirs"):
             connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
         for name, rows in tables.items():
-            connection.register("given", rows)
+            connection.register("given", in_microseconds(rows))
             connection.execute(f"CREATE TABLE {name} AS FROM given")
 
 
@@ -39,7 +40,7 @@ def fill_bigquery(client: bigquery.Client, tables: Mapping[str, pa.Table]) -> No
     for name, rows in tables.items():
         client.create_dataset(name.partition(".")[0], exists_ok=True, timeout=60)
         file = io.BytesIO()
-        pyarrow.parquet.write_table(rows, file)
+        pyarrow.parquet.write_table(in_microseconds(rows), file)
         file.seek(0)
         config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_TRUNCATE")
         client.load_table_from_file(file, name, job_config=config, timeout=60).result(timeout=60)

@@ -56,7 +56,7 @@ TABLE = """
     UNION ALL
     SELECT 2, TIMESTAMP '2026-01-03', NULL, MAP {}, 'null', '00000000-0000-0000-0000-000000000000', TIME '00:00', []
 """
-FIRST = {
+FIRST: dict[str, Any] = {
     "point": {"x": 7, "tags": ["a", None], "price": Decimal("1.500000000")},
     "scores": {"new": 0.5, "old": None},
     "notes": '{"a": [1]}',
@@ -64,7 +64,7 @@ FIRST = {
     "opens": time(8, 30, 0, 500_000),
     "visits": [{"day": date(2026, 1, 1)}],
 }
-SECOND = {
+SECOND: dict[str, Any] = {
     "point": None, "scores": {}, "notes": "null", "device": "00000000-0000-0000-0000-000000000000", "opens": time(0),
     "visits": [],
 }  # fmt: skip

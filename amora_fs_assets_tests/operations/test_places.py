@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -116,6 +116,7 @@ WIDENED = [
     ("(-2147483648)::INTEGER", float, -2147483648.0),
     ("'a'::ENUM ('a', 'b')", str, "a"),
     ("[1::SMALLINT, NULL]", list[int], [1, None]),
+    ("TIME_NS '12:00:00.123456'", time, time(12, 0, 0, 123456)),
     ("TIMESTAMP_S '2026-01-01'", Timestamp, datetime(2026, 1, 1, tzinfo=UTC)),
     ("TIMESTAMP_NS '2026-01-01 00:00:00.123456'", Timestamp, datetime(2026, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)),
     ("DATE '2026-01-01'", Timestamp, datetime(2026, 1, 1, tzinfo=UTC)),

@@ -24,6 +24,7 @@ from ibis.expr.types import Table
 from sqlglot import exp
 
 from amora_fs_assets.domain import protocol
+from amora_fs_assets.domain.arrow import in_microseconds
 from amora_fs_assets.domain.errors import DefinitionNotApplied, OfflineStoreError, SettingsError, TableNotFound
 from amora_fs_assets.domain.external import Held, places_of, query_of, sql_of
 from amora_fs_assets.domain.ownership import check_owner, of_definitions
@@ -400,7 +401,7 @@ class BigQueryOfflineStore:
     def _load(self, rows: pa.Table, table: str) -> None:
         self._make_dataset(table.rpartition(".")[0])
         file = io.BytesIO()
-        pyarrow.parquet.write_table(rows, file)
+        pyarrow.parquet.write_table(in_microseconds(rows), file)
         # The types come from the file. Lists are read as lists rather than as records with a list field.
         parquet = bigquery.ParquetOptions()
         parquet.enable_list_inference = True

@@ -12,6 +12,7 @@ import ibis.expr.datatypes as dt
 import pyarrow as pa
 from ibis.expr.types import Table
 
+from amora_fs_assets.domain.arrow import in_microseconds
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.external import Held, sql_of
 from amora_fs_assets.domain.ownership import of_definitions
@@ -148,7 +149,7 @@ class DuckDBOfflineStore:
         rows = self.sql(data) if isinstance(data, Table) else rows
         with self._open(write=True) as connection:
             if isinstance(data, pa.Table):
-                connection.register("staged_rows", data)
+                connection.register("staged_rows", in_microseconds(data))
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self.dataset)}")
             self._sweep(connection)
             connection.execute(f"CREATE OR REPLACE TABLE {quoted(staged)} AS {rows}")

@@ -11,6 +11,7 @@ import ibis.expr.datatypes as dt
 import pyarrow as pa
 
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.external import NANOSECONDS
 from amora_fs_assets.domain.ports.offline import StoredTable
 from amora_fs_assets.domain.schema import IBIS_TYPES, nullable
 from amora_fs_assets.domain.types import DataType
@@ -28,8 +29,8 @@ TYPES = {
     DataType.UUID: "VARCHAR",
     DataType.JSON: "VARCHAR",
 }
-_TEXTS = {"UUID": dt.uuid, "JSON": dt.json}
-"""Types that are text in Arrow."""
+_TOLD = {"UUID": dt.uuid, "JSON": dt.json, "TIME_NS": NANOSECONDS}
+"""Types that Arrow or Ibis does not tell from text and from TIME."""
 _INCARNATION = "amora_fs incarnation "
 """The prefix of a table's comment with an incarnation."""
 
@@ -102,7 +103,7 @@ def _stored(connection: duckdb.DuckDBPyConnection, table: str, comment: str) -> 
 def columns_of(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, dt.DataType]:
     """The columns of a quoted table or of a SELECT in parentheses."""
     found = connection.execute(f"SELECT * FROM {rows} LIMIT 0")
-    told = {name: _TEXTS[str(kind)] for name, kind, *_ in found.description or () if str(kind) in _TEXTS}
+    told = {name: _TOLD[str(kind)] for name, kind, *_ in found.description or () if str(kind) in _TOLD}
     return {field.name: _ibis_type(field.type) for field in found.to_arrow_table().schema} | told
 
 

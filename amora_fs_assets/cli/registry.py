@@ -86,7 +86,7 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
         sys.exit(BREAKING)
     click.echo(f"Registry {store.registry.url} is at {snapshot.hash[:12]}.", err=form == "json")
     if not feast_registry.installed():
-        said = f"There is no registry.db for Feast's clients, since Feast is not installed here. {feast_registry.HINT}"
+        said = f"registry.db for Feast's clients was not written, since Feast is not installed. {feast_registry.HINT}"
         click.echo(said, err=form == "json")
 
 

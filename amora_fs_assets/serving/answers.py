@@ -54,8 +54,8 @@ def answer_for_feast(response: OnlineResponse, *, versions: bool) -> bytes:
     """The response as JSON that Feast's Python client reads; with `versions`, also the version 0 of each view.
 
     This client takes the word "NaN" for text, and fails on it within a list. So NaN and infinities are the names that
-    Python's JSON has for them: NaN, Infinity, -Infinity. The client also fails on an empty list and on a list with
-    nulls: these are null, with the status NULL_VALUE, but a null in a list of floats is NaN.
+    Python's JSON has for them: NaN, Infinity, -Infinity. The client also fails on an empty list or map and on a list
+    with nulls: these are null, with the status NULL_VALUE, but a null in a list of floats is NaN.
     """
     views = [{"name": name, "version": 0} for name in dict.fromkeys(view.view for view in response.views)]
     metadata = b',"feature_view_metadata":%b' % _encode(views) if versions else b""
@@ -63,25 +63,33 @@ def answer_for_feast(response: OnlineResponse, *, versions: bool) -> bytes:
 
 
 def _with_readable_lists(response: OnlineResponse) -> OnlineResponse:
-    lists = [name for name in response.statuses if response.types[name].is_list]
-    if not lists:
+    names = [name for name in response.statuses if response.types[name].value.startswith(_WITH_LISTS)]
+    if not names:
         return response
     columns, statuses = dict(response.columns), dict(response.statuses)
-    for name in lists:
+    for name in names:
         nan = response.types[name].item is DataType.FLOAT64
         columns[name] = [_readable(value, nan=nan) for value in columns[name]]
         both = zip(columns[name], statuses[name], strict=True)
         statuses[name] = ["NULL_VALUE" if value is None and said == "PRESENT" else said for value, said in both]
-    views = [replace(view, complete=view.complete and set(lists).isdisjoint(view.names)) for view in response.views]
+    views = [replace(view, complete=view.complete and set(names).isdisjoint(view.names)) for view in response.views]
     return OnlineResponse(columns, statuses, response.types, views)
 
 
-def _readable(value: list[Any] | None, *, nan: bool) -> list[Any] | None:
-    if not value:
+_WITH_LISTS = ("list<", "struct<", "map<")
+
+
+def _readable(value: Any, *, nan: bool = False) -> Any:
+    """The value, or null for a list or map that is empty, and for a list with nulls; see `answer_for_feast`."""
+    if isinstance(value, dict):
+        return {name: _readable(part) for name, part in value.items()} or None
+    if not isinstance(value, list):
+        return value
+    if nan or any(isinstance(item, float) for item in value):
+        value = [math.nan if item is None else item for item in value]
+    if not value or None in value:
         return None
-    if nan:
-        return [math.nan if item is None else item for item in value]
-    return None if None in value else value
+    return [{n: _readable(part) for n, part in item.items()} if isinstance(item, dict) else item for item in value]
 
 
 def _columns(response: OnlineResponse, number: Callable[[Any], Any] = _number, metadata: bytes = b"") -> bytes:

@@ -86,7 +86,7 @@ def test_plan_changes_nothing_and_apply_does(amora_fs: Shell) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("feast") is not None, reason="Feast is installed here")
 def test_apply_says_that_feast_is_not_installed(amora_fs: Shell) -> None:
     shown = said(amora_fs("apply"))
-    assert "There is no registry.db for Feast's clients, since Feast is not installed here." in shown
+    assert "registry.db for Feast's clients was not written, since Feast is not installed." in shown
     assert "pip install 'amora-fs-assets[feast]'" in shown
     assert "registry.db" not in amora_fs("apply", "--format", "json").stdout
 

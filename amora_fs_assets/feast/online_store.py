@@ -1,24 +1,20 @@
-"""An online store for Feast 0.67 that reads our rows: `online_store: {type: amora_fs_assets.feast.OnlineStore}`.
+"""The online store for Feast: reads our rows with our statuses and times, and writes as pushes.
 
 Feast's own `redis` store cannot read them. With this store, `store.get_online_features` of a Feast client and
-`feast serve` return our values, with our statuses and times. The only module that imports Feast; needs the extra
-`[feast]`.
+`feast serve` return our values.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, Literal
 
 from feast.infra.online_stores.online_store import OnlineStore as FeastOnlineStore
 from feast.infra.supported_async_methods import SupportedAsyncMethods
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus, GetOnlineFeaturesResponse
-from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import ConfigDict
@@ -26,24 +22,13 @@ from pydantic import ConfigDict
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.projection import FeatureViewProjection
-from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.feast.values import to_feast, to_python
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.operations.online.read import OnlineResponse
 from amora_fs_assets.serving.pushed import from_feast
 from amora_fs_assets.settings import PREFIX, Settings
 
 _REGISTRY = "/registry.db"
-_FIELDS = {
-    DataType.INT64: "int64",
-    DataType.FLOAT64: "double",
-    DataType.STRING: "string",
-    DataType.BOOLEAN: "bool",
-    DataType.BYTES: "bytes",
-    DataType.DATE: "unix_timestamp",
-    DataType.TIMESTAMP: "unix_timestamp",
-    DataType.DECIMAL: "decimal",
-}
-"""The fields of Feast's Value, without `_val` and `_list_val`."""
 
 
 class OnlineStoreConfig(FeastConfigBaseModel):
@@ -86,7 +71,7 @@ class OnlineStore(FeastOnlineStore):
     ) -> list[tuple[datetime | None, dict[str, Any] | None]]:
         """For each entity key the time and the values of its row; (None, None) without a row within the ttl."""
         store, names = self.store(config), requested_features or [feature.name for feature in table.features]
-        keys = [dict(zip(each.join_keys, map(_plain, each.entity_values), strict=True)) for each in entity_keys]
+        keys = [dict(zip(each.join_keys, map(to_python, each.entity_values), strict=True)) for each in entity_keys]
         view = store.served_view(table.name)
         columns = {key: [each.get(key) for each in keys] for key in view.join_keys} or {"row": [None] * len(keys)}
         response = store.get_online_features(view[tuple(names)], columns)
@@ -145,8 +130,8 @@ class OnlineStore(FeastOnlineStore):
         """Push the rows, online only: they yield to rows of our own loads that are as new. Raises ChecksFailed."""
         store, rows = self.store(config), []
         for key, features, event, created in data:
-            keys = dict(zip(key.join_keys, map(_plain, key.entity_values), strict=True))
-            values = {name: _plain(value) for name, value in features.items()}
+            keys = dict(zip(key.join_keys, map(to_python, key.entity_values), strict=True))
+            values = {name: to_python(value) for name, value in features.items()}
             rows.append({**keys, **values, "event_timestamp": event, "created": created})
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [row.get(name) for row in rows] for name in names}
@@ -190,7 +175,7 @@ def _request(
             given = table.projection.join_key_map.get(key, key)
             if given not in join_key_values:
                 raise InvalidRequest(f"entity_rows lack join key '{given}' of {view}.")
-            columns[f"v{number}_{key}"] = list(map(_plain, join_key_values[given]))
+            columns[f"v{number}_{key}"] = list(map(to_python, join_key_values[given]))
         parts.append(view[tuple(features)].alias(f"v{number}", {key: f"v{number}_{key}" for key in view.join_keys}))
     count = max(map(len, join_key_values.values()), default=1)
     return FeatureService("feast", parts), {**columns, "rows": [None] * count}
@@ -225,53 +210,10 @@ def _timestamp(time: datetime | None) -> Any:
 
 
 def _values(response: OnlineResponse, name: str) -> tuple[list[Any], Sequence[str]]:
-    """A feature's values in Feast's form, with their statuses.
-
-    Feast's lists have no nulls: a null in a list of floats is NaN, another list with nulls is null (NULL_VALUE).
-    """
+    """A feature's values in Feast's form, with their statuses. A list that Feast cannot hold is a NULL_VALUE."""
     type_ = response.types[name]
-    values = [_value(type_, value) for value in response.columns[name]]
+    values = [to_feast(type_, value) for value in response.columns[name]]
     both = zip(values, response.statuses[name], strict=True)
     lost = [value.WhichOneof("val") is None and status == "PRESENT" for value, status in both]
     statuses = ["NULL_VALUE" if gone else status for gone, status in zip(lost, response.statuses[name], strict=True)]
     return values, statuses
-
-
-def _value(type_: DataType, value: Any) -> Any:
-    found = Value()
-    if value is None:
-        return found
-    field = _FIELDS[type_.item]
-    if not type_.is_list:
-        setattr(found, f"{field}_val", _item(type_, value))
-        return found
-    if type_.item is DataType.FLOAT64:
-        value = [math.nan if item is None else item for item in value]
-    if None not in value:
-        items = getattr(found, f"{field}_list_val")
-        items.SetInParent()  # an empty list is a value
-        items.val.extend(_item(type_.item, item) for item in value)
-    return found
-
-
-def _item(type_: DataType, value: Any) -> Any:
-    """A scalar in Feast's form: times are whole seconds since 1970, decimals are text."""
-    if type_ is DataType.TIMESTAMP:
-        return math.floor(value.timestamp())
-    if type_ is DataType.DATE:
-        return int(datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp())
-    return _short(value) if isinstance(value, Decimal) else value
-
-
-def _short(value: Decimal) -> str:
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _plain(value: Any) -> Any:
-    """The Python value of a Value of Feast; timestamps are seconds."""
-    field = value.WhichOneof("val")
-    if field is None or field == "null_val":
-        return None
-    found = getattr(value, field)
-    return list(found.val) if field.endswith("_list_val") else found

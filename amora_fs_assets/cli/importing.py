@@ -84,7 +84,7 @@ def write(
     package = check_module_name(target.absolute().name)
     if target.exists():
         raise InvalidRequest(f"{target} exists already. Give another folder with --output. Nothing was written.")
-    conversion = Conversion(registry, lambda uri: _path(uri, place, target))
+    conversion = Conversion(registry, lambda uri: _path(uri, place, target), lambda uri: _stored(place, uri))
     files = project_files(conversion.run(), package, registry.description)
     files[REPORT] = conversion.report.markdown(f"project `{registry.project}` of {origin}")
     _write(files, target, package)
@@ -132,6 +132,17 @@ def _path(uri: str, place: Path, target: Path) -> str:
     if "://" in uri or Path(uri).is_absolute():
         return uri
     return os.path.relpath(place.absolute() / uri, target.absolute())
+
+
+def _stored(place: Path, uri: str) -> dict[str, Any]:
+    """The Arrow types of the columns of a local Parquet file; empty for any other file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return {field.name: field.type for field in parquet.read_schema(place / uri.removeprefix("file://"))}
+    except (OSError, pa.ArrowException):
+        return {}
 
 
 def _write(files: dict[str, str], target: Path, package: str) -> None:

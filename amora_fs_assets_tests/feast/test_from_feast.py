@@ -18,6 +18,7 @@ def test_every_command_and_call_of_the_page_works(feast_python: str, tmp_path: P
             "--python .venv-feast/bin/python": f"--python {feast_python}",
         },
     )
+    commands += "\npython -c 'import drivers.definitions'  # Dagster's code location"
     said = shell(f"trap 'amora-fs stop > stop.txt' EXIT\n{commands}", tmp_path, environment())
     for line in (
         "on-demand feature view `transformed_conv_rate`",

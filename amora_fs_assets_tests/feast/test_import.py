@@ -374,8 +374,35 @@ def test_any_text_is_the_same_literal_in_python_and_toml(text: str) -> None:
 @pytest.mark.parametrize(
     ("value_type", "annotation", "shown"),
     [("INT32", "int", "Int32"), ("DOUBLE", "float", "Float64"), ("BYTES_LIST", "list[bytes]", "Array(Bytes)"),
-     ("UNIX_TIMESTAMP", "Timestamp", "UnixTimestamp"), ("INT64_SET", None, "Set(Int64)")],
+     ("UNIX_TIMESTAMP", "Timestamp", "UnixTimestamp"), ("INT64_SET", None, "Set(Int64)"), ("JSON", "dt.json", "Json"),
+     ("UUID", "UUID", "Uuid"), ("MAP", "dict[str, str]", "Map"), ("MAP_LIST", None, "Array(Map)"),
+     ("STRUCT", None, "Struct"), ("SCALAR_MAP", None, "ScalarMap"), ("VALUE_LIST", None, "Array(Value)")],
 )  # fmt: skip
 def test_a_type_of_feast_has_an_annotation_or_none(value_type: str, annotation: str | None, shown: str) -> None:
     assert types.annotation(value_type) == annotation
     assert types.shown(value_type) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "annotation"),
+    [('{"name": "STRING", "age": "INT32"}', 'dt.Struct({"name": dt.string, "age": dt.int64})'),
+     ('{"ids": "Array(INT64)"}', 'dt.Struct({"ids": dt.Array(dt.int64)})'),
+     ('{"in": "{\\"__struct__\\": {\\"x\\": \\"FLOAT32\\"}}"}', 'dt.Struct({"in": dt.Struct({"x": dt.float64})})'),
+     ('{"a": "MAP"}', None), ('{"a b": "STRING"}', None), ("{}", None), ("", None)],
+)  # fmt: skip
+def test_a_struct_of_feast_keeps_its_fields(text: str, annotation: str | None) -> None:
+    assert types.annotation("STRUCT", {types.STRUCT_TAG: text}) == annotation
+    expected = annotation and f"dt.Array({annotation})"
+    assert types.annotation("STRUCT_LIST", {types.STRUCT_TAG: text}) == expected
+
+
+def test_every_type_that_is_written_is_one_of_the_stores(folder: Path) -> None:
+    known = ("DECIMAL", "UUID", "JSON", "MAP", "STRUCT", "STRUCT_LIST", "BOOL", "BYTES", "UNIX_TIMESTAMP_LIST")
+    tags = {types.STRUCT_TAG: '{"name": "STRING", "at": "UNIX_TIMESTAMP"}'}
+    columns = [{"name": name.lower(), "valueType": name, "tags": tags} for name in known]
+    code, _ = imported(folder, answer(featureViews=[view(features=columns)]))
+    struct = "struct<name: string, at: timestamp>"
+    assert [str(each.type) for each in code.feature_view("driver_stats").features] == [
+        "decimal(38, 9)", "uuid", "json", "map<string, string>", struct, f"list<{struct}>", "boolean", "bytes",
+        "list<timestamp>",
+    ]  # fmt: skip

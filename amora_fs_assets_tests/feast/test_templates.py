@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.slow
 
 DRIVERS = range(1001, 1007)  # Feast's templates have rows of five drivers
 STATS = ("conv_rate", "acc_rate", "avg_daily_trips")
+NESTED = ("driver_metadata", "driver_config", "driver_profile")
+"""A map, which the file has as a struct, a JSON text and a struct."""
 
 
 def test_the_local_template_with_parquet_files(feast_python: str, tmp_path: Path) -> None:
@@ -27,7 +30,7 @@ def test_the_local_template_with_parquet_files(feast_python: str, tmp_path: Path
         {"row": row, "driver_id": DRIVERS[row % 6], "event_timestamp": moments[row % 4].isoformat()}
         for row in range(24)
     ]
-    features = [f"driver_hourly_stats:{name}" for name in STATS]
+    features = [f"driver_hourly_stats:{name}" for name in (*STATS, *NESTED)]
     keys = [{"driver_id": driver} for driver in DRIVERS]
     repository = tmp_path / "drivers" / "feature_repo"
     request = {
@@ -47,10 +50,17 @@ def test_the_local_template_with_parquet_files(feast_python: str, tmp_path: Path
         assert [row for row in found if row["row"] in expected] == [
             {name: expected[row["row"]][name] for name in row} for row in found if row["row"] in expected
         ]
-        assert asked.online(ours, features, keys) == theirs["online"][0]
+        newest = asked.online(ours, features, keys)
+        texts = newest["driver_hourly_stats__driver_config"]  # Feast parses them when it reads online
+        newest["driver_hourly_stats__driver_config"] = [text and json.loads(text) for text in texts]
+        assert newest == theirs["online"][0]
 
 
 TABLE = "feast-oss.demo_data.driver_hourly_stats_2"
+QUERY = f"SELECT * FROM `{TABLE}` WHERE driver_id < 1005"
+ASKED = f"""BigQuerySource(
+    name="asked", query="{QUERY}", timestamp_field="event_timestamp", created_timestamp_column="created"
+)"""
 
 
 @pytest.fixture
@@ -82,7 +92,7 @@ def demo_table(bigquery_emulator: BigQueryEmulator, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.google
-def test_the_template_of_google_with_a_table_of_another_project(
+def test_the_template_of_google_with_a_table_of_another_project_and_a_query(
     feast_python: str, demo_table: BigQueryEmulator, tmp_path: Path
 ) -> None:
     moments = [datetime(2021, 4, day, 10, 59, 42, tzinfo=UTC) for day in (1, 5, 12, 30)]
@@ -90,17 +100,21 @@ def test_the_template_of_google_with_a_table_of_another_project(
         {"row": row, "driver_id": DRIVERS[row % 6], "event_timestamp": moments[row % 4].isoformat()}
         for row in range(24)
     ]
-    features = [f"driver_hourly_stats:{name}" for name in STATS]
+    views = ("driver_hourly_stats", "driver_hourly_stats_fresh")
+    asked_for = [[f"{view}:{name}" for name in STATS] for view in views]
     keys = [{"driver_id": driver} for driver in DRIVERS]
     repository = tmp_path / "drivers" / "feature_repo"
     yaml = "offline_store: {type: bigquery, project_id: team-project, dataset: temporary}\nprovider: local"
     request = {
         "repository": str(repository),
         "template": "gcp",
-        "replaced": {"feature_store.yaml": {"provider: gcp": yaml}},
+        "replaced": {
+            "feature_store.yaml": {"provider: gcp": yaml},
+            "feature_definitions.py": {"batch_source=driver_stats_source": f"batch_source={ASKED}"},
+        },
         "load": ["2021-03-01T00:00:00+00:00", "2021-05-01T00:00:00+00:00"],
-        "historical": [{"features": features, "spine": spine}],
-        "online": [{"features": features, "rows": keys}],
+        "historical": [{"features": features, "spine": spine} for features in asked_for],
+        "online": [{"features": features, "rows": keys} for features in asked_for],
     }
     with metadata_server() as host:
         variables = {"GCE_METADATA_HOST": host, "GCE_METADATA_IP": host, "BIGQUERY_EMULATOR_HOST": demo_table.host}
@@ -110,6 +124,7 @@ def test_the_template_of_google_with_a_table_of_another_project(
     settings: dict[str, Any] = {"offline_store": "bigquery", "bigquery_project": "team-project", "dataset": "moved"}
     with asked.store(tmp_path / "moved", now=datetime(2021, 5, 1, tzinfo=UTC), **settings) as ours:
         assert ours.get_feature_view("driver_hourly_stats").table == TABLE
+        assert ours.get_feature_view("driver_hourly_stats_fresh").query == QUERY
         ours.materialize_incremental()
-        assert asked.historical(ours, features, spine) == theirs["historical"][0]
-        assert asked.online(ours, features, keys) == theirs["online"][0]
+        assert [asked.historical(ours, features, spine) for features in asked_for] == theirs["historical"]
+        assert [asked.online(ours, features, keys) for features in asked_for] == theirs["online"]

@@ -24,12 +24,13 @@ _FORMS = "The pushed rows are a DataFrame, an Arrow table, a list of dicts or a 
 def table_of(view: FeatureView, rows: Rows) -> pa.Table:
     """Convert the rows to the view's `row_columns`; nullable columns may be missing. Raises InvalidRequest.
 
-    A missing `created_timestamp`, or a null one in a column without nulls, becomes the row's event_timestamp.
+    A missing `created_timestamp`, or a null one in a column without nulls, becomes the row's event_timestamp. Rows for
+    a view of an external table may have the names of the table's columns instead of the schema's.
     """
     import pyarrow as pa
 
-    columns = _columns(rows)
     known = [column.name for column in view.row_columns]
+    columns = _in_schema(view, _columns(rows), known)
     unknown = [name for name in columns if name not in known]
     if unknown:
         raise InvalidRequest(f"{view} has no column {unknown[0]!r}. Its columns: {', '.join(known)}. {NOTHING}")
@@ -52,6 +53,13 @@ def table_of(view: FeatureView, rows: Rows) -> pa.Table:
         pa.array(arrow_values(column.type, read[column.name]), arrow_type(column.type)) for column in view.row_columns
     ]
     return pa.Table.from_arrays(arrays, schema=arrow_schema(view.row_columns))
+
+
+def _in_schema(view: FeatureView, columns: dict[str, Sequence[Any]], known: Sequence[str]) -> dict[str, Sequence[Any]]:
+    """The columns by the schema's names. A name of the table counts where the schema's own name is not given."""
+    names = {} if view.place is None else {stored: name for name, stored in view.place.names.items()}
+    free = {stored: name for stored, name in names.items() if stored not in known and name not in columns}
+    return {free.get(name, name): values for name, values in columns.items()} if free else columns
 
 
 def _exact(view: FeatureView, column: Column, values: Iterable[Any]) -> list[Any]:

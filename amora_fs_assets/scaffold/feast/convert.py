@@ -74,10 +74,20 @@ class Registry:
 class Conversion:
     """Converts a project, and writes the report meanwhile."""
 
-    def __init__(self, registry: Registry, path_of: Callable[[str], str]) -> None:
-        """`path_of` makes the path of a file in the definitions from Feast's."""
+    def __init__(
+        self, registry: Registry, path_of: Callable[[str], str], stored: Callable[[str], Mapping[str, Any]]
+    ) -> None:
+        """Prepare the conversion.
+
+        Args:
+            registry: What is converted.
+            path_of: Makes the path of a file in the definitions from Feast's.
+            stored: The Arrow types of the columns of a file, by Feast's path; empty for a file that cannot be read.
+
+        """
         self._registry = registry
         self._path_of = path_of
+        self._stored = stored
         self.report = Report()
         self._entities = {each["name"]: each for each in registry.specs("entities") if each["name"] != DUMMY_ENTITY}
         self._entity_names = Names("entity", self.report)
@@ -129,13 +139,20 @@ class Conversion:
                 )
             table = tables.table_of(spec.get("batchSource"), self._path_of)
             keys = self._keys(spec)
-            features = self._features(spec, what)
+            features = self._features(spec, table, what)
         except NoCounterpart as reason:
             self.report.left_out.append(f"{what}: {reason}.")
             return None
-        all_ = names.columns([*keys, *(each["name"] for each in features)], keys, what, self.report)
-        columns = self._schema(spec, keys, features, all_)
-        self._columns[spec["name"]] = {each["name"]: all_[each["name"]] for each in features}
+        all_ = names.columns([*keys, *(each.name for each in features)], keys, what, self.report)
+        own = {new: old for old, new in spec["batchSource"].get("fieldMapping", {}).items()}
+        columns = (
+            *(
+                Column(all_[key], annotation, own.get(key, key), nullable=False, description=described)
+                for key, (annotation, described) in keys.items()
+            ),
+            *(replace(each, name=all_[each.name]) for each in features),
+        )
+        self._columns[spec["name"]] = {each.name: all_[each.name] for each in features}
         self._key_types |= {all_[key]: (annotation, spec["name"]) for key, (annotation, _) in keys.items()}
         self._source(spec["batchSource"], table, columns)
         self._remarks(spec, what)
@@ -176,42 +193,28 @@ class Conversion:
             keys[key] = (annotation, entity.get("description") or "")
         return keys
 
-    def _features(self, spec: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:
-        """The features whose type has a counterpart. Raises NoCounterpart if there is none."""
+    def _features(self, spec: Mapping[str, Any], table: Table, what: str) -> list[Column]:
+        """The features whose type has a counterpart, with Feast's names. Raises NoCounterpart if there is none."""
         found = []
+        own = {new: old for old, new in spec["batchSource"].get("fieldMapping", {}).items()}
+        maps = table.kind == "path" and any(each.get("valueType") == "MAP" for each in spec.get("features", ()))
+        stored = self._stored(spec["batchSource"]["fileOptions"]["uri"]) if maps else {}
         for each in spec.get("features", ()):
-            if types.annotation(each.get("valueType", "INVALID")) is None:
-                type_ = types.shown(each.get("valueType", "INVALID"))
-                self.report.left_out.append(f"{what}: feature `{each['name']}` of type {type_}.")
+            name, type_, tags = each["name"], each.get("valueType", "INVALID"), each.get("tags", {})
+            column = own.get(name, name)
+            annotation = types.annotation(type_, tags, stored.get(column))
+            if annotation is None:
+                self.report.left_out.append(f"{what}: feature `{name}` of type {types.shown(type_)}.")
                 continue
             if each.get("vectorIndex"):
-                self.report.left_out.append(f"{what}: feature `{each['name']}`: its index for vector search.")
-            found.append(each)
+                self.report.left_out.append(f"{what}: feature `{name}`: its index for vector search.")
+            tags = {key: value for key, value in tags.items() if not key.startswith("feast:")}
+            if tags:
+                self.report.left_out.append(f"{what}: feature `{name}`: its tags.")
+            found.append(Column(name, annotation, column, description=each.get("description", ""), tags=tags))
         if not found:
             raise NoCounterpart("it has no feature whose type has a counterpart")
         return found
-
-    def _schema(
-        self,
-        spec: Mapping[str, Any],
-        keys: Mapping[str, tuple[str, str]],
-        features: list[Mapping[str, Any]],
-        all_: Mapping[str, str],
-    ) -> tuple[Column, ...]:
-        own = {new: old for old, new in spec["batchSource"].get("fieldMapping", {}).items()}
-        columns = [
-            Column(all_[key], annotation, own.get(key, key), nullable=False, description=described)
-            for key, (annotation, described) in keys.items()
-        ]
-        for each in features:
-            annotation = types.annotation(each["valueType"])
-            assert annotation is not None, "others were left out"
-            tags = {k: v for k, v in each.get("tags", {}).items() if not k.startswith("feast:")}
-            table_column = own.get(each["name"], each["name"])
-            columns.append(
-                Column(all_[each["name"]], annotation, table_column, description=each.get("description", ""), tags=tags)
-            )
-        return tuple(columns)
 
     def _source(self, plain: Mapping[str, Any], table: Table, columns: tuple[Column, ...]) -> None:
         """Add the view's columns to those of its source."""

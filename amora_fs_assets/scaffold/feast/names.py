@@ -18,7 +18,9 @@ OWN_NAMES = frozenset(
     {"annotated", "data", "definitions", "defs", "dt", "entities", "services", "sources", "timedelta", "types"}
 )
 """Names that the modules of an imported project use."""
-OWN_CLASSES = frozenset({"Annotated", "FeatureSchema", "FeatureView", "Field", "Source", "SourceSchema", "Timestamp"})
+OWN_CLASSES = frozenset(
+    {"Annotated", "FeatureSchema", "FeatureView", "Field", "Source", "SourceSchema", "Timestamp", "UUID"}
+)
 
 
 class Names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -165,8 +166,9 @@ def _head(title: str, imported: Sequence[str], body: str, own: str = "") -> str:
     standard = [
         *(["from datetime import timedelta"] if "timedelta(" in body else []),
         *(["from typing import Annotated"] if "Annotated[" in body else []),
+        *(["from uuid import UUID"] if ": UUID = " in body else []),
     ]
-    third = ["import ibis.expr.datatypes as dt"] if "[dt." in body else []
+    third = ["import ibis.expr.datatypes as dt"] if re.search(r"\bdt\.", body) else []
     used = sorted({*imported, *(["Timestamp"] if "Timestamp" in body else [])})
     third.append(f"from amora_fs_assets import {', '.join(used)}")
     groups = [docstring(title), "\n".join(standard), "\n".join(third), own.rstrip()]
@@ -191,7 +193,20 @@ def _fields(columns: Sequence[Column]) -> Iterator[str]:
 
 def _is_attribute(name: str) -> bool:
     """Whether a schema can have an attribute of the name: no keyword, no name of Pandera or of the annotations."""
-    annotations = ("int", "float", "str", "bool", "bytes", "list", "dict", "dt", "Timestamp", "Annotated", "Field")
+    annotations = (
+        "int",
+        "float",
+        "str",
+        "bool",
+        "bytes",
+        "list",
+        "dict",
+        "dt",
+        "Timestamp",
+        "Annotated",
+        "Field",
+        "UUID",
+    )
     methods = name.startswith(("to_", "from_", "build_", "get_", "pydantic_", "columns_of", "description_of"))
     return not (keyword.iskeyword(name) or name in _PLAIN or name in annotations or methods)
 

@@ -125,9 +125,9 @@ class Conversion:
         mended = names.columns([key], [key], what, self.report)[key]
         if spec.get("owner"):
             self.report.left_out.append(f"{what}: its owner `{spec['owner']}`: an entity has none here.")
-        return EntityText(
-            name, mended, spec.get("description", ""), names.tags(spec.get("tags", {}), what, self.report)
-        )
+        if spec.get("tags"):
+            self.report.left_out.append(f"{what}: its tags: an entity has none here.")
+        return EntityText(name, mended, spec.get("description", ""))
 
     def _view(self, spec: Mapping[str, Any]) -> ViewText | None:
         what = f"feature view `{spec['name']}`"

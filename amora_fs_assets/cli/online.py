@@ -86,6 +86,8 @@ def _summary(state: ViewState) -> str:
 
 
 def _of(generation: Any) -> str:
+    if generation.begun_by_push:
+        return "partial: only pushed rows and some windows, until the next incremental load"
     partial = ", partial: only some windows, until the next incremental load" if generation.partial else ""
     return f"publications up to {generation.published_through}, as of {generation.clock:%Y-%m-%d %H:%M:%S}{partial}"
 

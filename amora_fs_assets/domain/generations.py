@@ -41,13 +41,15 @@ def going_live(state: ViewState, *, generation: Generation, before: Generation |
     """The state with the generation complete, and live unless readers are pinned.
 
     Without the generation if a concurrent load with a newer cursor has gone live since `before`. Raises
-    OnlineStoreError if the load counted as dead, or if the generation is partial and another one went live since.
+    OnlineStoreError if the load counted as dead, or if the generation is partial and another one went live since. A
+    generation begun by a push replaces none of the view.
     """
     left = tuple(each for each in state.filling if each.location != generation.location)
     if left == state.filling:
         raise OnlineStoreError("This load counted as dead, and its rows were removed. Run the load again.")
     newest = state.newest
-    if generation.partial and newest is not None and newest != before:
+    of_view = newest is not None and newest.view_id == generation.view_id
+    if (generation.partial and newest is not None and newest != before) or (generation.begun_by_push and of_view):
         raise OnlineStoreError("Another load of the view went live during this load. Run this load again.")
     if (
         newest is not None

@@ -9,6 +9,8 @@ from amora_fs_assets.domain.errors import DefinitionError, shown
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
+PUSHED = "_pushed"
+"""A column of expressions: 1 for rows that were pushed to an external view, 0 for the rows of its table."""
 RESERVED_COLUMNS = frozenset({EVENT_TIMESTAMP, CREATED_TIMESTAMP})
 PUSH_SOURCE = "push_source"
 """The tag of a feature view with the name of the Feast push source that feeds it."""

@@ -12,7 +12,7 @@ from amora_fs_assets.domain.catalogue import Catalogue, Features, applied_of
 from amora_fs_assets.domain.errors import DefinitionNotApplied
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports.online import Generation
-from amora_fs_assets.domain.push_target import PushTo, targets
+from amora_fs_assets.domain.push_target import PUSH_SOURCE, PushTo, targets
 from amora_fs_assets.facade.stores import Stores
 from amora_fs_assets.lazy import Lazy
 from amora_fs_assets.operations.online.entity_keys import EntityRows
@@ -89,24 +89,29 @@ class Online(Stores):
         `rows`: a DataFrame, an Arrow table, dicts or a dict of columns with join keys, event_timestamp and features.
         Pushed rows must pass the same rules as computed rows. `to` is "online_and_offline" (the default), "online",
         "offline" or a member of Feast's PushMode; `to_offline=False` is the same as `to="online"`. Feast's words for
-        the first two arguments are `push_source_name` and `df`; without `allow_registry_cache` the registry is read
-        first.
+        the first two arguments are `push_source_name` and `df`: see `push_views`. Without `allow_registry_cache` the
+        registry is read first.
 
         A row with event_timestamp after the clock is only appended offline; the first load after its time brings it
-        online. Returns the number of rows that were newer than the online rows. Raises InvalidRequest and ChecksFailed,
-        with nothing written, and OnlineStoreError if the view was never loaded.
+        online. Rows of a view of an external table are kept in `_pushed_<view>`. Before a view's first load, only the
+        pushed rows are online. Returns the number of rows that were newer than the online rows. Raises InvalidRequest
+        and ChecksFailed, with nothing written, and OnlineStateLost if Redis was emptied since the last load.
         """
         self._refuse_the_past("push")
-        name = callers.one_of("feature_view", feature_view, "push_source_name", push_source_name)
+        name = callers.text(
+            "feature_view", callers.one_of("feature_view", feature_view, "push_source_name", push_source_name)
+        )
         given = callers.one_of("rows", rows, "df", df)
         online, offline = targets(to, to_offline)
         if not callers.flag("allow_registry_cache", allow_registry_cache):
             self._served.refresh()
-        try:
-            return self._push(name, given, online=online, offline=offline)
-        except DefinitionNotApplied:  # the catalogue in memory may be some seconds old
-            self._served.refresh()
-            return self._push(name, given, online=online, offline=offline)
+        views = self.push_views(name) if name != feature_view or name not in self.served.feature_views else [name]
+        return sum(self._push_again(view, given, online=online, offline=offline) for view in views)
+
+    def push_views(self, push_source: str) -> list[str]:
+        """The feature views that a Feast push source feeds: with its tag `push_source`, or else the view of its name."""
+        views = self.served.feature_views.values()
+        return [view.name for view in views if view.tags.get(PUSH_SOURCE) == push_source] or [push_source]
 
     async def push_async(self, feature_view: str | None = None, rows: Rows = None, **options: Any) -> int:
         """As `push`, in a thread, so that the event loop is not blocked."""
@@ -123,6 +128,13 @@ class Online(Stores):
         """Feast's name for `push(..., to="offline")`. The next load brings the rows online."""
         return self.push(feature_view_name, df, to="offline", allow_registry_cache=allow_registry_cache)
 
+    def _push_again(self, feature_view: str, rows: Rows, *, online: bool, offline: bool) -> int:
+        try:
+            return self._push(feature_view, rows, online=online, offline=offline)
+        except DefinitionNotApplied:  # the catalogue in memory may be some seconds old
+            self._served.refresh()
+            return self._push(feature_view, rows, online=online, offline=offline)
+
     def _push(self, feature_view: str, rows: Rows, *, online: bool, offline: bool) -> int:
         view = self._served.view(feature_view)
         return readers.push(
@@ -135,6 +147,7 @@ class Online(Stores):
             clock=self.settings.clock(),
             applied=applied_of(self._served.catalogue, view.name),
             expire=self.settings.now is None,
+            refuse_lost=lambda view: Loads(self.registry).refuse_lost([view]),  # reads remember what they found
         )
 
     def rollback(self, feature_view: str, to: int | None = None) -> Generation:

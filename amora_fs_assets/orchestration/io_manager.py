@@ -19,7 +19,7 @@ from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.protocol import TRIES
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.time import Interval, wall_clock
-from amora_fs_assets.operations.expressions.tables import all_rows, check_tables, rows_there, within
+from amora_fs_assets.operations.expressions.tables import all_rows, check_tables, rows_of, within
 from amora_fs_assets.operations.frames import to_pandas
 from amora_fs_assets.operations.offline.computation import Computation
 from amora_fs_assets.operations.offline.coverage import coverages, publications_for
@@ -148,7 +148,8 @@ class FeatureStoreIOManager(dg.IOManager):
             check_tables([source], store)
             return all_rows(source, store.dataset)
         view = code.feature_view(name)
-        rows = rows_there(view, store, self._stores.applied)
+        stored = check_tables([view], store, self._stores.applied, may_lack_added=True)
+        rows = rows_of(view, store.dataset, stored.added.get(view.name, ()))
         if context.has_asset_partitions:
             window = context.asset_partitions_time_window
             interval = Interval(window.start, window.end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,8 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from amora_fs_assets import FeatureStore
-from amora_fs_assets.domain.errors import EntityNotFound, InvalidRequest, SourceNotFound
+from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.errors import EntityNotFound, FeatureViewNotFound, InvalidRequest, SourceNotFound
+from amora_fs_assets.domain.time import utc
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.small import at
 
@@ -145,6 +148,21 @@ def test_feasts_words_of_a_push_are_taken(fs: FeatureStore) -> None:
     assert asyncio.run(fs.push_async("spending", [{**row, "customer": 54}], to="online")) == 1
     served = fs.get_online_features("spending", {"customer": [51, 52, 53, 54]})
     assert served.to_dict()["amount"] == [1.0, 1.0, None, 1.0]
+
+
+def test_a_push_source_feeds_the_views_with_its_tag(tmp_path: Path) -> None:
+    source = small.orders()
+    views = [small.spending(source, name=name, tags={"push_source": "till"}) for name in ("spending", "returns")]
+    with FeatureStore(Settings(home=tmp_path, now=utc(small.CLOCK)), Catalogue.of(views)) as store:
+        store.apply()
+        rows = pd.DataFrame({"customer": [1], "event_timestamp": [at(28, month=2)], "amount": [7.0]})
+        assert store.push("till", rows, to="online") == 2
+        assert store.push(push_source_name="till", df=rows, to="online") == 0
+        assert store.get_online_features(["returns:amount"], {"customer": [1]}).to_dict()["amount"] == [7.0]
+        with pytest.raises(FeatureViewNotFound, match="'tills' is not known"):
+            store.push("tills", rows)
+        with pytest.raises(InvalidRequest, match="feature_view is"):
+            store.push(["till"], rows)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -306,12 +306,34 @@ def test_a_longer_ttl_brings_back_what_redis_collected(opened: Opened) -> None:
     assert served(store, 1, 2) == [1.0, 2.0]
 
 
-def test_a_push_before_the_first_load_writes_nothing(opened: Opened) -> None:
+def test_a_push_before_the_first_load_is_served_and_the_load_brings_the_rest(opened: Opened) -> None:
     store = opened(view_of([(1, at(2), 1.0)]))
     store.compute(*ALL)
-    with pytest.raises(OnlineStoreError, match="never loaded"):
+    assert store.push("spending", [{"customer": 5, "event_timestamp": at(3), "amount": 10.0}]) == 1
+    assert kept(store) == [1.0, 10.0]
+    assert served(store, 1, 5) == [None, 10.0]
+    store.materialize_incremental()
+    assert served(store, 1, 5) == [1.0, 10.0]
+
+
+def test_a_push_that_was_slow_before_the_first_load_does_not_hide_it(opened: Opened) -> None:
+    """It sees no generation; the load goes live; then it would begin one of its own."""
+    store = opened(view_of([(1, at(2), 1.0)]))
+    store.compute(*ALL)
+    real = store.online.load
+    first: list[bool] = []
+
+    def load(view: FeatureView, batches: Any, **options: Any) -> int:
+        if not first:
+            first.append(True)
+            store.materialize_incremental()
+        return real(view, batches, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store.online, "load", load)
         store.push("spending", [{"customer": 5, "event_timestamp": at(3), "amount": 10.0}])
-    assert kept(store) == [1.0]
+    assert served(store, 1, 5) == [1.0, 10.0]
+    assert len(store.online.state("spending").generations) == 1
 
 
 def test_a_push_leaves_a_generation_of_other_columns_as_it_is(opened: Opened) -> None:

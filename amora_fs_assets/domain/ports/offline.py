@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from uuid import uuid4
@@ -14,7 +14,7 @@ from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dro
 from amora_fs_assets.domain.place import Place
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.domain.table_names import table_name
+from amora_fs_assets.domain.table_names import pushed_table, table_name
 from amora_fs_assets.domain.time import Interval, Period
 from amora_fs_assets.domain.types import DataType
 
@@ -85,6 +85,18 @@ class Draft:
             **fields,
         )
 
+    @classmethod
+    def of_pushed(cls, view: FeatureView, dataset: str, **fields: Any) -> Draft:
+        """The draft of a push: into the view's own table or, for an external view, into `_pushed_<view>`."""
+        draft = cls.of_view(view, dataset, appended=True, **fields)
+        return draft if view.table is None else replace(draft, table=pushed_table(view.name, dataset))
+
+    @property
+    def of_external(self) -> bool:
+        """Whether the draft's rows are pushed to an external view: `_pushed_<view>` then holds the rows themselves."""
+        dataset, _, name = self.table.rpartition(".")
+        return self.appended and pushed_table(self.name, dataset) == f"{dataset}.{name}"
+
     @property
     def view_id(self) -> str | None:
         """The `view_id` of a feature view; None for other definitions."""
@@ -92,8 +104,8 @@ class Draft:
 
     @property
     def of_a_view(self) -> bool:
-        """Whether the draft is of a feature view, to which rows may be pushed."""
-        return self.appended or self.seen is not None
+        """Whether the draft is of a computed feature view, whose pushed rows are noted in `_pushed_<view>`."""
+        return (self.appended or self.seen is not None) and not self.of_external
 
     @property
     def taken(self) -> Interval | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.time import EPOCH
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,11 @@ class Generation:
     location: str  # where the rows are; the format is the store's own
     newest_event: datetime | None = None  # the greatest loaded event_timestamp
     retired_at: datetime | None = None
+
+    @property
+    def begun_by_push(self) -> bool:
+        """Whether rows were pushed before the view's first load: nothing but pushes and windows are in it."""
+        return self.partial and self.clock == EPOCH
 
     @property
     def reached(self) -> datetime:

@@ -21,7 +21,7 @@ from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.row_order import newest_by, newest_first, without
-from amora_fs_assets.operations.expressions.tables import Added, rows_of
+from amora_fs_assets.operations.expressions.tables import Stored, served_rows
 
 Bounds = tuple[datetime, datetime]
 _UTC = IBIS_TYPES[DataType.TIMESTAMP]
@@ -74,13 +74,13 @@ def point_in_time(
     full_feature_names: bool = False,
     known_time: bool = False,
     bounds: Bounds | None = None,
-    added: Added | None = None,
+    stored: Stored | None = None,
 ) -> Table:
     """All rows and columns of the spine, with the features of the service at each row's event_timestamp.
 
-    `bounds` are the spine's first and last event_timestamp, if known; with them the engine skips partitions. `added`
-    features are null. The order of the rows is undefined. Raises InvalidRequest for missing or wrongly typed join keys
-    and for names that collide.
+    `bounds` are the spine's first and last event_timestamp, if known; with them the engine skips partitions. `stored`
+    is the result of `check_tables`: features that were added are null. The order of the rows is undefined. Raises
+    InvalidRequest for missing or wrongly typed join keys and for names that collide.
     """
     names = output_names(service, full=full_feature_names, taken=spine.columns)
     check_spine(spine, service)
@@ -94,7 +94,7 @@ def point_in_time(
     for number, projection in enumerate(service.projections):
         # An ASOF join sorts all rows, so rows of keys that are not in the spine are removed first.
         wanted = spine if dialect.has_asof_join and projection.join_keys else None
-        held = rows_of(projection.view, dataset, (added or {}).get(projection.view.name, ()))
+        held = served_rows(projection.view, dataset, stored or Stored())
         rows = _rows(projection, held, f"{own}{number}_", known_time=known_time, bounds=bounds, wanted=wanted)
         groups.setdefault(projection.join_keys, []).append(rows)
     join = _asof if dialect.has_asof_join else _running_maximum
@@ -155,7 +155,7 @@ def _rows(
         rows = rows.mutate(_visible=ibis.greatest(rows[EVENT_TIMESTAMP], created))
         rows = newest_by(rows, view, [*keys, "_visible"])
         # A row that becomes visible after a greater row never counts.
-        rank = ibis.row_number().over(ibis.window(group_by=keys or None, order_by=newest_first(view)))
+        rank = ibis.row_number().over(ibis.window(group_by=keys or None, order_by=newest_first(view, rows)))
         rows = rows.mutate(_rank=rank)
         seen = ibis.window(group_by=keys or None, order_by="_visible", rows=(None, 0))
         rows = rows.mutate(_best=rows["_rank"].min().over(seen))

@@ -11,18 +11,21 @@ import ibis.expr.datatypes as dt
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSHED
 from amora_fs_assets.domain.schema import IBIS_TYPES
 
 
-def newest_first(view: FeatureView) -> list[Any]:
+def newest_first(view: FeatureView, rows: Table) -> list[Any]:
     """Sort keys of a view's rows; the row that counts comes first.
 
-    In an external table, rows with equal times are compared by their features; null is lowest, then NaN.
+    In an external table, rows with equal times are compared by their features; null is lowest, then NaN. A row of the
+    table counts rather than a pushed row with equal times.
     """
     order = [ibis.desc(EVENT_TIMESTAMP)]
     if view.has_created_timestamp:  # null: known at event_timestamp
         order.append(ibis.desc(ibis.coalesce(ibis._[CREATED_TIMESTAMP], ibis._[EVENT_TIMESTAMP])))
+    if PUSHED in rows.columns:
+        order.append(ibis.asc(PUSHED))
     if view.table is not None:
         for feature in view.features:
             column = ibis._[feature.name]
@@ -70,7 +73,7 @@ def to_hex(item: bytes) -> str:  # type: ignore[empty-body]
 
 def newest_by(rows: Table, view: FeatureView, columns: list[str]) -> Table:
     """The row that counts for each value of `columns`."""
-    window = ibis.window(group_by=columns or None, order_by=newest_first(view))
+    window = ibis.window(group_by=columns or None, order_by=newest_first(view, rows))
     ranked = rows.mutate(_rank=ibis.row_number().over(window))
     return without(ranked.filter(ranked["_rank"] == 0), "_rank")
 

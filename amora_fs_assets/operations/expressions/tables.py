@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import ibis
@@ -15,12 +16,12 @@ from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, Transfo
 from amora_fs_assets.domain.external import external, same
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, dropped_sequence
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSHED, dropped_sequence
 from amora_fs_assets.domain.ports.offline import OfflineStore, StoredTable
 from amora_fs_assets.domain.protocol import belongs, incarnation_of
 from amora_fs_assets.domain.schema import IBIS_TYPES, data_type_of
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.table_names import dropped_table, table_name
+from amora_fs_assets.domain.table_names import dropped_table, pushed_table, table_name
 from amora_fs_assets.domain.time import Interval, before
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.places import check_place
@@ -38,8 +39,14 @@ def unbound(columns: Sequence[Column], table: str) -> Table:
     return ibis.table({c.name: IBIS_TYPES[c.type] for c in columns}, name=name, database=database or None)
 
 
-Added = Mapping[str, Collection[str]]
-"""By view: columns that were added to the definition, and that the table lacks until the next computation."""
+@dataclass(frozen=True)
+class Stored:
+    """How stored rows differ from their definitions, by view."""
+
+    added: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Columns that were added to the definition, and that the table lacks until the next computation."""
+    pushed: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Views of external tables to which rows were pushed; the columns that `_pushed_<view>` lacks."""
 
 
 def rows_of(view: FeatureView, dataset: str, added: Collection[str] = ()) -> Table:
@@ -52,12 +59,27 @@ def rows_of(view: FeatureView, dataset: str, added: Collection[str] = ()) -> Tab
     return unbound(columns, table_name(view, dataset)) if view.place is None else external(view.place)
 
 
+def served_rows(view: FeatureView, dataset: str, stored: Stored) -> Table:
+    """A view's rows for reads and joins: of its table, and rows that were pushed to an external view.
+
+    The pushed rows of an external view have 1 in the column `_pushed`, and the rows of its table 0; see `newest_first`.
+    """
+    rows = rows_of(view, dataset, stored.added.get(view.name, ()))
+    if view.name not in stored.pushed:
+        return rows
+    lacking = stored.pushed[view.name]
+    pushed = unbound([c for c in view.row_columns if c.name not in lacking], pushed_table(view.name, dataset))
+    nulls = {c.name: ibis.null(IBIS_TYPES[c.type]) for c in view.row_columns if c.name in lacking}
+    pushed = pushed.mutate(**nulls).select([column.name for column in view.row_columns])
+    return ibis.union(*(each.mutate(**{PUSHED: ibis.literal(n, "int64")}) for n, each in enumerate((rows, pushed))))
+
+
 def rows_there(view: FeatureView, store: OfflineStore, applied: Catalogue | None = None) -> Table:
-    """A view's present rows; added columns that are not computed yet are null.
+    """A view's present rows as `served_rows`; added columns that are not computed yet are null.
 
     Raises TableNotFound, SourceMismatch.
     """
-    return rows_of(view, store.dataset, check_tables([view], store, applied, may_lack_added=True).get(view.name, ()))
+    return served_rows(view, store.dataset, check_tables([view], store, applied, may_lack_added=True))
 
 
 def all_rows(source: Source | FeatureView, dataset: str, added: Collection[str] = ()) -> Table:
@@ -133,16 +155,19 @@ def check_tables(
     applied: Catalogue | None = None,
     *,
     may_lack_added: bool = False,
-) -> Added:
+) -> Stored:
     """Refuse tables that are missing or do not match their definitions. Raises TableNotFound, SourceMismatch.
 
     A table of an earlier view with the same name counts as missing. Views from code have no `view_id`; it is taken from
     `applied`, the registry's catalogue. With `may_lack_added` a view's table may lack features that were added after
-    its last computation: they are returned by view. A column that the table had and lost is refused in any case.
+    its last computation: they are returned by view, and with them the external views to which rows were pushed. A
+    column that the table had and lost is refused in any case.
     """
     added: dict[str, frozenset[str]] = {}
     names = [definition.place or table_name(definition, store.dataset) for definition in definitions]
-    for definition, stored in zip(definitions, store.stored_tables(names), strict=True):
+    views = [v for v in definitions if isinstance(v, FeatureView) and v.table is not None] if may_lack_added else []
+    found = store.stored_tables([*names, *(pushed_table(view.name, store.dataset) for view in views)])
+    for definition, stored in zip(definitions, found, strict=False):
         if definition.place is not None:
             check_place(definition.name, definition.place, stored, store)
         else:
@@ -150,7 +175,28 @@ def check_tables(
             lacking = _check_computed(definition, stored, store, applied, may_lack_added=may_lack_added)
             if may_lack_added:
                 added[definition.name] = lacking
-    return added
+    beside = {
+        view.name: _pushed(view, each, store, applied) for view, each in zip(views, found[len(names) :], strict=True)
+    }
+    return Stored(added, {name: lacking for name, lacking in beside.items() if lacking is not None})
+
+
+def _pushed(
+    view: FeatureView, stored: StoredTable | None, store: OfflineStore, applied: Catalogue | None
+) -> frozenset[str] | None:
+    """The columns that the pushed rows of an external view lack; None if there are no rows of this view and its types.
+
+    The next push to a view whose types changed begins a new table.
+    """
+    if stored is None or _is_of_earlier_view(view, stored, store, applied):
+        return None
+    types = {column.name: IBIS_TYPES[column.type] for column in view.row_columns}
+    needed = {*view.join_keys, EVENT_TIMESTAMP}
+    if not needed <= stored.columns.keys():
+        return None  # notes of a computed view of the name
+    if not all(same(type_, types[name]) for name, type_ in stored.columns.items() if name in types):
+        return None
+    return frozenset(types.keys() - stored.columns.keys())
 
 
 def _check_computed(

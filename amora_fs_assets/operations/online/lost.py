@@ -9,6 +9,7 @@ from amora_fs_assets.domain.errors import OnlineStateLost
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports.online import OnlineRequest, OnlineRows
 from amora_fs_assets.domain.ports.registry import Registry
+from amora_fs_assets.domain.records import RunKind
 
 LOOKED_AGAIN = 30.0
 """The time for which the registry's answer whether a view was loaded is cached [s]."""
@@ -40,7 +41,13 @@ class Loads:
         key = (view.name, view.view_id)
         checked, loaded = self._known.get(key, (0.0, False))
         if key not in self._known or time.monotonic() - checked > LOOKED_AGAIN:
-            last = next(self._registry.records(view.name, kind="materialize", status="succeeded", limit=1), None)
-            loaded = last is not None and last.details.get("view_id", "") == view.view_id
+            loaded = self._has(view, "materialize") or self._has(view, "push", to_online=True)
             self._known[key] = (time.monotonic(), loaded)
         return loaded
+
+    def _has(self, view: FeatureView, kind: RunKind, **details: bool) -> bool:
+        """Whether the last successful run of this kind was for this view, with these details."""
+        last = next(self._registry.records(view.name, kind=kind, status="succeeded", limit=1), None)
+        if last is None or last.details.get("view_id", "") != view.view_id:
+            return False
+        return all(last.details.get(name) == value for name, value in details.items())

@@ -177,7 +177,7 @@ def _why_other_table(
         return "the online rows belong to an earlier view of this name"
     if live.schema_hash != view.schema_hash:
         return "the columns changed"
-    if view.table is None and live.incarnation != origin.incarnation:
+    if view.table is None and live.incarnation != origin.incarnation and not live.begun_by_push:
         return "the table was recreated"
     if live.published_through and not any(
         each.sequence == live.published_through and (each.publication_id or "") == live.published_id

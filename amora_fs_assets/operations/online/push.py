@@ -5,18 +5,18 @@ Imports neither Ibis nor Pandera, so that a model server can push: the catalogue
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.ports.online import OnlineStore
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Output, Publication
-from amora_fs_assets.domain.time import Clock, Interval, wall_clock
+from amora_fs_assets.domain.time import EPOCH, Clock, Interval, wall_clock
 from amora_fs_assets.operations.online.pushed_gate import check
 from amora_fs_assets.operations.online.pushed_rows import NOTHING, Rows, table_of
 
@@ -39,12 +39,16 @@ def push(
     expire: bool = True,
     run: MutableMapping[str, Any] | None = None,
     now: Clock = wall_clock,
+    refuse_lost: Callable[[FeatureView], None] | None = None,
 ) -> int:
     """Append rows to the offline table, then write the newer ones online. Returns the number of newer rows.
 
     Without `offline` or `online` the rows are not written there.
 
     A row with event_timestamp after `clock` is only appended offline; the first load after its time brings it online.
+
+    Before the view's first load the pushed rows begin a partial generation, which the first load replaces.
+    `refuse_lost` raises if the view was loaded, and the online store has lost its rows.
 
     Raises InvalidRequest for rows with other columns or types than the view's, or for rows after the clock without an
     offline store, and ChecksFailed for rows that break a rule; nothing is written then. `run` receives the fields of
@@ -55,9 +59,10 @@ def push(
     due = _due(view, table, clock, waits=offline is not None)
     run = {} if run is None else run
     run["rows"] = table.num_rows
-    if offline is not None and table.num_rows and view.table is not None:
-        raise InvalidRequest(f"{view}: its table is external. Push with to='online'. {NOTHING}")
-    if online is not None:
+    begins = online is not None and _never_loaded(view, online)
+    if begins and refuse_lost is not None:
+        refuse_lost(view)
+    if online is not None and not begins:
         online.check_push(view)  # before the first write
     sequence, publication_id = None, ""
     if offline is not None and table.num_rows:
@@ -67,10 +72,27 @@ def push(
         run.update(sequence=sequence, outputs=(output,))
     if online is None:
         return 0
+    if begins and due.num_rows:
+        _begin(view, online, expire=expire)
+    elif begins:
+        return 0
     return sum(
         online.push(view, batch, sequence=sequence, publication_id=publication_id, expire=expire)
         for batch in due.to_batches()
     )
+
+
+def _never_loaded(view: FeatureView, online: OnlineStore) -> bool:
+    live = online.state(view.name).live
+    return live is None or live.view_id != view.view_id
+
+
+def _begin(view: FeatureView, online: OnlineStore, *, expire: bool) -> None:
+    """Begin an empty partial generation for pushed rows, as of a clock before all rows."""
+    try:
+        online.load(view, (), published_through=0, clock=EPOCH, new_generation=True, window=True, expire=expire)
+    except OnlineStoreError:
+        online.check_push(view)  # no error if another push or load went live meanwhile
 
 
 def _due(view: FeatureView, table: pa.Table, clock: datetime, *, waits: bool) -> pa.Table:
@@ -105,11 +127,10 @@ def _append(
 ) -> Publication:
     times = table.column(EVENT_TIMESTAMP).to_pylist()
     staged = store.stage(table, name=view.name, run_id=run_id)
-    draft = Draft.of_view(
+    draft = Draft.of_pushed(
         view,
         store.dataset,
         interval=Interval(min(times), max(times) + timedelta(microseconds=1)),
-        appended=True,
         run_id=run_id,
         definition_hash=definition_hash,
         published_at=now(),

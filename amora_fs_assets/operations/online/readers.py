@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ def push(
     clock: datetime,
     applied: Applied | None = None,
     expire: bool = True,
+    refuse_lost: Callable[[FeatureView], None] | None = None,
 ) -> int:
     """Push rows and record the run. Returns the number of rows that were newer than the online rows.
 
@@ -47,8 +49,14 @@ def push(
             definition_hash=hash_,
             expire=expire,
             run=run,
+            refuse_lost=refuse_lost,
         )
-        run["details"] = {"newer": newer, "to_online": online is not None, "to_offline": offline is not None}
+        run["details"] = {
+            "newer": newer,
+            "to_online": online is not None,
+            "to_offline": offline is not None,
+            "view_id": view.view_id,
+        }
     return newer
 
 

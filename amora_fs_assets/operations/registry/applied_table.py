@@ -26,9 +26,13 @@ def sync(registry: Registry, store: OfflineStore) -> None:
 
 
 def _rows_for(catalogue: Catalogue, stored: tuple[Applied, ...]) -> Iterator[Applied]:
-    """The expected rows: one per computed view, and one without identity per view that no longer exists."""
-    computed = [name for name, view in catalogue.feature_views.items() if view.table is None]
-    yield from (applied_of(catalogue, name) for name in computed)
+    """The expected rows, and one without identity per view that no longer exists.
+
+    Expected are computed views, and external views that have a row: views to which rows were pushed.
+    """
+    known = {row.view for row in stored}
+    expected = [name for name, view in catalogue.feature_views.items() if view.table is None or name in known]
+    yield from (applied_of(catalogue, name) for name in expected)
     for row in stored:
-        if row.view not in computed:
+        if row.view not in expected:
             yield Applied(view=row.view, view_id=row.view_id, identity="", applied_number=catalogue.number)

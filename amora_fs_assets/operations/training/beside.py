@@ -25,7 +25,7 @@ from amora_fs_assets.domain.ports.offline import Part
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.expressions.tables import Added
+from amora_fs_assets.operations.expressions.tables import Stored
 
 MANY = 8
 """The smallest number of views of a service for which one query per view is faster."""
@@ -61,18 +61,18 @@ class _Template:
 
 
 def parts(
-    service: FeatureService, *, spine: Table, row: str, join: Join, sql: Callable[[Table], str], added: Added
+    service: FeatureService, *, spine: Table, row: str, join: Join, sql: Callable[[Table], str], stored: Stored
 ) -> Iterator[Part]:
     """One query per projection of the service. Each query returns the features in the order of the spine's rows.
 
-    `added`: the columns that the tables of the views do not have yet.
+    `stored`: see `check_tables`.
     """
     templates: dict[Any, _Template | None] = {}
     for projection in service.projections:
         view = projection.view
         schema = pa.schema([(name, _arrow(c)) for name, c in zip(_names(projection), projection.columns, strict=True)])
         template = None
-        if view.table is None and not added.get(view.name):
+        if view.table is None and not stored.added.get(view.name):
             shape = (projection.join_keys, view.key_columns, view.ttl, view.has_created_timestamp)
             if shape not in templates:
                 types = {column.type for each in service.projections for column in each.columns}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,14 +23,14 @@ from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import ColumnLineage, Input, Publication, RunRecord
-from amora_fs_assets.domain.table_names import version_table
+from amora_fs_assets.domain.table_names import pushed_table, version_table
 from amora_fs_assets.domain.time import Clock, Instant, wall_clock
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.column_lineage import column_lineage
 from amora_fs_assets.operations.expressions.point_in_time import Bounds, point_in_time
 from amora_fs_assets.operations.expressions.table_fingerprint import Contents, contents_of
-from amora_fs_assets.operations.expressions.tables import Added, all_rows, check_tables, columns_of
+from amora_fs_assets.operations.expressions.tables import Stored, all_rows, check_tables, columns_of
 from amora_fs_assets.operations.offline.compute import inputs_of
 from amora_fs_assets.operations.records.staged_run import StagedRun
 from amora_fs_assets.operations.training.spine import QuerySpine
@@ -55,7 +55,7 @@ class StagedTrainingSet:
     bounds: Bounds | None  # the first and the last moment; None without rows
 
 
-def spine_of(training_set: TrainingSet, dataset: str, added: Added | None = None) -> Table:
+def spine_of(training_set: TrainingSet, dataset: str, stored: Stored | None = None) -> Table:
     """The labelled moments. Raises TransformError if the spine function fails.
 
     The function receives all rows of its sources, since labels become known after their moment.
@@ -63,7 +63,8 @@ def spine_of(training_set: TrainingSet, dataset: str, added: Added | None = None
     if training_set.spine is None:
         raise DefinitionError(f"{training_set} was read from the registry, which holds no code. Import its definition.")
     try:
-        tables = {s.name: all_rows(s, dataset, (added or {}).get(s.name, ())) for s in training_set.sources}
+        added = stored.added if stored else {}
+        tables = {s.name: all_rows(s, dataset, added.get(s.name, ())) for s in training_set.sources}
         with handing(tables, {s.name: s for s in training_set.sources}):
             spine = training_set.spine(**tables)
     except Exception as error:
@@ -102,18 +103,19 @@ def _stage(
 ) -> StagedTrainingSet:
     service = training_set.service
     read = {s.name: s for s in (*training_set.sources, *(p.view for p in service.projections))}
-    added = check_tables(list(read.values()), store, applied, may_lack_added=True)
-    inputs = inputs_of(list(read.values()), store)
-    spine = spine_of(training_set, store.dataset, added)
+    stored = check_tables(list(read.values()), store, applied, may_lack_added=True)
+    inputs = _with_pushes(inputs_of(list(read.values()), store), stored, store)
+    spine = spine_of(training_set, store.dataset, stored)
     join = partial(
         point_in_time,
         service=service,
         dialect=store.dialect,
         dataset=store.dataset,
         known_time=training_set.known_time,
-        added=added,
+        stored=stored,
     )
-    whole = join(spine)
+    # Pushed rows have the columns of their view, so lineage does not need them.
+    whole = join(spine, stored=Stored(stored.added))
     owner, lineage = str(training_set), column_lineage(whole, list(read.values()), store)
     columns = columns_of(whole.schema(), owner)
     with QuerySpine(query=spine).stored(store) as (moments, bounds):
@@ -134,6 +136,15 @@ def _stage(
         lineage=lineage,
         bounds=bounds,
     )
+
+
+def _with_pushes(inputs: tuple[Input, ...], stored: Stored, store: OfflineStore) -> tuple[Input, ...]:
+    """The inputs, for an external view with its newest push."""
+    if not stored.pushed:
+        return inputs
+    newest = {each.table: each.sequence for each in store.publications(newest=True)}
+    pushes = {name: newest.get(pushed_table(name, store.dataset)) for name in stored.pushed}
+    return tuple(replace(each, sequence=pushes.get(each.name, each.sequence)) for each in inputs)
 
 
 class TrainingSetBuild(StagedRun):

@@ -182,24 +182,28 @@ def historical_features(
     if (entity_df is None) == (interval is None):
         raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
     views = {projection.view.name: projection.view for projection in service.projections}
-    added = check_tables(list(views.values()), store, may_lack_added=True)
+    stored = check_tables(list(views.values()), store, may_lack_added=True)
     any_join = partial(
         point_in_time,
         dialect=store.dialect,
         dataset=store.dataset,
         known_time=known_time,
-        added=added,
+        stored=stored,
     )
     join = partial(any_join, service=service, full_feature_names=full_feature_names)
     beside: tuple[Part, ...] = ()
-    spine = every_row(service, interval, store.dataset) if interval is not None else spine_of(entity_df, service)
+    spine: FrameSpine | QuerySpine
+    if interval is not None:
+        spine = every_row(service, interval, store.dataset, stored)
+    else:
+        spine = spine_of(entity_df, service)
     if isinstance(spine, FrameSpine):
         names = output_names(service, full=full_feature_names, taken=spine.columns)
         if len(service.projections) >= MANY and spine.seen.num_rows <= FEW and isinstance(store, ReadsBeside):
             check_spine(spine.table, service)
             one = partial(any_join, bounds=spine.bounds, full_feature_names=True)
             with _errors_explained():
-                found = parts(service, spine=spine.table, row=spine.row, join=one, sql=store.sql, added=added)
+                found = parts(service, spine=spine.table, row=spine.row, join=one, sql=store.sql, stored=stored)
                 beside = tuple(found)
     else:
         names = output_names(service, full=full_feature_names)

@@ -26,7 +26,7 @@ from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.point_in_time import Bounds
-from amora_fs_assets.operations.expressions.tables import rows_of, within
+from amora_fs_assets.operations.expressions.tables import Stored, served_rows, within
 
 FRAME = "entity_rows"
 _QUERIES = {
@@ -146,7 +146,7 @@ def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine
     return FrameSpine(given=entity_df, columns=columns, seen=_engine_columns(entity_df, columns, service, row), row=row)
 
 
-def every_row(service: FeatureService, interval: Interval, dataset: str) -> QuerySpine:
+def every_row(service: FeatureService, interval: Interval, dataset: str, stored: Stored) -> QuerySpine:
     """Each (join keys, event_timestamp) of the service's views in the interval, without duplicates.
 
     Raises InvalidRequest for views with different join keys.
@@ -160,7 +160,7 @@ def every_row(service: FeatureService, interval: Interval, dataset: str) -> Quer
         )
     parts = []
     for projection in keyed:
-        rows = rows_of(projection.view, dataset)
+        rows = served_rows(projection.view, dataset, Stored(pushed=stored.pushed))
         inside = within(rows[EVENT_TIMESTAMP], interval) & rows[EVENT_TIMESTAMP].notnull()
         rows = rows.filter(inside, *(rows[key].notnull() for key in projection.view.join_keys))
         keys = dict(zip(projection.join_keys, projection.view.join_keys, strict=True))

@@ -345,10 +345,13 @@ class BigQueryOfflineStore:
         stored = columns_of(table)
         published = self._publications_where("`table` = @table", table=draft.table)
         last = published[-1] if published else None
-        check_owner(draft, last, filled=not last and self._one(f"SELECT count(*) FROM {quoted(draft.table)}") != (0,))
+        if not draft.of_external:
+            rows = f"SELECT count(*) FROM {quoted(draft.table)}"
+            check_owner(draft, last, filled=not last and self._one(rows) != (0,))
         incarnation = protocol.incarnation_of(incarnation_of(table), last)
         another = draft.view_id is not None and not belongs(incarnation, draft.view_id)
-        if another and draft.appended:
+        another = another or (draft.of_external and last is None)
+        if another and draft.appended and not draft.of_external:
             raise OfflineStoreError(
                 f"Table {draft.table} holds rows of an earlier feature view '{draft.name}'. "
                 f"Compute the view first: `amora-fs compute --feature-views {draft.name}`."
@@ -356,7 +359,7 @@ class BigQueryOfflineStore:
         missing = [column for column in draft.columns if column.name not in stored]
         others = [c for c in draft.columns if stored.get(c.name, IBIS_TYPES[c.type]) != IBIS_TYPES[c.type]]
         by_hand = bool(missing and last and draft.schema_hash and last.schema_hash == draft.schema_hash)
-        if (others or by_hand) and not another:
+        if (others or by_hand) and not another and not draft.of_external:
             (remaining,) = self._one(f"SELECT count(*) FROM {quoted(draft.table)} WHERE NOT ({within(draft)})")
             if remaining:
                 problem = (

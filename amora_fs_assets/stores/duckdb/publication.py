@@ -74,7 +74,7 @@ class Publishing:
         incarnation, kept = self._make_room()
         if draft.of_a_view:
             ensure(connection, pushed_table(draft.name, self._dataset), draft.pushed_columns, anew=not kept)
-        if draft.interval is not None and draft.keys:
+        if draft.interval is not None and draft.keys and not draft.of_external:
             self._note_dropped(sequence, kept=kept)
         rows = self._replace_rows()
         if draft.of_a_view:
@@ -116,8 +116,13 @@ class Publishing:
         if stored is None:
             make(connection, draft.table, draft.columns, new)
             return new, False
-        (filled,) = one_row(connection, f"SELECT EXISTS (FROM {quoted(draft.table)})")
         last = self._last()
+        if draft.of_external:
+            ours = last is not None and belongs(incarnation_of(stored.incarnation, last), draft.view_id or "")
+            if not ours or not same_types(connection, draft.table, draft.columns):
+                make(connection, draft.table, draft.columns, new)
+                return new, False
+        (filled,) = one_row(connection, f"SELECT EXISTS (FROM {quoted(draft.table)})")
         check_owner(draft, last, filled=filled)
         incarnation = incarnation_of(stored.incarnation, last)
         if draft.view_id is not None and not belongs(incarnation, draft.view_id):

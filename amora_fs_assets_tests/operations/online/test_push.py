@@ -15,7 +15,7 @@ import pytest
 
 from amora_fs_assets import FeatureSchema, FeatureStore, FeatureView, Settings, Timestamp
 from amora_fs_assets.domain import catalogue_json as plain_form
-from amora_fs_assets.domain.errors import ChecksFailed, DefinitionNotApplied, InvalidRequest, OnlineStoreError
+from amora_fs_assets.domain.errors import ChecksFailed, DefinitionNotApplied, InvalidRequest
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import OnlineStore
 from amora_fs_assets.operations.online.materialize import materialize
@@ -26,7 +26,7 @@ from amora_fs_assets.operations.registry.plan import plan
 from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.operations.online.test_materialize import END, VIEW, load, publish, served
-from amora_fs_assets_tests.small import Spending, at, catalogue
+from amora_fs_assets_tests.small import at, catalogue
 from amora_fs_assets_tests.stores.offline_store_contract import OfflineStoreContract
 
 ROW: dict[str, Any] = {"customer": 1, "event_timestamp": at(5), "amount": 5.0}
@@ -140,17 +140,6 @@ def test_what_is_pushed_is_kept_in_bigquery_too(bigquery_emulator: BigQueryEmula
         assert served(online, 1, 2) == [(at(5), 5.0), (at(9), 9.0)]
         load(offline, online)
         assert served(online, 1, 2) == [(at(5), 6.0), (at(9), 9.0)]
-
-
-def test_a_view_that_was_never_loaded_says_so(offline: OfflineStore, online: OnlineStore) -> None:
-    with pytest.raises(OnlineStoreError, match="never loaded"):
-        pushed(online, None, ROW)
-
-
-def test_an_external_table_is_not_appended_to(offline: OfflineStore, online: OnlineStore) -> None:
-    view = FeatureView("external", Spending, VIEW.entities, table="shop.orders")
-    with pytest.raises(InvalidRequest, match="to='online'"):
-        push(view, [ROW], online=online, offline=offline, run_id="push", clock=END)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ class Online(Stores):
         return sum(self._push_again(view, given, online=online, offline=offline) for view in views)
 
     def push_views(self, push_source: str) -> list[str]:
-        """The feature views that a Feast push source feeds: with its tag `push_source`, or else the view of its name."""
+        """The feature views that a Feast push source feeds: with its tag `push_source`, or the view of its name."""
         views = self.served.feature_views.values()
         return [view.name for view in views if view.tags.get(PUSH_SOURCE) == push_source] or [push_source]
 

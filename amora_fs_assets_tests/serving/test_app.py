@@ -180,7 +180,6 @@ def test_a_pushed_row_is_served(server: Serving) -> None:
         ("spending", {"customer": "x", "event_timestamp": SINCE}, 422),
         ("spending", {"customer": 51}, 422),
         ("nothing", {"customer": 51}, 404),
-        ("unloaded", {"customer": 51, "event_timestamp": SINCE, "other": 1}, 409),
     ],
 )
 def test_a_push_that_breaks_the_schema_is_refused(server: Serving, view: str, row: Any, status: int) -> None:

@@ -46,6 +46,7 @@ class Column(msgspec.Struct):
     nullable: bool
     description: str
     rules: list[Rule]
+    tags: dict[str, str] = {}
 
 
 class Entity(msgspec.Struct):
@@ -54,6 +55,7 @@ class Entity(msgspec.Struct):
     name: str
     join_keys: list[str]
     description: str
+    tags: dict[str, str] = {}
 
 
 class Source(msgspec.Struct):
@@ -81,6 +83,7 @@ class Source(msgspec.Struct):
     path_table: str | None = None
     field_mapping: dict[str, str] = {}
     timezone: str = "UTC"
+    tags: dict[str, str] = {}
 
 
 class Meaning(msgspec.Struct):

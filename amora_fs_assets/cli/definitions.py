@@ -47,7 +47,7 @@ def _tags(tags: Mapping[str, str]) -> str:
 
 
 def _columns(columns: Iterable[Column]) -> list[Sequence[str]]:
-    head: Sequence[str] = ("column", "type", "nulls", "rules", "description")
+    head: Sequence[str] = ("column", "type", "nulls", "rules", "description", "tags")
     return [
         head,
         *(
@@ -57,6 +57,7 @@ def _columns(columns: Iterable[Column]) -> list[Sequence[str]]:
                 "yes" if each.nullable else "no",
                 "; ".join(r.words for r in each.rules),
                 each.description,
+                _tags(each.tags),
             )
             for each in columns
         ),
@@ -68,18 +69,19 @@ def _entity(entity: Entity) -> Fields:
         ("name", entity.name),
         ("join keys", ", ".join(entity.join_keys)),
         ("description", entity.description),
-        ("tags", _tags(getattr(entity, "tags", {}))),
+        ("tags", _tags(entity.tags)),
     ]
 
 
 def _source(source: Source) -> Fields:
     return [
         ("name", source.name),
-        ("table", source.table),
+        ("rows", str(source.place)),
         ("time of a row", source.timestamp_field or ""),
         ("available at", source.available_at or ""),
         ("owner", source.owner),
         ("description", source.description),
+        ("tags", _tags(source.tags)),
     ]
 
 

@@ -44,12 +44,23 @@ def _column(column: Column) -> dict[str, Any]:
         "nullable": column.nullable,
         "description": column.description,
         "rules": [{"name": rule.name, "arguments": dict(rule.arguments)} for rule in column.rules],
+        **_tags(column),
     }
+
+
+def _tags(tagged: Column | Entity | Source) -> dict[str, Any]:
+    """The tags. Left out if there are none, so that the hashes of definitions of earlier releases stay."""
+    return {"tags": dict(tagged.tags)} if tagged.tags else {}
 
 
 def entity(entity: Entity) -> dict[str, Any]:
     """The entity as plain data."""
-    return {"name": entity.name, "join_keys": list(entity.join_keys), "description": entity.description}
+    return {
+        "name": entity.name,
+        "join_keys": list(entity.join_keys),
+        "description": entity.description,
+        **_tags(entity),
+    }
 
 
 def source(source: Source) -> dict[str, Any]:
@@ -67,6 +78,7 @@ def source(source: Source) -> dict[str, Any]:
         "description": source.description,
         "owner": source.owner,
         "columns": [_column(each) for each in source.columns],
+        **_tags(source),
         **({} if source.loader_hash is None else {"loader": source.loader_hash}),
     }
 
@@ -161,6 +173,7 @@ def _read_columns(plain: list[dict[str, Any]]) -> tuple[Column, ...]:
             each["nullable"],
             each["description"],
             tuple(Rule(rule["name"], rule["arguments"]) for rule in each["rules"]),
+            each.get("tags", {}),
         )
         for each in plain
     )
@@ -209,7 +222,7 @@ def _named(kind: str, plain: Mapping[str, Any], read: Callable[[Mapping[str, Any
 
 
 def _entity(plain: Mapping[str, Any]) -> Entity:
-    return Entity(plain["name"], plain["join_keys"], plain["description"])
+    return Entity(plain["name"], plain["join_keys"], plain["description"], plain.get("tags"))
 
 
 def _source(plain: Mapping[str, Any]) -> Source:
@@ -224,6 +237,7 @@ def _source(plain: Mapping[str, Any]) -> Source:
         **place.of_plain(plain),
         max_lateness=_duration(plain.get("max_lateness_seconds")),
         asset=plain.get("asset", ()),
+        tags=plain.get("tags"),
         applied_loader=plain.get("loader"),
     )
 

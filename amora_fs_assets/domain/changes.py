@@ -278,6 +278,8 @@ def _column(what: str, old: Column, new: Column, features: tuple[str, ...]) -> I
         yield Difference(f"{what}: dropped rule {rule}", Severity.COMPATIBLE, features=features)
     if old.description != new.description:
         yield Difference(f"{what}: description changed", Severity.COMPATIBLE, features=features)
+    if old.tags != new.tags:
+        yield Difference(f"{what}: tags changed", Severity.COMPATIBLE, features=features)
     if before == after and old.rules != new.rules:
         yield Difference(f"{what}: order of rules changed", Severity.COMPATIBLE, features=features)
 
@@ -293,7 +295,7 @@ def _source_columns(old: Source, new: Source) -> Iterator[Difference]:
             what = f"column '{name}': {before[name].type} -> {after[name].type}"
             yield Difference(what, Severity.RECOMPUTE, Effect.ROWS)
         elif before[name] != after[name]:
-            yield Difference(f"column '{name}': description or rules changed", Severity.COMPATIBLE)
+            yield Difference(f"column '{name}': description, rules or tags changed", Severity.COMPATIBLE)
     if list(before) != list(after) and before == after:
         yield Difference("order of columns changed", Severity.COMPATIBLE)
 

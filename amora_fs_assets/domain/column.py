@@ -63,3 +63,4 @@ class Column:
     nullable: bool = False
     description: str = ""
     rules: tuple[Rule, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)

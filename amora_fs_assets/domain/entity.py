@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.errors import DefinitionError
@@ -18,14 +18,22 @@ class Entity:
         name: The entity's name.
         join_keys: The columns that identify an entity; by default one column with the entity's name.
         description: What the entity is.
+        tags: Labels to search by.
 
     """
 
     name: str
     join_keys: tuple[str, ...]
     description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
 
-    def __init__(self, name: str, join_keys: str | Sequence[str] | None = None, description: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        join_keys: str | Sequence[str] | None = None,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         """Raise DefinitionError for an invalid name or join key."""
         check_name("Entity", name)
         owner = f"Entity '{name}'"
@@ -40,4 +48,5 @@ class Entity:
                 f"{owner}: join_keys={list(keys)}: give one or more keys that differ, and not in case alone."
             )
         description = arguments.text(owner, "description", description)
-        vars(self).update(name=name, join_keys=keys, description=description)
+        tags = arguments.tags_of(owner, tags)
+        vars(self).update(name=name, join_keys=keys, description=description, tags=tags)

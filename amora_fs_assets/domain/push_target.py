@@ -9,8 +9,6 @@ from amora_fs_assets.domain.errors import InvalidRequest
 
 PushTo = Literal["online", "offline", "online_and_offline"]
 """The target of a push. Feast's PushMode is also accepted."""
-PUSH_SOURCE = "push_source"
-"""The tag of a feature view with the name of the Feast push source that feeds it."""
 
 
 def targets(to: Any, to_offline: Any) -> tuple[bool, bool]:

@@ -8,6 +8,7 @@ import math
 import types
 import typing
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -30,7 +31,16 @@ from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.domain.windows.durations import Windows
 from amora_fs_assets.domain.windows.fields import WINDOWS, expand
 
-Field = pa.Field
+
+def Field(*arguments: Any, tags: Mapping[str, str] | None = None, **options: Any) -> Any:  # noqa: N802  (a column's)
+    """Pandera's Field, and `tags`: labels of the column to search by."""
+    if tags is not None:
+        options["metadata"] = {**(options.get("metadata") or {}), _TAGS: tags}
+    return pa.Field(*arguments, **options)
+
+
+_TAGS = "amora_fs_tags"
+"""The name of the tags in the metadata of Pandera's column."""
 
 _UTC = dt.Timestamp("UTC", 6)
 Timestamp = Annotated[dt.Timestamp, "UTC", 6, True]
@@ -214,7 +224,8 @@ class _Schema(pa.DataFrameModel):
                     "keys are unique. Drop the argument."
                 )
             words = arguments.text(f"{owner}: column '{name}'", "description", column.description or "")
-            columns.append(Column(name, data_type, bool(column.nullable), words))
+            tags = arguments.tags_of(f"{owner}: column '{name}'", (column.metadata or {}).get(_TAGS))
+            columns.append(Column(name, data_type, bool(column.nullable), words, tags=tags))
         table = ibis.table({column.name: IBIS_TYPES[column.type] for column in columns}, name="rows")
         columns = [
             replace(column, rules=tuple(_rule(owner, table, column.name, check, cls) for check in checks.checks))

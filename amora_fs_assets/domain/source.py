@@ -41,6 +41,7 @@ class Source:
         valid_from: For a table without timestamps: the instant from which all rows count as known.
         description: What a row is; the schema's docstring by default.
         owner: The person or team that is responsible for the source.
+        tags: Labels to search by.
         asset: The key of the Dagster asset that fills the table, such as ["staging", "orders"], in any code location.
             Lineage then leads to that asset, and the source has no asset `raw/<name>` of its own.
         loader: A function that returns the rows, if the store fills the table; by default another system does.
@@ -71,6 +72,7 @@ class Source:
     path_table: str | None = None  # the table in a DuckDB file
     field_mapping: Mapping[str, str] = field(default_factory=dict, hash=False)
     timezone: str = UTC_ZONE
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
     loader: Loader | None = field(default=None, compare=False, repr=False)
     schema: type[SourceSchema] | None = field(default=None, compare=False, repr=False)
     applied_loader: str | None = field(default=None, compare=False, repr=False)
@@ -94,6 +96,7 @@ class Source:
         path: str | PathLike[str] | None = None,
         field_mapping: Mapping[str, str] | None = None,
         timezone: str = UTC_ZONE,
+        tags: Mapping[str, str] | None = None,
         applied_loader: str | None = None,
     ) -> None:
         """Read the columns from the schema, and check the timestamp columns against them."""
@@ -162,6 +165,7 @@ class Source:
             valid_from=None if valid_from is None else arguments.instant(label, "valid_from", valid_from),
             description=arguments.text(label, "description", description),
             owner=owner if from_catalogue else arguments.owner_of(label, owner),
+            tags=arguments.tags_of(label, tags, check=not from_catalogue),
             max_lateness=None
             if max_lateness is None
             else arguments.duration(label, "max_lateness", max_lateness, none="no known limit"),

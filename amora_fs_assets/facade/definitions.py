@@ -68,4 +68,4 @@ class Definitions(Stores):
 def _tagged(definitions: Iterable[_Tagged], tags: Any) -> list[_Tagged]:
     """The definitions that have all of these tags. Raises InvalidRequest for tags that are no texts by name."""
     wanted = callers.tags("tags", tags)
-    return [each for each in definitions if wanted.items() <= dict(getattr(each, "tags", {})).items()]
+    return [each for each in definitions if wanted.items() <= each.tags.items()]

@@ -45,5 +45,5 @@ def _matches(word: str, definition: Source | FeatureView | TrainingSet) -> bool:
     if kind == "owner":
         return definition.owner == rest
     tag, equals, value = rest.partition("=")
-    tags = {} if isinstance(definition, Source) else definition.tags
+    tags = definition.tags
     return tag in tags and (not equals or tags[tag] == value)

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from amora_fs_assets.domain.errors import InvalidRequest
-from amora_fs_assets.domain.names import PUSH_SOURCE
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.serving.asgi import Reply
@@ -65,9 +64,8 @@ class Writing:
         return Pushed(len(rows), self._store.push(body.feature_view, rows, to_offline=body.to_offline))
 
     def _push_source(self, body: FeastPushRequest) -> Pushed:
-        views = self._store.served.feature_views.values()
-        names = [view.name for view in views if view.tags.get(PUSH_SOURCE) == body.push_source_name]
-        pushed = [self._columns(name, body.df, body.to) for name in names or [body.push_source_name]]
+        names = self._store.push_views(body.push_source_name)
+        pushed = [self._columns(name, body.df, body.to) for name in names]
         return Pushed(pushed[0].rows, sum(each.newer for each in pushed))
 
     def _write(self, body: WriteRequest) -> Pushed:

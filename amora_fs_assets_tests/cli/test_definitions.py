@@ -53,7 +53,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         ("entities", "customer", ["join keys: customer"]),
         ("feature-views", "spending", ["entities: customer", "owner: shop@example.com", "amount .*float64 .*>= 0"]),
         ("services", "shopping", ["join keys: customer", "spending .*amount"]),
-        ("sources", "orders", ["table: raw.orders", "time of a row: at", "at .*timestamp"]),
+        ("sources", "orders", ["rows: table raw.orders", "time of a row: at", "at .*timestamp"]),
     ],
 )
 def test_each_kind_of_definition_is_listed_and_described(run: Run, kind: str, name: str, shown: list[str]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import enum
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -13,9 +14,15 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Field, Settings, Source
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.errors import EntityNotFound, FeatureViewNotFound, InvalidRequest, SourceNotFound
+from amora_fs_assets.domain.errors import (
+    DefinitionError,
+    EntityNotFound,
+    FeatureViewNotFound,
+    InvalidRequest,
+    SourceNotFound,
+)
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.small import at
@@ -198,6 +205,44 @@ def test_definitions_are_listed_by_their_tags(fs: FeatureStore) -> None:
     assert [view.name for view in fs.list_feature_views(allow_cache=True)] == ["spending"]
     with pytest.raises(InvalidRequest, match="tags is .*a dict of texts"):
         fs.list_entities(tags=["domain"])  # type: ignore[arg-type]
+
+
+def test_entities_sources_and_features_have_tags(tmp_path: Path) -> None:
+    class Tagged(FeatureSchema):
+        customer: int
+        amount: float = Field(ge=0, tags={"unit": "EUR"}, description="Amount.")
+
+    customer = Entity("customer", tags={"domain": "shop"})
+    orders = Source("orders", small.Orders, timestamp_field="at", tags={"layer": "raw"})
+    view = FeatureView("spending", Tagged, [customer], [orders], transform=small._spending, start="2020-01-01")
+    module = ModuleType("definitions")
+    vars(module).update(view=view)
+    with FeatureStore(Settings(home=tmp_path), module) as store:
+        store.apply()
+        assert store.get_entity("customer").tags == {"domain": "shop"}
+        assert [each.name for each in store.list_entities(tags={"domain": "shop"})] == ["customer"]
+        assert store.list_entities(tags={"domain": "bank"}) == []
+        assert [each.name for each in store.list_data_sources(tags={"layer": "raw"})] == ["orders"]
+        (feature,) = store.get_feature_view("spending").features
+        assert feature.tags == {"unit": "EUR"}
+        assert [str(rule) for rule in feature.rules] == ["greater_than_or_equal_to(min_value=0)"]
+        assert store.plan().changes == ()
+
+        class Other(FeatureSchema):
+            customer: int
+            amount: float = Field(ge=0, tags={"unit": "USD"}, description="Amount.")
+
+        changed = FeatureView("spending", Other, [customer], [orders], transform=small._spending, start="2020-01-01")
+        vars(module).update(view=changed)
+        (change,) = FeatureStore(Settings(home=tmp_path), module).plan().changes
+        assert [each.what for each in change.differences] == ["feature 'amount': tags changed"]
+        assert change.severity.name == "COMPATIBLE"
+    with pytest.raises(DefinitionError, match="column 'amount': tags: .*'a b'"):
+        FeatureView(
+            "wrong",
+            type("W", (FeatureSchema,), {"__annotations__": {"amount": float}, "amount": Field(tags={"a b": "c"})}),
+            table="a.b",
+        )
 
 
 def test_a_load_takes_feasts_names_of_its_times(fs: FeatureStore) -> None:

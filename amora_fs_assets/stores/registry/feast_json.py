@@ -73,6 +73,7 @@ def _entities(entity: Entity, keys: Mapping[str, Column]) -> Iterator[dict[str, 
             "joinKey": key,
             "valueType": _TYPES[keys[key].type] if key in keys else "STRING",
             "description": entity.description,
+            "tags": dict(entity.tags),
         }
 
 
@@ -134,6 +135,7 @@ def _source(source: Source, settings: Settings) -> dict[str, Any]:
         "createdTimestampColumn": source.available_at or "",
         "description": source.description,
         "owner": source.owner,
+        "tags": dict(source.tags),
     }
 
 
@@ -180,7 +182,7 @@ def _column(column: Column) -> dict[str, Any]:
     item = column.type.item
     value_type = "MAP" if item.is_map else "STRUCT" if item.is_struct else _TYPES[item]
     value_type += "_LIST" if column.type.is_list else ""
-    return {"name": column.name, "valueType": value_type, "description": column.description}
+    return {"name": column.name, "valueType": value_type, "description": column.description, "tags": dict(column.tags)}
 
 
 def _ttl(view: FeatureView) -> str:

@@ -25,7 +25,7 @@ from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.feast.values import to_feast, to_python
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.operations.online.read import OnlineResponse
-from amora_fs_assets.serving.pushed import from_feast
+from amora_fs_assets.serving.feast_rows import from_feast
 from amora_fs_assets.settings import PREFIX, Settings
 
 _REGISTRY = "/registry.db"

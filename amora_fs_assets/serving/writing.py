@@ -13,6 +13,7 @@ from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.serving.asgi import Reply
+from amora_fs_assets.serving.feast_rows import from_feast
 from amora_fs_assets.serving.messages import (
     FeastPushRequest,
     Loaded,
@@ -22,7 +23,7 @@ from amora_fs_assets.serving.messages import (
     PushRequest,
     WriteRequest,
 )
-from amora_fs_assets.serving.pushed import from_feast, from_json, number
+from amora_fs_assets.serving.pushed import from_json, number
 
 _PUSHES_AT_ONCE = 4  # threads per worker, so that a push that waits for the offline store blocks no other request
 # Numbers with a point become Decimals with all digits.

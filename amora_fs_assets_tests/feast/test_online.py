@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from datetime import time as time_of_day
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import httpx
 import ibis
@@ -62,20 +64,27 @@ class Everything(FeatureSchema):
     lf: list[float] = Field(nullable=True)
     ls: list[str] = Field(nullable=True)
     lo: list[bool] = Field(nullable=True)
+    u: UUID = Field(nullable=True)
+    c: time_of_day = Field(nullable=True)
+    j: dt.json = Field(nullable=True)
+    m: dict[str, float] = Field(nullable=True)
+    r: dt.Struct({"x": dt.int64, "when": dt.Timestamp("UTC", 6), "tags": dt.Array(dt.string)}) = Field(nullable=True)  # type: ignore[valid-type]
+    lr: dt.Array(dt.Struct({"x": dt.float64})) = Field(nullable=True)  # type: ignore[valid-type]
 
 
 class Whole(FeatureSchema):
     total: float = Field(nullable=True)
 
 
-FEATURES = ["i", "f", "s", "o", "b", "d", "t", "p", "li", "lf", "ls", "lo"]
+FEATURES = ["i", "f", "s", "o", "b", "d", "t", "p", "li", "lf", "ls", "lo", "u", "c", "j", "m", "r", "lr"]
 ROWS: list[dict[str, Any]] = [
     {"shop": "full", "i": 2**63 - 1, "f": 0.1, "s": "ünï", "o": False, "b": b"\x00\xff", "d": date(2020, 2, 29),
      "t": at(1, 7), "p": Decimal("12345678901234567890.125"), "li": [1, 2], "lf": [0.5, 1.0], "ls": ["a", ""],
-     "lo": [True]},
+     "lo": [True], "u": UUID(int=7), "c": time_of_day(1, 2, 3), "j": '{"a": [1, null]}', "m": {"a": 1.5, "b": None},
+     "r": {"x": 1, "when": at(1, 7), "tags": ["a"]}, "lr": [{"x": 0.5}, {"x": None}]},
     {"shop": "null", **dict.fromkeys(FEATURES)},
     {"shop": "odd", "f": math.nan, "lf": [1.0, None, math.inf], "li": [1, None], "ls": []},
-    {"shop": "endless", "f": -math.inf, "lf": []},
+    {"shop": "endless", "f": -math.inf, "lf": [], "m": {}, "r": {"x": None, "when": None, "tags": []}, "lr": []},
     {"shop": "7", "i": 7},
 ]  # fmt: skip
 
@@ -212,7 +221,14 @@ def test_a_remote_client_gets_our_values_and_statuses(house: House) -> None:
     assert every["values"]["li"] == [[1, 2], *[None] * 5]
     assert every["values"]["ls"] == [["a", ""], *[None] * 5]
     assert repr(every["values"]["lf"]) == repr([[0.5, 1.0], None, [1.0, math.nan, math.inf], None, None, None])
-    unread = {("li", 2), ("ls", 2), ("lf", 3)}  # lists that this client cannot read
+    assert every["values"]["u"][0] == "00000000-0000-0000-0000-000000000007"
+    assert every["values"]["c"][0] == "01:02:03"
+    assert json.loads(every["values"]["j"][0]) == {"a": [1, None]}
+    assert every["values"]["m"] == [{"a": 1.5, "b": None}, *[None] * 5]
+    assert every["values"]["r"][0] == {"x": 1, "when": "2020-01-01T07:00:00Z", "tags": ["a"]}
+    assert every["values"]["r"][3] == {"x": None, "when": None, "tags": None}
+    assert every["values"]["lr"] == [[{"x": 0.5}, {"x": None}], *[None] * 5]
+    unread = {("li", 2), ("ls", 2), ("lf", 3), ("m", 3), ("lr", 3)}  # what this client cannot read
     for name in FEATURES:
         expected = ["NULL_VALUE" if (name, row) in unread else s for row, s in enumerate(ours.statuses[name])]
         assert every["statuses"][name] == expected, name
@@ -230,8 +246,10 @@ def test_a_remote_client_gets_our_values_and_statuses(house: House) -> None:
 def test_a_remote_client_writes_with_a_token_that_may_write(house: House) -> None:
     frame = {
         "shop": ["new", "newer"], "event_timestamp": ["2020-02-25T00:00:00Z"] * 2,
-        **{name: [None, None] for name in ("b", "p", "lo", "li", "lf", "ls", "o")},
-        "i": [1, 2], "f": [1.5, -2.0], "s": ["x", "y"], "d": ["2020-02-24", "2020-02-23"],
+        **{name: [None, None] for name in {*FEATURES} - {"i", "f", "s", "d", "t", "m", "r", "u", "j"}},
+        "m": [{"a": 1.5}, {"a": 2.5}], "r": [{"x": 1}, {"x": 2}],
+        "u": ["00000000-0000-0000-0000-000000000007", None], "j": ['{"a": 1}', "[]"], "i": [1, 2],
+        "f": [1.5, -2.0], "s": ["x", "y"], "d": ["2020-02-24", "2020-02-23"],
         "t": ["2020-02-24T10:00:00Z", "2020-02-24T11:00:00Z"],
     }  # fmt: skip
     write = {"call": "write", "view": "everything", "frame": frame, "moments": ["event_timestamp", "d", "t"]}
@@ -250,6 +268,10 @@ def test_a_remote_client_writes_with_a_token_that_may_write(house: House) -> Non
     assert ours["t"] == [at(24, 10, month=2), at(24, 11, month=2)]
     assert ours["d"] == [date(2020, 2, 24), date(2020, 2, 23)]
     assert ours["f"] == [1.5, -2.0]
+    assert ours["m"] == [{"a": 1.5}, {"a": 2.5}]
+    assert ours["r"] == [{"x": 1, "when": None, "tags": None}, {"x": 2, "when": None, "tags": None}]
+    assert ours["u"] == ["00000000-0000-0000-0000-000000000007", None]
+    assert [json.loads(each) for each in ours["j"]] == [{"a": 1}, []]
 
 
 def test_a_plain_http_client_of_feast_pushes_and_loads(house: House) -> None:
@@ -284,6 +306,13 @@ def test_feast_reads_our_rows_by_the_online_store_for_it(house: House) -> None:
     assert every["values"]["p"] == ["12345678901234567890.125", *[None] * 5]
     assert repr(every["values"]["lf"]) == repr([[0.5, 1.0], None, [1.0, math.nan, math.inf], [], None, None])
     assert every["values"]["ls"] == [["a", ""], None, [], None, None, None]
+    assert every["values"]["u"][0] == "00000000-0000-0000-0000-000000000007"
+    assert every["values"]["c"][0] == "01:02:03"
+    assert every["values"]["j"][0] == {"a": [1, None]}
+    assert every["values"]["m"] == [{"a": 1.5, "b": None}, None, None, {}, None, None]
+    assert every["values"]["r"][0] == {"x": 1, "when": "2020-01-01 07:00:00+00:00", "tags": ["a"]}
+    assert every["values"]["r"][3]["x"] is None
+    assert every["values"]["lr"] == [[{"x": 0.5}, {"x": None}], None, None, [], None, None]
     for name in ("i", "s", "o", "lo"):
         assert every["values"][name] == expected.to_dict()[name]
     for name in FEATURES:

@@ -194,6 +194,30 @@ def test_feasts_client_gets_numbers_and_null_for_lists_that_it_cannot_read(
     assert plain == value
 
 
+def test_feasts_client_sends_structs_and_maps_as_text(post: Post) -> None:
+    purchase = {"n": 1, "f": 0.5, "b": "YWJj", "d": 1_582_934_400, "p": "1.25", "m": {"noon": "12:00:00"}}
+    df = {
+        "customer": [30_000], "event_timestamp": [AT], "st": [json.dumps(purchase)], "m": ['{"x": 0.5, "y": null}'],
+        "lst": [[json.dumps(purchase)]], "j": ['{"a": 1}'], "t": [1_582_934_400], "ld": [[1_582_934_400, None]],
+    }  # fmt: skip
+    assert post("/write-to-online-store", {"feature_view_name": "everything", "df": df}).status_code == 200
+    asked = {"features": [f"everything:{name}" for name in df if name in VALUES], "entities": {"customer": [30_000]}}
+    answer = post("/get-online-features", asked).json()
+    found = dict(
+        zip(answer["metadata"]["feature_names"], (each["values"][0] for each in answer["results"]), strict=True)
+    )
+    read = {**purchase, "d": "2020-02-29"}
+    assert found == {
+        "customer": 30_000, "st": read, "m": {"x": 0.5, "y": None}, "lst": [read], "j": '{"a": 1}',
+        "t": "2020-02-29T00:00:00Z", "ld": ["2020-02-29", None],
+    }  # fmt: skip
+    for wrong in ("{", "[]", "1", '{"n": "one"}'):
+        body = {"feature_view_name": "everything", "df": {**df, "st": [wrong]}}
+        answer = post("/write-to-online-store", body)
+        assert answer.status_code == 422, answer.text
+        assert "column 'st'" in answer.json()["error"]["message"]
+
+
 def test_a_push_from_the_future_is_not_served_over_http(post: Post) -> None:
     row = {"customer": 9, "event_timestamp": "2034-01-01", "i": 1}
     assert pushed(post, row).status_code == 422

@@ -11,6 +11,7 @@ from amora_fs_assets.operations.registry.apply import apply_anew, apply_plan, co
 from amora_fs_assets.operations.registry.daily_reads import day
 from amora_fs_assets.operations.registry.plan import Plan, plan, with_coverage, with_scans
 from amora_fs_assets.operations.registry.scan_estimate import scans
+from amora_fs_assets.operations.registry.unfit import unfit
 from amora_fs_assets.operations.several import Several
 from amora_fs_assets.operations.training.build import build, load
 from amora_fs_assets.operations.training.historical import historical_features
@@ -40,6 +41,7 @@ __all__ = [
     "scans",
     "to_pandas",
     "to_polars",
+    "unfit",
     "with_coverage",
     "with_scans",
 ]

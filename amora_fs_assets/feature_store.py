@@ -58,12 +58,14 @@ class FeatureStore(Definitions, Online, Training):
         The intervals to compute include changed views, and all missing, stale and part-computed intervals. `scan` adds
         estimates of what the computations read: bytes for BigQuery, rows for DuckDB. `late` adds intervals whose source
         rows changed since: see `corrections`. `every` adds an estimate of what automation reads in a day if it computes
-        the newest rows once per `every`.
+        the newest rows once per `every`. `Plan.unfit` names sources and external views whose tables are missing or do
+        not fit, which another system may still create.
         """
         if every is not None:
             callers.cadence("every", every)
         planned = self._planned(prune=prune)
         try:
+            planned = replace(planned, unfit=building.unfit(self.code, self.offline))
             planned = building.with_coverage(planned, self._coverage(self.code))
             planned = replace(planned, late=self.corrections() if late else ())
             planned = replace(planned, day=self._day(every) if every is not None else ())

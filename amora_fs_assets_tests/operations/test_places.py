@@ -253,3 +253,43 @@ def test_a_place_is_kept_in_the_registry(place: str) -> None:
     assert read.hash == catalogue.hash
     assert read.source("trips").place == source.place
     assert read.feature_view("theirs").place == view.place
+
+
+def test_a_row_at_minus_infinity_is_before_everything_and_one_at_infinity_never_counts(
+    embedded: Path, tmp_path: Path
+) -> None:
+    rows = ["(1, '-infinity', 1)", "(1, 'infinity', 2)", "(2, '2026-01-02 00:00:00+00', 3)", "(3, 'infinity', 4)"]
+    values = f"(VALUES {', '.join(rows)}) v(driver, t, price)"
+    query = f"SELECT driver, t::TIMESTAMPTZ AS event_timestamp, price FROM {values}"
+    view = FeatureView("prices", Prices, [driver], query=query)
+    definitions = ModuleType("definitions")
+    vars(definitions).update(view=view)
+    settings = Settings(home=tmp_path, now=NOW, online_store_url=f"unix://{embedded}", project="infinities")
+    with FeatureStore(settings, definitions) as store:
+        store.apply()
+        store.materialize_incremental()
+        asked = _asked().set_column(0, "driver", pa.array([1, 2, 3]))
+        assert store.get_historical_features("prices", asked).to_arrow()["price"].to_pylist() == [1.0, 3.0, None]
+        assert store.get_historical_features("prices", asked, known_time=True).to_arrow()["price"][0].as_py() == 1.0
+        found = store.get_online_features("prices", {"driver": [1, 2, 3]})
+        assert found.to_dict()["price"] == [1.0, 3.0, None]
+        first = datetime.min.replace(tzinfo=UTC)
+        assert found.event_timestamps["price"][0] == first
+        assert store.parity("prices", sample=None).equal == 2
+
+
+def test_the_plan_names_what_cannot_be_read_and_apply_refuses_nothing(tmp_path: Path) -> None:
+    missing = FeatureView("missing", Prices, [driver], table="raw.prices")
+    unfit = FeatureView("unfit", Prices, [driver], query="SELECT 1 AS driver, now() AS event_timestamp, 'a' AS price")
+    fine = FeatureView("fine", Prices, [driver], query="SELECT 1 AS driver, now() AS event_timestamp, 1.5 AS price")
+    loaded = Source("loaded", Trips, timestamp_field="at", loader=lambda: None)
+    view = FeatureView("prices", Prices, [driver], [loaded], transform=lambda loaded: loaded, start="2026-01-01")
+    definitions = ModuleType("definitions")
+    vars(definitions).update(missing=missing, unfit=unfit, fine=fine, view=view)
+    with FeatureStore(Settings(home=tmp_path, now=NOW), definitions) as store:
+        planned = store.plan()
+        assert [text.partition(":")[0] for text in planned.unfit] == ["Feature view 'missing'", "Feature view 'unfit'"]
+        assert 'CAST("price" AS DOUBLE) AS price' in planned.unfit[1]
+        assert "not readable: Feature view 'missing': there is no table raw.prices" in str(planned)
+        store.apply()
+        assert store.plan().empty

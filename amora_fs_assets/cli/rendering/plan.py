@@ -61,8 +61,7 @@ def _add_work(root: Tree, plan: Plan) -> None:
             branch.add(
                 escape(f"{daily.view}: {daily.runs:,} run{'s' * (daily.runs != 1)}{_scanned(daily.scan, ', read ')}")
             )
-    if plan.unread:
-        root.add(escape(f"The missing and stale intervals are unknown: {plan.unread}"))
+    _add_unread(root, plan)
     if plan.infrastructure:
         branch = root.add("[bold]Tables and generations[/bold]")
         for part in plan.infrastructure:
@@ -71,6 +70,16 @@ def _add_work(root: Tree, plan: Plan) -> None:
         branch = root.add("[bold]No longer in the code, kept until --prune[/bold]")
         for name in plan.kept:
             branch.add(escape(name))
+
+
+def _add_unread(root: Tree, plan: Plan) -> None:
+    """Tables of other systems that cannot be read, and why intervals are unknown."""
+    if plan.unfit:
+        branch = root.add("[bold]Not readable now[/bold]: computations and reads of these fail")
+        for problem in plan.unfit:
+            branch.add(escape(problem))
+    if plan.unread:
+        root.add(escape(f"The missing and stale intervals are unknown: {plan.unread}"))
 
 
 def markdown(plan: Plan) -> str:
@@ -105,6 +114,8 @@ def markdown(plan: Plan) -> str:
     if plan.day:
         days = [[f"`{each.view}`", f"{each.runs:,}", _scanned(each.scan)] for each in (*plan.day, total(plan.day))]
         parts += ["## A day of automation, computations only", _table(["view", "runs", "read"], days)]
+    if plan.unfit:
+        parts += ["## Not readable now", "\n".join(f"- {problem}" for problem in plan.unfit)]
     if plan.unread:
         parts += ["## The missing and stale intervals are unknown", plan.unread]
     if plan.kept:
@@ -135,6 +146,7 @@ def plain(plan: Plan) -> dict[str, Any]:
             for each in plan.late
         ],
         "day": [{"feature_view": each.view, "runs": each.runs, "scan": _plain_scan(each.scan)} for each in plan.day],
+        "unfit": list(plan.unfit),
         "unread": plan.unread or None,
         "kept": list(plan.kept),
     }

@@ -42,6 +42,7 @@ class Plan:
     parent: str | None  # the head that the plan starts from
     late: tuple[Correction, ...] = ()  # corrections of sources, if requested
     day: tuple[Daily, ...] = ()  # the scans of a day of automation, if requested
+    unfit: tuple[str, ...] = ()  # sources and external views whose rows cannot be read now
     unread: str = ""  # why the offline store could not be read; empty if it was read or not needed
 
     @property
@@ -60,10 +61,11 @@ class Plan:
         return 0 if self.empty else 3 if self.severity is Severity.BREAKING else 2
 
     def __str__(self) -> str:
-        """One line per change, with its differences, and one line per interval to compute."""
+        """One line per change, with its differences, per interval to compute, and per table that cannot be read."""
         changes = [*map(_line, self.changes)] or ["No changes."]
         left = [f"to compute: {each}" for each in self.recompute]
-        return "\n".join([*changes, *left, *(f"late: {each}" for each in self.late)])
+        late, unfit = (f"late: {each}" for each in self.late), (f"not readable: {each}" for each in self.unfit)
+        return "\n".join([*changes, *left, *late, *unfit])
 
     @property
     def breaking(self) -> tuple[Change, ...]:

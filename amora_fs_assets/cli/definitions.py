@@ -86,13 +86,12 @@ def _source(source: Source) -> Fields:
 
 
 def _view(view: FeatureView) -> Fields:
-    computed = view.table is None
     return [
         ("name", view.name),
         ("entities", ", ".join(entity.name for entity in view.entities)),
         ("features", str(len(view.features))),
         ("ttl", _duration(view.ttl, "none")),
-        ("computed by", (str(view.partitions or "whole table")) if computed else "(external table)"),
+        ("rows", f"computed by {view.partitions or 'whole table'}" if view.place is None else str(view.place)),
         ("owner", view.owner),
         ("description", view.description),
         ("tags", _tags(view.tags)),

@@ -234,8 +234,10 @@ def status(store: FeatureStore, view: str | None) -> None:
             each.name,
             summary(covered[each.name]) if each.name in covered else "",
             "(external table)" if each.table else (f"{last.published_at:%Y-%m-%d %H:%M}" if last else "never"),
-            f"{last.start:%Y-%m-%d} - {last.end:%Y-%m-%d}" if last and last.start and last.end else "",
-            f"{last.rows:,}" if last else "",
+            f"{last.start:%Y-%m-%d} - {last.end:%Y-%m-%d}"
+            if last and last.start and last.end and not each.table
+            else "",
+            f"{last.rows:,}" if last and not each.table else "",
             f"generation {generation.number}{behind}" if generation else "never loaded",
         )
     console().print(table)

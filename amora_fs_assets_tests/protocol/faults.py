@@ -100,7 +100,7 @@ FAULTS = (
             "_why_other_table",
             "if live.view_id != view.view_id:",
             "if False:",
-            "if view.table is None and live.incarnation != origin.incarnation:",
+            "if view.table is None and live.incarnation != origin.incarnation and not live.begun_by_push:",
             "if False:",
         ),
     ),

@@ -76,7 +76,7 @@ def _entity(entity: Entity) -> Fields:
 def _source(source: Source) -> Fields:
     return [
         ("name", source.name),
-        ("rows", str(source.place)),
+        ("rows", source.query or str(source.place)),
         ("time of a row", source.timestamp_field or ""),
         ("available at", source.available_at or ""),
         ("owner", source.owner),

@@ -12,6 +12,7 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.place import Place
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.settings import Settings
@@ -27,6 +28,15 @@ def group_of(definition: Shown, group: str, default: str) -> str:
     else:
         value = getattr(definition, "tags", {}).get(group, "")
     return re.sub(r"[^A-Za-z0-9_]+", "_", value) or default
+
+
+def place_metadata(place: Place, settings: Settings) -> dict[str, Any]:
+    """The table's name and page, or the query or file."""
+    if place.table is not None:
+        return table_metadata(place.table, settings)
+    if place.where.query is not None:
+        return {"query": dg.MetadataValue.md(f"```sql\n{place.where.query}\n```")}
+    return {"file": str(place).removeprefix("file ")}
 
 
 def table_metadata(table: str, settings: Settings) -> dict[str, Any]:

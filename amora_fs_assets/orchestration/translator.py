@@ -19,6 +19,7 @@ from amora_fs_assets.orchestration.names import Kind, Names
 from amora_fs_assets.orchestration.pages import (
     code_metadata,
     group_of,
+    place_metadata,
     table_metadata,
     training_set_words,
     view_words,
@@ -128,13 +129,15 @@ def _source(source: Source, settings: Settings, group: str, prefix: tuple[str, .
         owners=owners_of(source.owner),
         metadata={
             "dagster/column_schema": column_schema(source.columns),
-            **table_metadata(source.table, settings),
+            **place_metadata(source.place, settings),
             **code_metadata(source),
         },
     )
 
 
 def _view(view: FeatureView, code: Catalogue, settings: Settings, group: str, prefix: tuple[str, ...]) -> dg.AssetSpec:
+    table = table_name(view, settings.dataset)
+    where = table_metadata(table, settings) if view.place is None else place_metadata(view.place, settings)
     return dg.AssetSpec(
         (*prefix, "feature_view", view.name),
         group_name=group_of(view, group, "feature_views"),
@@ -145,7 +148,7 @@ def _view(view: FeatureView, code: Catalogue, settings: Settings, group: str, pr
         code_version=code_version(view),
         metadata={
             "dagster/column_schema": column_schema(view.row_columns),
-            **table_metadata(table_name(view, settings.dataset), settings),
+            **where,
             **code_metadata(view),
             "entities": ", ".join(entity.name for entity in view.entities) or "none: features without an entity",
             "ttl": str(view.ttl) if view.ttl else "none: values never expire",

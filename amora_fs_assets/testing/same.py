@@ -14,6 +14,7 @@ from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.external import as_declared
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -43,10 +44,10 @@ def assert_same_on(
 ) -> pa.Table:
     """Assert that the view has the same rows of [start, end) in DuckDB and BigQuery; return the rows.
 
-    `rows` are the rows of each source, by name; other sources are empty. GoogleSQL's reference implementation runs
-    BigQuery's SQL. Floats may differ by a relative 1e-9; a null list equals an empty list. Raises AssertionError with
-    the first rows and columns that differ, or with BigQuery's error; InvalidRequest for rows of an unknown source;
-    WitnessUnavailable without the package zetasql. `python` may be another Python that has zetasql.
+    `rows` are the rows of each source, by name, with the names of its table; other sources are empty. GoogleSQL's
+    reference implementation runs the SQL. Floats may differ by a relative 1e-9; a null list equals an empty list.
+    Raises AssertionError with the first rows and columns that differ, or with BigQuery's error; InvalidRequest for rows
+    of an unknown source; WitnessUnavailable without the package zetasql. `python` may be another Python that has it.
     """
     sources = {source.name: source for source in view.sources}
     if unknown := sorted(set(rows) - set(sources)):
@@ -57,7 +58,7 @@ def assert_same_on(
         given = rows.get(name, [])
         held = given.select(schema.names).cast(schema) if isinstance(given, pa.Table) else _table(given, schema)
         tables[table_name(source, _DATASET)] = held
-    query = query_of(view, Interval(start, end), _DATASET)
+    query = as_declared(query_of(view, Interval(start, end), _DATASET))
     witness = witness or shared(python)
     with tempfile.TemporaryDirectory() as home:
         embedded = _rows_in(query, DuckDBOfflineStore(Path(home)), tables)
@@ -85,11 +86,15 @@ def _rows_in(query: Table, store: OfflineStore, tables: Mapping[str, pa.Table]) 
     """The query's rows, with its tables given as frames."""
     frames = {name.replace(".", "__"): rows for name, rows in tables.items()}
     renamed = {
-        node: UnboundTable(name=f"{node.namespace.database}__{node.name}", schema=node.schema)
+        node: UnboundTable(name="__".join(filter(None, _names(node))), schema=node.schema)
         for node in query.op().find(UnboundTable)
     }
     with store.read(query.op().replace(renamed).to_expr(), frames) as batches:
         return batches.read_all()
+
+
+def _names(table: UnboundTable) -> tuple[str | None, ...]:
+    return (table.namespace.catalog, table.namespace.database, table.name)
 
 
 def difference(left: pa.Table, right: pa.Table, names: tuple[str, str]) -> str:

@@ -11,7 +11,7 @@ import ibis.expr.datatypes as dt
 import sqlglot
 from sqlglot import exp
 
-from amora_fs_assets.domain.errors import OfflineStoreError
+from amora_fs_assets.domain.errors import OfflineStoreBusy, OfflineStoreError
 from amora_fs_assets.domain.external import Held, query_of
 from amora_fs_assets.domain.place import DATABASES, Place
 from amora_fs_assets.domain.types import DataType
@@ -52,7 +52,12 @@ def attach(connection: duckdb.DuckDBPyConnection, home: Path, catalogs: Iterable
     for catalog in catalogs:
         file = database_file(home, catalog)
         if file.exists():
-            connection.execute(f"ATTACH IF NOT EXISTS {_text(file)} AS {quoted(catalog)} (READ_ONLY)")
+            try:
+                connection.execute(f"ATTACH IF NOT EXISTS {_text(file)} AS {quoted(catalog)} (READ_ONLY)")
+            except duckdb.IOException as error:
+                raise OfflineStoreBusy(
+                    f"{file} cannot be read now: {error}. Close the connection that holds it."
+                ) from error
 
 
 def file_of(place: Place, home: Path) -> str:

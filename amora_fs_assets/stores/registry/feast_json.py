@@ -131,8 +131,8 @@ def _source(source: Source, settings: Settings) -> dict[str, Any]:
     return {
         "name": source.name,
         **_rows(source.name, source.place.where, settings),
-        "timestampField": source.timestamp_field or "",
-        "createdTimestampColumn": source.available_at or "",
+        "timestampField": source.place.stored_name(source.timestamp_field or ""),
+        "createdTimestampColumn": source.place.stored_name(source.available_at or ""),
         "description": source.description,
         "owner": source.owner,
         "tags": dict(source.tags),

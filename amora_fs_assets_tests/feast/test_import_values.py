@@ -146,8 +146,12 @@ def test_a_repository_that_does_not_load_is_refused_with_its_line_and_nothing_is
     (repository / "feature_store.yaml").write_text(YAML)
     (repository / "views.py").write_text("x = 1\nimport a_module_that_is_not_there\n")
     (repository / "registry.db").write_bytes(b"\xffnot a registry")
+    torn = tmp_path / "broken" / "torn"
+    torn.mkdir()
+    (torn / "feature_store.yaml").write_text("project: [1\n")
     for place, said in (
         (repository, "No module named 'a_module_that_is_not_there' (views.py, line 2)"),
+        (torn, "feature_store.yaml is not YAML"),
         (repository / "registry.db", "is not a registry of Feast"),
     ):
         done = CliRunner().invoke(

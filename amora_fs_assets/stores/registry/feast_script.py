@@ -43,7 +43,12 @@ def of_repository(folder: Path) -> dict[str, Any]:
     from feast import FeatureStore, RepoConfig
     from feast.repo_operations import parse_repo
 
-    said = yaml.safe_load(os.path.expandvars((folder / "feature_store.yaml").read_text()))
+    try:
+        said = yaml.safe_load(os.path.expandvars((folder / "feature_store.yaml").read_text()))
+    except yaml.YAMLError as error:
+        raise SystemExit(f"feature_store.yaml is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(said, dict) or "project" not in said:
+        raise SystemExit("feature_store.yaml has no project")
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True
@@ -51,8 +56,7 @@ def of_repository(folder: Path) -> dict[str, Any]:
         config = RepoConfig(
             **{key: value for key, value in said.items() if key not in ("auth", "feature_server", "materialization")}
             | {
-                "project": "imported",
-                "provider": "local",
+                "project": "imported",  # SQLite takes few names
                 "registry": f"{temporary}/registry.db",
                 "online_store": {"type": "sqlite", "path": f"{temporary}/online.db"},
             }

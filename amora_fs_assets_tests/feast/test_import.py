@@ -87,8 +87,13 @@ def imported(folder: Path, given: Plain, package: str = "taxi") -> tuple[Catalog
 
 def test_a_view_becomes_an_external_table_with_its_key_types_times_and_ttl(folder: Path) -> None:
     stats = source(createdTimestampColumn="written", fieldMapping={"driver": "driver_id", "Trip-Count": "trips"},
-                   description="Rows of drivers.", owner="data@example.com")  # fmt: skip
-    code, report = imported(folder, answer(featureViews=[view(batchSource=stats, description="Trips.\nBy hour.")]))
+                   description="Rows of drivers.", owner="data@example.com", tags={"system": "erp"})  # fmt: skip
+    features = [
+        {"name": "trips", "valueType": "INT64", "tags": {"unit": "count"}},
+        {"name": "rate", "valueType": "FLOAT"},
+    ]
+    plain = view(batchSource=stats, features=features, description="Trips.\nBy hour.")
+    code, report = imported(folder, answer(featureViews=[plain], entities=[entity(tags={"pii": "no"})]))
     found = code.feature_view("driver_stats")
     assert found.table == "team.shop.stats"
     assert found.ttl == timedelta(days=1)
@@ -101,7 +106,9 @@ def test_a_view_becomes_an_external_table_with_its_key_types_times_and_ttl(folde
     assert found.field_mapping == {"driver": "driver_id", "Trip-Count": "trips"}
     read = code.source("stats")
     assert (read.table, read.timestamp_field, read.available_at) == ("team.shop.stats", "event_timestamp", "written")
-    assert (read.description, read.owner) == ("Rows of drivers.", "data@example.com")
+    assert (read.description, read.owner, read.tags) == ("Rows of drivers.", "data@example.com", {"system": "erp"})
+    assert [each.tags for each in found.features] == [{"unit": "count"}, {}]
+    assert code.entity("driver").tags == {"pii": "no"}
     assert "Renamed" not in report
 
 
@@ -191,7 +198,8 @@ def test_names_tags_and_owners_that_do_not_fit_are_mended_and_reported(folder: P
 
 def test_what_has_no_counterpart_is_reported_and_the_rest_is_written(folder: Path) -> None:
     views = [
-        view(features=[{"name": "trips", "valueType": "INT64"}, {"name": "ids", "valueType": "INT64_SET"}],
+        view(features=[{"name": "trips", "valueType": "INT64"}, {"name": "ids", "valueType": "INT64_SET"},
+                       {"name": "event_timestamp", "valueType": "UNIX_TIMESTAMP"}],
              streamSource={"type": "STREAM_KAFKA", "name": "topic"}, online=False,
              batchSource=source(datePartitionColumn="ds")),
         view("snowflake", batchSource={"type": "BATCH_SNOWFLAKE", "name": "flakes", "timestampField": "at"}),
@@ -219,6 +227,7 @@ def test_what_has_no_counterpart_is_reported_and_the_rest_is_written(folder: Pat
     assert list(code.feature_services) == ["model"]
     for line in (
         "feature `ids` of type Set(Int64)",
+        "feature `event_timestamp` is the time of the rows",
         "data source `topic` (Kafka)",
         "online=False",
         "date_partition_column `ds`",

@@ -125,9 +125,8 @@ class Conversion:
         mended = names.columns([key], [key], what, self.report)[key]
         if spec.get("owner"):
             self.report.left_out.append(f"{what}: its owner `{spec['owner']}`: an entity has none here.")
-        if spec.get("tags"):
-            self.report.left_out.append(f"{what}: its tags: an entity has none here.")
-        return EntityText(name, mended, spec.get("description", ""))
+        tags = names.tags(spec.get("tags", {}), what, self.report)
+        return EntityText(name, mended, spec.get("description", ""), tags)
 
     def _view(self, spec: Mapping[str, Any]) -> ViewText | None:
         what = f"feature view `{spec['name']}`"
@@ -203,14 +202,14 @@ class Conversion:
             name, type_, tags = each["name"], each.get("valueType", "INVALID"), each.get("tags", {})
             column = own.get(name, name)
             annotation = types.annotation(type_, tags, stored.get(column))
-            if annotation is None:
-                self.report.left_out.append(f"{what}: feature `{name}` of type {types.shown(type_)}.")
+            if annotation is None or column in (table.timestamp_field, table.created_timestamp_column):
+                why = f"of type {types.shown(type_)}" if annotation is None else "is the time of the rows"
+                self.report.left_out.append(f"{what}: feature `{name}` {why}.")
                 continue
             if each.get("vectorIndex"):
                 self.report.left_out.append(f"{what}: feature `{name}`: its index for vector search.")
             tags = {key: value for key, value in tags.items() if not key.startswith("feast:")}
-            if tags:
-                self.report.left_out.append(f"{what}: feature `{name}`: its tags.")
+            tags = names.tags(tags, f"{what}: feature `{name}`", self.report)
             found.append(Column(name, annotation, column, description=each.get("description", ""), tags=tags))
         if not found:
             raise NoCounterpart("it has no feature whose type has a counterpart")
@@ -221,15 +220,14 @@ class Conversion:
         name, what = tables.name_of(plain), f"data source `{tables.name_of(plain)}`"
         known = self._sources.get(name)
         if known is None:
-            known = SourceText(name, table, (), plain.get("description", ""),
-                               names.owner(plain.get("owner", ""), what, self.report))  # fmt: skip
+            owner = names.owner(plain.get("owner", ""), what, self.report)
+            tags = names.tags(plain.get("tags", {}), what, self.report)
+            known = SourceText(name, table, (), plain.get("description", ""), owner, tags)
             if plain.get("datePartitionColumn"):
                 self.report.to_do.append(
                     f"{what}: date_partition_column `{plain['datePartitionColumn']}` is not used. Rows are found by "
                     f"`{table.timestamp_field}`: partition the table by it, or a read scans the whole table."
                 )
-            if plain.get("tags"):
-                self.report.left_out.append(f"{what}: its tags: a source has none here.")
         seen = {each.name.lower() for each in known.columns}
         new = tuple(replace(each, nullable=True) for each in columns if each.name.lower() not in seen)
         self._sources[name] = replace(known, columns=(*known.columns, *new))

@@ -52,6 +52,7 @@ class SourceText:
     columns: tuple[Column, ...]
     description: str = ""
     owner: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

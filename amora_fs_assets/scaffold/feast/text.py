@@ -92,7 +92,7 @@ def _entities(entities: Sequence[EntityText]) -> str:
     for each in entities:
         keys = [f"join_keys=[{quoted(each.join_key)}]"] if each.join_key != each.name else []
         parts.append(
-            _call(variables[each.name], "Entity", [quoted(each.name), *keys, *_texts(each.description, "", {})])
+            _call(variables[each.name], "Entity", [quoted(each.name), *keys, *_texts(each.description, "", each.tags)])
         )
     return "\n".join(parts)
 
@@ -107,7 +107,7 @@ def _sources(sources: Sequence[SourceText]) -> str:
         columns = (*each.columns, *_times(each.table, {column.name for column in each.columns}))
         parts.append(_schema(classes[-1], "SourceSchema", columns))
         arguments = [quoted(each.name), classes[-1], *_table(each.table, columns, each.table.created_timestamp_column)]
-        arguments += _texts(each.description, each.owner, {})
+        arguments += _texts(each.description, each.owner, each.tags)
         parts.append(_call(variables[-1], "Source", arguments))
     head = _head("The tables of Feast's data sources.", ["Field", "Source", "SourceSchema"], "".join(parts))
     return "\n\n".join([head, *parts])
@@ -188,6 +188,7 @@ def _fields(columns: Sequence[Column]) -> Iterator[str]:
             given.append(f"alias={quoted(column.name)}")
         given += ["nullable=True"] if column.nullable else []
         given += [f"description={quoted(column.description)}"] if column.description else []
+        given += [f"tags={_dict(column.tags)}"] if column.tags else []
         yield f"{attribute}: {column.annotation} = Field({', '.join(given)})"
 
 

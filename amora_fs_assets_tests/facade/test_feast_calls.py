@@ -251,3 +251,32 @@ def test_a_load_takes_feasts_names_of_its_times(fs: FeatureStore) -> None:
     assert fs.materialize_incremental(end_date=pd.Timestamp(small.CLOCK))["spending"].new_generation is False
     with pytest.raises(InvalidRequest, match="end is missing"):
         fs.materialize("2020-01-01")
+
+
+class Capsule:
+    """A frame of a library that has nothing but Arrow's PyCapsule interface."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize("frame_of", [pl.from_arrow, Capsule, lambda table: table.to_batches()[0]])
+def test_any_frame_with_arrows_interface_is_a_frame(
+    fs: FeatureStore, frame_of: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    keys = frame_of(pa.table({"customer": pa.array([3, 99], pa.int32())}))
+    assert fs.get_online_features("spending", keys).to_dict()["amount"] == [50.0, None]
+    joined = fs.get_historical_features("spending", frame_of(pa.Table.from_pandas(asked()))).to_arrow()
+    assert joined["amount"].to_pylist() == [10.0, 20.0]
+    customer = 700 + request.node.callspec.indices["frame_of"]
+    row = {"customer": [customer], "event_timestamp": [at(1, month=2)], "amount": [1.5]}
+    assert fs.push("spending", frame_of(pa.table(row)), to="online") == 1
+    source = Source(
+        "orders", small.Orders, timestamp_field="at", loader=lambda: frame_of(small.orders_table(small.ORDERS))
+    )
+    with FeatureStore(Settings(home=tmp_path, now=utc(small.CLOCK)), Catalogue.of([small.spending(source)])) as other:
+        other.apply()
+        assert sum(each.rows for each in other.compute()["spending"]) == 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, time
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +15,7 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Settings, Source, SourceSchema, Timestamp
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.errors import DefinitionError, FeatureStoreError, SourceMismatch
+from amora_fs_assets.domain.errors import DefinitionError, FeatureStoreError, OfflineStoreError, SourceMismatch
 from amora_fs_assets.operations.expressions.tables import all_rows, check_tables
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 
@@ -197,6 +199,31 @@ def test_a_place_without_the_rows_is_named_with_the_fix(place: dict[str, Any], w
     source = Source("trips", Trips, timestamp_field="at", **place)
     with pytest.raises(FeatureStoreError, match=words):
         check_tables([source], DuckDBOfflineStore(home))
+
+
+def test_an_iceberg_table_is_refused_with_the_query_that_reads_it(home: Path) -> None:
+    folder = home.parent / "lake" / "trips" / "metadata"
+    folder.mkdir(parents=True)
+    (folder / "v1.metadata.json").write_text("{}")
+    with pytest.raises(FeatureStoreError, match=r"'trips': .*lake/trips is an Iceberg table.*iceberg_scan"):
+        check_tables([Source("trips", Trips, timestamp_field="at", path="lake/trips")], DuckDBOfflineStore(home))
+
+
+@pytest.mark.parametrize(
+    "place", [{"table": "held.raw.trips"}, {"path": ".amora_fs/held.duckdb", "table": "raw.trips"}]
+)
+def test_a_file_that_another_process_writes_is_named(place: dict[str, Any], home: Path) -> None:
+    file = home / "held.duckdb"
+    writer = f"import duckdb, sys; held = duckdb.connect({str(file)!r}); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", writer], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(OfflineStoreError, match="held.duckdb"):
+            check_tables([Source("trips", Trips, timestamp_field="at", **place)], DuckDBOfflineStore(home))
+        process.stdin.close()
 
 
 def test_two_statements_are_no_query(home: Path) -> None:

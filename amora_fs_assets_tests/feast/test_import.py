@@ -112,6 +112,13 @@ def test_a_view_becomes_an_external_table_with_its_key_types_times_and_ttl(folde
     assert "Renamed" not in report
 
 
+def test_a_push_to_the_name_of_a_push_source_finds_its_view(folder: Path) -> None:
+    pushed = view(streamSource={"type": "PUSH_SOURCE", "name": "till"}, tags={"tier": "1"})
+    code, report = imported(folder, answer(featureViews=[pushed]))
+    assert code.feature_view("driver_stats").tags == {"push_source": "till", "tier": "1"}
+    assert "till" not in report
+
+
 @pytest.mark.parametrize(
     ("ttl", "expected"),
     [("0s", None), ("0.000001s", timedelta(microseconds=1)), ("5400s", timedelta(minutes=90)),

@@ -133,7 +133,6 @@ def test_the_report_names_what_changed_and_what_is_left_out(project: Path) -> No
         "feature service `balances` is `balances_service`",
         "alias `Friend Of` is `friend_of`",
         "on-demand feature view `points_per_price`",
-        "push source `balances_push`: in Python push to the view `balances`",
     ):
         assert line in report
 

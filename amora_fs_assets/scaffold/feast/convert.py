@@ -234,16 +234,11 @@ class Conversion:
 
     def _remarks(self, spec: Mapping[str, Any], what: str) -> None:
         stream = spec.get("streamSource", {})
-        name = self._view_names[spec["name"]]
-        if stream.get("type") == "PUSH_SOURCE":
-            self.report.to_do.append(
-                f"push source `{stream.get('name')}`: in Python push to the view `{name}`; over HTTP the name of the "
-                "source goes on to work, by the tag push_source."
-            )
-        elif stream:
+        if stream and stream.get("type") != "PUSH_SOURCE":
             system = STREAMS.get(stream.get("type"), "stream")
             self.report.left_out.append(
-                f"data source `{stream.get('name')}` ({system}): push its rows to the view `{name}`."
+                f"data source `{stream.get('name')}` ({system}): push its rows to the view "
+                f"`{self._view_names[spec['name']]}`."
             )
         if not spec.get("online", False):
             self.report.to_do.append(
@@ -294,6 +289,6 @@ class Conversion:
 
 
 def _push_source(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The tag by which an HTTP push to the source finds the view."""
+    """The tag by which a push to the source finds the view."""
     stream = spec.get("streamSource", {})
     return {"push_source": stream.get("name", "")} if stream.get("type") == "PUSH_SOURCE" else {}

@@ -40,8 +40,6 @@ def of_repository(folder: Path) -> dict[str, Any]:
     except the columns of a table whose types the code does not say.
     """
     import yaml
-    from feast import FeatureStore, RepoConfig
-    from feast.repo_operations import parse_repo
 
     try:
         said = yaml.safe_load(os.path.expandvars((folder / "feature_store.yaml").read_text()))
@@ -49,6 +47,9 @@ def of_repository(folder: Path) -> dict[str, Any]:
         raise SystemExit(f"feature_store.yaml is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(said, dict) or "project" not in said:
         raise SystemExit("feature_store.yaml has no project")
+    from feast import FeatureStore, RepoConfig
+    from feast.repo_operations import parse_repo
+
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     sys.dont_write_bytecode = True

@@ -179,20 +179,17 @@ def cast_of(stored: str, column: str, declared: dt.DataType, dialect: Dialect) -
 
 
 def _selected(place: Place, held: Held, dialect: Dialect) -> Table:
-    names = {column.name: column_in(place, column.name, held.columns) for column in place.columns}
-    stored = {name: held.columns[name] for name in names.values() if name is not None}
+    found = {column.name: column_in(place, column.name, held.columns) for column in place.columns}
+    names = {name: stored for name, stored in found.items() if stored is not None}
+    stored = {name: held.columns[name] for name in names.values()}
     as_is = list(stored) == [column.name for column in place.columns] and all(
         same(stored[column.name], IBIS_TYPES[column.type]) for column in place.columns
     )
-    if as_is:
+    if as_is or len(names) < len(found):  # the engine names the missing column
         return _plain(place)
     rows = _unbound(place, stored)
     return rows.select(
-        **{
-            column.name: _converted(rows[name], column.type, place, dialect)
-            for column in place.columns
-            if (name := names[column.name]) is not None
-        }
+        **{column.name: _converted(rows[names[column.name]], column.type, place, dialect) for column in place.columns}
     )
 
 

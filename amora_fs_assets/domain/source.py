@@ -151,10 +151,10 @@ class Source:
                 f"{label}: the asset {'/'.join(arguments.asset_key(label, asset))} fills its table, and so does its "
                 "loader. Give one of the two."
             )
-        if loader is not None and where != Where(where.table):
+        if loader is not None and (where != Where(where.table) or str(where.table).count(".") > 1):
             raise DefinitionError(
-                f"{label}: the loader fills the source's own table, so query=, path=, field_mapping= and timezone= "
-                "have no use. Drop them, or the loader."
+                f"{label}: the loader fills the source's own table, so query=, path=, field_mapping=, timezone= and a "
+                "table of another project have no use. Drop them, or the loader."
             )
         vars(self).update(
             vars(where),

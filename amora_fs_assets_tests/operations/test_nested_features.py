@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import duckdb
+import ibis
 import ibis.expr.datatypes as dt
 import pandas as pd
 import pyarrow as pa
@@ -183,3 +184,26 @@ def test_a_struct_with_a_type_of_no_store_is_refused() -> None:
 
     with pytest.raises(DefinitionError, match="'odd'"):
         FeatureView("v", Odd, [Entity("customer")], table="a.b")
+
+
+def test_a_transform_collects_a_map(store: FeatureStore) -> None:
+    class Opened(FeatureSchema):
+        customer: int
+        opened: dict[str, float]
+
+    source = Source("raw_profiles", Raw, table="raw.profiles", timestamp_field="at")
+
+    def opened(raw_profiles: Any) -> Any:
+        entry = ibis.struct({"key": raw_profiles.device, "value": raw_profiles.customer.cast("float64") / 2})
+        return raw_profiles.group_by("customer", event_timestamp="at").aggregate(opened=entry.collect())
+
+    definitions = ModuleType("more")
+    vars(definitions).update(
+        view=FeatureView("opened", Opened, [Entity("customer")], [source], transform=opened, start="2026-01-01")
+    )
+    with FeatureStore(store.settings, definitions) as more:
+        more.apply()
+        more.compute("2026-01-01", "2026-01-05", ["opened"])
+        more.materialize_incremental(feature_views=["opened"])
+        found = more.get_online_features("opened", {"customer": [1]}).to_dict()["opened"]
+    assert found == [{FIRST["device"]: 0.5}]

@@ -246,6 +246,7 @@ def test_two_statements_are_no_query(home: Path) -> None:
         ({"table": "a.b.c.d"}, "'project.dataset.table'"),
         ({"available_at": "at", "created_timestamp_column": "at"}, "another name of available_at"),
         ({"loader": lambda: None, "query": "SELECT 1"}, "the loader fills the source's own table"),
+        ({"loader": lambda: None, "table": "theirs.raw.trips"}, "a table of another project"),
     ],
 )
 def test_a_place_that_cannot_be_is_refused_at_import(place: dict[str, Any], words: str) -> None:
@@ -310,13 +311,20 @@ def test_the_plan_names_what_cannot_be_read_and_apply_refuses_nothing(tmp_path: 
     unfit = FeatureView("unfit", Prices, [driver], query="SELECT 1 AS driver, now() AS event_timestamp, 'a' AS price")
     fine = FeatureView("fine", Prices, [driver], query="SELECT 1 AS driver, now() AS event_timestamp, 1.5 AS price")
     loaded = Source("loaded", Trips, timestamp_field="at", loader=lambda: None)
-    view = FeatureView("prices", Prices, [driver], [loaded], transform=lambda loaded: loaded, start="2026-01-01")
+    lacking = Source("lacking", Trips, query="SELECT 1 AS driver, now() AS at", timestamp_field="at")
+    view = FeatureView(
+        "prices", Prices, [driver], [loaded, lacking], start="2026-01-01",
+        transform=lambda loaded, lacking: lacking.select("driver", "price", event_timestamp=lacking.at),
+    )  # fmt: skip
     definitions = ModuleType("definitions")
     vars(definitions).update(missing=missing, unfit=unfit, fine=fine, view=view)
     with FeatureStore(Settings(home=tmp_path, now=NOW), definitions) as store:
         planned = store.plan()
-        assert [text.partition(":")[0] for text in planned.unfit] == ["Feature view 'missing'", "Feature view 'unfit'"]
-        assert 'CAST("price" AS DOUBLE) AS price' in planned.unfit[1]
+        assert [text.partition(":")[0] for text in planned.unfit] == [
+            "Source 'lacking'", "Feature view 'missing'", "Feature view 'unfit'",
+        ]  # fmt: skip
+        assert 'CAST("price" AS DOUBLE) AS price' in planned.unfit[2]
+        assert store.plan(scan=True).unfit == planned.unfit
         assert "not readable: Feature view 'missing': there is no table raw.prices" in str(planned)
         store.apply()
         assert store.plan().empty

@@ -152,6 +152,7 @@ def test_options_stand_on_either_side_of_the_command(tmp_path: Path, monkeypatch
     assert "No such option '--modle'" in said(amora_fs("--modle", "x", "apply"), code=2)
 
 
+@pytest.mark.slow
 def test_a_training_set_is_built(tmp_path: Path) -> None:
     with made(tmp_path) as store:
         built = said(runner(store)("training-sets", "build", "bought"))
@@ -220,6 +221,7 @@ class TestRemoval:
         store.materialize_incremental()
         assert store.get_online_features("spending", {"customer": [3]}).to_dict()["amount"] == [50.0]
 
+    @pytest.mark.slow
     def test_a_teardown_without_tables_keeps_them(self, store: FeatureStore) -> None:
         store.teardown()
         assert store.offline.columns("feature_store.spending") is not None

@@ -263,6 +263,7 @@ class Capsule:
         return self._table.__arrow_c_stream__(requested_schema)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame_of", [pl.from_arrow, Capsule, lambda table: table.to_batches()[0]])
 def test_any_frame_with_arrows_interface_is_a_frame(
     fs: FeatureStore, frame_of: Any, tmp_path: Path, request: pytest.FixtureRequest

@@ -152,6 +152,7 @@ def test_a_row_from_the_future_waits_for_its_time(fs: FeatureStore) -> None:
     assert online(fs, 1) == [7.0]
 
 
+@pytest.mark.slow
 def test_a_view_applied_anew_or_with_other_types_begins_without_pushes(fs: FeatureStore, tmp_path: Path) -> None:
     pushed(fs, 1, at(5), 5.0, to="offline")
     fs.teardown()
@@ -173,6 +174,7 @@ def test_a_view_applied_anew_or_with_other_types_begins_without_pushes(fs: Featu
         assert joined(changed, (1, at(6)), (1, at(7))) == [3, 7]
 
 
+@pytest.mark.slow
 def test_an_added_feature_is_null_in_rows_pushed_before(fs: FeatureStore, tmp_path: Path) -> None:
     pushed(fs, 1, at(5), 5.0, to="offline")
 
@@ -209,9 +211,10 @@ def truth(of_table: list[Row], of_pushes: list[Row], shop: int, moment: datetime
     return max(counting)[1] if counting else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [DuckDBOfflineStore, MergingDuckDBStore])
 @given(of_table=ROWS, of_pushes=ROWS, known=st.booleans())
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_join_counts_the_newest_row_of_table_and_pushes(
     tmp_path_factory: pytest.TempPathFactory,
     kind: type[DuckDBOfflineStore],
@@ -234,6 +237,7 @@ def checked_joins(store: OfflineStore, of_table: list[Row], of_pushes: list[Row]
     assert found == [truth(of_table, of_pushes, key, moment, known=known) for key, moment in asked]
 
 
+@pytest.mark.slow
 @pytest.mark.google
 def test_pushed_rows_are_kept_in_bigquery_too(bigquery_emulator: BigQueryEmulator) -> None:
     of_table: list[Row] = [(1, at(1), None, 1.0), (1, at(3), at(4), 3.0), (2, at(2), None, 2.0)]
@@ -291,6 +295,7 @@ class TestBeforeTheFirstLoad:
         with pytest.raises(OnlineStateLost):
             self.amounts(store)
 
+    @pytest.mark.slow
     def test_pushes_at_once_begin_one_generation(self, store: FeatureStore) -> None:
         rows = [{**PUSHED, "customer": number} for number in range(8)]
         with ThreadPoolExecutor(4) as pool:

@@ -190,10 +190,13 @@ class FeatureStore(Definitions, Online, Training):
         """Bring the catalogue in memory, `_applied` and Feast's registry to the new snapshot."""
         self._served.refresh()
         self._sync_applied()
-        if building.feast_registry.sync(open_objects(self.settings), self.settings) == "behind":
-            _log.warning(
-                "Feast's registry.db in %s is outdated, since Feast is not installed here. %s",
+        synced = building.feast_registry.sync(open_objects(self.settings), self.settings)
+        if synced in {"behind", "absent"}:
+            _log.log(
+                logging.WARNING if synced == "behind" else logging.INFO,
+                "Feast's registry.db in %s is %s, since Feast is not installed here. %s",
                 self.registry.url,
+                "outdated" if synced == "behind" else "not written",
                 building.feast_registry.HINT,
             )
 

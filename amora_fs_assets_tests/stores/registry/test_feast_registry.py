@@ -75,6 +75,16 @@ def test_an_apply_that_cannot_bring_registry_db_along_says_so(tmp_path: Path, ca
     assert stored.data == b"of an older snapshot"
 
 
+@pytest.mark.usefixtures("no_feast")
+def test_an_apply_without_feast_tells_the_log_that_there_is_no_registry_db(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO), FeatureStore(Settings(home=tmp_path), small.catalogue()) as store:
+        store.apply()
+    assert "is not written, since Feast is not installed here" in caplog.text
+    assert "pip install 'amora-fs-assets[feast]'" in caplog.text
+
+
 def test_an_interpreter_without_feast_is_reported_and_nothing_written(
     objects: FolderObjectStore, tmp_path: Path
 ) -> None:

@@ -2,8 +2,8 @@
 
 Each line of the input is a list of steps, and each line of the output that begins with ANSWER has their answers, so
 that Feast is imported once. A step has the sections of feature_store.yaml (`config`) and a call: `read`, `write` (to a
-`view` or a push `source`) or `materialize` and then a read, `async` (a read on an event loop) or `historical`. Knows
-nothing of ours.
+`view` or a push `source`) or `materialize` and then a read, `async` (a read on an event loop), `rows` or `historical`.
+Knows nothing of ours.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 import pandas as pd
 from feast import FeatureStore, RepoConfig
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
 
 
 def answer(response: Any) -> dict[str, Any]:
@@ -38,6 +40,20 @@ def read(store: FeatureStore, step: dict[str, Any]) -> Any:
     service = step.get("service")
     features = store.get_feature_service(service) if service else step["features"]
     return {"features": features, "entity_rows": step["rows"], **step.get("options", {})}
+
+
+def rows_of(store: FeatureStore, step: dict[str, Any]) -> Any:
+    """The time and the values of each entity's row, as Feast's own parts read them."""
+    keys = [
+        EntityKey(join_keys=[*row], entity_values=python_values_to_proto_values([*row.values()]))
+        for row in step["keys"]
+    ]
+    view = store.get_feature_view(step["view"])
+    found = store._get_provider().online_read(store.config, view, keys, step["features"])
+    return [
+        [time and time.isoformat(), row and {name: feast_value_type_to_python_type(each) for name, each in row.items()}]
+        for time, row in found
+    ]
 
 
 def done(step: dict[str, Any]) -> Any:
@@ -62,6 +78,8 @@ def done(step: dict[str, Any]) -> Any:
                 store.push(step["source"], frame)
             else:
                 store.write_to_online_store(step["view"], frame)
+        if call == "rows":
+            return rows_of(store, step)
         if call == "async":
             return answer(asyncio.run(store.get_online_features_async(**read(store, step))))
         return answer(store.get_online_features(**read(store, step))) if "rows" in step else None

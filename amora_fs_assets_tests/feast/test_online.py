@@ -331,6 +331,16 @@ def test_feast_reads_our_rows_by_the_online_store_for_it(house: House) -> None:
     assert nobody["statuses"]["amount"] == ["NOT_FOUND"]
 
 
+def test_feast_reads_rows_by_their_keys_by_the_online_store_for_it(house: House) -> None:
+    spent = {"call": "rows", "config": house.plugin(), "view": "spending", "features": ["amount"]}
+    total = {**spent, "view": "whole", "features": ["total"]}
+    rows, whole = house.feast(
+        {**spent, "keys": [{"customer": 1}, {"customer": 2}, {"customer": 9}]}, {**total, "keys": [{"__dummy_id": ""}]}
+    )
+    assert rows == [["2020-02-20T00:00:00+00:00", {"amount": 42.5}], [None, None], [None, None]]
+    assert whole == [["2020-02-03T00:00:00+00:00", {"total": 50.0}]]
+
+
 def test_feast_writes_by_the_online_store_for_it_as_a_push(house: House) -> None:
     frame = {"customer": [601, 602], "event_timestamp": ["2020-02-27T00:00:00Z"] * 2, "amount": [6.5, None]}
     write = {"call": "write", "view": "spending", "frame": frame, "config": house.plugin()}

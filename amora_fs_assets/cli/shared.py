@@ -53,12 +53,12 @@ class Group(click.Group):
         return [*first, *self._behind(rest), *args[len(own) :]]
 
     def _behind(self, words: list[str]) -> list[str]:
-        """The words with the options that precede the command behind it, unless the group has them itself."""
+        """The words with the options that precede the command at the end, unless the group has them itself."""
         place = next((i for i, word in enumerate(words) if word in self.commands), None)
         own = {option for parameter in self.params for option in (*parameter.opts, "-h", "--help")}
         if not place or not words[0].startswith("-") or words[0].partition("=")[0] in own:
             return words
-        return [words[place], *words[:place], *words[place + 1 :]]
+        return [*words[place:], *words[:place]]
 
 
 def _options_of(group: click.Group, args: list[str]) -> set[str]:

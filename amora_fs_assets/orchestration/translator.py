@@ -127,6 +127,7 @@ def _source(source: Source, settings: Settings, group: str, prefix: tuple[str, .
         kinds={settings.offline_store, "table" if source.loader is None else "python"},
         description=source.description or None,
         owners=owners_of(source.owner),
+        tags=tags_of(source.tags),
         metadata={
             "dagster/column_schema": column_schema(source.columns),
             **place_metadata(source.place, settings),

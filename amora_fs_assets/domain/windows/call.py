@@ -1,0 +1,102 @@
+"""One call of `rolling`: its arguments, read and checked, and the rows that the windows are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import ibis
+from ibis.expr.types import Table, Value
+
+from amora_fs_assets.domain.errors import DefinitionError, shown
+from amora_fs_assets.domain.known import is_on_time, known_at
+from amora_fs_assets.domain.time import Interval
+from amora_fs_assets.domain.windows.aggregates import Aggregate, Ratio
+from amora_fs_assets.domain.windows.durations import Windows
+from amora_fs_assets.domain.windows.scale import UTC_TIME, Scale, scale_of
+
+Features = Mapping[str, Aggregate | Ratio | Mapping[str, Aggregate]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of `rolling`, read and checked. Columns that begin with an underscore are the expression's own.
+
+    `_enter` is the first hop at which a row counts in a window that ends at the tick, `_known` the first tick at which
+    the row is known.
+    """
+
+    table: Table
+    windows: Windows
+    time: str
+    interval: Interval
+    given_keys: str | Sequence[str]
+    given: Features
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The columns that identify an entity. Raises DefinitionError for a missing or unsuitable column."""
+        keys = [self.given_keys] if isinstance(self.given_keys, str) else list(self.given_keys)
+        for role, name in [("time", self.time), *(("by", key) for key in keys)]:
+            if name not in self.table.columns:
+                raise DefinitionError(
+                    f"rolling: {role}={name!r} is no column of the table. Its columns: {', '.join(self.table.columns)}."
+                )
+        if not self.table[self.time].type().is_timestamp():
+            raise DefinitionError(f"rolling: time={self.time!r} is {self.table[self.time].type()}, not a timestamp.")
+        return keys
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The unit in which the windows are counted."""
+        return scale_of(self.windows, self.interval)
+
+    @cached_property
+    def on_time(self) -> bool:
+        """Whether each row is known at its time."""
+        return is_on_time(self.table, self.time)
+
+    @cached_property
+    def aggregates(self) -> dict[str, Aggregate]:
+        """The aggregates by name, without ratios."""
+        found: dict[str, Aggregate] = {}
+        for name, given in self.given.items():
+            if isinstance(given, Aggregate):
+                found[name] = given
+            elif isinstance(given, Mapping):
+                found |= {f"{name}_{value}": each for value, each in given.items()}
+            elif not isinstance(given, Ratio):
+                raise DefinitionError(f"rolling: {name}={shown(given)} is no aggregate. Give one, such as count().")
+        if not found:
+            raise DefinitionError("rolling: no feature is given. Give at least one, such as orders=count().")
+        return found
+
+    @cached_property
+    def values(self) -> dict[str, str]:
+        """By aggregate: the name of the column with its values. Aggregates of the same values share a column."""
+        columns: dict[tuple[str | None, int], str] = {}
+        return {
+            name: columns.setdefault(
+                (each.column, id(each.where) if each.where is not None else 0), f"_v{len(columns)}"
+            )
+            for name, each in self.aggregates.items()
+        }
+
+    @cached_property
+    def events(self) -> Table:
+        """The table's rows with `_enter`, `_known`, and the values of the aggregates."""
+        table = self.table
+        rows = table.filter(table[self.time].notnull(), *(table[key].notnull() for key in self.keys))
+        values = {column: self.aggregates[name].value(rows, name) for name, column in self.values.items()}
+        time = rows[self.time].cast(UTC_TIME)
+        known = {} if self.on_time else {"_known": known_at(rows)}
+        read = rows.select(*self.keys, _time=time, **known, **values)
+        enter = {"_enter": self.scale.enters(read["_time"], closed=self.windows.closed)}
+        if self.on_time:
+            return read.mutate(**enter)
+        return read.mutate(**enter, _at=read["_known"], _known=self.scale.known(read["_known"]))
+
+    def inside(self, instant: Value) -> list[Value]:
+        """The condition that an instant lies in the interval."""
+        return [instant >= ibis.literal(self.interval.start), instant < ibis.literal(self.interval.end)]

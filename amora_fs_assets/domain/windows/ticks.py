@@ -1,0 +1,42 @@
+"""The ticks at which a call has rows."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.datatypes as dt
+from ibis.expr.types import IntegerValue, Table
+
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.windows.call import Call
+from amora_fs_assets.domain.windows.durations import Window
+
+
+def ticks_of(call: Call, hops: Table, *, at_hops: bool = False) -> Table:
+    """The ticks of the interval at which a window changes: keys, `_enter` (the tick's number), event_timestamp.
+
+    With `at_hops`: without those at which a hop enters a window, and perhaps several times.
+    """
+    if call.windows.at.at_events:
+        instant = hops["_time"] if call.on_time else ibis.greatest(hops["_time"], hops["_at"])
+        ticks = hops.select(*call.keys, **{EVENT_TIMESTAMP: instant}).distinct()
+        ticks = ticks.filter(*call.inside(ticks[EVENT_TIMESTAMP]))
+        return ticks.mutate(_enter=call.scale.floor(ticks[EVENT_TIMESTAMP]))
+    changes = [tick for window in call.windows.windows for tick in _changes(call, hops, window, at_hops=at_hops)]
+    ticks = hops.select(*call.keys, _enter=ibis.array(changes).unnest())
+    ticks = ticks.filter(ticks["_enter"].notnull())
+    ticks = ticks.mutate(**{EVENT_TIMESTAMP: call.scale.instant(ticks["_enter"])})
+    ticks = ticks.filter(*call.inside(ticks[EVENT_TIMESTAMP]))
+    return ticks if at_hops else ticks.distinct()
+
+
+def _changes(call: Call, hops: Table, window: Window, *, at_hops: bool) -> list[IntegerValue]:
+    unit, enter = call.scale.unit, hops["_enter"] + window.ending * call.scale.unit
+    left = None if window.length is None else call.scale.tick_of_hop(enter + window.length * unit)
+    if call.on_time:
+        entered = [] if at_hops and window.ending == 0 else [call.scale.tick_of_hop(enter)]
+        return [*entered, *([] if left is None else [left])]
+    entered_at = ibis.greatest(call.scale.tick_of_hop(enter), hops["_known"])
+    if left is None:
+        return [entered_at]
+    never = ibis.null(dt.int64)
+    return [(entered_at < left).ifelse(each, never) for each in (entered_at, left)]

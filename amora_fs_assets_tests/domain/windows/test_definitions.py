@@ -30,6 +30,7 @@ from amora_fs_assets.windows import (
 
 SHORT = Windows("1h", "24h")
 HOUR = timedelta(hours=1)
+WRONG: Any = "both"
 
 
 class Orders(SourceSchema):
@@ -78,7 +79,7 @@ def test_a_windowed_field_is_a_column_per_window_with_its_checks_and_words() -> 
 
 
 def test_annotations_as_text_are_read_alike() -> None:
-    written = type(
+    written: Any = type(
         "Written",
         (FeatureSchema,),
         {"__annotations__": {"customer": "str", "orders": "Windowed[int]"}, "__module__": __name__},
@@ -113,7 +114,7 @@ def test_windows_have_words() -> None:
         (lambda: Windows("1x"), "'1x' is not a duration .*'24h'"),
         (lambda: Windows("1h", "1h"), "two windows have the name '1h'"),
         (lambda: Windows(), "no window is given"),
-        (lambda: Windows("1h", closed="both"), "'both' is not 'left' or 'right'"),
+        (lambda: Windows("1h", closed=WRONG), "'both' is not 'left' or 'right'"),
         (lambda: Windows(timedelta(milliseconds=1)), "not a duration of 1 second"),
         (lambda: Windows(local_days(1)), "local days need ticks at local midnights"),
         (lambda: Windows(local_days(1), "24h", at=every("1d", tz="Europe/Berlin")), "Make a view of each kind"),

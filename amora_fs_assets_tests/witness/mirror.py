@@ -11,8 +11,9 @@ import pytest
 from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.external import as_declared
+from amora_fs_assets.domain.external import as_declared, sql_of
 from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
+from amora_fs_assets.stores.duckdb.dialect import DUCKDB
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.testing import Witness
 from amora_fs_assets.testing.reference_store import ReferenceStore
@@ -49,6 +50,7 @@ def mirrored(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
     monkeypatch.setattr(DuckDBOfflineStore, "read", read)
     monkeypatch.setattr(DuckDBOfflineStore, "dialect", BIGQUERY)
+    monkeypatch.setattr(DuckDBOfflineStore, "sql", lambda self, query: sql_of(query, self._held_columns, DUCKDB))
     monkeypatch.setattr(DuckDBOfflineStore, "hashing", "")
     yield
     assert asked, "the test read nothing"

@@ -119,6 +119,10 @@ class Aggregate(ABC):
     def of(self, rows: Pairs) -> Value:
         """The window's value as an aggregation of pairs."""
 
+    def finished(self, value: Value) -> Value:
+        """The window's value from the result of `of`, outside the aggregation."""
+        return value
+
     def _number(self, type_: dt.DataType, feature: str) -> None:
         if not type_.is_numeric() or type_.is_boolean():
             raise DefinitionError(
@@ -285,8 +289,10 @@ class LastK(_ByPairs):
         _ordered(self, type_, feature)
 
     def of(self, rows: Pairs) -> Value:
-        found = _ranked(rows, [rows.time.desc(), rows.value.desc()])[: self.k]
-        return found.coalesce(ibis.literal([], dt.Array(rows.value.type())))
+        return _ranked(rows, [rows.time.desc(), rows.value.desc()])
+
+    def finished(self, value: Any) -> Value:
+        return value[: self.k].coalesce(ibis.literal([], value.type()))
 
 
 @dataclass(frozen=True)
@@ -299,8 +305,10 @@ class Last(_ByPairs):
         _ordered(self, type_, feature)
 
     def of(self, rows: Pairs) -> Value:
-        found = _ranked(rows, [rows.time.desc() if self.newest else rows.time.asc(), rows.value.desc()])
-        return (found.length() > 0).ifelse(found[0], ibis.null(rows.value.type()))
+        return _ranked(rows, [rows.time.desc() if self.newest else rows.time.asc(), rows.value.desc()])
+
+    def finished(self, value: Any) -> Value:
+        return (value.length() > 0).ifelse(value[0], ibis.null(value.type().value_type))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,14 @@ def paired(call: Call, ticks: Table, aggregates: Mapping[str, Aggregate]) -> Tab
         for name, each in aggregates.items()
         for window in call.windows.windows
     }
-    return pairs.group_by(groups).aggregate(**values)
+    found = pairs.group_by(groups).aggregate(**values)
+    return found.mutate(
+        **{
+            f"{name}_{window.name}": each.finished(found[f"{name}_{window.name}"])
+            for name, each in aggregates.items()
+            for window in call.windows.windows
+        }
+    )
 
 
 def _is_in(call: Call, pairs: Table, window: Window) -> Any:

@@ -22,7 +22,8 @@ def ticks_of(call: Call, hops: Table, *, at_hops: bool = False) -> Table:
         ticks = ticks.filter(*call.inside(ticks[EVENT_TIMESTAMP]))
         return ticks.mutate(_enter=call.scale.floor(ticks[EVENT_TIMESTAMP]))
     changes = [tick for window in call.windows.windows for tick in _changes(call, hops, window, at_hops=at_hops)]
-    ticks = hops.select(*call.keys, _enter=ibis.array(changes).unnest())
+    # The name is new: in BigQuery, an unnested column shares the scope of the columns of `hops`.
+    ticks = hops.select(*call.keys, _number=ibis.array(changes).unnest()).rename(_enter="_number")
     ticks = ticks.filter(ticks["_enter"].notnull())
     ticks = ticks.mutate(**{EVENT_TIMESTAMP: call.scale.instant(ticks["_enter"])})
     ticks = ticks.filter(*call.inside(ticks[EVENT_TIMESTAMP]))

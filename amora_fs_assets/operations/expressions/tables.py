@@ -90,20 +90,26 @@ def all_rows(source: Source | FeatureView, dataset: str, added: Collection[str] 
 
 
 def scanned_rows(
-    source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta, since: datetime | None = None
+    source: Source | FeatureView,
+    dataset: str,
+    interval: Interval,
+    lookback: timedelta,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Table:
     """The rows that a computation of `interval` scans: bounded by the time column only, so engines skip partitions.
 
     A source with max_lateness is scanned from `interval.start - lookback - max_lateness`, or from `since` if that is
     earlier. Other late sources, and views with created_timestamp, are scanned up to the interval's end. A table without
-    times has all its rows from `valid_from`.
+    times has all its rows from `valid_from`. `until` is an earlier end of the rows than the interval's.
     """
     table, times = all_rows(source, dataset), times_of(source)
+    end = interval.end if until is None else min(until, interval.end)
     if times is None:
         assert isinstance(source, Source), "every view has a time"
         assert source.valid_from is not None, "a source without time has valid_from"
-        return table if source.valid_from < interval.end else table.filter(ibis.literal(False))
-    kept, lateness = [table[times.happened] < ibis.literal(interval.end)], max_lateness_of(source)
+        return table if source.valid_from < end else table.filter(ibis.literal(False))
+    kept, lateness = [table[times.happened] < ibis.literal(end)], max_lateness_of(source)
     if lateness is not None:
         first = before(before(interval.start, lookback), lateness)
         kept.append(table[times.happened] >= ibis.literal(first if since is None else min(first, since)))
@@ -111,18 +117,25 @@ def scanned_rows(
 
 
 def known_rows(
-    source: Source | FeatureView, dataset: str, interval: Interval, lookback: timedelta, since: datetime | None = None
+    source: Source | FeatureView,
+    dataset: str,
+    interval: Interval,
+    lookback: timedelta,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Table:
     """The rows that a computation of `interval` reads: those that became known in the interval or its lookback.
 
-    A row becomes known at the later of its two times. `since` is as in `scanned_rows`.
+    A row becomes known at the later of its two times. `since` is as in `scanned_rows`. With `until`: only rows that
+    became known before that instant.
     """
-    table, times = scanned_rows(source, dataset, interval, lookback, since), times_of(source)
+    table, times = scanned_rows(source, dataset, interval, lookback, since, until), times_of(source)
     if times is None or times.available is None:
         return table
     known = known_instant(table[times.happened], table[times.available])
     start = before(interval.start, lookback)
-    return table.filter(known >= ibis.literal(start), known < ibis.literal(interval.end))
+    end = interval.end if until is None else min(until, interval.end)
+    return table.filter(known >= ibis.literal(start), known < ibis.literal(end))
 
 
 def dropped_keys(view: FeatureView, store: OfflineStore, *, after: int = 0) -> Table | None:

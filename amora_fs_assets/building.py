@@ -5,6 +5,7 @@ from __future__ import annotations
 from amora_fs_assets.operations import runs
 from amora_fs_assets.operations.expressions.tables import owners_of
 from amora_fs_assets.operations.frames import to_pandas, to_polars
+from amora_fs_assets.operations.offline.audit import audit, recent
 from amora_fs_assets.operations.offline.corrections import corrections
 from amora_fs_assets.operations.registry import applied_table, removal
 from amora_fs_assets.operations.registry.apply import apply_anew, apply_plan, collect
@@ -24,6 +25,7 @@ __all__ = [
     "applied_table",
     "apply_anew",
     "apply_plan",
+    "audit",
     "build",
     "collect",
     "corrections",
@@ -35,6 +37,7 @@ __all__ = [
     "owners_of",
     "plan",
     "prune",
+    "recent",
     "release",
     "removal",
     "runs",

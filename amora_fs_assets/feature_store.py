@@ -25,6 +25,7 @@ from amora_fs_assets.settings import Settings
 if TYPE_CHECKING:
     import amora_fs_assets.building as building
     import amora_fs_assets.operations.offline.coverage as coverage
+    from amora_fs_assets.operations.offline.audit import Audit
     from amora_fs_assets.operations.offline.corrections import Correction
     from amora_fs_assets.operations.offline.coverage import Coverage
     from amora_fs_assets.operations.online.materialize import Materialized
@@ -106,6 +107,31 @@ class FeatureStore(Definitions, Online, Removal, Training):
             store=self.offline,
             clock=self.settings.clock(),
         )
+
+    def audit(
+        self,
+        feature_views: Sequence[str] | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        *,
+        instants: int = 5,
+    ) -> Iterator[Audit]:
+        """Test the views' transforms for looking into the future; yields the result for each view when it is done.
+
+        For some event_timestamps t of the rows of [start, end) (default: the last two periods), the view is computed
+        from the source rows that were known at t; each row up to t must be the same. It is also computed in two parts,
+        and a second time. Changes nothing. Views of external tables are left out. Raises FeatureViewNotFound,
+        InvalidRequest for only one of start and end, TableNotFound, SourceMismatch, TransformError.
+        """
+        if (start is None) != (end is None):
+            raise InvalidRequest("audit: give both start and end, or neither, for the last two periods.")
+        clock = self.settings.clock()
+        for view in self._views_by_name(feature_views):
+            if view.table is None:
+                interval = building.recent(view, clock)
+                if start is not None and end is not None:
+                    interval = callers.interval(start, end).until(clock)
+                yield building.audit(view, interval, store=self.offline, instants=instants)
 
     def _views_by_name(self, feature_views: Sequence[str] | None) -> list[FeatureView]:
         """The code's views by name, by default all, in order of dependency."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from amora_fs_assets.cli import audit as cli_audit
 from amora_fs_assets.cli import configuration as cli_configuration
 from amora_fs_assets.cli import definitions as cli_definitions
 from amora_fs_assets.cli import features as cli_features
@@ -83,7 +84,7 @@ def main(context: click.Context, definitions: str | None, as_of: str | None) -> 
 
 
 for _command in (
-    *cli_importing.COMMANDS, *cli_project.COMMANDS, *cli_registry.COMMANDS, *cli_online.COMMANDS,
+    *cli_audit.COMMANDS, *cli_importing.COMMANDS, *cli_project.COMMANDS, *cli_registry.COMMANDS, *cli_online.COMMANDS,
     *cli_definitions.COMMANDS, *cli_features.COMMANDS, *cli_configuration.COMMANDS, *cli_removal.COMMANDS,
     cli_training_sets.training_sets,
 ):  # fmt: skip

@@ -1,6 +1,15 @@
 """The test kit for authors of feature views. No other module of the package imports the test kit."""
 
+from amora_fs_assets.testing.computed import assert_causal, assert_splits, compute
 from amora_fs_assets.testing.same import assert_same_on
 from amora_fs_assets.testing.witness import RefusedByGoogleSQL, Witness, WitnessUnavailable
 
-__all__ = ["RefusedByGoogleSQL", "Witness", "WitnessUnavailable", "assert_same_on"]
+__all__ = [
+    "RefusedByGoogleSQL",
+    "Witness",
+    "WitnessUnavailable",
+    "assert_causal",
+    "assert_same_on",
+    "assert_splits",
+    "compute",
+]

@@ -101,6 +101,15 @@ def audit(view: FeatureView, interval: Interval, *, store: OfflineStore, instant
     return Audit(view=view.name, interval=interval, rows=number, instants=cuts, findings=findings)
 
 
+def recent(view: FeatureView, clock: datetime) -> Interval:
+    """The default interval of an audit: the last two periods up to the clock; without partitions, the view's time."""
+    whole = view.interval(clock)
+    if view.partitions is None or whole.empty:
+        return whole
+    present = view.partitions.floor(clock - _MICROSECOND)
+    return Interval(max(view.partitions.floor(present - _MICROSECOND), whole.start), whole.end)
+
+
 def _rows(view: FeatureView, interval: Interval, store: OfflineStore, until: datetime | None = None) -> Table:
     """The rows that a computation publishes, if the sources have only rows that became known before `until`."""
     query = query_of(view, interval, store.dataset, until=until)

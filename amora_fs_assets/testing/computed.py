@@ -1,0 +1,135 @@
+"""Computes a view from a test's rows, by the code that computes the view in production."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.table_names import table_name
+from amora_fs_assets.domain.time import Interval, utc
+from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.expressions.tables import unbound, within
+from amora_fs_assets.operations.offline.audit import Rule, audit
+from amora_fs_assets.operations.offline.compute import refusal, stage
+from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
+_DEFAULTS: dict[DataType, Any] = {
+    DataType.INT64: 0,
+    DataType.FLOAT64: 0.0,
+    DataType.STRING: "",
+    DataType.BOOLEAN: False,
+    DataType.BYTES: b"",
+    DataType.TIMESTAMP: datetime(1970, 1, 1, tzinfo=UTC),
+    DataType.DATE: datetime(1970, 1, 1, tzinfo=UTC).date(),
+}
+
+
+def compute(view: FeatureView, interval: Interval, **rows: Rows) -> pa.Table:
+    """The rows that a computation of the interval publishes, in the order of the columns `view.row_columns`.
+
+    `compute(spend, Interval("2026-01-01", "2026-01-02"), orders=[{"customer": "a", "paid_at": "2026-01-01T09:00",
+    "amount": 5.0}])` runs the transform in an embedded store of its own, with types, lookback, clipping and checks as
+    in production. `.to_pylist()` and `.to_pandas()` of the result give dicts and a frame.
+
+    `rows` are the rows of each source, by the source's name: a list of dicts, or an Arrow table; other sources are
+    empty. Instants may be texts. A column that a dict lacks is null if the source's schema allows nulls, and otherwise
+    0, the empty text or list, False, or 1970; `available_at` is the row's time. Raises InvalidRequest for an unknown
+    source or column and a row without its time; ChecksFailed for rows that the schema's checks refuse; TransformError.
+    """
+    with _store(view, rows) as store:
+        staged = stage(view, interval, store=store, run_id="test", definition_hash="")
+        if not staged.checked.passed:
+            raise refusal(staged)
+        found = unbound(view.row_columns, staged.staged)
+        kept = found.filter(within(found[EVENT_TIMESTAMP], interval)).order_by([EVENT_TIMESTAMP, *view.join_keys])
+        with store.read(kept) as batches:
+            return batches.read_all()
+
+
+def assert_causal(view: FeatureView, interval: Interval, *, instants: int = 20, **rows: Rows) -> None:
+    """Assert that no row of the interval depends on a source row that became known after its event_timestamp.
+
+    `rows` are as in `compute`. Raises AssertionError with the row, the columns, and the source row that leaked;
+    InvalidRequest if the view has no rows in the interval.
+    """
+    _assert(view, interval, instants, rows, {"looks ahead", "differs when computed again"})
+
+
+def assert_splits(view: FeatureView, interval: Interval, *, instants: int = 20, **rows: Rows) -> None:
+    """Assert that the interval's rows are the same if the interval is computed in two parts.
+
+    `rows` are as in `compute`. Raises AssertionError with the row and the columns; InvalidRequest if the view has no
+    rows in the interval.
+    """
+    _assert(view, interval, instants, rows, {"differs in parts"})
+
+
+def _assert(view: FeatureView, interval: Interval, instants: int, rows: Mapping[str, Rows], rules: set[Rule]) -> None:
+    with _store(view, rows) as store:
+        found = audit(view, interval, store=store, instants=instants)
+    if not found.rows:
+        raise InvalidRequest(f"{view} has no rows in {interval}, so nothing is tested. Give rows of its sources.")
+    broken = [str(finding) for finding in found.findings if finding.rule in rules]
+    if broken:
+        raise AssertionError(f"{view} " + "\n".join(broken))
+
+
+@contextmanager
+def _store(view: FeatureView, rows: Mapping[str, Rows]) -> Iterator[DuckDBOfflineStore]:
+    """A store with the tables of the view's sources."""
+    sources = {source.name: source for source in view.sources}
+    if unknown := sorted(set(rows) - set(sources)):
+        raise InvalidRequest(f"{view} has no source {unknown}. Its sources: {sorted(sources)}.")
+    with tempfile.TemporaryDirectory() as home:
+        store = DuckDBOfflineStore(Path(home))
+        with duckdb.connect(Path(home) / "offline.duckdb") as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            for name, source in sources.items():
+                dataset, _, table = table_name(source, store.dataset).rpartition(".")
+                connection.register("given", _table(source, rows.get(name, [])))
+                connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{dataset}"')
+                connection.execute(f'CREATE TABLE "{dataset}"."{table}" AS FROM given')
+        yield store
+
+
+def _table(source: Source | FeatureView, rows: Rows) -> pa.Table:
+    columns = source.columns if isinstance(source, Source) else source.row_columns
+    schema = pa.schema([(column.name, IBIS_TYPES[column.type].to_pyarrow()) for column in columns])
+    if isinstance(rows, pa.Table):
+        return rows.select(schema.names).cast(schema)
+    return pa.Table.from_pylist([_row(source, columns, row) for row in rows], schema)
+
+
+def _row(source: Source | FeatureView, columns: Sequence[Column], given: Mapping[str, Any]) -> dict[str, Any]:
+    names = [column.name for column in columns]
+    if unknown := sorted(set(given) - set(names)):
+        raise InvalidRequest(f"Source '{source.name}' has no column {unknown}. Its columns: {', '.join(names)}.")
+    time = source.timestamp_field if isinstance(source, Source) else EVENT_TIMESTAMP
+    if time is not None and time not in given:
+        raise InvalidRequest(f"A row of source '{source.name}' has no '{time}', the time of the row: {dict(given)}.")
+    return {column.name: _value(source, column, given, time) for column in columns}
+
+
+def _value(source: Source | FeatureView, column: Column, given: Mapping[str, Any], time: str | None) -> Any:
+    if column.name in given:
+        value = given[column.name]
+        return utc(value) if column.type is DataType.TIMESTAMP and isinstance(value, str) else value
+    if column.nullable:
+        return None
+    if isinstance(source, Source) and column.name == source.available_at and time is not None:
+        return _value(source, column, {column.name: given[time]}, None)
+    return [] if column.type.is_list else _DEFAULTS.get(column.type)

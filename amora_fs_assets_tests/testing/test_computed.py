@@ -1,0 +1,149 @@
+"""The test kit computes a view from a few rows as production does, and shows leaks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import ibis
+import pytest
+from ibis.expr.types import Table
+
+from amora_fs_assets import (
+    Entity,
+    FeatureSchema,
+    FeatureView,
+    Field,
+    Interval,
+    Source,
+    SourceSchema,
+    Timestamp,
+    Windowed,
+    known_at,
+    rolling,
+)
+from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, TransformError
+from amora_fs_assets.testing import assert_causal, assert_splits, compute
+from amora_fs_assets.windows import Windows, count, sum_
+from amora_fs_assets_tests.small import at
+
+WINDOWS = Windows("1h", "24h")
+DAY = Interval("2020-01-02", "2020-01-03")
+
+
+class Orders(SourceSchema):
+    customer: str
+    paid_at: Timestamp
+    loaded_at: Timestamp
+    amount: float
+    items: list[str]
+    channel: str = Field(nullable=True)
+
+
+class Spend(FeatureSchema, windows=WINDOWS):
+    customer: str
+    orders: Windowed[int] = Field(ge=0)
+    spend: Windowed[float] = Field(ge=0)
+
+
+class Value(FeatureSchema):
+    customer: str
+    value: float = Field(nullable=True)
+
+
+orders = Source("orders", Orders, timestamp_field="paid_at", available_at="loaded_at")
+customer = Entity("customer")
+
+
+def spend(orders: Table, interval: Interval) -> Table:
+    return rolling(
+        orders, WINDOWS, by="customer", time="paid_at", interval=interval, orders=count(), spend=sum_("amount")
+    )
+
+
+def view_of(transform: Any = spend, schema: Any = Spend, **arguments: Any) -> FeatureView:
+    return FeatureView("view", schema, [customer], [orders], transform=transform, start="2020-01-01", **arguments)
+
+
+def test_rows_of_dicts_give_the_rows_that_a_computation_publishes() -> None:
+    found = compute(view_of(), DAY, orders=[
+        {"customer": "a", "paid_at": "2020-01-02T09:30", "amount": 5.0},
+        {"customer": "a", "paid_at": at(1, 10), "amount": 7.0},
+    ])  # fmt: skip
+    assert found.to_pylist() == [
+        {"customer": "a", "event_timestamp": at(2, 10), "orders_1h": 1, "orders_24h": 2, "spend_1h": 5.0,
+         "spend_24h": 12.0},
+        {"customer": "a", "event_timestamp": at(2, 11), "orders_1h": 0, "orders_24h": 1, "spend_1h": 0.0,
+         "spend_24h": 5.0},
+    ]  # fmt: skip
+
+
+def test_a_late_row_waits_until_it_is_known() -> None:
+    late = {"customer": "a", "paid_at": at(2, 9), "loaded_at": at(2, 12), "amount": 5.0}
+    assert [row["event_timestamp"] for row in compute(view_of(), DAY, orders=[late]).to_pylist()] == [at(2, 12)]
+
+
+def test_columns_that_a_row_lacks_are_filled() -> None:
+    def channels(orders: Table) -> Table:
+        known = orders.channel.isnull() & (orders.items.length() == 0) & (orders.amount == 0)
+        return orders.select("customer", value=known.cast("float64"), event_timestamp=known_at(orders))
+
+    found = compute(view_of(channels, Value), DAY, orders=[{"customer": "a", "paid_at": at(2)}])
+    assert found["value"].to_pylist() == [1.0]
+
+
+def test_checks_are_those_of_the_schema() -> None:
+    with pytest.raises(ChecksFailed, match="spend_1h"):
+        compute(view_of(), DAY, orders=[{"customer": "a", "paid_at": at(2), "amount": -5.0}])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"sales": []}, r"no source \['sales'\]. Its sources: \['orders'\]"),
+        ({"orders": [{"customer": "a", "paid_at": at(2), "amout": 1.0}]}, r"'orders' has no column \['amout'\]"),
+        ({"orders": [{"customer": "a"}]}, "has no 'paid_at', the time of the row"),
+    ],
+)
+def test_wrong_rows_are_named(rows: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        compute(view_of(), DAY, **rows)
+
+
+def test_an_error_in_the_transform_names_the_view() -> None:
+    def wrong(orders: Table) -> Table:
+        return orders.select("customer", value=orders.amout)
+
+    with pytest.raises(TransformError, match="Feature view 'view': its transform failed.*amout"):
+        compute(view_of(wrong, Value), DAY, orders=[])
+
+
+ROWS = [{"customer": who, "paid_at": at(2, hour), "amount": float(hour)} for hour in range(0, 24, 3) for who in "ab"]
+
+
+def test_a_causal_view_passes() -> None:
+    assert_causal(view_of(), DAY, orders=ROWS)
+    assert_splits(view_of(), DAY, orders=ROWS)
+
+
+def test_a_leak_fails_with_its_row() -> None:
+    def leak(orders: Table) -> Table:
+        window = ibis.window(group_by="customer", order_by=orders.paid_at, preceding=1, following=1)
+        return orders.select("customer", value=orders.amount.mean().over(window), event_timestamp=known_at(orders))
+
+    with pytest.raises(AssertionError, match=r"(?s)looks ahead: 2 rows at or before .*row of source 'orders'"):
+        assert_causal(view_of(leak, Value), DAY, orders=ROWS)
+
+
+def test_a_lookback_that_is_too_short_fails() -> None:
+    def trailing(orders: Table) -> Table:
+        window = ibis.window(group_by="customer", order_by=orders.paid_at, preceding=3, following=0)
+        return orders.select("customer", value=orders.amount.sum().over(window), event_timestamp=known_at(orders))
+
+    with pytest.raises(AssertionError, match="differs in parts"):
+        assert_splits(view_of(trailing, Value, lookback=timedelta(hours=1)), DAY, orders=ROWS)
+
+
+def test_a_view_without_rows_proves_nothing() -> None:
+    with pytest.raises(InvalidRequest, match="no rows in .*, so nothing is tested"):
+        assert_causal(view_of(), DAY, orders=[])

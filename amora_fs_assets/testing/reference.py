@@ -137,6 +137,10 @@ def put(cell: Any, value: Any, type_: str) -> None:
         cell.array_value.SetInParent()
         for each in value:
             put(cell.array_value.element.add(), each, item)
+    elif type_.startswith("STRUCT<"):
+        cell.struct_value.SetInParent()
+        for (_, field), each in zip(fields_of(type_), value, strict=True):
+            put(cell.struct_value.field.add(), each, field)
     elif type_ == "TIMESTAMP":
         seconds, microseconds = divmod(value, 10**6)
         cell.timestamp_value.seconds, cell.timestamp_value.nanos = seconds, microseconds * 1000
@@ -160,6 +164,9 @@ def got(cell: Any, type_: str) -> Any:
         return None
     if item:
         return [got(each, item) for each in cell.array_value.element]
+    if type_.startswith("STRUCT<"):
+        pairs = zip(cell.struct_value.field, fields_of(type_), strict=True)
+        return [got(each, field) for each, (_, field) in pairs]
     value = getattr(cell, FIELDS[type_])
     if type_ == "TIMESTAMP":
         return value.seconds * 10**6 + value.nanos // 1000
@@ -176,6 +183,9 @@ def named(type_: Any) -> str:
     """The GoogleSQL text of a column's type."""
     if type_.type_kind == TypeKind.TYPE_ARRAY.value:
         return f"ARRAY<{named(type_.array_type.element_type)}>"
+    if type_.type_kind == TypeKind.TYPE_STRUCT.value:
+        fields = (f"`{field.field_name}` {named(field.field_type)}" for field in type_.struct_type.field)
+        return f"STRUCT<{', '.join(fields)}>"
     if type_.type_kind not in NAMES:
         raise ValueError(f"a result of type {TypeKind(type_.type_kind).name} is not supported")
     return NAMES[type_.type_kind]

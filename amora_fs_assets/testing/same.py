@@ -128,6 +128,8 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, list) or isinstance(other, list):
         one, other = one or [], other or []
         return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
     if isinstance(one, float) and isinstance(other, float):
         return (one != one and other != other) or math.isclose(one, other, rel_tol=_RELATIVE)
     return bool(one == other)

@@ -24,6 +24,8 @@ def type_in_googlesql(type_: pa.DataType) -> str:
     """The type that BigQuery gives a column from Parquet. Raises ValueError for an unsupported type."""
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
         return f"ARRAY<{type_in_googlesql(type_.value_type)}>"
+    if pa.types.is_struct(type_):
+        return f"STRUCT<{', '.join(f'`{field.name}` {type_in_googlesql(field.type)}' for field in type_)}>"
     for name, fits in _KINDS.items():
         if fits(type_):
             return name
@@ -59,6 +61,8 @@ def encoded(table: pa.Table) -> Encoded:
 def _to_json(value: Any, type_: str) -> Any:
     if type_.startswith("ARRAY<"):
         return [_to_json(each, type_[6:-1]) for each in value or ()]
+    if type_.startswith("STRUCT<"):
+        return value and [_to_json(value[name], field) for name, field in fields_of(type_)]
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
@@ -74,11 +78,32 @@ def decoded(columns: list[tuple[str, str]], rows: list[list[Any]]) -> pa.Table:
     """A query's answer as an Arrow table. A null list becomes an empty list, as in BigQuery."""
     arrays, fields = [], []
     for place, (name, type_) in enumerate(columns):
-        arrow = ARROW[type_]
+        arrow = _arrow_of(type_)
         values = [_from_json(row[place], type_) for row in rows]
         arrays.append(pa.array(values, arrow) if type_ != "TIMESTAMP" else pa.array(values, pa.int64()).cast(arrow))
         fields.append(pa.field(name, arrow))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def fields_of(type_: str) -> list[tuple[str, str]]:
+    """The names and types of a struct's fields: the parts at the commas that are in no inner type."""
+    parts, depth = [""], 0
+    for letter in type_.removeprefix("STRUCT<")[:-1]:
+        depth += (letter in "<(") - (letter in ">)")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    pairs = (part.strip().partition(" ") for part in parts)
+    return [(name.strip("`"), field) for name, _, field in pairs]
+
+
+def _arrow_of(type_: str) -> pa.DataType:
+    if type_.startswith("ARRAY<"):
+        return pa.list_(_arrow_of(type_[6:-1]))
+    if type_.startswith("STRUCT<"):
+        return pa.struct([(name, _arrow_of(field)) for name, field in fields_of(type_)])
+    return ARROW[type_]
 
 
 def _from_json(value: Any, type_: str) -> Any:
@@ -91,6 +116,11 @@ def _from_json(value: Any, type_: str) -> Any:
         )
     if value is None:
         return None
+    if type_.startswith("STRUCT<"):
+        fields = zip(fields_of(type_), value, strict=True)
+        return {
+            name: _instant(each) if field == "TIMESTAMP" else _from_json(each, field) for (name, field), each in fields
+        }
     match type_:
         case "BYTES":
             return bytes.fromhex(value)
@@ -101,3 +131,8 @@ def _from_json(value: Any, type_: str) -> Any:
         case "TIME":
             return pa.scalar(value, pa.time64("us")).as_py()
     return value
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    found: datetime | None = pa.scalar(microseconds, pa.int64()).cast(ARROW["TIMESTAMP"]).as_py()
+    return found

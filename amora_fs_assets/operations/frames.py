@@ -85,19 +85,19 @@ def _is_map(type_: pa.DataType) -> bool:
     return _is_list(type_) and pa.types.is_struct(type_.value_type) and type_.value_type.names == ["key", "value"]
 
 
-def _python(type_: pa.DataType, value: Any) -> Any:
-    """The value with dicts for maps."""
+def with_maps(type_: pa.DataType, value: Any) -> Any:
+    """A value of `to_pylist` with dicts for maps."""
     if value is None:
         return None
     if pa.types.is_map(type_):
-        return {key: _python(type_.item_type, item) for key, item in value}
+        return {key: with_maps(type_.item_type, item) for key, item in value}
     if _is_map(type_):
         item = type_.value_type.field("value").type
-        return {each["key"]: _python(item, each["value"]) for each in value}
+        return {each["key"]: with_maps(item, each["value"]) for each in value}
     if _is_list(type_):
-        return [_python(type_.value_type, each) for each in value]
+        return [with_maps(type_.value_type, each) for each in value]
     if pa.types.is_struct(type_):
-        return {field.name: _python(field.type, value[field.name]) for field in type_}
+        return {field.name: with_maps(field.type, value[field.name]) for field in type_}
     return value
 
 
@@ -108,7 +108,7 @@ def _objects(column: pa.ChunkedArray) -> list[Any]:
     objects: list[Any] = []
     item = column.type.value_type if _is_list(column.type) else column.type
     if not _is_list(column.type) or pa.types.is_struct(item):
-        return [_python(column.type, value) for value in column.to_pylist()]
+        return [with_maps(column.type, value) for value in column.to_pylist()]
     for chunk in column.chunks:
         items = chunk.flatten()
         if items.null_count or _is_list(items.type):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from types import ModuleType
@@ -17,6 +18,7 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Field, Settings, Source, SourceSchema
 from amora_fs_assets import Timestamp as Instant
+from amora_fs_assets.cli.rendering.csv import write_csv
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionError, InvalidRequest
 from amora_fs_assets.domain.records import Snapshot
@@ -207,3 +209,13 @@ def test_a_transform_collects_a_map(store: FeatureStore) -> None:
         more.materialize_incremental(feature_views=["opened"])
         found = more.get_online_features("opened", {"customer": [1]}).to_dict()["opened"]
     assert found == [{FIRST["device"]: 0.5}]
+
+
+def test_a_csv_has_the_forms_of_http(store: FeatureStore) -> None:
+    rows = store.get_online_features("computed", {"customer": [1]}).to_arrow().drop_columns(["point", "visits"])
+    file = io.BytesIO()
+    write_csv(rows.to_batches(), rows.schema.names, file)
+    assert file.getvalue().decode().splitlines() == [
+        "customer,scores,notes,device,opens",
+        f'1,"{{""new"": 0.5, ""old"": null}}","{{""a"": [1]}}",{FIRST["device"]},08:30:00.500000',
+    ]

@@ -1,4 +1,4 @@
-"""Rows as CSV: times in ISO 8601, bytes in base64, lists and structs as JSON, null as an empty field."""
+"""Rows as CSV: times in ISO 8601, bytes in base64, lists, structs and maps as JSON, null as an empty field."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, time
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 def write_csv(batches: Iterable[pa.RecordBatch], names: Sequence[str], file: IO[bytes]) -> None:
     """Write a line with the names, and a line for each row. One batch is in memory at a time."""
+    from amora_fs_assets.operations.frames import with_maps
+
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
     for batch in batches:
-        writer.writerows(map(_line, zip(*(column.to_pylist() for column in batch.columns), strict=True)))
+        columns = ([with_maps(column.type, value) for value in column.to_pylist()] for column in batch.columns)
+        writer.writerows(map(_line, zip(*columns, strict=True)))
     text.detach()
 
 
@@ -44,7 +47,7 @@ def plain(value: Any) -> Any:
             return value
         case bytes():
             return base64.b64encode(value).decode()
-        case date():
+        case date() | time():
             return value.isoformat()
         case list() | tuple():
             return [plain(item) for item in value]

@@ -64,10 +64,11 @@ class FeatureStore(Definitions, Online, Removal, Training):
         """
         if every is not None:
             callers.cadence("every", every)
-        planned = self._planned(prune=prune)
+        clock = self.settings.clock()  # one for all parts: between two, a new view would have an interval
+        planned = self._planned(prune=prune, clock=clock)
         try:
             planned = replace(planned, unfit=building.unfit(self.code, self.offline))
-            planned = building.with_coverage(planned, self._coverage(self.code))
+            planned = building.with_coverage(planned, self._coverage(self.code, clock))
             planned = replace(planned, late=self.corrections() if late else ())
             planned = replace(planned, day=self._day(every) if every is not None else ())
         except FeatureStoreError as error:  # the plan is useful without the offline store
@@ -80,10 +81,9 @@ class FeatureStore(Definitions, Online, Removal, Training):
 
         return building.day(self.code, self.offline, clock=self.settings.clock(), every=every)
 
-    def _planned(self, *, prune: bool) -> Plan:
+    def _planned(self, *, prune: bool, clock: datetime) -> Plan:
         """The plan from code and registry alone."""
-        dataset = self.settings.dataset
-        return building.plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
+        return building.plan(self.code, self.registry, clock=clock, dataset=self.settings.dataset, prune=prune)
 
     def coverage(self, feature_views: Sequence[str] | None = None) -> dict[str, Coverage]:
         """The coverage of the applied views from their start to the clock: current, stale, missing, part-computed.
@@ -91,7 +91,7 @@ class FeatureStore(Definitions, Online, Removal, Training):
         Views of external tables are left out. Raises FeatureViewNotFound and the offline store's errors.
         """
         catalogue = self.registry.catalogue()
-        found = self._coverage(catalogue)
+        found = self._coverage(catalogue, self.settings.clock())
         names = [catalogue.feature_view(name).name for name in callers.texts("feature_views", feature_views) or found]
         return {name: found[name] for name in names if name in found}
 
@@ -139,11 +139,9 @@ class FeatureStore(Definitions, Online, Removal, Training):
         names = {self.code.feature_view(name).name for name in selected}
         return [view for view in self.code.in_order if view.name in names]
 
-    def _coverage(self, catalogue: Catalogue) -> dict[str, Coverage]:
+    def _coverage(self, catalogue: Catalogue, clock: datetime) -> dict[str, Coverage]:
 
-        return coverage.coverages(
-            catalogue, self.offline.publications(), clock=self.settings.clock(), dataset=self.offline.dataset
-        )
+        return coverage.coverages(catalogue, self.offline.publications(), clock=clock, dataset=self.offline.dataset)
 
     def apply(
         self,
@@ -168,7 +166,9 @@ class FeatureStore(Definitions, Online, Removal, Training):
             snapshot = building.apply_plan(planned, self.registry, clock=wall_clock(), allow_breaking=allow_breaking)
         else:
             snapshot = building.apply_anew(
-                lambda: self._planned(prune=prune) if show is None else self.plan(prune=prune),
+                lambda: (
+                    self._planned(prune=prune, clock=self.settings.clock()) if show is None else self.plan(prune=prune)
+                ),
                 self.registry,
                 clock=wall_clock,
                 allow_breaking=allow_breaking,

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from amora_fs_assets.cli.rendering.tables import print_fields, print_json, print_rows
-from amora_fs_assets.cli.shared import examples, explained
+from amora_fs_assets.cli.shared import Group, examples, explained
 from amora_fs_assets.domain import catalogue_json
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
@@ -150,6 +150,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="For programs: the 
 def _group(kind: _Kind) -> click.Group:
     @click.group(
         kind.command,
+        cls=Group,
         help=f"List and describe the applied {kind.words}.",
         epilog=examples(f"{kind.command} list", f"{kind.command} describe {kind.example} --json"),
     )

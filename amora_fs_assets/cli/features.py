@@ -16,6 +16,7 @@ from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.feature_store import FeatureStore
+from amora_fs_assets.operations.online.json_keys import json_key
 from amora_fs_assets.settings import Settings
 from amora_fs_assets.stores.files import writing
 
@@ -158,11 +159,9 @@ def _entity(text: str, keys: dict[str, DataType]) -> dict[str, Any]:
 
 
 def _key(name: str, value: str, keys: dict[str, DataType]) -> Any:
-    if keys.get(name) is not DataType.INT64:
-        return value
     try:
-        return int(value)
-    except ValueError:
+        return json_key(keys[name], value) if name in keys else value
+    except TypeError:
         raise click.BadParameter(f"join key '{name}' takes int64, not {value!r}.", param_hint="--entity") from None
 
 

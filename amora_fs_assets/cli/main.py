@@ -102,10 +102,13 @@ _pick = click.option(
 
 
 def _names(views: Sequence[str], known: Mapping[str, FeatureView]) -> list[str]:
-    """The selected views; by default all known views."""
+    """The selected views; all known views if the option was not given, but none for an empty text."""
     if not known:
         raise click.ClickException("There are no feature views yet. Define one and run `amora-fs apply`.")
-    return [name.strip() for part in views for name in part.split(",") if name.strip()] or list(known)
+    names = [name.strip() for part in views for name in part.split(",") if name.strip()]
+    if views and not names:
+        raise click.UsageError("--feature-views has no name. Name a view, or leave the option out for all views.")
+    return names or list(known)
 
 
 @main.command(

@@ -22,7 +22,10 @@ def delete(store: FeatureStore, name: str, yes: bool) -> None:  # noqa: FBT001
     offline store stay. The next `apply` adds the definition again if the code still has it. Earlier states of the
     registry stay readable: see `history`.
     """
+    from amora_fs_assets.operations.registry.removal import deletable
+
     if not yes:
+        deletable(name, store.registry.catalogue())  # an unknown name is no question
         click.confirm(f"Remove '{name}' from the registry {store.registry.url}?", abort=True)
     snapshot = store.delete(name)
     click.echo(f"'{name}' was removed. Registry {store.registry.url} is at {snapshot.hash[:12]}.")

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from amora_fs_assets.cli.shared import examples
+from amora_fs_assets.cli.shared import Group, examples
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.feature_store import FeatureStore
 
 
-class _Explained(click.Group):
+class _Explained(Group):
     """Errors of the feature store as one message, without a traceback; exit code 1."""
 
     def invoke(self, context: click.Context) -> Any:

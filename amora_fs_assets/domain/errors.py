@@ -79,7 +79,7 @@ class BreakingChanges(FeatureStoreError):
 class NotFound(FeatureStoreError):
     """No definition has the name."""
 
-    kind = "object"
+    kind = "Definition"
 
     @classmethod
     def named(cls, name: str, known: Iterable[str]) -> Self:

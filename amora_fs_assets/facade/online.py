@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain import callers
 from amora_fs_assets.domain.catalogue import Catalogue, Features, applied_of
-from amora_fs_assets.domain.errors import DefinitionNotApplied
+from amora_fs_assets.domain.errors import DefinitionNotApplied, FeatureViewNotFound
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import PUSH_SOURCE
 from amora_fs_assets.domain.ports.online import Generation
@@ -110,9 +110,23 @@ class Online(Stores):
         return sum(self._push_again(view, given, online=online, offline=offline) for view in views)
 
     def push_views(self, push_source: str) -> list[str]:
-        """The feature views that a Feast push source feeds: with its tag `push_source`, or the view of its name."""
-        views = self.served.feature_views.values()
-        return [view.name for view in views if view.tags.get(PUSH_SOURCE) == push_source] or [push_source]
+        """The feature views that a Feast push source feeds: with its tag `push_source`, or the view of its name.
+
+        An unknown name is looked up in the registry. Raises FeatureViewNotFound.
+        """
+        if fed := self._fed_by(push_source):
+            return fed
+        try:
+            return [self._served.view(push_source).name]
+        except FeatureViewNotFound as error:
+            if fed := self._fed_by(push_source):  # the registry was just read
+                return fed
+            raise FeatureViewNotFound(
+                f"{error} If this is a Feast push source, give the views that it feeds the tag '{PUSH_SOURCE}'."
+            ) from None
+
+    def _fed_by(self, push_source: str) -> list[str]:
+        return [view.name for view in self.served.feature_views.values() if view.tags.get(PUSH_SOURCE) == push_source]
 
     async def push_async(self, feature_view: str | None = None, rows: Rows = None, **options: Any) -> int:
         """As `push`, in a thread, so that the event loop is not blocked."""

@@ -27,7 +27,7 @@ def writing(path: str | os.PathLike[str], settings: Settings) -> Iterator[IO[byt
         raise InvalidRequest(f"path is {shown(path)} ({type(path).__name__}); give a path, or gs://bucket/object.")
     text = os.fspath(path)
     if "://" not in text:
-        with _local(Path(text).expanduser()) as file:
+        with _local(_expanded(text)) as file:
             yield file
         return
     parts = urlsplit(text)
@@ -36,6 +36,17 @@ def writing(path: str | os.PathLike[str], settings: Settings) -> Iterator[IO[byt
         raise InvalidRequest(f"{text} is neither a local path nor gs://bucket/object.")
     with _object(parts.netloc, name, settings) as file:
         yield file
+
+
+def _expanded(text: str) -> Path:
+    """The path of a file, with `~` expanded."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise InvalidRequest(f"{text} cannot be written: {error}") from error
+    if not path.name or "\0" in text:
+        raise InvalidRequest(f"path is {text!r}, which is no name of a file.")
+    return path
 
 
 @contextmanager

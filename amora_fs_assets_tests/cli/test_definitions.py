@@ -108,6 +108,7 @@ def test_historical_values_of_a_range_are_shown(run: Run) -> None:
     [
         (["get-online", "spending"], 2, "Give either --entity or --entities"),
         (["get-online", "spending", "--entity", "customer=x"], 2, "join key 'customer' takes int64, not 'x'"),
+        (["get-online", "spending", "--entity", "customer=1_0"], 2, "join key 'customer' takes int64, not '1_0'"),
         (["get-online", "spending", "--entity", "customer"], 2, "'customer' is not KEY=VALUE"),
         (["get-online", "spending", "--entities", "no.csv"], 1, "There is no file no.csv"),
         (["get-online", "spending", "--entities", "keys.txt"], 2, "neither a .csv nor a .parquet file"),
@@ -149,7 +150,8 @@ def test_options_stand_on_either_side_of_the_command(tmp_path: Path, monkeypatch
         ("--model=spending", "--model", "spending", "compute", "2020-01-01", "2020-02-01"),
     ):
         assert "spending: 3 rows published" in said(amora_fs(*words))
-    assert json.loads(said(amora_fs("--json", "entities", "list")))[0]["name"] == "customer"
+    for words in (("--json", "entities", "list"), ("entities", "--json", "list"), ("entities", "list", "--json")):
+        assert json.loads(said(amora_fs(*words)))[0]["name"] == "customer"
     assert "No such option '--modle'" in said(amora_fs("--modle", "x", "apply"), code=2)
 
 
@@ -186,9 +188,9 @@ class TestRemoval:
         assert "is used by Feature view 'spending', training set 'bought'" in said(
             runner(store)("delete", "orders", "--yes"), code=1
         )
-        assert "object 'spendin' is not known. Did you mean 'spending'?" in said(
-            runner(store)("delete", "spendin", "--yes"), code=1
-        )
+        for yes in ([], ["--yes"]):  # an unknown name is no question
+            refused = said(runner(store)("delete", "spendin", *yes), code=1)
+            assert refused == "Error: Definition 'spendin' is not known. Did you mean 'spending'?\n"
         assert store.get_online_features("spending", {"customer": [3]}).to_dict()["amount"] == [50.0]
 
     def test_a_deleted_view_is_gone_from_registry_and_online_store(self, store: FeatureStore) -> None:

@@ -48,3 +48,6 @@ def test_views_may_be_picked_by_the_option_twice_or_by_commas(
         assert "spending" in output
         assert "again" in output
     assert "spending" not in said(amora_fs("compute", "2020-01-01", "2020-02-01", "--models", "again"))
+    for nothing in ("", ","):  # such as an empty variable of a script
+        refused = said(amora_fs("compute", "2020-01-01", "2020-02-01", "--models", nothing), code=2)
+        assert "--feature-views has no name" in refused

@@ -108,6 +108,9 @@ def test_a_file_that_is_not_written_to_its_end_leaves_the_old_one(fs: FeatureSto
         ("s3://bucket/x", "neither a local path nor gs://bucket/object"),
         ("gs://bucket", "neither a local path nor gs://bucket/object"),
         (7, "path is 7"),
+        ("", "path is '', which is no name of a file"),
+        ("half\0", "no name of a file"),
+        ("~nobody_of_this_name/x", "cannot be written: Could not determine home directory"),
     ],
 )
 def test_a_path_that_cannot_be_written_is_named(fs: FeatureStore, path: object, message: str) -> None:

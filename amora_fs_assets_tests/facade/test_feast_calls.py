@@ -124,6 +124,10 @@ def test_online_features_have_their_timestamps_beside_them(fs: FeatureStore) -> 
     assert pd.isna(found["amount__ts"][1])
     assert response.to_dict(include_event_timestamps=True)["amount__ts"] == [at(3, month=2), None]
     assert list(response.to_df().columns) == ["customer", "amount"]
+    with pytest.raises(InvalidRequest, match="include_event_timestamps is 'no'"):
+        response.to_df(include_event_timestamps="no")  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match=r"LazyFrame.*collect\(\)"):
+        fs.get_online_features(REFERENCES, pl.LazyFrame({"customer": [3]}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ def test_a_push_source_feeds_the_views_with_its_tag(tmp_path: Path) -> None:
         assert store.push("till", rows, to="online") == 2
         assert store.push(push_source_name="till", df=rows, to="online") == 0
         assert store.get_online_features(["returns:amount"], {"customer": [1]}).to_dict()["amount"] == [7.0]
-        with pytest.raises(FeatureViewNotFound, match="'tills' is not known"):
+        with pytest.raises(FeatureViewNotFound, match="'tills' is not known.*the tag 'push_source'"):
             store.push("tills", rows)
         with pytest.raises(InvalidRequest, match="feature_view is"):
             store.push(["till"], rows)  # type: ignore[arg-type]

@@ -53,7 +53,7 @@ def key_columns(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[EntityC
 
 def _frame(entity_rows: Any) -> dict[str, list[Any]] | None:
     """The columns of a DataFrame or an Arrow table; None for another object."""
-    if hasattr(entity_rows, "columns") and hasattr(entity_rows, "iloc"):  # pandas
+    if hasattr(entity_rows, "iloc") and hasattr(entity_rows, "columns"):  # pandas
         names = list(map(str, entity_rows.columns))
     else:
         if not hasattr(entity_rows, "to_pydict") and is_arrow(entity_rows):  # polars and others
@@ -70,9 +70,10 @@ def _frame(entity_rows: Any) -> dict[str, list[Any]] | None:
 
 
 def _no_rows(entity_rows: object) -> InvalidRequest:
+    kind = type(entity_rows).__name__
+    hint = " Call its collect()." if kind == "LazyFrame" else ""
     return InvalidRequest(
-        f"entity_rows is {type(entity_rows).__name__}; give a list of dicts, a dict of columns, a DataFrame or an "
-        "Arrow table."
+        f"entity_rows is {kind}; give a list of dicts, a dict of columns, a DataFrame or an Arrow table.{hint}"
     )
 
 
@@ -106,7 +107,8 @@ def _json_key(value: Any, type_: DataType, name: str) -> int | str | None:
     try:
         return _key(json_key(type_, value), type_, name)
     except TypeError:
-        raise _wrong_key(value, type_, name) from None
+        hint = " Give a number, or its text without other characters." if isinstance(value, str) else ""
+        raise _wrong_key(value, type_, name, hint) from None
 
 
 def _key(value: Any, type_: DataType, name: str) -> int | str | None:
@@ -125,5 +127,5 @@ def _key(value: Any, type_: DataType, name: str) -> int | str | None:
     raise _wrong_key(value, type_, name)
 
 
-def _wrong_key(value: Any, type_: DataType, name: str) -> InvalidRequest:
-    return InvalidRequest(f"Join key '{name}' takes {type_}; {shown(value)} is {type(value).__name__}.")
+def _wrong_key(value: Any, type_: DataType, name: str, hint: str = "") -> InvalidRequest:
+    return InvalidRequest(f"Join key '{name}' takes {type_}; {shown(value)} is {type(value).__name__}.{hint}")

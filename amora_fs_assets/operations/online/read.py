@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from amora_fs_assets.domain import callers
 from amora_fs_assets.domain.arrow import arrow_type, arrow_values
 from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
@@ -70,7 +71,7 @@ class OnlineResponse:
         With `include_event_timestamps`, each feature is followed by `<feature>__ts`: the event_timestamps (UTC) of its
         values, None for a missing row.
         """
-        if not include_event_timestamps:
+        if not callers.flag("include_event_timestamps", include_event_timestamps):
             return dict(self.columns)
         columns: dict[str, list[Any]] = {}
         for name, values in self.columns.items():

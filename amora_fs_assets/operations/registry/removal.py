@@ -34,10 +34,23 @@ _KINDS = {
 def delete(name: str, registry: Registry, *, clock: datetime) -> Snapshot:
     """Remove the definition from the registry's catalogue, in a new snapshot.
 
-    Raises NotFound for an unknown name, InvalidRequest for a definition that others use, and RegistryConflict if an
-    apply came first.
+    Raises the errors of `deletable`, and RegistryConflict if an apply came first.
     """
     head, catalogue = registry.head(), registry.catalogue()
+    kind = deletable(name, catalogue)
+    changed: dict[str, Any] = {kind: _without(name, getattr(catalogue, kind))}
+    of_kind = catalogue.packages.get(kind, {})
+    changed["packages"] = {**catalogue.packages, kind: _without(name, of_kind)} if of_kind else catalogue.packages
+    if kind == "feature_views":
+        changed["view_ids"] = _without(name, catalogue.view_ids)
+    return registry.apply(replace(catalogue, **changed), parent=head.hash if head else None, clock=clock)
+
+
+def deletable(name: str, catalogue: Catalogue) -> str:
+    """The kind of the definition, as the catalogue's field.
+
+    Raises NotFound for an unknown name, and InvalidRequest for a definition that others use.
+    """
     kinds = [kind for kind in _KINDS if name in getattr(catalogue, kind)]
     if not kinds:
         known = {each: None for kind in _KINDS for each in getattr(catalogue, kind)}
@@ -48,12 +61,7 @@ def delete(name: str, registry: Registry, *, clock: datetime) -> Snapshot:
     kind = kinds[0]
     if users := _users(name, kind, catalogue):
         raise InvalidRequest(f"{_KINDS[kind].capitalize()} '{name}' is used by {', '.join(users)}. Delete these first.")
-    changed: dict[str, Any] = {kind: _without(name, getattr(catalogue, kind))}
-    of_kind = catalogue.packages.get(kind, {})
-    changed["packages"] = {**catalogue.packages, kind: _without(name, of_kind)} if of_kind else catalogue.packages
-    if kind == "feature_views":
-        changed["view_ids"] = _without(name, catalogue.view_ids)
-    return registry.apply(replace(catalogue, **changed), parent=head.hash if head else None, clock=clock)
+    return kind
 
 
 def _without(name: str, by_name: Mapping[str, Any]) -> dict[str, Any]:

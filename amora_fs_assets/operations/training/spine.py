@@ -135,7 +135,7 @@ def spine_of(entity_df: Any, service: FeatureService) -> FrameSpine | QuerySpine
     if not isinstance(entity_df, pa.Table | pd.DataFrame):
         raise InvalidRequest(
             f"entity_df is {type(entity_df).__name__}; give a pandas or polars DataFrame, an Arrow table, an Ibis "
-            "table or a SELECT."
+            f"table or a SELECT.{' Call its collect().' if hasattr(entity_df, 'collect') else ''}"
         )
     names = entity_df.column_names if isinstance(entity_df, pa.Table) else entity_df.columns
     columns = tuple(str(name) for name in names)

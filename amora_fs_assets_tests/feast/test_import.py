@@ -203,6 +203,17 @@ def test_names_tags_and_owners_that_do_not_fit_are_mended_and_reported(folder: P
         assert line in report
 
 
+def test_a_mended_name_never_takes_the_valid_name_of_another_object(folder: Path) -> None:
+    columns = [{"name": name, "valueType": "INT64"} for name in ("sp ace", "sp_ace")]
+    views = [view("Driver-Stats", features=columns), view("driver_stats")]
+    services = [service("My Model", part("Driver-Stats", "sp ace")), service("my_model", part("driver_stats"))]
+    code, _ = imported(folder, answer(featureViews=views, featureServices=services))
+    assert [each.name for each in code.feature_view("driver_stats").features] == ["trips", "rate"]
+    assert code.feature_view("driver_stats_2").field_mapping == {"sp ace": "sp_ace_2"}
+    assert [each.view.name for each in code.feature_service("my_model").projections] == ["driver_stats"]
+    assert [each.view.name for each in code.feature_service("my_model_2").projections] == ["driver_stats_2"]
+
+
 def test_what_has_no_counterpart_is_reported_and_the_rest_is_written(folder: Path) -> None:
     views = [
         view(features=[{"name": "trips", "valueType": "INT64"}, {"name": "ids", "valueType": "INT64_SET"},
@@ -371,10 +382,21 @@ def test_any_tags_become_valid_tags_and_none_is_lost(given: dict[str, str]) -> N
     assert len(found) == len(given)
 
 
-@given(st.lists(st.text(max_size=5), unique=True), st.sets(st.sampled_from(["a", "b", "x"])))
+@given(st.lists(st.sampled_from(["a b", "a_b", "A_b", "A b", "a_b_2", "x", "ä"]), unique=True))
+def test_columns_stay_different_and_valid_ones_keep_their_names(given: list[str]) -> None:
+    found = names.columns(given, [], "", Report())
+    assert len({each.lower() for each in found.values()}) == len(given)
+    kept = [each for each in given if names.column(each) == each]
+    alone = [each for each in kept if [other.lower() for other in kept].count(each.lower()) == 1]
+    assert [found[each] for each in alone] == alone
+
+
+@given(st.lists(st.text(max_size=5) | st.sampled_from(["a b", "a_b", "a_b_2"]), unique=True),
+       st.sets(st.sampled_from(["a", "b", "x"])))  # fmt: skip
 def test_names_of_a_kind_stay_different_and_the_same_at_each_call(given: list[str], others: set[str]) -> None:
-    kind = Names("view", Report(), others, suffix="view")
+    kind = Names("view", Report(), given, others, suffix="view")
     found = [kind[each] for each in given]
+    assert all(kind[each] == each for each in given if names.snake(each) == each and each not in others)
     assert len({*found}) == len(given)
     assert not others & {*found}
     assert [kind[each] for each in given] == found

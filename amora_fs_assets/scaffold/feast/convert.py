@@ -90,8 +90,8 @@ class Conversion:
         self._stored = stored
         self.report = Report()
         self._entities = {each["name"]: each for each in registry.specs("entities") if each["name"] != DUMMY_ENTITY}
-        self._entity_names = Names("entity", self.report)
-        self._view_names = Names("feature view", self.report)
+        self._entity_names = Names("entity", self.report, self._entities)
+        self._view_names = Names("feature view", self.report, (each["name"] for each in registry.specs("featureViews")))
         self._columns: dict[str, dict[str, str]] = {}
         """By view of Feast: the written columns by Feast's names."""
         self._key_types: dict[str, tuple[str, str]] = {}
@@ -106,17 +106,18 @@ class Conversion:
             reasons = " ".join(self.report.left_out)
             raise InvalidRequest(f"There is no feature view to import. {reasons}".rstrip())
         self._without_counterpart()
-        source_names = Names("data source", self.report, self._view_names.given, suffix="source", short=tables.short)
+        others = self._view_names.given
+        source_names = Names("data source", self.report, self._sources, others, suffix="source", short=tables.short)
         sources = tuple(replace(each, name=source_names[name]) for name, each in self._sources.items())
-        service_names = Names("feature service", self.report, self._view_names.given, suffix="service")
-        given = {name: self._view_names[name] for name in self._columns}
-        found = (
-            service_of(spec, service_names, given, self._columns, self.report)
-            for spec in self._registry.specs("featureServices")
+        services = self._registry.specs("featureServices")
+        service_names = Names(
+            "feature service", self.report, (each["name"] for each in services), others, suffix="service"
         )
-        services = tuple(service for service in found if service)
+        given = {name: self._view_names[name] for name in self._columns}
+        found = (service_of(spec, service_names, given, self._columns, self.report) for spec in services)
         settings = settings_of(self._registry.config, self._registry.project, sources, self.report)
-        return Imported(self._registry.project, entities, sources, views, services, settings)
+        kept = tuple(service for service in found if service)
+        return Imported(self._registry.project, entities, sources, views, kept, settings)
 
     def _entity(self, spec: Mapping[str, Any]) -> EntityText:
         name = self._entity_names[spec["name"]]

@@ -30,6 +30,7 @@ class Names:
         self,
         kind: str,
         report: Report,
+        known: Iterable[str],
         others: Iterable[str] = (),
         *,
         suffix: str = "",
@@ -40,6 +41,7 @@ class Names:
         Args:
             kind: The word for the report, such as "feature view".
             report: Takes the changes.
+            known: All Feast names of the kind. The valid ones are kept, so that no other object gets such a name.
             others: Names of other kinds that cannot be given.
             suffix: The end of a name that would be one of the `others`.
             short: Shortens a name before it is mended.
@@ -50,6 +52,7 @@ class Names:
         self._others = frozenset(others)
         self._suffix = suffix
         self._short = short
+        self._kept = {name for name in known if snake(short(name)) == name}
         self._given: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
@@ -58,7 +61,7 @@ class Names:
             mended = snake(self._short(name))
             if mended in self._others:
                 mended = snake(f"{mended[: LONGEST - len(self._suffix) - 1]}_{self._suffix}")
-            given = unique(mended, {*self._others, *self._given.values()})
+            given = unique(mended, {*self._others, *self._given.values(), *(self._kept - {name})})
             self._given[name] = given
             if given != name:
                 self._report.renamed.append(f"{self._kind} `{name}` is `{given}`.")
@@ -81,16 +84,16 @@ def column(name: str) -> str:
 
 
 def columns(names: Iterable[str], keys: Iterable[str], what: str, report: Report) -> dict[str, str]:
-    """The column of each Feast name; names that differ only in case become different names.
+    """The column of each Feast name: a valid name itself, of names that differ only in case the first one.
 
     `keys` are join keys: their names also stand in requests.
     """
     found: dict[str, str] = {}
-    for name in names:
-        mended = column(name)
-        if mended.lower() in RESERVED_COLUMNS:
-            mended = f"{mended}_value"
-        found[name] = unique(mended, {each.lower() for each in found.values()})
+    mended = {name: column(name) for name in names}
+    mended = {name: f"{new}_value" if new.lower() in RESERVED_COLUMNS else new for name, new in mended.items()}
+    kept = {new.lower(): name for name, new in reversed(mended.items()) if new == name}
+    for name, new in mended.items():
+        found[name] = name if kept.get(new.lower()) == name else unique(new, {*found.values(), *kept})
         if found[name] != name:
             kind = "join key" if name in set(keys) else "feature"
             report.renamed.append(f"{what}: {kind} `{name}` is `{found[name]}`.")

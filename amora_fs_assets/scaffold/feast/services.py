@@ -54,7 +54,8 @@ def _parts(
     columns: Mapping[str, Mapping[str, str]],
     report: Report,
 ) -> Iterator[PartText]:
-    aliases = Names(f"{what}: alias", report)
+    given = (each.get("featureViewNameAlias") or "" for each in spec.get("features", ()))
+    aliases = Names(f"{what}: alias", report, given)
     for projection in spec.get("features", ()):
         view = projection["featureViewName"]
         if view not in views:

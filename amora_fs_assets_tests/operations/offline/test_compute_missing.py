@@ -219,6 +219,7 @@ def test_one_time_alone_is_refused(opened: Callable[..., FeatureStore]) -> None:
 def test_under_a_running_clock_each_call_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     start = (datetime.now().astimezone() - timedelta(days=2)).date().isoformat()
     store = FeatureStore(Settings(home=tmp_path), code(start=start))
+    assert [each.view for each in store.plan().recompute] == ["spending", "totals"]  # and not what came meanwhile
     store.apply()
     (first,) = store.compute(feature_views=["spending"])["spending"]
     (second,) = store.compute(feature_views=["spending"])["spending"]

@@ -64,8 +64,8 @@ class FeatureStore(Definitions, Online, Removal, Training):
         """
         if every is not None:
             callers.cadence("every", every)
-        clock = self.settings.clock()  # one for all parts: between two, a new view would have an interval
-        planned = self._planned(prune=prune, clock=clock)
+        clock = self.settings.clock()  # not after the plan's: the time between would be an interval
+        planned = self._planned(prune=prune)
         try:
             planned = replace(planned, unfit=building.unfit(self.code, self.offline))
             planned = building.with_coverage(planned, self._coverage(self.code, clock))
@@ -81,9 +81,10 @@ class FeatureStore(Definitions, Online, Removal, Training):
 
         return building.day(self.code, self.offline, clock=self.settings.clock(), every=every)
 
-    def _planned(self, *, prune: bool, clock: datetime) -> Plan:
+    def _planned(self, *, prune: bool) -> Plan:
         """The plan from code and registry alone."""
-        return building.plan(self.code, self.registry, clock=clock, dataset=self.settings.dataset, prune=prune)
+        dataset = self.settings.dataset
+        return building.plan(self.code, self.registry, clock=self.settings.clock(), dataset=dataset, prune=prune)
 
     def coverage(self, feature_views: Sequence[str] | None = None) -> dict[str, Coverage]:
         """The coverage of the applied views from their start to the clock: current, stale, missing, part-computed.
@@ -166,9 +167,7 @@ class FeatureStore(Definitions, Online, Removal, Training):
             snapshot = building.apply_plan(planned, self.registry, clock=wall_clock(), allow_breaking=allow_breaking)
         else:
             snapshot = building.apply_anew(
-                lambda: (
-                    self._planned(prune=prune, clock=self.settings.clock()) if show is None else self.plan(prune=prune)
-                ),
+                lambda: self._planned(prune=prune) if show is None else self.plan(prune=prune),
                 self.registry,
                 clock=wall_clock,
                 allow_breaking=allow_breaking,

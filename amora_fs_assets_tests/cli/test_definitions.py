@@ -150,8 +150,8 @@ def test_options_stand_on_either_side_of_the_command(tmp_path: Path, monkeypatch
         ("--model=spending", "--model", "spending", "compute", "2020-01-01", "2020-02-01"),
     ):
         assert "spending: 3 rows published" in said(amora_fs(*words))
-    for words in (("--json", "entities", "list"), ("entities", "--json", "list"), ("entities", "list", "--json")):
-        assert json.loads(said(amora_fs(*words)))[0]["name"] == "customer"
+    for listed in (("--json", "entities", "list"), ("entities", "--json", "list"), ("entities", "list", "--json")):
+        assert json.loads(said(amora_fs(*listed)))[0]["name"] == "customer"
     assert "No such option '--modle'" in said(amora_fs("--modle", "x", "apply"), code=2)
 
 

@@ -190,12 +190,10 @@ class Mean(Aggregate):
         self._number(type_, feature)
 
     def over(self, hops: Hops) -> Value:
-        n = hops("n")
-        return hops("sum").cast("float64") / (n > 0).ifelse(n, ibis.null("int64"))
+        return hops("sum").cast("float64") / hops("n")  # without values, the sum is null
 
     def of(self, rows: Pairs) -> Value:
-        n = rows.value.count(where=rows.inside)
-        return rows.value.sum(where=rows.inside).cast("float64") / (n > 0).ifelse(n, ibis.null("int64"))
+        return rows.value.sum(where=rows.inside).cast("float64") / rows.value.count(where=rows.inside)
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,14 @@ def framed(call: Call, aggregates: Mapping[str, Aggregate]) -> Table:
     at_hops = call.scale.hops_are_ticks and any(each.ending == 0 for each in call.windows.windows)
     ticks = ticks_of(call, hops, at_hops=at_hops)
     distinct = sorted({call.values[name] for name, each in aggregates.items() if isinstance(each, NUnique)})
-    at = [hops.select(*call.keys, "_enter", *kinds), *(_runs(call, column) for column in distinct)]
-    rows = _stacked(
-        [
-            *(
-                each.mutate(
-                    **{EVENT_TIMESTAMP: call.scale.instant(each["_enter"]) if at_hops else ibis.null(UTC_TIME)},
-                    _tick=ibis.literal(at_hops),
-                )
-                for each in at
-            ),
-            ticks.select(*call.keys, "_enter", EVENT_TIMESTAMP, _tick=ibis.literal(True)),
-        ]
-    )
+    there = hops.select(*call.keys, "_enter", *kinds)
+    for column in distinct:
+        runs = _runs(call, column)
+        single = any(each.single_rows for each in aggregates.values())
+        there = _stacked([there, runs]) if single else _beside(call, there, runs)
+    own = call.scale.instant(there["_enter"]) if at_hops else ibis.null(UTC_TIME)
+    there = there.mutate(**{EVENT_TIMESTAMP: own}, _tick=ibis.literal(at_hops))
+    rows = _stacked([there, ticks.select(*call.keys, "_enter", EVENT_TIMESTAMP, _tick=ibis.literal(True))])
     order = ibis.window(group_by=call.keys or None, order_by=rows["_enter"])
     values = {
         f"{name}_{window.name}": _over(call, rows, name, each, window)
@@ -47,6 +42,14 @@ def framed(call: Call, aggregates: Mapping[str, Aggregate]) -> Table:
     if at_hops:  # several rows of one tick have the same values
         kept.append(result["_next"].isnull() | (result["_next"] != result["_enter"]))
     return result.filter(*kept).drop("_tick", "_next")
+
+
+def _beside(call: Call, hops: Table, runs: Table) -> Table:
+    """The hops with the columns of the runs that begin or end there."""
+    places = [*call.keys, "_enter"]
+    renamed = runs.rename({f"_at{number}": place for number, place in enumerate(places)})
+    on = [hops[place] == renamed[f"_at{number}"] for number, place in enumerate(places)]
+    return hops.left_join(renamed, on).drop(*(f"_at{number}" for number in range(len(places))))
 
 
 def _runs(call: Call, column: str) -> Table:

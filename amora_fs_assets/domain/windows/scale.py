@@ -67,7 +67,9 @@ class Events(Scale):
 
     def floor(self, instant: Value) -> IntegerValue:
         """Microseconds since 1970."""
-        return cast("IntegerValue", _seconds(instant) // 1 * self.unit + instant.microsecond())
+        time = cast("TimestampValue", instant)
+        fraction = time.delta(time.truncate("s").cast(UTC_TIME), unit="microsecond")
+        return cast("IntegerValue", _seconds(instant) // 1 * self.unit + fraction)
 
     def instant(self, number: Value) -> TimestampValue:
         """Not used: the events' own times are kept."""

@@ -1,0 +1,155 @@
+"""Rolling windows beside a DuckDB query that was written by hand for this case.
+
+    python -m benchmarks.windows            # 1M and 10M events; some minutes
+    python -m benchmarks.windows 1000000    # other numbers of events
+
+Events of 100 per key over 90 days; hourly ticks, rows on change; count, sum, mean, min, max and the number of different
+values. Each run is a process of its own, in turn; both sides write the same table, and the results are compared by
+count and sums.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from benchmarks.measure import median, peak_memory, report, table
+
+WINDOWS = {"1h": 1, "24h": 24, "7d": 168, "30d": 720, "14d": 336}
+ROUNDS = 3
+LIMIT = "1500MB"
+HOUR = 3_600
+
+
+def events(path: Path, number: int) -> None:
+    """The table of events."""
+    with duckdb.connect(path) as connection:
+        connection.execute(
+            f"CREATE TABLE ev AS SELECT (hash(i) % {number // 100})::BIGINT k, make_timestamp((1700000000000000 + "
+            "(hash(i * 7 + 1) % (90::UBIGINT * 86400 * 1000000))::BIGINT))::TIMESTAMPTZ t, "
+            "(hash(i * 3) % 10000) / 100.0::DOUBLE v, "
+            f"(hash(i * 11) % 20)::BIGINT p FROM range({number}) r(i)"
+        )
+
+
+def ours(names: Sequence[str]) -> str:
+    """The SQL of `rolling`."""
+    import ibis
+    import ibis.expr.datatypes as dt
+
+    from amora_fs_assets import Interval, Source, SourceSchema, Timestamp
+    from amora_fs_assets.domain.known import handing
+    from amora_fs_assets.windows import Windows, count, max_, mean, min_, nunique, rolling, sum_
+
+    schema = type("Events", (SourceSchema,), {"__annotations__": {"k": int, "t": Timestamp, "v": float, "p": int},
+                                              "__module__": __name__})  # fmt: skip
+    source = Source("ev", schema, table="main.ev", timestamp_field="t")
+    rows = ibis.table({"k": "int64", "t": dt.Timestamp("UTC", 6), "v": "float64", "p": "int64"}, name="ev")
+    with handing({"ev": rows}, {"ev": source}):
+        query = rolling(
+            rows, Windows(*names), by="k", time="t", interval=Interval("2023-01-01", "2025-01-01"), n=count(),
+            total=sum_("v"), mean=mean("v"), least=min_("v"), greatest=max_("v"), different=nunique("p"),
+        )  # fmt: skip
+    return str(ibis.to_sql(query, dialect="duckdb"))
+
+
+def by_hand(names: Sequence[str]) -> str:
+    """The same rows by SQL for exactly this case: one pass over hops, and runs of each value."""
+    lengths = {name: WINDOWS[name] * HOUR for name in names}
+    began = ", ".join(f"count(*) FILTER (s IS NULL OR s >= {w}) b{n}" for n, w in lengths.items())
+    ended = ", ".join(f"count(*) FILTER (u IS NULL OR u >= {w}) e{n}" for n, w in lengths.items())
+    runs = ", ".join(f"b{n}, e{n}" for n in lengths)
+    nothing = ", ".join(f"NULL b{n}, NULL e{n}" for n in lengths)
+    values = ", ".join(
+        f"coalesce(sum(n) OVER w{n}, 0)::BIGINT n_{n}, coalesce(sum(s) OVER w{n}, 0) total_{n}, "
+        f"sum(s) OVER w{n} / sum(n) OVER w{n} mean_{n}, min(l) OVER w{n} least_{n}, max(g) OVER w{n} greatest_{n}, "
+        f"coalesce(sum(b{n}) OVER up, 0) - coalesce(sum(e{n}) OVER x{n}, 0) different_{n}"
+        for n in lengths
+    )
+    frames = ", ".join(
+        f"w{n} AS (PARTITION BY k ORDER BY o RANGE BETWEEN {w - HOUR} PRECEDING AND CURRENT ROW), "
+        f"x{n} AS (PARTITION BY k ORDER BY o RANGE BETWEEN UNBOUNDED PRECEDING AND {w} PRECEDING)"
+        for n, w in lengths.items()
+    )
+    shifts = ", ".join(map(str, lengths.values()))
+    return f"""
+    WITH e AS (SELECT k, (epoch_us(t) // {HOUR * 1_000_000} + 1) * {HOUR} o, v, p FROM ev),
+    h AS MATERIALIZED (SELECT k, o, count(*) n, sum(v) s, min(v) l, max(v) g FROM e GROUP BY ALL),
+    d AS (SELECT DISTINCT k, p, o FROM e),
+    r AS (SELECT k, o, o - lag(o) OVER y s, lead(o) OVER y - o u FROM d WINDOW y AS (PARTITION BY k, p ORDER BY o)),
+    c AS (SELECT k, o, {began}, {ended} FROM r GROUP BY ALL),
+    u AS (
+        SELECT k, o, n, s, l, g, {runs} FROM h JOIN c USING (k, o)
+        UNION ALL SELECT k, o + unnest([{shifts}]) o, NULL, NULL, NULL, NULL, {nothing} FROM h
+    ),
+    f AS (
+        SELECT k, o, lead(o) OVER (PARTITION BY k ORDER BY o) AS nxt, {values} FROM u
+        WINDOW up AS (PARTITION BY k ORDER BY o RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), {frames}
+    )
+    SELECT k, to_timestamp(o) event_timestamp, * EXCLUDE (k, o, nxt) FROM f WHERE nxt IS DISTINCT FROM o"""
+
+
+def one(path: str, side: str, names: Sequence[str]) -> None:
+    """Run one side, and print its seconds, peak memory [MiB] and a digest of the result."""
+    sql = (ours if side == "ours" else by_hand)(names)
+    with duckdb.connect(path) as connection:
+        connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{LIMIT}'; SET preserve_insertion_order = false")
+        began = time.perf_counter()
+        connection.execute(f"CREATE OR REPLACE TABLE result AS {sql}")
+        seconds, peak = time.perf_counter() - began, peak_memory()
+        sums = ", ".join(f"sum(n_{n}), round(sum(total_{n})), sum(different_{n})" for n in names)
+        digest = connection.execute(f"SELECT count(*), {sums} FROM result").fetchone()
+        connection.execute("DROP TABLE result")
+    print(json.dumps([seconds, peak, [float(each) for each in digest or ()]]))
+
+
+def main(numbers: Sequence[int]) -> None:
+    """Measure, compare the results, and write the table."""
+    rows = []
+    for number in numbers:
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").exists() else None) as folder:
+            path = Path(folder) / "events.duckdb"
+            events(path, number)
+            for windows in (1, 4, 5):
+                names = list(WINDOWS)[:windows]
+                found: dict[str, list[tuple[float, float]]] = {"by hand": [], "ours": []}
+                digests = set()
+                for _ in range(ROUNDS if number < 5_000_000 else 1):
+                    for side, runs in found.items():
+                        command = [sys.executable, "-m", "benchmarks.windows", "--one", str(path), side, *names]
+                        done = subprocess.run(command, check=True, capture_output=True, text=True)
+                        seconds, peak, digest = json.loads(done.stdout.splitlines()[-1])
+                        runs.append((seconds, peak))
+                        digests.add(tuple(digest))
+                assert len(digests) == 1, f"the sides differ: {digests}"
+                hand = median([seconds for seconds, _ in found["by hand"]])
+                for side, runs in found.items():
+                    seconds = median([each for each, _ in runs])
+                    rows.append([
+                        f"{number // 1_000_000}M" if number >= 1_000_000 else f"{number:,}", str(windows),
+                        f"{next(iter(digests))[0]:,.0f}", side, f"{seconds:.1f} s", f"{seconds / hand:.2f}",
+                        f"{max(peak for _, peak in runs):,.0f} MiB",
+                    ])  # fmt: skip
+                    print(rows[-1], flush=True)
+    head = ["events", "windows", "rows", "side", "median", "to by hand", "peak memory"]
+    report(
+        "windows", "Rolling windows", "python -m benchmarks.windows",
+        "Six aggregates (count, sum, mean, min, max, number of different values), hourly ticks, rows on change; 100 "
+        f"events per key over 90 days. DuckDB with a memory limit of {LIMIT}. At most 1.5 times the query by hand is "
+        "wanted.",
+        table(head, rows),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        one(sys.argv[2], sys.argv[3], sys.argv[4:])
+    else:
+        main([int(each) for each in sys.argv[1:]] or [1_000_000, 10_000_000])

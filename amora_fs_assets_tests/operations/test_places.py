@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, time
@@ -51,6 +52,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.execute(f"CREATE SCHEMA raw; CREATE TABLE raw.trips AS {ROWS}")
         for name in ("data/trips.parquet", "data/trips.csv", "data/trips/day=1/part.parquet"):
             connection.execute(f"COPY ({ROWS}) TO '{folder / name}'")
+    (folder / "data" / "empty").mkdir()
+    shutil.copytree(folder / "data" / "trips", folder / "data" / "both")
+    shutil.copy(folder / "data" / "trips.csv", folder / "data" / "both")
     for file in (home / "fleet-eu.duckdb", folder / "data" / "fleet.duckdb"):
         with duckdb.connect(file) as connection:
             connection.execute(f"CREATE SCHEMA raw; CREATE TABLE raw.trips AS {ROWS}")
@@ -189,7 +193,12 @@ def test_times_without_a_zone_are_of_the_zone_that_the_source_names(
             {"path": "data/nothing.parquet"},
             r"there is no file data/nothing.parquet \(.*project.*/data/nothing.parquet\)",
         ),
-        ({"query": "SELECT * FROM raw.nothing"}, "raw.nothing|nothing does not exist"),
+        ({"path": "data/empty"}, r"there is no file data/empty \(.*data/empty has no files .parquet, .csv, .csv.gz\)"),
+        (
+            {"path": "data/both/"},
+            r"'trips': .*both.* several formats: .parquet, .csv\. .*path='data/both/\*\*/\*.parquet'",
+        ),
+        ({"query": "SELECT * FROM raw.nothing"}, "'trips': its query cannot be read: .*nothing does not exist"),
         ({"query": "SELECT * FORM raw.trips"}, "'trips': its query cannot be read"),
         ({"query": "SELECT 1 AS driver"}, "'trips': its query has no column 'at'. Its columns: driver"),
         ({"path": "s3://bucket/a.parquet"}, "'trips'"),

@@ -18,10 +18,10 @@ def check_place(name: str, place: Place, stored: StoredTable | None, store: Offl
     if stored is None:
         if place.table is None:
             raise TableNotFound(f"{place.owner}: there is no {place}{store.looked_for(place)}.")
-        raise TableNotFound(
-            f"{place.owner}: there is no {place}{store.looked_for(place)}; fill it, or materialize asset raw/{name} if "
-            "the project loads it."
+        loaded = (
+            f", or materialize asset raw/{name} if the project loads it" if place.owner.startswith("Source") else ""
         )
+        raise TableNotFound(f"{place.owner}: there is no {place}{store.looked_for(place)}; fill it{loaded}.")
     for column in place.columns:
         _check_column(place, column, stored, store)
 

@@ -24,7 +24,7 @@ from amora_fs_assets.domain.table_names import STAGED, publications_table, stage
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.stores.duckdb.dialect import DUCKDB
 from amora_fs_assets.stores.duckdb.file import opened
-from amora_fs_assets.stores.duckdb.places import attach, catalogs_of, database_file, file_of, held
+from amora_fs_assets.stores.duckdb.places import FORMATS, attach, catalogs_of, database_file, file_of, held
 from amora_fs_assets.stores.duckdb.publication import Publishing, read_applied, write_applied
 from amora_fs_assets.stores.duckdb.tables import quoted, stored_table, stored_tables
 from amora_fs_assets.stores.duckdb.times import check_times
@@ -89,7 +89,8 @@ class DuckDBOfflineStore:
     def looked_for(self, place: Place) -> str:
         """The file that the store reads for the place."""
         if place.where.path is not None:
-            return f" ({file_of(place, self._home)})"
+            file = file_of(place, self._home)
+            return f" ({file} has no files {', '.join(FORMATS)})" if Path(file).is_dir() else f" ({file})"
         return "".join(f" in {database_file(self._home, catalog)}" for catalog in catalogs_of([place]))
 
     def sql(self, query: Table) -> str:

@@ -11,13 +11,15 @@ import ibis.expr.datatypes as dt
 import sqlglot
 from sqlglot import exp
 
-from amora_fs_assets.domain.errors import OfflineStoreBusy, OfflineStoreError
+from amora_fs_assets.domain.errors import OfflineStoreBusy, OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.external import Held, query_of
 from amora_fs_assets.domain.place import DATABASES, Place
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.duckdb.dialect import DUCKDB
 from amora_fs_assets.stores.duckdb.tables import TYPES, column_name, columns_of, quoted, type_of
 
+FORMATS = {".parquet": "read_parquet", ".csv": "read_csv", ".csv.gz": "read_csv"}
+"""The table functions for the files of a folder, by the ends of their names."""
 _SNIFFED = {DataType.TIMESTAMP, DataType.DATE}
 """Types of CSV columns that DuckDB reads from the text: their form, and whether times have a zone."""
 
@@ -92,10 +94,10 @@ def held(connection: duckdb.DuckDBPyConnection, place: Place, home: Path) -> Hel
 def _columns(connection: duckdb.DuckDBPyConnection, place: Place, sql: str) -> dict[str, dt.DataType]:
     try:
         return columns_of(connection, f"({sql}\n)")
-    except duckdb.CatalogException:
-        raise
     except duckdb.Error as error:
-        raise OfflineStoreError(f"{place.owner}: {place} cannot be read: {error}") from error
+        missing = isinstance(error, duckdb.CatalogException) and "Table with name" in str(error)
+        kind = TableNotFound if missing else OfflineStoreError
+        raise kind(f"{place.owner}: {place} cannot be read: {error}") from error
 
 
 def _call(place: Place, file: str) -> tuple[str, str, list[str]] | None:
@@ -116,10 +118,19 @@ def _call(place: Place, file: str) -> tuple[str, str, list[str]] | None:
             f"{place.owner}: {file} is an Iceberg table, which DuckDB reads only with its extension `iceberg`. Read it "
             "in a query: query=\"SELECT ... FROM iceberg_scan('...')\", on a machine that has the extension."
         )
-    for suffix, function in ((".parquet", "read_parquet"), (".csv", "read_csv"), (".csv.gz", "read_csv")):
-        if remote or any(path.rglob(f"*{suffix}")):
-            return function, f"{file.rstrip('/')}/**/*{suffix}", ["union_by_name=true"]
-    return None
+    found = [".parquet"] if remote else _formats_in(path)
+    if len(found) > 1:
+        raise OfflineStoreError(
+            f"{place.owner}: {file} has files of several formats: {', '.join(found)}. Name the files of one format: "
+            f"path='{str(place.where.path).rstrip('/')}/**/*{found[0]}'."
+        )
+    return next(((FORMATS[each], f"{file.rstrip('/')}/**/*{each}", ["union_by_name=true"]) for each in found), None)
+
+
+def _formats_in(folder: Path) -> list[str]:
+    """The formats of the files in a folder, at any depth."""
+    names = [each.name for each in folder.rglob("*")]
+    return [each for each in FORMATS if any(name.endswith(each) for name in names)]
 
 
 def _text(value: object) -> str:

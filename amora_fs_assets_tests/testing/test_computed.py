@@ -110,12 +110,20 @@ def test_wrong_rows_are_named(rows: dict[str, Any], message: str) -> None:
         compute(view_of(), DAY, **rows)
 
 
-def test_an_error_in_the_transform_names_the_view() -> None:
+def test_an_error_in_the_transform_names_the_line_and_the_nearest_column() -> None:
     def wrong(orders: Table) -> Table:
+        orders = orders.filter(orders.amount > 0)
         return orders.select("customer", value=orders.amout)
 
-    with pytest.raises(TransformError, match="Feature view 'view': its transform failed.*amout"):
+    where = r"test_computed.py:\d+: `return orders.select\(.customer., value=orders.amout\)`"
+    meant = r"There is no column 'amout'; did you mean 'amount' of 'orders'\?"
+    with pytest.raises(TransformError, match=f"'view': its transform failed: AttributeError: .*, in {where}. {meant}"):
         compute(view_of(wrong, Value), DAY, orders=[])
+
+
+def test_a_column_with_no_near_name_is_answered_with_all_columns() -> None:
+    with pytest.raises(TransformError, match="no column 'zzz': 'orders' has customer, paid_at, loaded_at, amount"):
+        compute(view_of(lambda orders: orders.select("zzz"), Value), DAY, orders=[])
 
 
 ROWS = [{"customer": who, "paid_at": at(2, hour), "amount": float(hour)} for hour in range(0, 24, 3) for who in "ab"]

@@ -20,6 +20,7 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.expressions.tables import known_rows
 from amora_fs_assets.operations.offline.labels import check_label
 from amora_fs_assets.operations.offline.rowwise import labelled
+from amora_fs_assets.operations.offline.transform_error import reason
 
 
 def query_of(
@@ -45,7 +46,7 @@ def query_of(
     if INTERVAL_PARAMETER in inspect.signature(view.transform).parameters:
         arguments[INTERVAL_PARAMETER] = interval
     with handing(tables, {s.name: s for s in view.sources}, view) as handed:
-        rows = _call_transform(view, arguments)
+        rows = _call_transform(view, arguments, tables)
         if len(tables) == 1:
             rows = labelled(rows, *tables.values())
     declared = _as_declared(view, rows)
@@ -53,14 +54,14 @@ def query_of(
     return declared
 
 
-def _call_transform(view: FeatureView, arguments: Mapping[str, object]) -> Table:
+def _call_transform(view: FeatureView, arguments: Mapping[str, object], tables: Mapping[str, Table]) -> Table:
     assert view.transform is not None, "the caller has checked it"
     try:
         rows = view.transform(**arguments)
     except DefinitionError as error:
         raise DefinitionError(f"{view}: {error}") from error
     except Exception as error:
-        raise TransformError(f"{view}: its transform failed: {type(error).__name__}: {error}") from error
+        raise TransformError(f"{view}: its transform failed: {reason(view.transform, error, tables)}") from error
     if not isinstance(rows, Table):
         raise TransformError(f"{view}: its transform returned {type(rows).__name__}; return an Ibis table expression.")
     if rows.op().find(InMemoryTable):

@@ -93,7 +93,7 @@ class FeatureStore(Definitions, Online, Removal, Training):
         """
         catalogue = self.registry.catalogue()
         found = self._coverage(catalogue, self.settings.clock())
-        names = [catalogue.feature_view(name).name for name in callers.texts("feature_views", feature_views) or found]
+        names = [catalogue.feature_view(name).name for name in callers.chosen("feature_views", feature_views, found)]
         return {name: found[name] for name in names if name in found}
 
     def corrections(self, feature_views: Sequence[str] | None = None) -> tuple[Correction, ...]:
@@ -136,7 +136,7 @@ class FeatureStore(Definitions, Online, Removal, Training):
 
     def _views_by_name(self, feature_views: Sequence[str] | None) -> list[FeatureView]:
         """The code's views by name, by default all, in order of dependency."""
-        selected = callers.texts("feature_views", feature_views) or self.code.feature_views
+        selected = callers.chosen("feature_views", feature_views, self.code.feature_views)
         names = {self.code.feature_view(name).name for name in selected}
         return [view for view in self.code.in_order if view.name in names]
 
@@ -318,7 +318,7 @@ class FeatureStore(Definitions, Online, Removal, Training):
 
         self._refuse_the_past("materialize")
         catalogue = self.registry.catalogue()
-        names = dict.fromkeys(callers.texts("feature_views", feature_views) or catalogue.feature_views)
+        names = dict.fromkeys(callers.chosen("feature_views", feature_views, catalogue.feature_views))
         several = building.Several("materialize", [catalogue.feature_view(name) for name in names], progress)
         run_id = f"materialize-{uuid.uuid4()}"
         for view in several.each():

@@ -49,6 +49,12 @@ def texts(argument: str, value: object) -> list[str] | None:
     return [text(f"{argument}[{place}]", each) for place, each in enumerate(value)]
 
 
+def chosen(argument: str, value: object, every: Iterable[str]) -> list[str]:
+    """The names of a list, which may be empty; `every` name for None."""
+    names = texts(argument, value)
+    return list(every) if names is None else names
+
+
 def flag(argument: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, bool):

@@ -90,7 +90,7 @@ class Training(Stores):
         FeatureViewNotFound, and InvalidRequest if Feast reads the offline store itself.
         """
         catalogue = self.registry.catalogue()
-        names = callers.texts("feature_views", feature_views) or catalogue.feature_views
+        names = callers.chosen("feature_views", feature_views, catalogue.feature_views)
         return self._exports.for_feast([catalogue.feature_view(name) for name in names])
 
     def load_training_set(

@@ -128,6 +128,8 @@ def test_online_features_have_their_timestamps_beside_them(fs: FeatureStore) -> 
         response.to_df(include_event_timestamps="no")  # type: ignore[arg-type]
     with pytest.raises(InvalidRequest, match=r"LazyFrame.*collect\(\)"):
         fs.get_online_features(REFERENCES, pl.LazyFrame({"customer": [3]}))  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match=r"LazyFrame.*collect\(\)"):
+        fs.push("spending", pl.LazyFrame({"customer": [3]}))
 
 
 @pytest.mark.parametrize(
@@ -255,6 +257,13 @@ def test_a_load_takes_feasts_names_of_its_times(fs: FeatureStore) -> None:
     assert fs.materialize_incremental(end_date=pd.Timestamp(small.CLOCK))["spending"].new_generation is False
     with pytest.raises(InvalidRequest, match="end is missing"):
         fs.materialize("2020-01-01")
+
+
+def test_an_empty_list_of_views_is_no_view_as_with_feast(fs: FeatureStore) -> None:
+    assert fs.materialize_incremental(feature_views=[]) == {}
+    assert fs.materialize("2020-01-01", "2020-02-01", []) == {}
+    assert fs.compute("2020-01-01", "2020-02-01", []) == {}
+    assert fs.coverage([]) == {}
 
 
 class Capsule:

@@ -79,7 +79,7 @@ def _columns(rows: Rows) -> dict[str, Sequence[Any]]:
     """The rows by column, from any accepted form. Raises InvalidRequest."""
     if isinstance(rows, Mapping):
         return {str(name): _values(name, values) for name, values in rows.items()}
-    if hasattr(rows, "columns") and hasattr(rows, "notna"):  # pandas
+    if hasattr(rows, "notna") and hasattr(rows, "columns"):  # pandas
         _refuse_twice([str(name) for name in rows.columns])
         frame = rows.astype(object).where(rows.notna(), None)
         return {str(name): frame[name].tolist() for name in frame.columns}
@@ -89,7 +89,8 @@ def _columns(rows: Rows) -> dict[str, Sequence[Any]]:
         _refuse_twice(names)
         return {name: _arrow_values(name, rows.column(name)) for name in names}
     if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
-        raise InvalidRequest(f"{_FORMS}, not {type(rows).__name__}. {NOTHING}")
+        hint = " Call its collect()." if type(rows).__name__ == "LazyFrame" else ""
+        raise InvalidRequest(f"{_FORMS}, not {type(rows).__name__}.{hint} {NOTHING}")
     dicts = list(rows)
     for place, row in enumerate(dicts):
         if not isinstance(row, Mapping):

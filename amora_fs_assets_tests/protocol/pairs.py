@@ -192,10 +192,16 @@ def _empty(world: World, store: FeatureStore, covered: Covered) -> Iterator[str]
     covered.values += len(found)
     view_id = store.registry.catalogue().feature_view(VIEW).view_id
     state = decoded(world.redis.get(state_name(PROJECT, VIEW)))
-    if world.events.lost and any(
-        each.number == state.live_number and each.view_id == view_id for each in state.generations
-    ):
-        return  # loaded in this life of the view, before a backup was restored
+    if any(each.number == state.live_number and each.view_id == view_id for each in state.generations):
+        if world.events.lost:
+            return  # loaded in this life of the view, before a backup was restored
+        # Pushed only online, before the first load in this life of the view.
+        pushed = {key: [each for each in world.events.online_only if each["shop"] == key] for key in found}
+        found = {
+            key: got
+            for key, got in found.items()
+            if got is not None and got not in [model.as_served(each, got[1]) for each in pushed[key]]
+        }
     if any(found.values()):
         yield f"rows of an earlier view of the name are served: {found}"
 

@@ -45,10 +45,9 @@ def teardown(store: FeatureStore, tables: bool, yes: bool) -> None:  # noqa: FBT
     """
     applied = store.registry.catalogue()
     dropped = store.tables() if tables else []
-    click.echo(
-        f"Registry {store.registry.url}: {len(applied.feature_views)} feature views and all other definitions are "
-        "removed, online rows too."
-    )
+    count = len(applied.feature_views)
+    views = f"{count} feature view{'s' * (count != 1)}"
+    click.echo(f"Registry {store.registry.url}: {views} and all other definitions are removed, online rows too.")
     for table in dropped:
         click.echo(f"  table {table} is dropped")
     if not yes:

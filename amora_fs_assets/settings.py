@@ -299,11 +299,17 @@ def _optional(take: _Take) -> _Take:
 
 
 def _tokens(given: Any) -> tuple[str, ...]:
-    """The tokens of a comma-separated text, or of a list or tuple."""
+    """The tokens of a comma-separated text, or of a list or tuple.
+
+    Raises ValueError for a text such as "," that holds no token, since a server without tokens is open.
+    """
     if not isinstance(given, str | list | tuple):
         raise TypeError
-    tokens = given.split(",") if isinstance(given, str) else given
-    return tuple(token.strip() for token in map(_text, tokens) if token.strip())
+    texts = given.split(",") if isinstance(given, str) else given
+    tokens = tuple(token.strip() for token in map(_text, texts) if token.strip())
+    if given and not tokens:
+        raise ValueError
+    return tokens
 
 
 _SECONDS = (_number(0, _YEAR, above=True), "a number of seconds, more than zero and at most a year")
@@ -331,7 +337,7 @@ _TAKES: dict[str, tuple[_Take, str]] = {
     "now": (_optional(utc), "a time in ISO 8601, such as 2014-01-01T05:00Z, of the years 1 to 9999"),
     "http_host": (_non_empty_text, "a host name or an address"),
     "http_port": (_whole_number(1, 65_535), "a port number, from 1 to 65535"),
-    "api_tokens": (_tokens, "tokens, separated by commas"),
-    "api_tokens_read_only": (_tokens, "tokens, separated by commas"),
+    "api_tokens": (_tokens, "tokens, separated by commas, or an empty text"),
+    "api_tokens_read_only": (_tokens, "tokens, separated by commas, or an empty text"),
 }
 """For each setting: the function that converts a value or its text, and a description of the accepted values."""

@@ -92,6 +92,8 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("AMORA_FS_BIGQUERY_PRICE_PER_TIB", "cheap", "price"),
         ("AMORA_FS_BIGQUERY_PRICE_PER_TIB", "-1", "zero or more"),
         ("AMORA_FS_BIGQUERY_MAXIMUM_BYTES_BILLED", "-1", "zero or more"),
+        ("AMORA_FS_API_TOKENS", ",", "tokens, separated by commas"),
+        ("AMORA_FS_API_TOKENS_READ_ONLY", " ", "tokens, separated by commas"),
         ("AMORA_FS_BIGQUERY_DATASET", "features", "is called AMORA_FS_DATASET now"),
         ("AMORA_FS_OFLINE_STORE", "duckdb", "is not a setting. Known: .*AMORA_FS_OFFLINE_STORE"),
     ],

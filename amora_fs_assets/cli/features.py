@@ -154,7 +154,12 @@ def _entity(text: str, keys: dict[str, DataType]) -> dict[str, Any]:
         name, equals, value = part.partition("=")
         if not equals:
             raise click.BadParameter(f"{part!r} is not KEY=VALUE.", param_hint="--entity")
-        row[name.strip()] = _key(name.strip(), value, keys)
+        name = name.strip()
+        if name in row:
+            raise click.BadParameter(
+                f"{text!r} has '{name}' twice. Give --entity for each entity.", param_hint="--entity"
+            )
+        row[name] = _key(name, value, keys)
     return row
 
 

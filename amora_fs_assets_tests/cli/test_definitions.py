@@ -109,6 +109,11 @@ def test_historical_values_of_a_range_are_shown(run: Run) -> None:
         (["get-online", "spending"], 2, "Give either --entity or --entities"),
         (["get-online", "spending", "--entity", "customer=x"], 2, "join key 'customer' takes int64, not 'x'"),
         (["get-online", "spending", "--entity", "customer=1_0"], 2, "join key 'customer' takes int64, not '1_0'"),
+        (
+            ["get-online", "spending", "--entity", "customer=1,customer=2"],
+            2,
+            "'customer' twice. Give --entity for each",
+        ),
         (["get-online", "spending", "--entity", "customer"], 2, "'customer' is not KEY=VALUE"),
         (["get-online", "spending", "--entities", "no.csv"], 1, "There is no file no.csv"),
         (["get-online", "spending", "--entities", "keys.txt"], 2, "neither a .csv nor a .parquet file"),

@@ -50,7 +50,7 @@ def compute(view: FeatureView, interval: Interval, **rows: Rows) -> pa.Table:
     0, the empty text or list, False, or 1970; `available_at` is the row's time. Raises InvalidRequest for an unknown
     source or column and a row without its time; ChecksFailed for rows that the schema's checks refuse; TransformError.
     """
-    with _store(view, rows) as store:
+    with store_of(view, rows) as store:
         staged = stage(view, interval, store=store, run_id="test", definition_hash="")
         if not staged.checked.passed:
             raise refusal(staged)
@@ -79,17 +79,17 @@ def assert_splits(view: FeatureView, interval: Interval, *, instants: int = 20, 
 
 
 def _assert(view: FeatureView, interval: Interval, instants: int, rows: Mapping[str, Rows], rules: set[Rule]) -> None:
-    with _store(view, rows) as store:
-        found = audit(view, interval, store=store, instants=instants)
+    with store_of(view, rows) as store:
+        found = audit(view, interval, store=store, instants=instants, rules=rules)
     if not found.rows:
         raise InvalidRequest(f"{view} has no rows in {interval}, so nothing is tested. Give rows of its sources.")
-    broken = [str(finding) for finding in found.findings if finding.rule in rules]
+    broken = [str(finding) for finding in found.findings]
     if broken:
         raise AssertionError(f"{view} " + "\n".join(broken))
 
 
 @contextmanager
-def _store(view: FeatureView, rows: Mapping[str, Rows]) -> Iterator[DuckDBOfflineStore]:
+def store_of(view: FeatureView, rows: Mapping[str, Rows]) -> Iterator[DuckDBOfflineStore]:
     """A store with the tables of the view's sources."""
     sources = {source.name: source for source in view.sources}
     if unknown := sorted(set(rows) - set(sources)):

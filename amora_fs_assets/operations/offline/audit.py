@@ -8,10 +8,10 @@ on the data of an interval, in the engine.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import ibis
 from ibis.expr.types import BooleanValue, Table, Value
@@ -24,11 +24,13 @@ from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval, after
 from amora_fs_assets.operations.expressions.tables import all_rows, check_tables, unbound, within
+from amora_fs_assets.operations.offline.lateness import overdue_of
 from amora_fs_assets.operations.offline.transform import query_of
 
 _MICROSECOND = timedelta(microseconds=1)
 _RELATIVE = 1e-9  # engines sum in no fixed order
 Rule = Literal["looks ahead", "differs in parts", "differs when computed again"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +81,14 @@ class Audit:
         return not self.findings
 
 
-def audit(view: FeatureView, interval: Interval, *, store: OfflineStore, instants: int = 5) -> Audit:
+def audit(
+    view: FeatureView, interval: Interval, *, store: OfflineStore, instants: int = 5, rules: Collection[Rule] = RULES
+) -> Audit:
     """Compute the view's rows of an interval from all source rows, and compare them with other computations.
 
     The sources are cut at up to `instants` event_timestamps of the rows, and the interval is divided at the first and
-    the middle one of them. At most one finding per rule is returned, that of the earliest instant. Raises
+    the middle one of them. At most one finding per rule is returned, that of the earliest instant. `rules` selects the
+    tested rules. Raises
     InvalidRequest for an external table; TableNotFound, SourceMismatch, TransformError.
     """
     if view.table is not None:
@@ -94,8 +99,13 @@ def audit(view: FeatureView, interval: Interval, *, store: OfflineStore, instant
         whole = unbound(view.row_columns, staged)
         number, cuts = _instants(whole, store, instants)
         audited = _Audited(view, interval, store, whole)
-        rules = (audited.ahead(cuts), audited.in_parts(cuts), audited.again()) if number else ()
-        findings = tuple(found for found in rules if found is not None)
+        tests: dict[Rule, Callable[[], Finding | None]] = {
+            "looks ahead": lambda: audited.ahead(cuts),
+            "differs in parts": lambda: audited.in_parts(cuts),
+            "differs when computed again": audited.again,
+        }
+        asked = [test() for rule, test in tests.items() if rule in rules] if number else []
+        findings = tuple(found for found in asked if found is not None)
     finally:
         store.discard(staged)
     return Audit(view=view.name, interval=interval, rows=number, instants=cuts, findings=findings)
@@ -112,7 +122,8 @@ def recent(view: FeatureView, clock: datetime) -> Interval:
 
 def _rows(view: FeatureView, interval: Interval, store: OfflineStore, until: datetime | None = None) -> Table:
     """The rows that a computation publishes, if the sources have only rows that became known before `until`."""
-    query = query_of(view, interval, store.dataset, until=until)
+    since = {each.source: each.since for each in overdue_of(view, interval, store)}
+    query = query_of(view, interval, store.dataset, since, until=until)
     return query.filter(within(query[EVENT_TIMESTAMP], interval))
 
 

@@ -110,7 +110,7 @@ def test_a_push_is_recorded_with_its_publication(store: FeatureStore) -> None:
     published = store.offline.publications("spending")[-1]
     assert (run.kind, run.status, run.rows, run.run_id) == ("push", "succeeded", 1, published.run_id)
     assert run.outputs == (Output(name="spending", table="feature_store.spending", sequence=published.sequence),)
-    assert run.details == {"newer": 1, "to_offline": True}
+    assert (run.details["newer"], run.details["to_offline"], run.details["to_online"]) == (1, True, True)
     assert run.schema_hash and run.definition_hash
 
 

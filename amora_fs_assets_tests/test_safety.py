@@ -121,7 +121,7 @@ def test_a_name_that_would_need_quoting_is_refused(name: str) -> None:
         FeatureView(name, Notes, [Entity("author")], table="a.b")
 
 
-@pytest.mark.parametrize("table", ["a", "a.b.c", "a.b; DROP TABLE x", "a.`b`", 'a."b"', "a.b -- "])
+@pytest.mark.parametrize("table", ["a", "a.b.c.d", "a.b; DROP TABLE x", "a.`b`", 'a."b"', "a.b -- "])
 def test_a_table_that_would_need_quoting_is_refused(table: str) -> None:
     with pytest.raises(DefinitionError, match="dataset.table"):
         FeatureView("notes", Notes, [Entity("author")], table=table)

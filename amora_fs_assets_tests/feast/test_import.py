@@ -295,7 +295,7 @@ def test_the_settings_of_a_warehouse_are_written_and_addresses_are_left_to_a_per
         "bigquery_location": "EU",
     }  # fmt: skip
     assert "AMORA_FS_ONLINE_STORE_URL" in report
-    assert not any("secret" in file.read_text() for file in (folder / "taxi").rglob("*") if file.is_file())
+    assert not any(b"secret" in file.read_bytes() for file in (folder / "taxi").rglob("*") if file.is_file())
 
 
 @pytest.mark.parametrize(

@@ -85,12 +85,6 @@ class Aggregate(ABC):
     column: str | None = None
     where: Where = field(default=None, compare=False)
 
-    kinds: ClassVar[tuple[str, ...]] = ("n",)
-    framed: ClassVar[bool] = True
-    """Whether window functions give the value, for rows that are known when they happen."""
-    single_rows: ClassVar[bool] = False
-    """Whether window functions need each row instead of hops."""
-
     @property
     def name(self) -> str:
         """The aggregate in messages, such as `mean('amount')`."""
@@ -106,14 +100,6 @@ class Aggregate(ABC):
 
     def check(self, type_: dt.DataType, feature: str) -> None:  # noqa: B027  (most aggregates take each type)
         """Raise DefinitionError for a column of a type that the aggregate does not take."""
-
-    def kinds_of(self, type_: dt.DataType) -> tuple[str, ...]:  # noqa: ARG002
-        """The kinds of hop values from which the window's value is made."""
-        return self.kinds
-
-    @abstractmethod
-    def over(self, hops: Hops) -> Value:
-        """The window's value from its hops."""
 
     @abstractmethod
     def of(self, rows: Pairs) -> Value:
@@ -153,7 +139,24 @@ def _condition(table: Table, where: Where, feature: str) -> BooleanValue:
 
 
 @dataclass(frozen=True)
-class Count(Aggregate):
+class Framed(Aggregate):
+    """An aggregate that window functions over hops give, for rows that are known when they happen."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("n",)
+    single_rows: ClassVar[bool] = False
+    """Whether window functions need each row instead of hops."""
+
+    def kinds_of(self, type_: dt.DataType) -> tuple[str, ...]:  # noqa: ARG002
+        """The kinds of hop values from which the window's value is made."""
+        return self.kinds
+
+    @abstractmethod
+    def over(self, hops: Hops) -> Value:
+        """The window's value from its hops."""
+
+
+@dataclass(frozen=True)
+class Count(Framed):
     """The number of rows; with a column, of its values that are not null. 0 for none."""
 
     def over(self, hops: Hops) -> Value:
@@ -164,7 +167,7 @@ class Count(Aggregate):
 
 
 @dataclass(frozen=True)
-class Sum(Aggregate):
+class Sum(Framed):
     """The sum of a column. 0 for none."""
 
     kinds = ("sum",)
@@ -181,7 +184,7 @@ class Sum(Aggregate):
 
 
 @dataclass(frozen=True)
-class Mean(Aggregate):
+class Mean(Framed):
     """The mean of a column, as a float. Null for none."""
 
     kinds = ("n", "sum")
@@ -197,7 +200,7 @@ class Mean(Aggregate):
 
 
 @dataclass(frozen=True)
-class Max(Aggregate):
+class Max(Framed):
     """The greatest value of a column, NaN if there is a NaN. Null for none."""
 
     kinds = ("max",)
@@ -213,7 +216,7 @@ class Max(Aggregate):
 
 
 @dataclass(frozen=True)
-class Min(Aggregate):
+class Min(Framed):
     """The least value of a column, NaN if there is a NaN. Null for none."""
 
     def check(self, type_: dt.DataType, feature: str) -> None:
@@ -234,7 +237,7 @@ class Min(Aggregate):
 
 
 @dataclass(frozen=True)
-class StdDev(Aggregate):
+class StdDev(Framed):
     """The standard deviation of a sample, as BigQuery's STDDEV_SAMP. Null for fewer than two values."""
 
     kinds = ("n", "row", "odd")
@@ -252,31 +255,15 @@ class StdDev(Aggregate):
 
 
 @dataclass(frozen=True)
-class _ByPairs(Aggregate):
-    """An aggregate that cannot be combined from hops."""
-
-    framed = False
-    kinds = ()
-
-    def over(self, hops: Hops) -> Value:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
 class NUnique(Aggregate):
-    """The exact number of different values. 0 for none."""
-
-    kinds = ()  # `rolling` counts the values' beginnings and ends instead
-
-    def over(self, hops: Hops) -> Value:
-        raise NotImplementedError
+    """The exact number of different values. 0 for none. For rows known when they happen, `frames` counts their runs."""
 
     def of(self, rows: Pairs) -> Value:
         return rows.value.nunique(where=rows.inside)
 
 
 @dataclass(frozen=True)
-class LastK(_ByPairs):
+class LastK(Aggregate):
     """The last k values by time, the newest first; of values at one instant the greater first. Empty for none."""
 
     k: int = 1
@@ -294,7 +281,7 @@ class LastK(_ByPairs):
 
 
 @dataclass(frozen=True)
-class Last(_ByPairs):
+class Last(Aggregate):
     """The newest value that is not null; of values at one instant the greatest. Null for none."""
 
     newest: bool = True

@@ -95,7 +95,7 @@ class Call:
         enter = {"_enter": self.scale.enters(read["_time"], closed=self.windows.closed)}
         if self.on_time:
             return read.mutate(**enter)
-        return read.mutate(**enter, _at=read["_known"], _known=self.scale.known(read["_known"]))
+        return read.mutate(**enter, _known=self.scale.known(read["_known"]))
 
     def inside(self, instant: Value) -> list[Value]:
         """The condition that an instant lies in the interval."""

@@ -8,14 +8,16 @@ import ibis
 from ibis.expr.types import Table, Value
 
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
-from amora_fs_assets.domain.windows.aggregates import HOPS, Aggregate, Hops, NUnique, finite, odd
+from amora_fs_assets.domain.windows.aggregates import HOPS, Framed, Hops, NUnique, finite, odd
 from amora_fs_assets.domain.windows.call import Call
 from amora_fs_assets.domain.windows.durations import Window
 from amora_fs_assets.domain.windows.scale import UTC_TIME
 from amora_fs_assets.domain.windows.ticks import ticks_of
 
+ByHops = Framed | NUnique
 
-def framed(call: Call, aggregates: Mapping[str, Aggregate]) -> Table:
+
+def framed(call: Call, aggregates: Mapping[str, ByHops]) -> Table:
     """The ticks with the aggregates as window functions over the hops."""
     hops, kinds = _hops(call, aggregates)
     at_hops = call.scale.hops_are_ticks and any(each.ending == 0 for each in call.windows.windows)
@@ -24,8 +26,7 @@ def framed(call: Call, aggregates: Mapping[str, Aggregate]) -> Table:
     there = hops.select(*call.keys, "_enter", *kinds)
     for column in distinct:
         runs = _runs(call, column)
-        single = any(each.single_rows for each in aggregates.values())
-        there = _stacked([there, runs]) if single else _beside(call, there, runs)
+        there = _stacked([there, runs]) if _single_rows(aggregates) else _beside(call, there, runs)
     own = call.scale.instant(there["_enter"]) if at_hops else ibis.null(UTC_TIME)
     there = there.mutate(**{EVENT_TIMESTAMP: own}, _tick=ibis.literal(at_hops))
     rows = _stacked([there, ticks.select(*call.keys, "_enter", EVENT_TIMESTAMP, _tick=ibis.literal(True))])
@@ -42,6 +43,11 @@ def framed(call: Call, aggregates: Mapping[str, Aggregate]) -> Table:
     if at_hops:  # several rows of one tick have the same values
         kept.append(result["_next"].isnull() | (result["_next"] != result["_enter"]))
     return result.filter(*kept).drop("_tick", "_next")
+
+
+def _single_rows(aggregates: Mapping[str, ByHops]) -> bool:
+    """Whether each row is a hop of its own, so that a hop occurs several times."""
+    return any(isinstance(each, Framed) and each.single_rows for each in aggregates.values())
 
 
 def _beside(call: Call, hops: Table, runs: Table) -> Table:
@@ -89,18 +95,18 @@ def _different(call: Call, rows: Table, column: str, window: Window) -> Value:
     return began if window.reach is None else began - total("ended", window.reach * unit)
 
 
-def _hops(call: Call, aggregates: Mapping[str, Aggregate]) -> tuple[Table, list[str]]:
+def _hops(call: Call, aggregates: Mapping[str, ByHops]) -> tuple[Table, list[str]]:
     events = call.events
     needed = {
         (call.values[name], kind)
         for name, each in aggregates.items()
+        if isinstance(each, Framed)
         for kind in each.kinds_of(events[call.values[name]].type())
     }
-    if any(each.single_rows for each in aggregates.values()):
+    if _single_rows(aggregates):
         return _single(call, events, sorted(needed)), [f"{column}_{kind}" for column, kind in sorted(needed)]
     parts = {f"{column}_{kind}": HOPS[kind][0](events[column]) for column, kind in sorted(needed)}
-    keep = {"_time": events["_time"].min()} if call.windows.at.at_events else {}
-    return events.group_by([*call.keys, "_enter"]).aggregate(**parts, **keep), list(parts)
+    return events.group_by([*call.keys, "_enter"]).aggregate(**parts), list(parts)
 
 
 def _single(call: Call, events: Table, needed: Sequence[tuple[str, str]]) -> Table:
@@ -112,10 +118,10 @@ def _single(call: Call, events: Table, needed: Sequence[tuple[str, str]]) -> Tab
         "odd": odd,
     }
     parts = {f"{column}_{kind}": values.get(kind, lambda value: value)(events[column]) for column, kind in needed}
-    return events.select(*call.keys, "_enter", "_time", **parts)
+    return events.select(*call.keys, "_enter", **parts)
 
 
-def _over(call: Call, rows: Table, name: str, aggregate: Aggregate, window: Window) -> Value:
+def _over(call: Call, rows: Table, name: str, aggregate: ByHops, window: Window) -> Value:
     if isinstance(aggregate, NUnique):
         return _different(call, rows, call.values[name], window)
     unit = call.scale.unit

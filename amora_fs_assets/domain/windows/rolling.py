@@ -13,10 +13,10 @@ from amora_fs_assets.domain.errors import DefinitionError, shown
 from amora_fs_assets.domain.known import computed_view
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.domain.windows.aggregates import Aggregate, Ratio
+from amora_fs_assets.domain.windows.aggregates import Aggregate, Framed, NUnique, Ratio
 from amora_fs_assets.domain.windows.call import Call
 from amora_fs_assets.domain.windows.durations import Ticks, Window, Windows
-from amora_fs_assets.domain.windows.frames import framed
+from amora_fs_assets.domain.windows.frames import ByHops, framed
 from amora_fs_assets.domain.windows.pairs import paired
 from amora_fs_assets.domain.windows.ticks import ticks_of
 
@@ -93,7 +93,9 @@ def _windows(given: Windows | Sequence[Any], at: str | Ticks | None) -> Windows:
 
 def _rows(call: Call) -> Table:
     """The result."""
-    by_hops = {name: each for name, each in call.aggregates.items() if call.on_time and each.framed}
+    by_hops: dict[str, ByHops] = {
+        name: each for name, each in call.aggregates.items() if call.on_time and isinstance(each, Framed | NUnique)
+    }
     by_pairs = {name: each for name, each in call.aggregates.items() if name not in by_hops}
     result = framed(call, by_hops) if by_hops else ticks_of(call, call.events)
     if by_pairs:

@@ -72,8 +72,10 @@ class Events(Scale):
         return cast("IntegerValue", _seconds(instant) // 1 * self.unit + fraction)
 
     def instant(self, number: Value) -> TimestampValue:
-        """Not used: the events' own times are kept."""
-        raise NotImplementedError
+        """The instant of a number of microseconds."""
+        seconds = number // self.unit
+        rest = (number - seconds * self.unit).as_interval("us")
+        return cast("TimestampValue", seconds.as_timestamp("s").cast(UTC_TIME) + rest)
 
 
 class Seconds(Scale):

@@ -17,13 +17,13 @@ def ticks_of(call: Call, hops: Table, *, at_hops: bool = False) -> Table:
     With `at_hops`: without those at which a hop enters a window, and perhaps several times.
     """
     if call.windows.at.at_events:
-        instant = hops["_time"] if call.on_time else ibis.greatest(hops["_time"], hops["_at"])
-        ticks = hops.select(*call.keys, **{EVENT_TIMESTAMP: instant}).distinct()
-        ticks = ticks.filter(*call.inside(ticks[EVENT_TIMESTAMP]))
-        return ticks.mutate(_enter=call.scale.floor(ticks[EVENT_TIMESTAMP]))
-    changes = [tick for window in call.windows.windows for tick in _changes(call, hops, window, at_hops=at_hops)]
+        happened = hops["_enter"] - int(call.windows.closed == "left")
+        number = happened if call.on_time else ibis.greatest(happened, hops["_known"])
+    else:
+        changes = [tick for window in call.windows.windows for tick in _changes(call, hops, window, at_hops=at_hops)]
+        number = ibis.array(changes).unnest()
     # The name is new: in BigQuery, an unnested column shares the scope of the columns of `hops`.
-    ticks = hops.select(*call.keys, _number=ibis.array(changes).unnest()).rename(_enter="_number")
+    ticks = hops.select(*call.keys, _number=number).rename(_enter="_number")
     ticks = ticks.filter(ticks["_enter"].notnull())
     ticks = ticks.mutate(**{EVENT_TIMESTAMP: call.scale.instant(ticks["_enter"])})
     ticks = ticks.filter(*call.inside(ticks[EVENT_TIMESTAMP]))

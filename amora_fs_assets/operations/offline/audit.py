@@ -29,7 +29,7 @@ from amora_fs_assets.operations.offline.transform import query_of
 
 _MICROSECOND = timedelta(microseconds=1)
 _RELATIVE = 1e-9  # engines sum in no fixed order
-Rule = Literal["looks ahead", "differs in parts", "differs when computed again"]
+Rule = Literal["differs when computed again", "looks ahead", "differs in parts"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 
@@ -87,9 +87,9 @@ def audit(
     """Compute the view's rows of an interval from all source rows, and compare them with other computations.
 
     The sources are cut at up to `instants` event_timestamps of the rows, and the interval is divided at the first and
-    the middle one of them. At most one finding per rule is returned, that of the earliest instant. `rules` selects the
-    tested rules. Raises
-    InvalidRequest for an external table; TableNotFound, SourceMismatch, TransformError.
+    the middle one of them; a view without partitions is never computed in parts. At most one finding per rule is
+    returned, that of the earliest instant. `rules` selects the tested rules. Raises InvalidRequest for an external
+    table; TableNotFound, SourceMismatch, TransformError.
     """
     if view.table is not None:
         raise InvalidRequest(f"{view} is an external table, which nothing computes. Audit the views of transforms.")
@@ -100,15 +100,19 @@ def audit(
         number, cuts = _instants(whole, store, instants)
         audited = _Audited(view, interval, store, whole)
         tests: dict[Rule, Callable[[], Finding | None]] = {
-            "looks ahead": lambda: audited.ahead(cuts),
-            "differs in parts": lambda: audited.in_parts(cuts),
             "differs when computed again": audited.again,
+            "looks ahead": lambda: audited.ahead(cuts),
+            "differs in parts": lambda: audited.in_parts(cuts) if view.partitions is not None else None,
         }
-        asked = [test() for rule, test in tests.items() if rule in rules] if number else []
-        findings = tuple(found for found in asked if found is not None)
+        findings: list[Finding] = []
+        for rule, test in tests.items():
+            if rule in rules and number and (found := test()) is not None:
+                findings.append(found)
+                if rule == "differs when computed again":
+                    break  # values that vary differ by each rule
     finally:
         store.discard(staged)
-    return Audit(view=view.name, interval=interval, rows=number, instants=cuts, findings=findings)
+    return Audit(view=view.name, interval=interval, rows=number, instants=cuts, findings=tuple(findings))
 
 
 def recent(view: FeatureView, clock: datetime) -> Interval:

@@ -188,7 +188,12 @@ def test_a_lookback_that_is_too_short_is_caught(store: DuckDBOfflineStore) -> No
 
 def test_values_that_vary_are_caught(store: DuckDBOfflineStore) -> None:
     found = audit(view_of(lambda orders: cast(orders, ibis.random())), WEEK, store=store)
-    assert "differs when computed again" in [each.rule for each in found.findings]
+    assert [each.rule for each in found.findings] == ["differs when computed again"]
+
+
+def test_a_view_that_is_always_computed_whole_has_no_parts(store: DuckDBOfflineStore) -> None:
+    assert audit(view_of(causal, partitions=None), WEEK, store=store).passed
+    assert [each.rule for each in audit(view_of(causal), WEEK, store=store).findings] == ["differs in parts"]
 
 
 def causal(orders: Table) -> Table:

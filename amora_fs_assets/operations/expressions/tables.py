@@ -95,16 +95,16 @@ def scanned_rows(
     interval: Interval,
     lookback: timedelta,
     since: datetime | None = None,
-    until: datetime | None = None,
+    seen: Interval | None = None,
 ) -> Table:
     """The rows that a computation of `interval` scans: bounded by the time column only, so engines skip partitions.
 
     A source with max_lateness is scanned from `interval.start - lookback - max_lateness`, or from `since` if that is
     earlier. Other late sources, and views with created_timestamp, are scanned up to the interval's end. A table without
-    times has all its rows from `valid_from`. `until` is an earlier end of the rows than the interval's.
+    times has all its rows from `valid_from`. `seen` is as in `known_rows`.
     """
     table, times = all_rows(source, dataset), times_of(source)
-    end = interval.end if until is None else min(until, interval.end)
+    end = interval.end if seen is None else min(seen.end, interval.end)
     if times is None:
         assert isinstance(source, Source), "every view has a time"
         assert source.valid_from is not None, "a source without time has valid_from"
@@ -122,20 +122,23 @@ def known_rows(
     interval: Interval,
     lookback: timedelta,
     since: datetime | None = None,
-    until: datetime | None = None,
+    seen: Interval | None = None,
 ) -> Table:
     """The rows that a computation of `interval` reads: those that became known in the interval or its lookback.
 
-    A row becomes known at the later of its two times. `since` is as in `scanned_rows`. With `until`: only rows that
-    became known before that instant.
+    A row becomes known at the later of its two times. `since` is as in `scanned_rows`. With `seen`: only rows that
+    became known in that interval.
     """
-    table, times = scanned_rows(source, dataset, interval, lookback, since, until), times_of(source)
-    if times is None or times.available is None:
+    table, times = scanned_rows(source, dataset, interval, lookback, since, seen), times_of(source)
+    if times is None:
         return table
-    known = known_instant(table[times.happened], table[times.available])
     start = before(interval.start, lookback)
-    end = interval.end if until is None else min(until, interval.end)
-    return table.filter(known >= ibis.literal(start), known < ibis.literal(end))
+    first = start if seen is None else max(start, seen.start)
+    if times.available is None:
+        return table if first == start else table.filter(table[times.happened] >= ibis.literal(first))
+    known = known_instant(table[times.happened], table[times.available])
+    end = interval.end if seen is None else min(seen.end, interval.end)
+    return table.filter(known >= ibis.literal(first), known < ibis.literal(end))
 
 
 def dropped_keys(view: FeatureView, store: OfflineStore, *, after: int = 0) -> Table | None:

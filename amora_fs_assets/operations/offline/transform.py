@@ -29,19 +29,19 @@ def query_of(
     dataset: str,
     since: Mapping[str, datetime] | None = None,
     *,
-    until: datetime | None = None,
+    seen: Interval | None = None,
 ) -> Table:
     """The transform's rows with the columns and types of `view.row_columns`, including rows outside the interval.
 
-    `since` gives the latest start of the scan for sources with rows that came later than max_lateness. With `until`,
-    the transform reads only source rows that became known before that instant. A row-wise transform over one source
+    `since` gives the latest start of the scan for sources with rows that came later than max_lateness. With `seen`,
+    the transform reads only source rows that became known in that interval. A row-wise transform over one source
     that returns no event_timestamp gets `known_at` of the source. Raises TransformError if the transform fails or
     returns other columns or types; DefinitionError if its event_timestamp may be before `known_at` of a late source.
     """
     if view.transform is None:
         raise DefinitionError(f"{view} was read from the registry, which holds no code. Import its definition.")
     since = since or {}
-    tables = {s.name: known_rows(s, dataset, interval, view.lookback, since.get(s.name), until) for s in view.sources}
+    tables = {s.name: known_rows(s, dataset, interval, view.lookback, since.get(s.name), seen) for s in view.sources}
     arguments: dict[str, object] = {**tables}
     if INTERVAL_PARAMETER in inspect.signature(view.transform).parameters:
         arguments[INTERVAL_PARAMETER] = interval

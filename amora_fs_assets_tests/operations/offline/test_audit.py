@@ -26,7 +26,7 @@ from amora_fs_assets import (
     rolling,
 )
 from amora_fs_assets.domain.errors import InvalidRequest
-from amora_fs_assets.operations.offline.audit import audit
+from amora_fs_assets.operations.offline.audit import Rule, audit
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.windows import Windows, count, sum_
 from amora_fs_assets_tests.operations.stores import fill
@@ -128,62 +128,82 @@ def last_of_the_day_at_its_start(orders: Table) -> Table:
     return orders.group_by("customer", event_timestamp=day).aggregate(value=orders.amount.max())
 
 
-LEAKS: dict[str, Callable[..., Table]] = {
-    "centred window": lambda orders: cast(
-        orders, orders.amount.mean().over(trailing(orders, preceding=2, following=2))
+def counted_before_it_was_known(orders: Table) -> Table:
+    """The check of labels does not follow an instant through arithmetic of numbers."""
+    return cast(orders, orders.amount, (known_at(orders).epoch_seconds() - 86_400).as_timestamp("s"))
+
+
+AHEAD: Rule = "looks ahead"
+PARTS: Rule = "differs in parts"
+DAY = timedelta(days=1)
+LEAKS: dict[str, tuple[Rule, Callable[[Table], Table], Source, timedelta]] = {
+    "centred window": (
+        AHEAD,
+        lambda orders: cast(orders, orders.amount.mean().over(trailing(orders, preceding=2, following=2))),
+        orders,
+        DAY,
     ),
-    "lead": lambda orders: cast(orders, orders.amount.lead().over(mine(orders))),
-    "whole-table mean": lambda orders: cast(orders, orders.amount - orders.amount.mean()),
-    "a label in a feature": lambda orders: cast(
-        orders, orders.refunded.cast("int64").sum().over(trailing(orders, preceding=0, following=3))
+    "lead": (AHEAD, lambda orders: cast(orders, orders.amount.lead().over(mine(orders))), orders, DAY),
+    "whole-table mean": (AHEAD, lambda orders: cast(orders, orders.amount - orders.amount.mean()), orders, DAY),
+    "a label in a feature": (
+        AHEAD,
+        lambda orders: cast(
+            orders, orders.refunded.cast("int64").sum().over(trailing(orders, preceding=0, following=3))
+        ),
+        orders,
+        DAY,
     ),
-    "zone shift": lambda orders: cast(orders, orders.amount, orders["at"] - ibis.interval(hours=5)),
-    "off by one at the edge": lambda orders: hourly_sum(orders).mutate(
-        event_timestamp=ibis._.event_timestamp - ibis.interval(hours=1)
+    "late created": (AHEAD, counted_before_it_was_known, settled, 2 * DAY),
+    "zone shift": (
+        AHEAD,
+        lambda orders: cast(orders, orders.amount, orders["at"] - ibis.interval(hours=5)),
+        orders,
+        DAY,
     ),
-    "rank over all": rank_over_all,
-    "target encoding": target_encoding,
-    "future join": future_join,
-    "last value of the day at its start": last_of_the_day_at_its_start,
-    "whole-table extreme": lambda orders: cast(orders, orders.amount / orders.amount.max()),
-    "number of rows of the whole day": lambda orders: cast(
-        orders, orders.count().over(ibis.window(group_by=orders["at"].truncate("D")))
+    "off by one at the edge": (
+        AHEAD,
+        lambda orders: hourly_sum(orders).mutate(event_timestamp=ibis._.event_timestamp - ibis.interval(hours=1)),
+        orders,
+        DAY,
+    ),
+    "lookback too short": (
+        PARTS,
+        lambda orders: cast(orders, orders.amount.sum().over(trailing(orders, preceding=4, following=0))),
+        orders,
+        HOUR,
+    ),
+    "rank over all": (AHEAD, rank_over_all, orders, DAY),
+    "target encoding": (AHEAD, target_encoding, orders, DAY),
+    "future join": (AHEAD, future_join, orders, DAY),
+    "last value of the day at its start": (AHEAD, last_of_the_day_at_its_start, orders, DAY),
+    "whole-table extreme": (AHEAD, lambda orders: cast(orders, orders.amount / orders.amount.max()), orders, DAY),
+    "number of rows of the whole day": (
+        AHEAD,
+        lambda orders: cast(orders, orders.count().over(ibis.window(group_by=orders["at"].truncate("D")))),
+        orders,
+        DAY,
     ),
 }
 
 
-QUICK = {"lead", "off by one at the edge"}
-
-
-@pytest.mark.parametrize(
-    "leak",
-    [pytest.param(each, id=name, marks=[] if name in QUICK else pytest.mark.slow) for name, each in LEAKS.items()],
-)
-def test_a_view_that_looks_ahead_is_caught(leak: Callable[..., Table], store: DuckDBOfflineStore) -> None:
-    found = audit(view_of(lambda orders: leak(orders), lookback=timedelta(days=1)), WEEK, store=store)
-    ahead = [each for each in found.findings if each.rule == "looks ahead"]
-    assert ahead, found
-    assert ahead[0].columns
-    assert ahead[0].source_row["at"] > ahead[0].at
-
-
-def test_a_row_that_counts_before_it_is_known_is_caught(store: DuckDBOfflineStore) -> None:
-    """The check of labels does not follow an instant through arithmetic of numbers."""
-
-    def early(orders: Table) -> Table:
-        return cast(orders, orders.amount, (known_at(orders).epoch_seconds() - 86_400).as_timestamp("s"))
-
-    found = audit(view_of(early, settled, lookback=timedelta(days=2)), WEEK, store=store)
-    assert [each.rule for each in found.findings][:1] == ["looks ahead"]
-
-
-def test_a_lookback_that_is_too_short_is_caught(store: DuckDBOfflineStore) -> None:
-    def trailing_sum(orders: Table) -> Table:
-        return cast(orders, orders.amount.sum().over(trailing(orders, preceding=4, following=0)))
-
-    found = audit(view_of(trailing_sum, lookback=HOUR), WEEK, store=store)
-    assert [each.rule for each in found.findings] == ["differs in parts"]
-    assert "divided at" in str(found.findings[0])
+@pytest.mark.parametrize(("rule", "leak", "source", "lookback"), LEAKS.values(), ids=LEAKS)
+def test_a_leak_is_caught_with_its_source_row(
+    rule: Rule, leak: Callable[[Table], Table], source: Source, lookback: timedelta, store: DuckDBOfflineStore
+) -> None:
+    view = view_of(lambda orders: leak(orders), source, lookback=lookback)
+    found = {each.rule: each for each in audit(view, WEEK, store=store, instants=2).findings}
+    assert rule in found
+    finding = found[rule]
+    assert finding.at is not None
+    assert set(finding.columns) == {"value"} or set(finding.columns) == {"customer", "event_timestamp", "value"}
+    assert finding.source == "orders"
+    known = finding.source_row[source.available_at or "at"]
+    if rule == AHEAD:
+        assert known > finding.at >= finding.row["event_timestamp"]
+        assert f"looks ahead: {finding.rows} row" in str(finding)
+    else:
+        assert known < finding.at - lookback < finding.row["event_timestamp"]
+        assert "source 'orders', which the computation of the part does not read: customer=" in str(finding)
 
 
 def test_values_that_vary_are_caught(store: DuckDBOfflineStore) -> None:
@@ -239,7 +259,7 @@ def test_rolling_windows_pass(source: Source, store: DuckDBOfflineStore) -> None
 
 
 def test_the_finding_shows_the_row_the_column_and_the_source_row(store: DuckDBOfflineStore) -> None:
-    found = audit(view_of(lambda orders: LEAKS["lead"](orders)), WEEK, store=store, instants=2)
+    found = audit(view_of(lambda orders: LEAKS["lead"][1](orders)), WEEK, store=store, instants=2)
     text = str(found.findings[0])
     assert "looks ahead: 3 rows at or before 2020-01-05T" in text
     assert "value:" in text

@@ -1,0 +1,67 @@
+"""What the leak audit finds: the rule that is broken, an example row, and the source row that leaked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from amora_fs_assets.domain.time import Interval
+
+Rule = Literal["differs when computed again", "looks ahead", "differs in parts"]
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Rows of a view that break a rule of the audit."""
+
+    rule: Rule
+    at: datetime | None  # the instant up to which sources were known, or between the two parts
+    rows: int  # the number of rows that differ
+    row: Mapping[str, Any]  # an example, as computed from all source rows at once; its keys only, if there is none
+    columns: Mapping[str, tuple[Any, Any]]  # of the example: the value from all source rows, and the other value
+    source: str = ""  # the source of the row that leaked
+    source_row: Mapping[str, Any] = field(default_factory=dict)  # the row that leaked, if it was found
+
+    def __str__(self) -> str:
+        """The finding with an example, as lines."""
+        where = "" if self.at is None else f" {self.at.isoformat()}"
+        reasons = {
+            "looks ahead": f"{self._number} at or before{where} differ if the sources end there",
+            "differs in parts": f"{self._number} differ if the interval is computed in two parts, divided at{where}",
+            "differs when computed again": f"{self._number} differ when they are computed again",
+        }
+        lines = [f"{self.rule}: {reasons[self.rule]}. Example: {_shown(self.row)}"]
+        lines += [f"  {name}: {one!r} from all source rows, {other!r} otherwise"
+                  for name, (one, other) in self.columns.items()]  # fmt: skip
+        if self.source_row:
+            unread = ", which the computation of the part does not read" if self.rule == "differs in parts" else ""
+            lines.append(f"  the value uses this row of source '{self.source}'{unread}: {_shown(self.source_row)}")
+        return "\n".join(lines)
+
+    @property
+    def _number(self) -> str:
+        return f"{self.rows:,} row{'s' * (self.rows != 1)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """The result of an audit of a view."""
+
+    view: str
+    interval: Interval
+    rows: int  # of the interval, clipped
+    instants: tuple[datetime, ...] = ()  # at which the sources were cut
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no rule is broken."""
+        return not self.findings
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    parts = (f"{name}={value.isoformat() if isinstance(value, datetime) else value!r}" for name, value in row.items())
+    return ", ".join(parts)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from inspect import Parameter, Signature
 from typing import Any
 
 import ibis
@@ -37,11 +39,23 @@ class Dialect:
     """A value of the engine's JSON type as text."""
     entries: Callable[[Value], Value]
     """A map as a list of structs of `key` and `value`, for an engine with maps."""
+    operations: Mapping[str, Callable[..., Value]]
+    """The operations of request-time formulas, by name: see `domain/request_time/operations.py`."""
 
 
-def engine_function(function: str, type_: dt.DataType, *values: Value) -> Any:
-    """Call an engine's function of one or two arguments that Ibis does not support."""
+def engine_function(function: str, type_: dt.DataType, *values: Value, within: str | None = None) -> Any:
+    """Call an engine's function that Ibis does not support. `within` is a prefix, such as BigQuery's `SAFE`."""
+    return _engine_function(function, type_, tuple(value.type() for value in values), within)(*values)
+
+
+@lru_cache(maxsize=1_000)
+def _engine_function(
+    function: str, type_: dt.DataType, types: tuple[dt.DataType, ...], within: str | None
+) -> Callable[..., Any]:
+    def called(*_: Any) -> None: ...
+
+    names = [Parameter(f"argument_{place}", Parameter.POSITIONAL_ONLY) for place in range(len(types))]
+    vars(called)["__signature__"] = Signature(names)
     builtin: Any = ibis.udf.scalar.builtin
-    signature = (tuple(value.type() for value in values), type_)
-    one, two = (lambda one: one), (lambda one, two: (one, two))
-    return builtin(one if len(values) == 1 else two, name=function, signature=signature)(*values)
+    made: Callable[..., Any] = builtin(called, name=function, database=within, signature=(types, type_))
+    return made

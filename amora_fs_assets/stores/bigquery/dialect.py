@@ -11,6 +11,7 @@ from ibis.expr.types import IntegerValue, StringValue, TimestampValue, Value
 
 from amora_fs_assets.domain.ports.dialect import Dialect, engine_function
 from amora_fs_assets.domain.time import Period
+from amora_fs_assets.stores.bigquery.formulas import OPERATIONS
 
 _YEAR_1 = datetime.min.replace(tzinfo=UTC)
 
@@ -36,4 +37,5 @@ BIGQUERY = Dialect(
     in_zone=lambda local, zone: engine_function(
         "TIMESTAMP", dt.Timestamp("UTC", 6), local.cast("timestamp(6)"), ibis.literal(zone)
     ),
+    operations=OPERATIONS,
 )

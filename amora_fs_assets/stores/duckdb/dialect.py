@@ -11,6 +11,7 @@ from ibis.expr.types import IntegerValue, TimestampValue
 
 from amora_fs_assets.domain.ports.dialect import Dialect, engine_function
 from amora_fs_assets.domain.time import Period
+from amora_fs_assets.stores.duckdb.formulas import OPERATIONS
 
 _YEAR_1 = int(datetime.min.replace(tzinfo=UTC).timestamp()) * 1_000_000  # in microseconds since 1970
 
@@ -38,4 +39,5 @@ DUCKDB = Dialect(
     in_zone=lambda local, zone: engine_function(
         "timezone", dt.Timestamp("UTC", 6), ibis.literal(zone), local.cast("timestamp(6)")
     ),
+    operations=OPERATIONS,
 )

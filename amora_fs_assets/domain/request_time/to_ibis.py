@@ -1,0 +1,152 @@
+"""Formulas as Ibis expressions for an engine's point-in-time join."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ibis
+from ibis.expr.operations import Field, Node
+from ibis.expr.types import Table, Value
+
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
+from amora_fs_assets.domain.ports.dialect import Dialect
+from amora_fs_assets.domain.request_time.formula import Formula, Step
+from amora_fs_assets.domain.types import DataType
+
+_DEEPEST = 20
+"""The greatest number of steps within each other in one SELECT."""
+
+
+def ibis_value(
+    formula: Formula, columns: Mapping[str, Value], request_time: Value, dialect: Dialect
+) -> Value:  # fmt: skip
+    """The formula's value as one expression over values of the inputs.
+
+    Deep formulas give long SQL, since an engine's form of an operation may repeat its arguments: see `computed`.
+    """
+    values: list[Value] = []
+    for step in formula.steps:
+        values.append(_value(step, [values[place] for place in step.arguments], columns, request_time, dialect))
+    return values[-1]
+
+
+def computed(
+    table: Table, formulas: Mapping[str, Formula], columns: Mapping[str, str], request_time: str, dialect: Dialect
+) -> Table:
+    """The table with one more column per formula. A step that is used several times is computed in an inner SELECT.
+
+    `columns` has the table's column of each input, `request_time` is the table's column with the instant of the
+    request.
+    """
+    steps, results = _joined(formulas)
+    kept = _kept(steps, dialect)
+    names = list(table.columns)
+    for level in sorted(set(kept.values())):
+        here = _Expressions(steps, kept, columns, request_time, dialect, table)
+        table = table.mutate(**{_column(place): here.of(place) for place, at in kept.items() if at == level})
+    here = _Expressions(steps, kept, columns, request_time, dialect, table)
+    return table.mutate(**{name: here.of(place) for name, place in results.items()}).select(*names, *results)
+
+
+def _column(place: int) -> str:
+    return f"_step_{place}"
+
+
+class _Expressions:
+    """The expressions of steps over a table, which has columns of earlier steps."""
+
+    def __init__(
+        self, steps: Sequence[Step], kept: Mapping[int, int], columns: Mapping[str, str], request_time: str,
+        dialect: Dialect, table: Table,
+    ) -> None:  # fmt: skip
+        self._steps = steps
+        self._inputs = {name: table[column] for name, column in columns.items()}
+        self._request_time = table[request_time]
+        self._dialect = dialect
+        self._made = {place: table[_column(place)] for place in kept if _column(place) in table.columns}
+
+    def of(self, place: int) -> Value:
+        """The expression of a step."""
+        if place not in self._made:
+            step = self._steps[place]
+            arguments = [self.of(each) for each in step.arguments]
+            self._made[place] = _value(step, arguments, self._inputs, self._request_time, self._dialect)
+        return self._made[place]
+
+
+def _value(
+    step: Step, arguments: Sequence[Value], columns: Mapping[str, Value], request_time: Value, dialect: Dialect
+) -> Value:
+    match step.operation:
+        case "column":
+            return columns[step.parameters[0]]
+        case "request_time":
+            return request_time
+        case "literal":
+            return dialect.operations["literal"](step.value, IBIS_TYPES[step.type])
+    return dialect.operations[step.operation](*arguments)
+
+
+def _joined(formulas: Mapping[str, Formula]) -> tuple[list[Step], dict[str, int]]:
+    """The steps of all formulas, equal ones once, and the place of each formula's result."""
+    steps: list[Step] = []
+    places: dict[str, int] = {}
+    results: dict[str, int] = {}
+    for name, formula in formulas.items():
+        here: list[int] = []
+        for step in formula.steps:
+            joined = replace(step, arguments=tuple(here[each] for each in step.arguments))
+            place = places.setdefault(repr(joined), len(steps))
+            if place == len(steps):
+                steps.append(joined)
+            here.append(place)
+        results[name] = here[-1]
+    return steps, results
+
+
+def _kept(steps: Sequence[Step], dialect: Dialect) -> dict[int, int]:
+    """The steps that become columns of inner SELECTs, and the number of the SELECT that computes each.
+
+    These are the steps that are used more than once, and some of the steps that are deep.
+    """
+    uses: Counter[int] = Counter()
+    for step in steps:
+        for place, times in zip(
+            step.arguments, _repeats(step, [steps[each].type for each in step.arguments], dialect), strict=True
+        ):
+            uses[place] += times
+    kept: dict[int, int] = {}
+    levels: list[int] = []
+    depths: list[int] = []
+    for place, step in enumerate(steps):
+        at = max((levels[each] for each in step.arguments), default=0)
+        depth = 1 + max((depths[each] for each in step.arguments if levels[each] == at), default=0)
+        if step.arguments and (uses[place] > 1 or depth > _DEEPEST):
+            kept[place] = at
+            at, depth = at + 1, 0
+        levels.append(at)
+        depths.append(depth)
+    return kept
+
+
+def _repeats(step: Step, types: Sequence[DataType], dialect: Dialect) -> list[int]:
+    """How often the engine's form of the step has each argument."""
+    if not types:
+        return []
+    names = [f"argument_{place}" for place in range(len(types))]
+    table = ibis.table(dict(zip(names, (IBIS_TYPES[type_] for type_ in types), strict=True)), name="arguments")
+    made = _value(step, [table[name] for name in names], {}, ibis.null(), dialect)
+    found: Counter[str] = Counter()
+    waiting: list[Any] = [made.op()]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Field):
+            found[node.name] += 1
+        elif isinstance(node, tuple):
+            waiting.extend(node)
+        elif isinstance(node, Node):
+            waiting.extend(node.args)
+    return [found[name] for name in names]

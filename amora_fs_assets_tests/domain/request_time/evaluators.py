@@ -1,0 +1,67 @@
+"""The evaluators of formulas: engines and Python, on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import ibis
+import pyarrow as pa
+
+from amora_fs_assets.domain.ports.dialect import Dialect
+from amora_fs_assets.domain.request_time.evaluate import Evaluator
+from amora_fs_assets.domain.request_time.formula import Formula
+from amora_fs_assets.domain.request_time.to_ibis import computed
+from amora_fs_assets.domain.time import EPOCH, MICROSECOND
+from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
+from amora_fs_assets.stores.duckdb.dialect import DUCKDB
+from amora_fs_assets.testing import Witness
+from amora_fs_assets_tests.domain.request_time.formulas import REQUEST_TIME
+
+Values = dict[str, list[Any]]
+
+
+def in_duckdb(formulas: Mapping[str, Formula], rows: pa.Table) -> Values:
+    """The values in DuckDB."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("given", _with_time(rows))
+        return _values(connection.sql(_sql(formulas, rows, DUCKDB)).to_arrow_table())
+
+
+def in_bigquery(formulas: Mapping[str, Formula], rows: pa.Table, witness: Witness) -> Values:
+    """The values by GoogleSQL's reference implementation."""
+    return _values(witness.execute(_sql(formulas, rows, BIGQUERY), {"given": _with_time(rows)}))
+
+
+def in_python(formulas: Mapping[str, Formula], rows: pa.Table) -> Values:
+    """The values online."""
+    now = (REQUEST_TIME - EPOCH) // MICROSECOND
+    return Evaluator(formulas).values(rows.to_pydict(), now, rows.num_rows)
+
+
+def _with_time(rows: pa.Table) -> pa.Table:
+    now = pa.array([REQUEST_TIME] * rows.num_rows, pa.timestamp("us", "UTC"))
+    return rows.append_column("now", now).append_column("place", pa.array(range(rows.num_rows)))
+
+
+def _sql(formulas: Mapping[str, Formula], rows: pa.Table, dialect: Dialect) -> str:
+    given = _with_time(rows)
+    table = ibis.table(ibis.Schema.from_pyarrow(given.schema), name="given")
+    inputs = {name: name for name in rows.column_names}
+    query = computed(table, formulas, inputs, "now", dialect).select("place", *formulas)
+    return str(ibis.to_sql(query, dialect=dialect.name))
+
+
+def _values(table: pa.Table) -> Values:
+    found: Values = table.sort_by("place").drop(["place"]).to_pydict()
+    return found
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same to the last bit, with their types."""
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return one == other
+    return repr(one) == repr(other)

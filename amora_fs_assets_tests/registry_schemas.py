@@ -124,6 +124,7 @@ class FeatureView(msgspec.Struct):
     path: str | None = None
     path_table: str | None = None
     created_timestamp_column: str = "created_timestamp"
+    valid_to_field: str | None = None
     field_mapping: dict[str, str] = {}
     timezone: str = "UTC"
 

@@ -331,7 +331,8 @@ def _place(definition: Source | FeatureView) -> list[object]:
     """What says where rows are beside the table; empty for a plain table, so that earlier identities stay the same."""
     created = definition.created_timestamp_column if isinstance(definition, FeatureView) else CREATED_TIMESTAMP
     other = {} if created == CREATED_TIMESTAMP else {"created_timestamp_column": created}
-    found = place.to_plain(definition.where) | other
+    ends = definition.valid_to_field if isinstance(definition, FeatureView) else None
+    found = place.to_plain(definition.where) | other | ({} if ends is None else {"valid_to_field": ends})
     return [found] if found else []
 
 

@@ -102,7 +102,7 @@ def feature_view(view: FeatureView) -> dict[str, Any]:
         "code_hash": view.code_hash,
         "columns": [_column(each) for each in view.columns],
         **place.to_plain(view.where),
-        **_created(view),
+        **_times(view),
         **_asset(view),
         **_meaning(view),
     }
@@ -113,10 +113,11 @@ def _asset(definition: Source | FeatureView) -> dict[str, Any]:
     return {"asset": list(definition.asset)} if definition.asset else {}
 
 
-def _created(view: FeatureView) -> dict[str, Any]:
-    """The column with the time at which rows became known. Left out if it has the default name."""
-    name = view.created_timestamp_column
-    return {} if name == CREATED_TIMESTAMP else {"created_timestamp_column": name}
+def _times(view: FeatureView) -> dict[str, Any]:
+    """The columns with the times at which rows became known and end. Left out if they are the defaults."""
+    name, ends = view.created_timestamp_column, view.valid_to_field
+    created = {} if name == CREATED_TIMESTAMP else {"created_timestamp_column": name}
+    return created if ends is None else {**created, "valid_to_field": ends}
 
 
 def gates(views: Mapping[str, FeatureView]) -> dict[str, Any]:
@@ -300,6 +301,7 @@ def read_view(
         **place.of_plain(plain),
         timestamp_field=plain["timestamp_field"],
         created_timestamp_column=plain.get("created_timestamp_column", CREATED_TIMESTAMP),
+        valid_to_field=plain.get("valid_to_field"),
         asset=plain.get("asset", ()),
         ttl=_duration(plain["ttl_seconds"]),
         partitions=plain["partitions"],

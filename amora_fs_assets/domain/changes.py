@@ -118,6 +118,7 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
         "sources": (Severity.RECOMPUTE, Effect.ROWS),
         "table": (Severity.RECOMPUTE, Effect.ROWS),
         "timestamp_field": (Severity.RECOMPUTE, Effect.ROWS),
+        "valid_to_field": (Severity.RECOMPUTE, Effect.ROWS),  # rows that ended count, or no longer count
         "lookback_seconds": (Severity.RECOMPUTE, Effect.ROWS),
         "code_hash": (Severity.RECOMPUTE, Effect.ROWS),
         # Reads accept values of another age, and online rows are kept for another time.

@@ -21,11 +21,12 @@ from amora_fs_assets.domain.names import (
     CREATED_TIMESTAMP,
     EVENT_TIMESTAMP,
     RESERVED_COLUMNS,
-    check_column,
+    VALID_TO,
     check_name,
 )
 from amora_fs_assets.domain.place import UTC_ZONE, Place, Where, check_mapping
 from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.row_times import RowTimes
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Instant, Interval, Period
 from amora_fs_assets.domain.transforms import Transform, check_parameters, checked_function, name_of
@@ -58,6 +59,8 @@ class FeatureView:
         path: A file or folder, instead of an external table; see Source.
         timestamp_field: The external table's column that holds the time of a row.
         created_timestamp_column: The external table's column that holds the time at which a row became known.
+        valid_to_field: The external table's column that holds the time at which the values of a row end; null: they
+            hold until the next row. From then on the entity has no values, in joins and online.
         field_mapping: Names in the schema by columns in the external table, for columns with another name.
         timezone: The time zone of timestamps without one in the external table; see Source.
         asset: The key of the Dagster asset that fills the external table, such as ["marts", "sizes"].
@@ -96,6 +99,7 @@ class FeatureView:
     path: str | None = None
     path_table: str | None = None  # the table in a DuckDB file
     created_timestamp_column: str = CREATED_TIMESTAMP
+    valid_to_field: str | None = None
     field_mapping: Mapping[str, str] = field(default_factory=dict, hash=False)
     timezone: str = UTC_ZONE
     schema: type[FeatureSchema] | None = field(default=None, compare=False, repr=False)
@@ -117,6 +121,7 @@ class FeatureView:
         query: str | None = None,
         path: str | PathLike[str] | None = None,
         created_timestamp_column: str = CREATED_TIMESTAMP,
+        valid_to_field: str | None = None,
         field_mapping: Mapping[str, str] | None = None,
         timezone: str = UTC_ZONE,
         ttl: timedelta | None = None,
@@ -153,8 +158,9 @@ class FeatureView:
             partitions = None
         timestamp_field = arguments.text(label, "timestamp_field", timestamp_field)
         created = arguments.text(label, "created_timestamp_column", created_timestamp_column)
+        ends = None if valid_to_field is None else arguments.text(label, "valid_to_field", valid_to_field)
         if where.table is not None:
-            columns = _without_times(columns, where, timestamp_field, created)
+            columns = RowTimes(timestamp_field, created, ends).columns(columns, where.field_mapping)
         if transform is not None:
             code_hash = function_hash(checked_function(label, "transform", transform))
         vars(self).update(
@@ -167,6 +173,7 @@ class FeatureView:
             ),
             timestamp_field=timestamp_field,
             created_timestamp_column=created,
+            valid_to_field=ends,
             ttl=None if ttl is None else arguments.duration(label, "ttl", ttl, none="values that never expire"),
             partitions=None if partitions is None else _period(label, "partitions", partitions, PeriodName),
             start=None if start is None else arguments.instant(label, "start", start),
@@ -194,6 +201,11 @@ class FeatureView:
         types = {column.name: column for column in self.columns}
         for entity in self.entities:
             for key in entity.join_keys:
+                if key not in types and self.table is not None and key in self._times.roles:
+                    raise DefinitionError(
+                        f"{self}: {self._times.roles[key]}='{key}' is the join key of entity '{entity.name}'. Name the "
+                        "column with the time."
+                    )
                 if key not in types:
                     raise DefinitionError(
                         f"{self}: schema {schema} has no column '{key}', the join key of entity '{entity.name}'. "
@@ -208,9 +220,9 @@ class FeatureView:
                     )
         if len(set(self.join_keys)) < len(self.join_keys):
             raise DefinitionError(f"{self}: two of its entities share a join key: {list(self.join_keys)}. Rename one.")
-        created = types.get(CREATED_TIMESTAMP)
-        if created is not None and created.type is not DataType.TIMESTAMP:
-            raise DefinitionError(f"{self}: {CREATED_TIMESTAMP} is {created.type}. Declare it as Timestamp.")
+        for time in (CREATED_TIMESTAMP, *([VALID_TO] if self.has_valid_to else [])):
+            if time in types and types[time].type is not DataType.TIMESTAMP:
+                raise DefinitionError(f"{self}: {time} is {types[time].type}. Declare it as Timestamp.")
         if not self.features:
             raise DefinitionError(f"{self}: schema {schema} has no feature, only keys and times. Add a column.")
 
@@ -237,8 +249,7 @@ class FeatureView:
     def _check_transform(self, *, from_catalogue: bool) -> None:
         if self.table is not None:
             if not from_catalogue:
-                check_column(f"{self}: timestamp_field", self.timestamp_field)
-                check_column(f"{self}: created_timestamp_column", self.created_timestamp_column)
+                self._times.check(str(self), self.join_keys)
                 check_mapping(str(self), self.field_mapping, self._names_in_schema)
             if self.transform is not None or self.sources:
                 raise DefinitionError(f"{self}: a view of an external table takes neither transform= nor sources=.")
@@ -255,6 +266,11 @@ class FeatureView:
                 f"{self}: created_timestamp_column, field_mapping and timezone are for an external table (table=...). "
                 "Give them to the sources that the transform reads."
             )
+        if self.has_valid_to:
+            raise DefinitionError(
+                f"{self}: valid_to_field is for an external table (table=...). To end the values of an entity, a "
+                "transform returns a row of nulls at the instant at which they end."
+            )
         if self.start is None:
             raise DefinitionError(f"{self}: give the start of the computed time, such as start='2013-01-01'.")
         if from_catalogue:
@@ -265,22 +281,19 @@ class FeatureView:
 
     @property
     def _names_in_schema(self) -> set[str]:
-        times = {EVENT_TIMESTAMP, CREATED_TIMESTAMP, self.timestamp_field, self.created_timestamp_column}
-        return times.union(column.name for column in self.columns)
+        times = self._times.stored
+        return {*times, *times.values(), *(column.name for column in self.columns)}
+
+    @property
+    def _times(self) -> RowTimes:
+        return RowTimes(self.timestamp_field, self.created_timestamp_column, self.valid_to_field)
 
     @cached_property
     def place(self) -> Place | None:
         """Where the rows of an external table are; None for a view with a transform."""
         if self.table is None:
             return None
-        names = {name: stored for stored, name in self.field_mapping.items()}
-        for column, stored in (
-            (EVENT_TIMESTAMP, self.timestamp_field),
-            (CREATED_TIMESTAMP, self.created_timestamp_column),
-        ):
-            if stored != column:
-                names[column] = names.get(stored, stored)
-        return Place(str(self), self.where, self.row_columns, names)
+        return Place(str(self), self.where, self.row_columns, self._times.names(self.field_mapping))
 
     @property
     def where(self) -> Where:
@@ -309,13 +322,27 @@ class FeatureView:
     @cached_property
     def features(self) -> tuple[Column, ...]:
         """The columns that are neither join keys nor timestamps, in the order of the schema."""
-        taken = RESERVED_COLUMNS.union(self.join_keys)
+        taken = {*RESERVED_COLUMNS, *self.join_keys, *([VALID_TO] if self.has_valid_to else [])}
         return tuple(column for column in self.columns if column.name not in taken)
+
+    @property
+    def online_columns(self) -> tuple[Column, ...]:
+        """The columns of a row that the online store keeps beside keys and the two times: features and valid_to."""
+        return (*self.features, *self._ends)
+
+    @property
+    def _ends(self) -> tuple[Column, ...]:
+        return tuple(each for each in self.columns if each.name == VALID_TO) if self.has_valid_to else ()
 
     @property
     def has_created_timestamp(self) -> bool:
         """Whether the rows have a created_timestamp: when their values became known."""
         return any(column.name == CREATED_TIMESTAMP for column in self.columns)
+
+    @property
+    def has_valid_to(self) -> bool:
+        """Whether the rows have a valid_to: when their values end."""
+        return self.valid_to_field is not None
 
     @property
     def row_key(self) -> tuple[str, ...]:
@@ -339,7 +366,7 @@ class FeatureView:
         times = [Column(EVENT_TIMESTAMP, DataType.TIMESTAMP, description=label, rules=rules)]
         if self.has_created_timestamp:
             times.append(known[CREATED_TIMESTAMP])
-        return (*self.key_columns, *times, *self.features)
+        return (*self.key_columns, *times, *self._ends, *self.features)
 
     @cached_property
     def schema_hash(self) -> str:
@@ -393,17 +420,6 @@ class FeatureView:
         """The interval that the view covers: from `start` to the clock."""
         start = self.start or clock
         return Interval(start, max(start, clock))
-
-
-def _without_times(columns: tuple[Column, ...], where: Where, timestamp_field: str, created: str) -> tuple[Column, ...]:
-    """The columns of an external view without its times of other names, which are no features."""
-    times = {each for each in (timestamp_field, created) if each not in RESERVED_COLUMNS}
-    times |= {where.field_mapping[each] for each in times & where.field_mapping.keys()} - RESERVED_COLUMNS
-    kept = tuple(column for column in columns if column.name not in times)
-    if created == CREATED_TIMESTAMP or any(column.name == CREATED_TIMESTAMP for column in kept):
-        return kept
-    words = "When the values became known (UTC)."
-    return (*kept, Column(CREATED_TIMESTAMP, DataType.TIMESTAMP, nullable=True, description=words))
 
 
 def _period(owner: str, argument: str, given: object, names: Any) -> Period:

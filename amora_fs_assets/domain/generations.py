@@ -23,7 +23,7 @@ def filled(view: FeatureView, load: Load, newest_event: datetime | None, *, now:
         number=load.number,
         schema_hash=view.schema_hash,
         keys=shape(view.key_columns),
-        features=shape(view.features),
+        features=shape(view.online_columns),
         published_through=load.published_through,
         published_id=load.origin.published_id,
         view_id=view.view_id,
@@ -124,7 +124,7 @@ def no_rows(view: FeatureView, count: int, generation: Generation | None) -> Onl
             f"{view}: its online rows have the join keys {dict(generation.keys)}, but the registry has "
             f"{dict(shape(view.key_columns))}. Run `amora-fs materialize-incremental`."
         )
-    columns = {feature.name: [None] * count for feature in view.features}
+    columns = {feature.name: [None] * count for feature in view.online_columns}
     return OnlineRows([NEVER] * count, [None] * count, columns, [0] * count, complete=not count, loaded=False)
 
 
@@ -135,8 +135,8 @@ def in_types_of(view: FeatureView, rows: OnlineRows, generation: Generation) -> 
     """
     if generation.schema_hash == view.schema_hash:
         return rows
-    both = set(generation.features).intersection(shape(view.features))
+    both = set(generation.features).intersection(shape(view.online_columns))
     columns = {name: rows.columns[name] for name, _ in both}
-    added = {feature.name for feature in view.features}.difference(dict(generation.features))
+    added = {feature.name for feature in view.online_columns}.difference(dict(generation.features))
     columns |= {name: [None] * len(rows.event_timestamps) for name in added}
     return replace(rows, columns=columns, added=frozenset(added))

@@ -9,6 +9,8 @@ from amora_fs_assets.domain.errors import DefinitionError, shown
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
+VALID_TO = "valid_to"
+"""The column of a view with valid_to_field: the instant at which the values of a row end."""
 PUSHED = "_pushed"
 """A column of expressions: 1 for rows that were pushed to an external view, 0 for the rows of its table."""
 RESERVED_COLUMNS = frozenset({EVENT_TIMESTAMP, CREATED_TIMESTAMP})

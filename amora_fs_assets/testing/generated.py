@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import times_of
+from amora_fs_assets.domain.names import VALID_TO
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Interval, Period, before
 from amora_fs_assets.domain.types import DataType
@@ -44,13 +45,14 @@ def rows_of(
     times = times_of(source)
     happened = None if times is None else times.happened
     available = None if times is None else times.available
+    ends = VALID_TO if isinstance(source, FeatureView) and source.has_valid_to else None
     values = {
         column.name: _times(start, interval.end) if column.name == happened else _values(column, start, interval.end)
         for column in columns
         if column.name != available
     }
 
-    others = [c for c in columns if c.type is DataType.TIMESTAMP and c.name not in {happened, available}]
+    others = [c for c in columns if c.type is DataType.TIMESTAMP and c.name not in {happened, available, ends}]
 
     def known(row: dict[str, Any], delay: timedelta | None) -> dict[str, Any]:
         if happened is None:

@@ -345,7 +345,7 @@ class MemoryOnlineStore:
         """Rows of a generation that is being filled."""
         with self._lock:
             rows = self._view(view.name).rows[load.location]
-            return _found(rows, keys, [feature.name for feature in view.features])
+            return _found(rows, keys, [column.name for column in view.online_columns])
 
     def _answer(self, request: OnlineRequest) -> OnlineRows:
         kept, view = self._view(request.view.name), request.view
@@ -376,7 +376,7 @@ def _rows(
     rows = []
     for each in batch.to_pylist():
         event, created = _micros(each[EVENT_TIMESTAMP]), _micros(each.get(CREATED_TIMESTAMP))
-        values = tuple(each[feature.name] for feature in view.features)
+        values = tuple(each[column.name] for column in view.online_columns)
         row = Row(sequence, pushed, NEVER if event is None else event, created, values)
         rows.append((_typed([each[name] for name in view.join_keys]), row))
     return rows

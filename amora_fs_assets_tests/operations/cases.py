@@ -21,7 +21,7 @@ from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.training.historical import HistoricalFeatures, historical_features
-from amora_fs_assets_tests.operations.oracle import Row, brute_force
+from amora_fs_assets_tests.operations.oracle import NEVER, Row, brute_force
 
 MICROSECOND = timedelta(microseconds=1)
 START = datetime(2020, 2, 28, 23, tzinfo=UTC)
@@ -78,9 +78,10 @@ class Case:
         return pa.Table.from_pylist(self.moments, pa.schema({**types, **times}))
 
     def table(self, view: FeatureView) -> pa.Table:
-        columns = [Column(view.timestamp_field, c.type) if c.name == "event_timestamp" else c for c in view.row_columns]
+        stored = {"event_timestamp": view.timestamp_field, "valid_to": view.valid_to_field or "valid_to"}
+        columns = [Column(stored.get(c.name, c.name), c.type) for c in view.row_columns]
         schema = pa.schema({column.name: IBIS_TYPES[column.type].to_pyarrow() for column in columns})
-        rows = [{**row, view.timestamp_field: row["event_timestamp"]} for row in self.rows[view.name]]
+        rows = [{**row, **{there: row.get(own) for own, there in stored.items()}} for row in self.rows[view.name]]
         return pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema)
 
     def ask(self, store: OfflineStore, **options: Any) -> HistoricalFeatures:
@@ -141,6 +142,7 @@ def _view(rng: Random, name: str, values: Iterable[DataType]) -> FeatureView:
     )
     if external:
         times[0] = Column("at", DataType.TIMESTAMP)
+        where |= {"valid_to_field": "ended"} if rng.random() < 0.6 else {}
     entities = [Entity(key.name) for key in keys]
     return FeatureView(name, (*keys, *times, *features), entities, ttl=rng.choice(TTLS), **where)
 
@@ -156,6 +158,8 @@ def _rows(rng: Random, view: FeatureView, times: list[datetime], count: int) -> 
             row["created_timestamp"] = rng.choice(
                 (None, time, rng.choice(times), time + rng.randint(0, 3) * MICROSECOND)
             )
+        if view.has_valid_to:
+            row["valid_to"] = rng.choice((None, NEVER, rng.choice(times), time + rng.randint(-1, 3) * MICROSECOND))
         known = row.get("created_timestamp") or time
         identity = (*(row[key] for key in view.join_keys), time, known, tie if external else None)
         rows[identity] = row | {f.name: None if rng.random() < 0.2 else VALUES[f.type](rng) for f in view.features}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Row = dict[str, Any]
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def brute_force(
@@ -26,13 +27,16 @@ def brute_force(
             if all(time is None or time <= t for time in visible):
                 best = row
                 break
-        found.append(None if best is None or (ttl is not None and best["event_timestamp"] < t - ttl) else best)
+        end = None if best is None else best.get("valid_to")
+        too_old = best is not None and ttl is not None and best["event_timestamp"] < t - ttl
+        found.append(None if too_old or (end is not None and end <= t) else best)
     return found
 
 
 def _rank(row: Row, features: Sequence[str]) -> list[Any]:
-    time = row["event_timestamp"]  # a null created_timestamp is event_timestamp
-    return [time, row.get("created_timestamp") or time, *(_order(row[feature]) for feature in features)]
+    time, end = row["event_timestamp"], row.get("valid_to")  # a null created_timestamp is event_timestamp
+    ends = [end is None or end > time, end is not None, NEVER - (end or NEVER)]
+    return [time, row.get("created_timestamp") or time, *ends, *(_order(row[feature]) for feature in features)]
 
 
 def _order(value: Any) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from ibis.expr.types import Table, Value
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, unused_prefix
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, VALID_TO, unused_prefix
 from amora_fs_assets.domain.ports.dialect import Dialect
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.schema import IBIS_TYPES
@@ -31,7 +31,8 @@ _UTC = IBIS_TYPES[DataType.TIMESTAMP]
 class _Rows:
     """Rows of a view with the columns `<prefix>k<i>` (join keys), `<prefix>time`, `<prefix>visible`, `<prefix>f_<x>`.
 
-    A row counts from the instant `visible`. No column of the spine begins with the prefix.
+    A row counts from the instant `visible`. `<prefix>until` is its valid_to, if it has one. No column of the spine
+    begins with the prefix.
     """
 
     prefix: str
@@ -102,7 +103,7 @@ def point_in_time(
     for keys, views in groups.items():  # views with the same keys share one scan of the spine, if the engine can
         joined = join(joined, moment, keys, views, own)
     features = {
-        names[projection.name, feature]: _within_ttl(joined, moment, projection.view, f"{own}{number}_", feature)
+        names[projection.name, feature]: _held(joined, moment, projection.view, f"{own}{number}_", feature)
         for number, projection in enumerate(service.projections)
         for feature in projection.features
     }
@@ -166,6 +167,8 @@ def _rows(
             rows = newest_by(rows, view, [*keys, "_visible"])
     named = {f"{prefix}k{i}": rows[key] for i, key in enumerate(keys)}
     times = {f"{prefix}time": rows[EVENT_TIMESTAMP], f"{prefix}visible": rows["_visible"]}
+    if view.has_valid_to:
+        times[f"{prefix}until"] = rows[VALID_TO]
     features = {f"{prefix}f_{feature}": rows[feature] for feature in projection.features}
     return _Rows(prefix, rows.select(**named, **times, **features))
 
@@ -219,11 +222,14 @@ def _running_maximum(spine: Table, moment: str, keys: tuple[str, ...], views: li
     return without(spine.left_join(found, [spine[moment] == found[time], *same]), time, *wanted)
 
 
-def _within_ttl(joined: Table, moment: str, view: FeatureView, prefix: str, feature: str) -> Value:
+def _held(joined: Table, moment: str, view: FeatureView, prefix: str, feature: str) -> Value:
     value = joined[f"{prefix}f_{feature}"]
     if view.ttl is None:  # DuckDB's ASOF join (1.5) finds a row for a null moment
         held = joined[moment].notnull()
     else:
         age = ibis.interval(microseconds=view.ttl // timedelta(microseconds=1))
         held = joined[f"{prefix}time"] >= joined[moment] - age
+    if view.has_valid_to:
+        until = joined[f"{prefix}until"]
+        held &= until.isnull() | (until > joined[moment])
     return held.ifelse(value, ibis.null(value.type()))

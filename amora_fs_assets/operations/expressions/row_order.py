@@ -11,21 +11,27 @@ import ibis.expr.datatypes as dt
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSHED
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSHED, VALID_TO
 from amora_fs_assets.domain.schema import IBIS_TYPES
 
 
 def newest_first(view: FeatureView, rows: Table) -> list[Any]:
     """Sort keys of a view's rows; the row that counts comes first.
 
-    In an external table, rows with equal times are compared by their features; null is lowest, then NaN. A row of the
-    table counts rather than a pushed row with equal times.
+    In an external table, rows with equal times are compared by their valid_to, then by their features; null is lowest,
+    then NaN. A row that never holds (its valid_to is not after its event_timestamp) comes last, then the row that ends
+    later. A row of the table counts rather than a pushed row with equal times.
     """
     order = [ibis.desc(EVENT_TIMESTAMP)]
     if view.has_created_timestamp:  # null: known at event_timestamp
         order.append(ibis.desc(ibis.coalesce(ibis._[CREATED_TIMESTAMP], ibis._[EVENT_TIMESTAMP])))
     if PUSHED in rows.columns:
         order.append(ibis.asc(PUSHED))
+    if view.has_valid_to:
+        until = ibis._[VALID_TO]
+        never = ibis.coalesce(until <= ibis._[EVENT_TIMESTAMP], False)
+        # BigQuery has no `ASC NULLS LAST` in windows.
+        order += [ibis.asc(never), ibis.asc(until.isnull()), ibis.asc(until)]
     if view.table is not None:
         for feature in view.features:
             column = ibis._[feature.name]

@@ -13,7 +13,7 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.expiry import kept
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP, VALID_TO
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import Generation, OnlineStore, Origin
 from amora_fs_assets.domain.records import Publication
@@ -215,9 +215,9 @@ def _until(rows: Table, clock: datetime) -> Table:
 
 
 def _of_window(view: FeatureView, rows: Table, start: datetime, end: datetime) -> Table:
-    """All rows of the keys that have a row with event_timestamp in [start, end]."""
-    time = rows[EVENT_TIMESTAMP]
-    inside = rows.filter((time >= ibis.literal(start)) & (time <= ibis.literal(end)))
+    """All rows of the keys that have a row with event_timestamp, or valid_to, in [start, end]."""
+    times = [rows[EVENT_TIMESTAMP], *([rows[VALID_TO]] if view.has_valid_to else [])]
+    inside = rows.filter(ibis.or_(*((each >= ibis.literal(start)) & (each <= ibis.literal(end)) for each in times)))
     if not view.join_keys:
         return rows.semi_join(inside.limit(1).select(any=ibis.literal(1)), True)
     keys = list(view.join_keys)

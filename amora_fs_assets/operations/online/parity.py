@@ -270,7 +270,7 @@ def online_rows(view: FeatureView, found: OnlineRows) -> list[dict[str, Any] | N
 
     Features that were added after the load are left out of the comparison.
     """
-    names = [feature.name for feature in view.features if feature.name not in found.added]
+    names = [column.name for column in view.online_columns if column.name not in found.added]
     columns = [found.columns[name] for name in names]
     rows = zip(*columns, strict=True) if columns else [()] * len(found.event_timestamps)
     return [

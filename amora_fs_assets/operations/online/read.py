@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
@@ -15,6 +15,7 @@ from amora_fs_assets.domain.arrow import arrow_type, arrow_values
 from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import VALID_TO
 from amora_fs_assets.domain.ports.online import NEVER, OnlineRequest, OnlineRows
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.time import EPOCH, MICROSECOND, from_microseconds
@@ -238,8 +239,10 @@ class _Part:
     ) -> list[ViewAnswer]:
         """Add the features' values and statuses to `columns` and `statuses`; describe them.
 
-        A feature that was added after the load is NOT_FOUND, without a time.
+        A feature that was added after the load is NOT_FOUND, without a time; so are all features of a row that ended.
         """
+        if self.view.has_valid_to:
+            rows = _not_ended(rows, now)
         times = rows.event_timestamps
         complete = self._answer(rows, now, columns, statuses)
         if rows.added.isdisjoint(self.features):
@@ -281,3 +284,13 @@ class _Part:
                 why or ("NULL_VALUE" if value is None else "PRESENT") for value, why in zip(column, absent, strict=True)
             ]
         return False
+
+
+def _not_ended(rows: OnlineRows, now: int) -> OnlineRows:
+    """The rows, of which those whose valid_to has come are missing."""
+    clock = from_microseconds(now)
+    ended = [end is not None and end <= clock for end in rows.columns[VALID_TO]]
+    if not any(ended):
+        return rows
+    times = [NEVER if over else time for time, over in zip(rows.event_timestamps, ended, strict=True)]
+    return replace(rows, event_timestamps=times, complete=False)

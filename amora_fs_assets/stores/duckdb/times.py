@@ -1,8 +1,8 @@
 """Times that DuckDB supports and Python and BigQuery do not: infinities, years before 1 or after 9999.
 
-DuckDB compares infinities as it should: a row at -infinity is before every moment, and a row at infinity never counts.
-Where such a row leaves the store, its time becomes the first or the last instant of the years 1 to 9999. All other
-times outside these years are refused.
+DuckDB compares infinities as it should: a row at -infinity is before every moment, a row at infinity never counts, and
+a row with valid_to at infinity never ends. Where such a row leaves the store, its time becomes the first or the last
+instant of the years 1 to 9999. All other times outside these years are refused.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from amora_fs_assets.domain.errors import OfflineStoreError
-from amora_fs_assets.domain.names import RESERVED_COLUMNS
+from amora_fs_assets.domain.names import RESERVED_COLUMNS, VALID_TO
 from amora_fs_assets.domain.time import EPOCH, MICROSECOND
 
 _MICROSECONDS = tuple((each.replace(tzinfo=UTC) - EPOCH) // MICROSECOND for each in (datetime.min, datetime.max))  # noqa: DTZ901
+_TIMES = RESERVED_COLUMNS | {VALID_TO}
 _INFINITY = 2**63 - 1  # DuckDB's number for infinity; its negative is -infinity
 _DAYS = tuple((each - EPOCH.date()).days for each in (date.min, date.max))
 
@@ -28,7 +29,7 @@ def check_times(batch: pa.RecordBatch) -> pa.RecordBatch:
     Raises OfflineStoreError for another time outside the years 1 to 9999.
     """
     for place, name in enumerate(batch.schema.names):
-        if name in RESERVED_COLUMNS and pa.types.is_timestamp(batch.schema.types[place]):
+        if name in _TIMES and pa.types.is_timestamp(batch.schema.types[place]):
             batch = _finite(batch, place)
         for values in _scalars(batch.column(place)):
             if pa.types.is_timestamp(values.type):

@@ -341,7 +341,7 @@ class RedisGenerations:
 
     def _read_generation(self, view: FeatureView, prefix: str, keys: Sequence[Key]) -> OnlineRows:
         wanted = namer(prefix)(b"".join(map(row_codec.encode_part, key)) for key in keys)
-        decode = row_codec.Decoder(shape(view.features), view.schema_hash)
+        decode = row_codec.Decoder(shape(view.online_columns), view.schema_hash)
         return decode(self._connection.mget(wanted) if wanted else [])
 
     def _change(self, name: str, change: Change) -> ViewState:

@@ -4,7 +4,8 @@ mark               uint64: the newest publication that the writer had read (for 
                    four bytes, flags (PUSHED + HAS_NULL + GONE) in one, the columns' hash in two, one unused
 event_timestamp    int64 [us since 1970]; NEVER for a tombstone
 created_timestamp  int64 [us since 1970], or nil
-values             in the order of the generation's features
+values             in the order of the generation's features; the last one is valid_to [us since 1970] or nil, if the
+                   view has it. HAS_NULL is about the features alone
 
 So any number of rows is one MessagePack array without its head: one call decodes all rows, and a column is every n-th
 value. Redis' scripts find the fields that decide between two rows at fixed positions (see scripts.py).
@@ -89,14 +90,15 @@ def _encoded(view: FeatureView, batch: pa.RecordBatch, mark: int) -> Encoded:
     parts = [list(map(_encode, _cells(batch, column))) for column in view.key_columns]
     keys = parts[0] if len(parts) == 1 else list(map(b"".join, zip(*parts, strict=True))) or [b""] * count
     times = [NEVER if time is None else time for time in _cells(batch, Column(EVENT_TIMESTAMP, DataType.TIMESTAMP))]
-    columns = [_cells(batch, feature) for feature in view.features]
+    columns = [_cells(batch, column) for column in view.online_columns]
+    features = columns[: len(view.features)]
     nulls = any(batch.column(feature.name).null_count for feature in view.features)
     values = map(_encode, zip(*columns, strict=True))
     head = 1 if len(columns) < 16 else 3  # the length of the array's head, which is cut off
     if nulls:
         marks = [
             mark | (_GONE if time == NEVER else _NULL if None in row else 0)
-            for time, row in zip(times, zip(*columns, strict=True), strict=True)
+            for time, row in zip(times, zip(*features, strict=True), strict=True)
         ]
     else:
         marks = [mark | (_GONE if time == NEVER else 0) for time in times]

@@ -3,8 +3,8 @@
 `amora_fs_assets.rolling` is the function; this module has the windows, ticks and aggregates that it takes.
 """
 
-from amora_fs_assets.domain.windows.aggregates import (
-    Aggregate,
+from amora_fs_assets.domain.windows.aggregates import Aggregate
+from amora_fs_assets.domain.windows.declared import (
     by_value,
     count,
     first,
@@ -14,9 +14,12 @@ from amora_fs_assets.domain.windows.aggregates import (
     mean,
     min_,
     nunique,
+    quantile,
     ratio,
+    since_last,
     stddev,
     sum_,
+    top_k,
 )
 from amora_fs_assets.domain.windows.durations import Ticks, Window, Windows, every, local_days, window
 from amora_fs_assets.domain.windows.fields import Windowed
@@ -39,9 +42,12 @@ __all__ = [
     "mean",
     "min_",
     "nunique",
+    "quantile",
     "ratio",
     "rolling",
+    "since_last",
     "stddev",
     "sum_",
+    "top_k",
     "window",
 ]

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import ibis
 import ibis.expr.datatypes as dt
 from ibis.expr.types import BooleanValue, Table, Value
 
-from amora_fs_assets.domain.errors import DefinitionError, shown
+from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.windows.scale import UTC_TIME
 
 Where = Any
 """A condition on the rows: the name of a boolean column, a deferred expression (`_.amount > 0`), or a function."""
@@ -92,11 +93,11 @@ class Aggregate(ABC):
 
     def value(self, table: Table, feature: str) -> Value:
         """The value of each row; null where the row does not count. Raises DefinitionError."""
-        value: Value = ibis.literal(1, "int64") if self.column is None else _column(table, self.column, feature)
+        value: Value = ibis.literal(1, "int64") if self.column is None else column_of(table, self.column, feature)
         self.check(value.type(), feature)
         if self.where is None:
             return value
-        return _condition(table, self.where, feature).ifelse(value, ibis.null(value.type()))
+        return condition_of(table, self.where, feature).ifelse(value, ibis.null(value.type()))
 
     def check(self, type_: dt.DataType, feature: str) -> None:  # noqa: B027  (most aggregates take each type)
         """Raise DefinitionError for a column of a type that the aggregate does not take."""
@@ -109,7 +110,8 @@ class Aggregate(ABC):
         """The window's value from the result of `of`, outside the aggregation."""
         return value
 
-    def _number(self, type_: dt.DataType, feature: str) -> None:
+    def number(self, type_: dt.DataType, feature: str) -> None:
+        """Raise DefinitionError for a column that is no number."""
         if not type_.is_numeric() or type_.is_boolean():
             raise DefinitionError(
                 f"{feature}={self.name}: column '{self.column}' is {type_}, not a number. Take another column, or cast "
@@ -117,7 +119,8 @@ class Aggregate(ABC):
             )
 
 
-def _column(table: Table, name: str, feature: str) -> Value:
+def column_of(table: Table, name: str, feature: str) -> Value:
+    """A column of the table. Raises DefinitionError, with the nearest name, if it is not there."""
     if name not in table.columns:
         near = difflib.get_close_matches(name, table.columns, 1)
         hint = f"Did you mean '{near[0]}'?" if near else f"Its columns: {', '.join(table.columns)}."
@@ -125,9 +128,10 @@ def _column(table: Table, name: str, feature: str) -> Value:
     return table[name]
 
 
-def _condition(table: Table, where: Where, feature: str) -> BooleanValue:
+def condition_of(table: Table, where: Where, feature: str) -> BooleanValue:
+    """The condition on the table's rows. Raises DefinitionError for what is no condition."""
     if isinstance(where, str):
-        found: Any = _column(table, where, feature)
+        found: Any = column_of(table, where, feature)
     else:
         try:
             (found,) = table.bind(where)
@@ -173,7 +177,7 @@ class Sum(Framed):
     kinds = ("sum",)
 
     def check(self, type_: dt.DataType, feature: str) -> None:
-        self._number(type_, feature)
+        self.number(type_, feature)
 
     def over(self, hops: Hops) -> Value:
         return hops("sum").cast(_sum_type(hops.type)).coalesce(ibis.literal(0).cast(_sum_type(hops.type)))
@@ -190,7 +194,7 @@ class Mean(Framed):
     kinds = ("n", "sum")
 
     def check(self, type_: dt.DataType, feature: str) -> None:
-        self._number(type_, feature)
+        self.number(type_, feature)
 
     def over(self, hops: Hops) -> Value:
         return hops("sum").cast("float64") / hops("n")  # without values, the sum is null
@@ -206,7 +210,7 @@ class Max(Framed):
     kinds = ("max",)
 
     def check(self, type_: dt.DataType, feature: str) -> None:
-        _ordered(self, type_, feature)
+        ordered(self, type_, feature)
 
     def over(self, hops: Hops) -> Value:
         return hops("max")
@@ -220,7 +224,7 @@ class Min(Framed):
     """The least value of a column, NaN if there is a NaN. Null for none."""
 
     def check(self, type_: dt.DataType, feature: str) -> None:
-        _ordered(self, type_, feature)
+        ordered(self, type_, feature)
 
     def kinds_of(self, type_: dt.DataType) -> tuple[str, ...]:
         return ("negative",) if type_.is_floating() else ("min",)
@@ -244,7 +248,7 @@ class StdDev(Framed):
     single_rows = True
 
     def check(self, type_: dt.DataType, feature: str) -> None:
-        self._number(type_, feature)
+        self.number(type_, feature)
 
     def over(self, hops: Hops) -> Value:
         return _deviation(hops("n"), hops("odd"), hops("std"))
@@ -255,45 +259,22 @@ class StdDev(Framed):
 
 
 @dataclass(frozen=True)
-class NUnique(Aggregate):
-    """The exact number of different values. 0 for none. For rows known when they happen, `frames` counts their runs."""
+class SinceLast(Framed):
+    """The time of the last row in the longest window, as a single column. Null for none.
+
+    `Call` sets `column` to the column with the time of a row.
+    """
+
+    kinds = ("max",)
+
+    def value(self, table: Table, feature: str) -> Value:
+        return super().value(table, feature).cast(UTC_TIME)
+
+    def over(self, hops: Hops) -> Value:
+        return hops("max")
 
     def of(self, rows: Pairs) -> Value:
-        return rows.value.nunique(where=rows.inside)
-
-
-@dataclass(frozen=True)
-class LastK(Aggregate):
-    """The last k values by time, the newest first; of values at one instant the greater first. Empty for none."""
-
-    k: int = 1
-
-    def check(self, type_: dt.DataType, feature: str) -> None:
-        if type(self.k) is not int or not 1 <= self.k <= 1_000:
-            raise DefinitionError(f"{feature}={self.name}: k={shown(self.k)} is not a whole number from 1 to 1,000.")
-        _ordered(self, type_, feature)
-
-    def of(self, rows: Pairs) -> Value:
-        return _ranked(rows, [rows.time.desc(), rows.value.desc()])
-
-    def finished(self, value: Any) -> Value:
-        return value[: self.k].coalesce(ibis.literal([], value.type()))
-
-
-@dataclass(frozen=True)
-class Last(Aggregate):
-    """The newest value that is not null; of values at one instant the greatest. Null for none."""
-
-    newest: bool = True
-
-    def check(self, type_: dt.DataType, feature: str) -> None:
-        _ordered(self, type_, feature)
-
-    def of(self, rows: Pairs) -> Value:
-        return _ranked(rows, [rows.time.desc() if self.newest else rows.time.asc(), rows.value.desc()])
-
-    def finished(self, value: Any) -> Value:
-        return (value.length() > 0).ifelse(value[0], ibis.null(value.type().value_type))
+        return rows.value.max(where=rows.inside)
 
 
 @dataclass(frozen=True)
@@ -308,88 +289,11 @@ def _deviation(n: Value, odd_ones: Value, deviation: Value) -> Value:
     return ibis.cases((n < 2, ibis.null("float64")), (odd_ones > 0, float("nan")), else_=deviation)
 
 
-def _ranked(rows: Pairs, order: Sequence[Value]) -> Any:
-    return rows.value.collect(where=rows.inside & rows.value.notnull(), order_by=order)
-
-
-def _ordered(aggregate: Aggregate, type_: dt.DataType, feature: str) -> None:
+def ordered(aggregate: Aggregate, type_: dt.DataType, feature: str) -> None:
+    """Raise DefinitionError for a column of values without an order."""
     if type_.is_nested() or type_.is_json():
         raise DefinitionError(f"{feature}={aggregate.name}: values of {type_} have no order. Take another column.")
 
 
 def _sum_type(type_: dt.DataType) -> dt.DataType:
     return dt.int64 if type_.is_integer() else dt.float64 if type_.is_floating() else dt.Decimal(38, 9)
-
-
-def count(column: str | None = None, *, where: Where = None) -> Aggregate:
-    """The number of rows in the window, or of the column's values that are not null; 0 for none."""
-    return Count(column, where)
-
-
-def sum_(column: str, *, where: Where = None) -> Aggregate:
-    """The sum of the column; 0 for none."""
-    return Sum(column, where)
-
-
-def mean(column: str, *, where: Where = None) -> Aggregate:
-    """The mean of the column, as a float; null for none."""
-    return Mean(column, where)
-
-
-def min_(column: str, *, where: Where = None) -> Aggregate:
-    """The least value of the column; null for none."""
-    return Min(column, where)
-
-
-def max_(column: str, *, where: Where = None) -> Aggregate:
-    """The greatest value of the column; null for none."""
-    return Max(column, where)
-
-
-def stddev(column: str, *, where: Where = None) -> Aggregate:
-    """The standard deviation of the column as of a sample; null for fewer than two values."""
-    return StdDev(column, where)
-
-
-def first(column: str, *, where: Where = None) -> Aggregate:
-    """The oldest value in the window that is not null; of values at one instant the greatest."""
-    return Last(column, where, newest=False)
-
-
-def last(column: str, *, where: Where = None) -> Aggregate:
-    """The newest value in the window that is not null; of values at one instant the greatest."""
-    return Last(column, where)
-
-
-def last_k(column: str, k: int, *, where: Where = None) -> Aggregate:
-    """The last k values of the column as a list, the newest first."""
-    return LastK(column, where, k)
-
-
-def nunique(column: str, *, where: Where = None) -> Aggregate:
-    """The exact number of different values of the column; 0 for none."""
-    return NUnique(column, where)
-
-
-def ratio(numerator: str, denominator: str) -> Ratio:
-    """A feature of the same call divided by another, in each window; null if a part is null or the divisor is 0."""
-    return Ratio(numerator, denominator)
-
-
-def by_value(column: str, values: Sequence[str | int], aggregate: Aggregate | None = None) -> dict[str, Aggregate]:
-    """One aggregate (default: `count()`) per value of a category, as features `<feature>_<value>`.
-
-    `orders=by_value("channel", ["web", "shop"])` gives `orders_web_24h` and so on. Raises DefinitionError.
-    """
-    inner = aggregate if aggregate is not None else count()
-    if not isinstance(values, list | tuple) or not values or len(set(values)) < len(values):
-        raise DefinitionError(f"by_value: values={shown(values)} is not a list of different values. Give a list.")
-
-    def only(value: str | int) -> Where:
-        def condition(table: Table) -> BooleanValue:
-            found = _column(table, column, "by_value") == value
-            return found if inner.where is None else found & _condition(table, inner.where, "by_value")
-
-        return condition
-
-    return {str(value): replace(inner, where=only(value)) for value in values}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import ibis
@@ -12,8 +12,8 @@ from ibis.expr.types import Table, Value
 from amora_fs_assets.domain.errors import DefinitionError, shown
 from amora_fs_assets.domain.known import is_on_time, known_at
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.domain.windows.aggregates import Aggregate, Ratio
-from amora_fs_assets.domain.windows.durations import Windows
+from amora_fs_assets.domain.windows.aggregates import Aggregate, Ratio, SinceLast
+from amora_fs_assets.domain.windows.durations import Window, Windows
 from amora_fs_assets.domain.windows.scale import UTC_TIME, Scale, scale_of
 
 Features = Mapping[str, Aggregate | Ratio | Mapping[str, Aggregate]]
@@ -68,9 +68,28 @@ class Call:
                 found |= {f"{name}_{value}": each for value, each in given.items()}
             elif not isinstance(given, Ratio):
                 raise DefinitionError(f"rolling: {name}={shown(given)} is no aggregate. Give one, such as count().")
+        for name, each in found.items():
+            if isinstance(each, SinceLast):
+                found[name] = replace(each, column=self.time)
         if not found:
             raise DefinitionError("rolling: no feature is given. Give at least one, such as orders=count().")
         return found
+
+    def spans(self, name: str) -> dict[str, Window]:
+        """The windows of an aggregate, by the names of their columns."""
+        if isinstance(self.aggregates[name], SinceLast):
+            return {name: self.windows.widest}
+        return {f"{name}_{window.name}": window for window in self.windows.windows}
+
+    @cached_property
+    def changing(self) -> list[Window]:
+        """The windows whose changes give rows."""
+        windows, widest = list(self.windows.windows), self.windows.widest
+        if any(isinstance(each, SinceLast) for each in self.aggregates.values()) and not any(
+            each.ending == 0 and each.length == widest.length for each in windows
+        ):
+            windows.append(widest)
+        return windows
 
     @cached_property
     def values(self) -> dict[str, str]:

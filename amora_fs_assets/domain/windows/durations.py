@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
@@ -221,6 +220,12 @@ class Windows:
         return self.windows[0].local
 
     @property
+    def widest(self) -> Window:
+        """The window from the beginning of the longest one up to the tick."""
+        reaches = [each.reach for each in self.windows]
+        return Window("widest", None if None in reaches else max(each for each in reaches if each), 0, self.local)
+
+    @property
     def hop(self) -> int:
         """The greatest common divisor of ticks, windows and shifts [s; local days]; 0 for ticks at events."""
         if self.local:
@@ -237,10 +242,9 @@ class Windows:
         The tick is added since an event that leaves a window at the interval's first tick was in the window at the
         tick before. A window without a beginning reads everything: LONGEST.
         """
-        reaches: Sequence[int | None] = [each.reach for each in self.windows]
-        if None in reaches:
+        longest = self.widest.length
+        if longest is None:
             return LONGEST
-        longest = max(each for each in reaches if each is not None)
         if self.local:  # a local day has at most 25 hours
             return timedelta(days=longest + 1, hours=longest // 180 + 2)
         tick = self.at.seconds if self.at.tz is None else self.at.seconds + 2 * 3_600

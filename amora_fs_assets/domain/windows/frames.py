@@ -8,9 +8,10 @@ import ibis
 from ibis.expr.types import Table, Value
 
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
-from amora_fs_assets.domain.windows.aggregates import HOPS, Framed, Hops, NUnique, finite, odd
+from amora_fs_assets.domain.windows.aggregates import HOPS, Framed, Hops, finite, odd
 from amora_fs_assets.domain.windows.call import Call
 from amora_fs_assets.domain.windows.durations import Window
+from amora_fs_assets.domain.windows.ranked import NUnique
 from amora_fs_assets.domain.windows.scale import UTC_TIME
 from amora_fs_assets.domain.windows.ticks import ticks_of
 
@@ -20,7 +21,7 @@ ByHops = Framed | NUnique
 def framed(call: Call, aggregates: Mapping[str, ByHops]) -> Table:
     """The ticks with the aggregates as window functions over the hops."""
     hops, kinds = _hops(call, aggregates)
-    at_hops = call.scale.hops_are_ticks and any(each.ending == 0 for each in call.windows.windows)
+    at_hops = call.scale.hops_are_ticks and any(each.ending == 0 for each in call.changing)
     ticks = ticks_of(call, hops, at_hops=at_hops)
     distinct = sorted({call.values[name] for name, each in aggregates.items() if isinstance(each, NUnique)})
     there = hops.select(*call.keys, "_enter", *kinds)
@@ -32,9 +33,9 @@ def framed(call: Call, aggregates: Mapping[str, ByHops]) -> Table:
     rows = _stacked([there, ticks.select(*call.keys, "_enter", EVENT_TIMESTAMP, _tick=ibis.literal(True))])
     order = ibis.window(group_by=call.keys or None, order_by=rows["_enter"])
     values = {
-        f"{name}_{window.name}": _over(call, rows, name, each, window)
+        column: _over(call, rows, name, each, window)
         for name, each in aggregates.items()
-        for window in call.windows.windows
+        for column, window in call.spans(name).items()
     }
     result = rows.select(
         *call.keys, "_enter", EVENT_TIMESTAMP, "_tick", **values, _next=rows["_enter"].lead().over(order)

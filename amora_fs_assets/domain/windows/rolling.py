@@ -13,11 +13,12 @@ from amora_fs_assets.domain.errors import DefinitionError, shown
 from amora_fs_assets.domain.known import computed_view
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.domain.windows.aggregates import Aggregate, Framed, NUnique, Ratio
+from amora_fs_assets.domain.windows.aggregates import Aggregate, Framed, Ratio
 from amora_fs_assets.domain.windows.call import Call
-from amora_fs_assets.domain.windows.durations import Ticks, Window, Windows
+from amora_fs_assets.domain.windows.durations import Ticks, Windows
 from amora_fs_assets.domain.windows.frames import ByHops, framed
 from amora_fs_assets.domain.windows.pairs import paired
+from amora_fs_assets.domain.windows.ranked import NUnique
 from amora_fs_assets.domain.windows.ticks import ticks_of
 
 
@@ -107,26 +108,38 @@ def _columns(call: Call, result: Table) -> dict[str, Value]:
     """The features in the order of the call."""
     columns: dict[str, Value] = {}
     for name, given in call.given.items():
-        inner = [f"{name}_{value}" for value in given] if isinstance(given, Mapping) else [name]
-        for each in inner:
-            for window in call.windows.windows:
-                column = f"{each}_{window.name}"
-                if column in columns or column in call.keys:
-                    raise DefinitionError(f"rolling: two columns have the name '{column}'. Rename one feature.")
-                ratio = given if isinstance(given, Ratio) else None
-                columns[column] = result[column] if ratio is None else _ratio(call, result, name, ratio, window)
+        for each in [f"{name}_{value}" for value in given] if isinstance(given, Mapping) else [name]:
+            found = (
+                _ratios(call, result, name, given)
+                if isinstance(given, Ratio)
+                else {column: result[column] for column in call.spans(each)}
+            )
+            if taken := [column for column in found if column in columns or column in call.keys]:
+                raise DefinitionError(f"rolling: two columns have the name '{taken[0]}'. Rename one feature.")
+            columns |= found
     return columns
 
 
-def _ratio(call: Call, result: Table, name: str, ratio: Ratio, window: Window) -> Value:
-    for part in (ratio.numerator, ratio.denominator):
+def _ratios(call: Call, result: Table, name: str, ratio: Ratio) -> dict[str, Value]:
+    """One feature divided by another, by column."""
+    parts = (ratio.numerator, ratio.denominator)
+    for part in parts:
         if part not in call.aggregates:
             raise DefinitionError(
                 f"rolling: {name}=ratio(...): '{part}' is no feature of the call. Its features: "
                 f"{', '.join(call.aggregates)}."
             )
-    above, below = (result[f"{part}_{window.name}"] for part in (ratio.numerator, ratio.denominator))
-    for part, value in ((ratio.numerator, above), (ratio.denominator, below)):
-        if not value.type().is_numeric():
-            raise DefinitionError(f"rolling: {name}=ratio(...): '{part}' is {value.type()}, not a number.")
+        for column in call.spans(part):
+            if not result[column].type().is_numeric():
+                raise DefinitionError(
+                    f"rolling: {name}=ratio(...): '{part}' is {result[column].type()}, not a number. Give a feature "
+                    "such as count() or sum_(...)."
+                )
+    return {
+        f"{name}_{window.name}": _divided(*(result[f"{part}_{window.name}"] for part in parts))
+        for window in call.windows.windows
+    }
+
+
+def _divided(above: Value, below: Any) -> Value:
     return above.cast("float64") / (below != 0).ifelse(below, ibis.null(below.type())).cast("float64")

@@ -20,7 +20,7 @@ def ticks_of(call: Call, hops: Table, *, at_hops: bool = False) -> Table:
         happened = hops["_enter"] - int(call.windows.closed == "left")
         number = happened if call.on_time else ibis.greatest(happened, hops["_known"])
     else:
-        changes = [tick for window in call.windows.windows for tick in _changes(call, hops, window, at_hops=at_hops)]
+        changes = [tick for window in call.changing for tick in _changes(call, hops, window, at_hops=at_hops)]
         number = ibis.array(changes).unnest()
     # The name is new: in BigQuery, an unnested column shares the scope of the columns of `hops`.
     ticks = hops.select(*call.keys, _number=number).rename(_enter="_number")

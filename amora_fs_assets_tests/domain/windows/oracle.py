@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+import numpy as np
 
 from amora_fs_assets import Interval
 from amora_fs_assets.domain.windows.durations import Window, Windows
@@ -78,9 +81,33 @@ def last(rows: Sequence[Event]) -> int | None:
     return next(iter(newest(rows)), None)
 
 
+def last_price(rows: Sequence[Event]) -> float | None:
+    found = [(each.at, math.isnan(each.price), each.price) for each in rows if each.price is not None]
+    return max(found)[2] if found else None
+
+
 def first(rows: Sequence[Event]) -> int | None:
     found = sorted((each.at, -each.amount) for each in rows if each.amount is not None)
     return -found[0][1] if found else None
+
+
+def latest(rows: Sequence[Event]) -> datetime | None:
+    return max((each.at for each in rows if each.at is not None), default=None)
+
+
+def frequent(rows: Sequence[Event]) -> list[str]:
+    found = Counter(each.product for each in rows if each.product is not None)
+    return sorted(found, key=lambda product: (found[product], product), reverse=True)[:2]
+
+
+def quantile_of(q: float) -> Compute:
+    def compute(rows: Sequence[Event]) -> float | None:
+        found = [each.price for each in rows if each.price is not None]
+        if any(map(math.isnan, found)):
+            return math.nan
+        return float(np.quantile(found, q)) if found else None
+
+    return compute
 
 
 def begins(windows: Windows, window: Window, tick: datetime) -> tuple[datetime | None, datetime]:
@@ -136,10 +163,17 @@ def interval_days(interval: Interval) -> int:
 
 
 def expected(
-    events: Sequence[Event], windows: Windows, interval: Interval, features: dict[str, Compute]
+    events: Sequence[Event],
+    windows: Windows,
+    interval: Interval,
+    features: dict[str, Compute],
+    of_widest: Mapping[str, Compute],
 ) -> dict[tuple[int, datetime], dict[str, Any]]:
-    """By customer and tick: the features' values."""
+    """By customer and tick: the features' values in each window, and those of the widest window."""
     result: dict[tuple[int, datetime], dict[str, Any]] = {}
+    reaches = [each.reach for each in windows.windows]
+    widest = Window("", None if None in reaches else max(filter(None, reaches)), 0, windows.local)
+    changing = [*windows.windows, *([widest] if of_widest else [])]
     for customer in {each.customer for each in events if each.customer is not None}:
         rows = [each for each in events if each.customer == customer and each.at is not None]
         if windows.at.at_events:
@@ -147,7 +181,7 @@ def expected(
         else:
             at, earlier = [], None
             for tick in ticks(windows, interval):
-                members = [inside(windows, window, tick, rows) for window in windows.windows]
+                members = [inside(windows, window, tick, rows) for window in changing]
                 if earlier is not None and members != earlier:
                     at.append(tick)
                 earlier = members
@@ -156,7 +190,7 @@ def expected(
                 f"{name}_{window.name}": compute(inside(windows, window, tick, rows))
                 for name, compute in features.items()
                 for window in windows.windows
-            }
+            } | {name: compute(inside(windows, widest, tick, rows)) for name, compute in of_widest.items()}
     return result
 
 

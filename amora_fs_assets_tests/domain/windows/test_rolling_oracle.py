@@ -17,9 +17,9 @@ from ibis.expr.types import Table
 from pandera.ibis import Field
 
 from amora_fs_assets import Interval, Source, SourceSchema, Timestamp
+from amora_fs_assets import windows as agg
 from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.ports.offline import OfflineStore
-from amora_fs_assets.domain.windows import aggregates as agg
 from amora_fs_assets.domain.windows.durations import Windows, every, local_days, window
 from amora_fs_assets.domain.windows.rolling import rolling
 from amora_fs_assets.operations.expressions.tables import known_rows
@@ -58,12 +58,22 @@ FEATURES: dict[str, tuple[Any, oracle.Compute]] = {
     "different": (agg.nunique("product"), oracle.different),
     "newest": (agg.last_k("amount", 3), oracle.newest),
     "last": (agg.last("amount"), oracle.last),
+    "last_price": (agg.last("price"), oracle.last_price),
     "first": (agg.first("amount"), oracle.first),
+    "frequent": (agg.top_k("product", 2), oracle.frequent),
+    "median": (agg.quantile("price", 0.5), oracle.quantile_of(0.5)),
+    "high": (agg.quantile("price", 0.9), oracle.quantile_of(0.9)),
     "large": (agg.count(where=lambda orders: orders.amount > 2),
               lambda rows: sum(each.amount is not None and each.amount > 2 for each in rows)),
     "share": (agg.ratio("large", "n"),
               lambda rows: sum((each.amount or 0) > 2 for each in rows) / len(rows) if rows else None),
 }  # fmt: skip
+OF_WIDEST: dict[str, tuple[Any, oracle.Compute]] = {
+    "idle": (agg.since_last(), oracle.latest),
+    "idle_large": (agg.since_last(where=lambda orders: orders.amount > 2),
+                   lambda rows: oracle.latest([each for each in rows if (each.amount or 0) > 2])),
+}  # fmt: skip
+ALL = {**FEATURES, **OF_WIDEST}
 HOPS = ("n", "total", "average", "least", "greatest", "large", "share")  # without features of single rows
 WINDOWS = {
     "hourly": Windows("1h", "3h", "24h"),
@@ -92,7 +102,12 @@ def computed(
     orders: Table = known_rows(source, "feature_store", interval, lookback)
     with handing({"orders": orders}, {"orders": source}):
         query = rolling(
-            orders, windows, by="customer", time="at", interval=interval, **{name: FEATURES[name][0] for name in names}
+            orders,
+            windows,
+            by="customer",
+            time="at",
+            interval=interval,
+            **{name: ALL[name][0] for name in names},
         )
     with store.read(query) as batches:
         rows = batches.read_all().to_pylist()
@@ -103,7 +118,7 @@ def computed(
 
 def compare(
     events: Sequence[Event], source: Source, store: OfflineStore, windows: Windows, cuts: Sequence[datetime],
-    names: Sequence[str] = tuple(FEATURES),
+    names: Sequence[str] = tuple(ALL),
 ) -> None:  # fmt: skip
     """A computation in parts gives exactly the rows of the definition."""
     found: dict[tuple[int, datetime], dict[str, Any]] = {}
@@ -112,7 +127,12 @@ def compare(
     if source is ON_TIME:
         events = [Event(each.customer, each.at, None, each.amount, each.price, each.product) for each in events]
     interval = Interval(cuts[0], cuts[-1])
-    right = oracle.expected(events, windows, interval, {name: FEATURES[name][1] for name in names})
+    right = oracle.expected(
+        events,
+        windows,
+        interval,
+        *({name: compute for name, (_, compute) in known.items() if name in names} for known in (FEATURES, OF_WIDEST)),
+    )
     assert sorted(found) == sorted(right)
     for place, values in right.items():
         wrong = {name: (found[place][name], value) for name, value in values.items()
@@ -187,6 +207,7 @@ US_1 = timedelta(microseconds=1)
 NOON = START + timedelta(days=4, hours=12)  # the day before the clocks change in Europe
 EDGES = [
     Event(1, NOON, None, 4, 0.1, "a"),
+    Event(1, NOON, None, 1, float("nan"), "b"),
     Event(1, NOON - US_1, None, 1, 0.2, "b"),
     Event(1, NOON + US_1, NOON + 5 * HOUR, 2, float("nan"), "a"),
     Event(1, NOON + HOUR, NOON + HOUR, 3, 1e6, "a"),

@@ -120,8 +120,8 @@ class FeatureStore(Definitions, Online, Removal, Training):
         """Test the views' transforms for looking into the future; yields the result for each view when it is done.
 
         For some event_timestamps t of the rows of [start, end) (default: the last two periods), the view is computed
-        from the source rows that were known at t; each row up to t must be the same. It is also computed in two parts,
-        and a second time. Changes nothing. Views of external tables are left out. Raises FeatureViewNotFound,
+        from the source rows that were known at t; each row up to t must be the same. It is also computed in parts, and
+        a second time. Changes nothing. Views of external tables are left out. Raises FeatureViewNotFound,
         InvalidRequest for only one of start and end, TableNotFound, SourceMismatch, TransformError.
         """
         if (start is None) != (end is None):

@@ -24,7 +24,7 @@ from amora_fs_assets.feature_store import FeatureStore
 def audit(store: FeatureStore, views: tuple[str, ...], start: str | None, end: str | None, instants: int) -> None:
     """Test whether VIEWS (by default all) look into the future; exit code 1 if one does.
 
-    Each view is computed from what was known at some instants, in two parts, and a second time. A difference is shown
+    Each view is computed from what was known at some instants, in parts, and a second time. A difference is shown
     with the row, the columns, and the source row that leaked. Changes nothing.
     """
     interval = [None if value is None else time(value) for value in (start, end)]

@@ -70,7 +70,7 @@ def assert_causal(view: FeatureView, interval: Interval, *, instants: int = 20, 
 
 
 def assert_splits(view: FeatureView, interval: Interval, *, instants: int = 20, **rows: Rows) -> None:
-    """Assert that the interval's rows are the same if the interval is computed in two parts.
+    """Assert that the interval's rows are the same if the interval is computed in parts.
 
     `rows` are as in `compute`. Raises AssertionError with the row and the columns; InvalidRequest if the view has no
     rows in the interval.

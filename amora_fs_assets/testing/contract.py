@@ -57,7 +57,7 @@ def test_no_row_depends_on_what_was_not_yet_known(view: FeatureView, pytestconfi
 
 
 def test_parts_of_an_interval_add_up(view: FeatureView, pytestconfig: pytest.Config) -> None:
-    """The rows of two parts are those of the whole."""
+    """The rows of the parts are those of the whole."""
     _check(view, pytestconfig, "differs in parts")
 
 

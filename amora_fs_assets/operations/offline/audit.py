@@ -8,10 +8,12 @@ on the data of an interval, in the engine.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
+from functools import partial
+from itertools import pairwise
+from typing import Any
 
 import ibis
 from ibis.expr.types import Table
@@ -36,10 +38,11 @@ def audit(
 ) -> Audit:
     """Compute the view's rows of an interval from all source rows, and compare them with other computations.
 
-    The sources are cut at up to `instants` event_timestamps of the rows, and the interval is divided between two of its
-    periods and at the middle one of these instants; a view without partitions is never computed in parts. At most one
-    finding per rule is returned, that of the earliest instant. `rules` selects the tested rules. Raises InvalidRequest
-    for an external table; TableNotFound, SourceMismatch, TransformError.
+    The sources are cut at up to `instants` event_timestamps of the rows. The interval is divided at the begin of its
+    last period and at the middle one of these instants; a view without partitions is never computed in parts. A second
+    computation is compared if there are no parts, or if rows differ. At most one finding per rule is returned, that of
+    the earliest instant. `rules` selects the tested rules. Raises InvalidRequest for an external table; TableNotFound,
+    SourceMismatch, TransformError.
     """
     if view.table is not None:
         raise InvalidRequest(f"{view} is an external table, which nothing computes. Audit the views of transforms.")
@@ -49,8 +52,7 @@ def audit(
     try:
         whole = unbound(view.row_columns, staged)
         number, cuts = _instants(whole, store, instants)
-        tests = (test for test in _tests(computed, whole, cuts) if test.rule in rules) if number else iter(())
-        findings = _findings(computed, tests)
+        findings = _findings(_Comparison(computed, whole, cuts), set(rules)) if cuts else []
         shown = tuple(each if each.at is None else with_source_row(each, computed, whole) for each in findings)
     finally:
         store.discard(staged)
@@ -67,58 +69,70 @@ def recent(view: FeatureView, clock: datetime) -> Interval:
 
 
 def _instants(whole: Table, store: OfflineStore, number: int) -> tuple[int, tuple[datetime, ...]]:
-    """The number of rows, and some event_timestamps: the last one of each of `number` equal parts of all of them."""
+    """The number of rows, and up to `number` event_timestamps between equal parts of all of them."""
     times = whole.group_by(EVENT_TIMESTAMP).aggregate(rows=whole.count())
-    part = times.mutate(part=ibis.ntile(number).over(ibis.window(order_by=times[EVENT_TIMESTAMP])))
+    part = times.mutate(part=ibis.ntile(number + 1).over(ibis.window(order_by=times[EVENT_TIMESTAMP])))
     chosen = part.group_by("part").aggregate(at=part[EVENT_TIMESTAMP].max(), rows=part["rows"].sum())
     with store.read(chosen) as batches:
         found = batches.read_all().to_pylist()
-    return sum(row["rows"] for row in found), tuple(sorted(row["at"] for row in found if row["at"] is not None))
+    cuts = sorted(row["at"] for row in found if row["at"] is not None)
+    return sum(row["rows"] for row in found), tuple(cuts[:number])
 
 
 @dataclass(frozen=True)
-class _Test:
-    """Two computations whose rows are the same if the view keeps the rule."""
+class _Comparison:
+    """Computations whose rows are the same if the view keeps the rules."""
 
-    rule: Rule
-    at: datetime | None
-    pair: Pair
+    computed: Computed
+    whole: Table
+    cuts: tuple[datetime, ...]
 
+    def again(self) -> Pair:
+        return Pair(self.whole, self.computed.rows())
 
-def _tests(computed: Computed, whole: Table, cuts: tuple[datetime, ...]) -> Iterator[_Test]:
-    """The tests of all rules, in the order in which findings are shown."""
-    yield _Test("differs when computed again", None, Pair(whole, computed.rows()))
-    for at in cuts:
-        one, other = (_until(rows, at) for rows in (whole, computed.rows(until=after(at, MICROSECOND))))
-        yield _Test("looks ahead", at, Pair(one, other))
-    for at in _divisions(computed, cuts):
-        start, end = computed.interval.start, computed.interval.end
-        parts = [replace(computed, interval=part).rows() for part in (Interval(start, at), Interval(at, end))]
-        yield _Test("differs in parts", at, Pair(whole, ibis.union(*parts)))
+    def ahead(self, at: datetime) -> Pair:
+        one, other = (_until(rows, at) for rows in (self.whole, self.computed.rows(until=after(at, MICROSECOND))))
+        return Pair(one, other)
 
+    def in_parts(self) -> Pair:
+        interval = self.computed.interval
+        bounds = [interval.start, *self.divisions, interval.end]
+        parts = [replace(self.computed, interval=Interval(*each)).rows() for each in pairwise(bounds)]
+        return Pair(self.whole, ibis.union(*parts))
 
-def _divisions(computed: Computed, cuts: tuple[datetime, ...]) -> list[datetime]:
-    """Where the interval is divided: between periods, as computations are, and at an instant of a row."""
-    period, interval = computed.view.partitions, computed.interval
-    if period is None:
-        return []
-    begins = period.floor(cuts[-1])
-    boundary = [begins] if begins > interval.start else list(cuts[:1])
-    return [at for at in dict.fromkeys([*boundary, cuts[len(cuts) // 2]]) if interval.start < at < interval.end]
+    @property
+    def divisions(self) -> list[datetime]:
+        """Where the interval is divided: before its last period, and at an instant of a row."""
+        period, interval = self.computed.view.partitions, self.computed.interval
+        if period is None:
+            return []
+        last = period.floor(interval.end - MICROSECOND)
+        return sorted(at for at in {last, self.cuts[len(self.cuts) // 2]} if interval.start < at < interval.end)
+
+    def division(self, row: Mapping[str, Any]) -> datetime:
+        """The begin of the part that has the row; for the first part its end."""
+        earlier = [at for at in self.divisions if at <= row[EVENT_TIMESTAMP]]
+        return earlier[-1] if earlier else self.divisions[0]
 
 
 def _until(rows: Table, at: datetime) -> Table:
     return rows.filter(rows[EVENT_TIMESTAMP] <= ibis.literal(at))
 
 
-def _findings(computed: Computed, tests: Iterator[_Test]) -> list[Finding]:
+def _findings(comparison: _Comparison, rules: set[Rule]) -> list[Finding]:
     """The first finding of each rule. Values that vary would differ by each rule, so they are the only finding."""
+    tests: list[tuple[Rule, datetime | None, Callable[[], Pair]]] = [
+        ("looks ahead", at, partial(comparison.ahead, at)) for at in comparison.cuts if "looks ahead" in rules
+    ]
+    if "differs in parts" in rules and comparison.divisions:
+        tests.append(("differs in parts", None, comparison.in_parts))
+    view, store = comparison.computed.view, comparison.computed.store
     findings: dict[Rule, Finding] = {}
-    while some := [test for test in islice(tests, _AT_ONCE) if test.rule not in findings]:
-        for found in differences(computed.view, [test.pair for test in some], computed.store):
-            test = some[found.pair]
-            finding = Finding(rule=test.rule, at=test.at, rows=found.rows, row=found.row, columns=found.columns)
-            if test.rule == "differs when computed again":
-                return [finding]
-            findings.setdefault(test.rule, finding)
-    return list(findings.values())
+    for begin in range(0, len(tests), _AT_ONCE):
+        some = [test for test in tests[begin : begin + _AT_ONCE] if test[0] not in findings]
+        for found in differences(view, [pair() for _, _, pair in some], store) if some else ():
+            rule, at, _ = some[found.pair]
+            findings.setdefault(rule, found.finding(rule, at or comparison.division(found.row)))
+    twice = "differs when computed again" in rules and (findings or not comparison.divisions)
+    varying = differences(view, [comparison.again()], store) if twice else []
+    return [each.finding("differs when computed again", None) for each in varying] or list(findings.values())

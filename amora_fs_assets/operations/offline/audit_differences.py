@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import ibis
@@ -13,6 +14,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.time import EPOCH
+from amora_fs_assets.operations.offline.audit_finding import Finding, Rule
 
 _RELATIVE = 1e-9  # engines sum in no fixed order
 
@@ -33,6 +35,10 @@ class Difference:
     rows: int
     row: Mapping[str, Any]  # the keys of the first row, in order of time
     columns: Mapping[str, tuple[Any, Any]]  # of the first row: the value of the whole, and the other one
+
+    def finding(self, rule: Rule, at: datetime | None) -> Finding:
+        """The difference as the breach of a rule."""
+        return Finding(rule=rule, at=at, rows=self.rows, row=self.row, columns=self.columns)
 
 
 def differences(view: FeatureView, pairs: Sequence[Pair], store: OfflineStore) -> list[Difference]:

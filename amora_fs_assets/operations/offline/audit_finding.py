@@ -18,7 +18,7 @@ class Finding:
     """Rows of a view that break a rule of the audit."""
 
     rule: Rule
-    at: datetime | None  # the instant up to which sources were known, or between the two parts
+    at: datetime | None  # the instant up to which sources were known, or at which the interval is divided
     rows: int  # the number of rows that differ
     row: Mapping[str, Any]  # an example, as computed from all source rows at once; its keys only, if there is none
     columns: Mapping[str, tuple[Any, Any]]  # of the example: the value from all source rows, and the other value
@@ -30,7 +30,7 @@ class Finding:
         where = "" if self.at is None else f" {self.at.isoformat()}"
         reasons = {
             "looks ahead": f"{self._number} at or before{where} differ if the sources end there",
-            "differs in parts": f"{self._number} differ if the interval is computed in two parts, divided at{where}",
+            "differs in parts": f"{self._number} differ if the interval is computed in parts, divided at{where}",
             "differs when computed again": f"{self._number} differ when they are computed again",
         }
         lines = [f"{self.rule}: {reasons[self.rule]}. Example: {_shown(self.row)}"]

@@ -1,0 +1,65 @@
+"""The audit finds nothing in a thousand random views that do not look ahead."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from amora_fs_assets.operations.offline.audit import audit
+from amora_fs_assets_tests.operations.offline.causal_views import SHAPES, InMemory, causal_views, tables
+
+THOUSAND = {
+    "row_wise": 130, "preceding_rows": 160, "preceding_time": 160, "periods": 160, "windows": 80, "joined_as_of": 90,
+    "over_a_view": 140, "two_tables": 80,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[InMemory]:
+    found = InMemory(tables())
+    yield found
+    found.close()
+
+
+def _audited(shape: str, number: int, store: InMemory) -> Counter[str]:
+    """Audit a number of random views of the shape. Returns how many there were, and how many had rows to compare."""
+    counted: Counter[str] = Counter()
+
+    @settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        view, interval = data.draw(causal_views(shape))
+        found = audit(view, interval, store=store, instants=1)
+        assert found.passed, "\n".join(map(str, found.findings))
+        counted.update(views=1, compared=found.rows > 0)
+
+    check()
+    return counted
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_causal_views_of_each_shape_pass(shape: str, store: InMemory) -> None:
+    assert _audited(shape, 2, store)["views"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "number"), THOUSAND.items())
+def test_a_thousand_causal_views_pass(shape: str, number: int, store: InMemory) -> None:
+    counted = _audited(shape, number, store)
+    assert counted["views"] == number
+    assert counted["compared"] > 0.8 * number
+
+
+def test_there_are_a_thousand_of_all_shapes() -> None:
+    assert (sum(THOUSAND.values()), set(THOUSAND)) == (1_000, set(SHAPES))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.feature_service import FeatureService
     from amora_fs_assets.domain.feature_view import FeatureView, feature_view
     from amora_fs_assets.domain.known import known_at
+    from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, on_demand_feature_view
     from amora_fs_assets.domain.request_time.from_ibis import request_time
     from amora_fs_assets.domain.schema import FeatureSchema, Field, SourceSchema, Timestamp
     from amora_fs_assets.domain.source import Source
@@ -41,6 +42,7 @@ __all__ = [
     "FeatureView",
     "Field",
     "Interval",
+    "OnDemandFeatureView",
     "Settings",
     "Source",
     "SourceSchema",
@@ -52,6 +54,7 @@ __all__ = [
     "feature_view",
     "known_at",
     "load_training_set",
+    "on_demand_feature_view",
     "request_time",
     "rolling",
     "training_set",
@@ -62,6 +65,7 @@ _HOMES = {
     "domain.feature_service": ("FeatureService",),
     "domain.feature_view": ("FeatureView", "feature_view"),
     "domain.known": ("known_at",),
+    "domain.on_demand_view": ("OnDemandFeatureView", "on_demand_feature_view"),
     "domain.request_time.from_ibis": ("request_time",),
     "domain.schema": ("FeatureSchema", "Field", "SourceSchema", "Timestamp"),
     "domain.source": ("Source",),

@@ -18,7 +18,9 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.source import Source
+from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.feature_store import FeatureStore
 
 Fields = list[tuple[str, str]]
@@ -103,7 +105,8 @@ def _service(service: FeatureService) -> Fields:
         ("name", service.name),
         ("version", service.version),
         ("join keys", ", ".join(service.join_keys)),
-        ("features", str(sum(len(each.features) for each in service.projections))),
+        ("features", str(len(service.references))),
+        *([("request columns", _request(service.request))] if service.request else []),
         ("owner", service.owner),
         ("description", service.description),
         ("tags", _tags(service.tags)),
@@ -122,6 +125,29 @@ def _picked(service: FeatureService) -> list[Sequence[str]]:
         )
         for each in service.projections
     ]  # fmt: skip
+    rows += [(each.name, each.name, ", ".join(each.features), "computed at request time") for each in service.on_demand]
+    return [head, *rows]
+
+
+def _request(columns: Mapping[str, DataType]) -> str:
+    return ", ".join(f"{name} {type_}" for name, type_ in columns.items())
+
+
+def _on_demand(view: OnDemandFeatureView) -> Fields:
+    return [
+        ("name", view.name),
+        ("features", str(len(view.features))),
+        ("inputs", ", ".join(f"{part.name}:{feature}" for part in view.inputs for feature in part.features)),
+        ("request columns", _request({column.name: column.type for column in view.request})),
+        ("owner", view.owner),
+        ("description", view.description),
+        ("tags", _tags(view.tags)),
+    ]
+
+
+def _formulas(view: OnDemandFeatureView) -> list[Sequence[str]]:
+    head: Sequence[str] = ("feature", "type", "computed as", "description", "tags")
+    rows = [(e.name, str(e.type), str(view.formulas[e.name]), e.description, _tags(e.tags)) for e in view.features]
     return [head, *rows]
 
 
@@ -133,6 +159,10 @@ _KINDS = (
     _Kind(
         "feature-views", "feature views", "carrier_punctuality", lambda c: c.feature_views, Catalogue.feature_view,
         catalogue_json.feature_view, _view, lambda view: _columns(view.row_columns),
+    ),
+    _Kind(
+        "on-demand-views", "on-demand feature views", "departure_times", lambda c: c.on_demand_feature_views,
+        Catalogue.on_demand_feature_view, catalogue_json.on_demand_feature_view, _on_demand, _formulas,
     ),
     _Kind(
         "services", "feature services", "departure_delay", lambda c: c.feature_services, Catalogue.feature_service,

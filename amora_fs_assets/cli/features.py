@@ -42,9 +42,15 @@ _NAMES = click.option("--full-feature-names", is_flag=True, help="Name the colum
 )
 @_FEATURES
 @click.option(
-    "--entity", "entities", multiple=True, metavar="KEY=VALUE,...", help="The join keys of one entity; several times."
+    "--entity",
+    "entities",
+    multiple=True,
+    metavar="KEY=VALUE,...",
+    help="The join keys and request columns of one entity; several times.",
 )
-@click.option("--entities", "file", metavar="FILE", help="A .csv or .parquet file with the join keys.")
+@click.option(
+    "--entities", "file", metavar="FILE", help="A .csv or .parquet file with the join keys and request columns."
+)
 @_OUTPUT
 @_NAMES
 @click.option("--event-timestamps", is_flag=True, help="Add <feature>__ts, the time from which each value holds.")
@@ -70,8 +76,8 @@ def get_online(
     if as_json and output:
         raise click.UsageError("Give either --json or --output.")
     asked = _asked(features)
-    keys = _keys(store, asked)
-    rows: Any = _read(file, keys) if file else [_entity(text, keys) for text in entities]
+    types = _types(store, asked)
+    rows: Any = _read(file, types) if file else [_entity(text, types) for text in entities]
     response = store.get_online_features(asked, rows, full_feature_names)
     if as_json:
         columns = {name: [_plain(value) for value in values] for name, values in response.to_dict().items()}
@@ -114,7 +120,7 @@ def get_historical(
     if (file is None) == (start is None and end is None):
         raise click.UsageError("Give either --entities, or --start or --end.")
     asked = _asked(features)
-    rows = None if file is None else _read(file, _keys(store, asked))
+    rows = None if file is None else _read(file, _types(store, asked))
     found = store.get_historical_features(
         features=asked,
         entity_df=rows,
@@ -135,20 +141,20 @@ def _asked(features: Sequence[str]) -> Any:
     return names[0] if len(names) == 1 and ":" not in names[0] else names
 
 
-def _keys(store: FeatureStore, features: Any) -> dict[str, DataType]:
-    """The types of the join keys."""
+def _types(store: FeatureStore, features: Any) -> dict[str, DataType]:
+    """The types of the join keys and request columns."""
     service = store.registry.catalogue().resolve(features) if isinstance(features, list) else (
         store.get_feature_service(features)
     )  # fmt: skip
-    return {
+    return service.request | {
         name: column.type
-        for each in service.projections
+        for each in service.reads
         for name, column in zip(each.join_keys, each.view.key_columns, strict=True)
     }
 
 
-def _entity(text: str, keys: dict[str, DataType]) -> dict[str, Any]:
-    """The join keys of `KEY=VALUE,...`. A comma in a value needs a file."""
+def _entity(text: str, types: dict[str, DataType]) -> dict[str, Any]:
+    """The join keys and request columns of `KEY=VALUE,...`. A comma in a value needs a file."""
     row: dict[str, Any] = {}
     for part in text.split(","):
         name, equals, value = part.partition("=")
@@ -159,15 +165,21 @@ def _entity(text: str, keys: dict[str, DataType]) -> dict[str, Any]:
             raise click.BadParameter(
                 f"{text!r} has '{name}' twice. Give --entity for each entity.", param_hint="--entity"
             )
-        row[name] = _key(name, value, keys)
+        row[name] = _value(name, value, types.get(name, DataType.STRING))
     return row
 
 
-def _key(name: str, value: str, keys: dict[str, DataType]) -> Any:
+def _value(name: str, value: str, type_: DataType) -> Any:
     try:
-        return json_key(keys[name], value) if name in keys else value
-    except TypeError:
-        raise click.BadParameter(f"join key '{name}' takes int64, not {value!r}.", param_hint="--entity") from None
+        match type_:
+            case DataType.FLOAT64:
+                return float(value)
+            case DataType.BOOLEAN:
+                return {"true": True, "false": False}[value.lower()]
+            case _:  # other types are read from their text
+                return json_key(type_, value)
+    except (TypeError, ValueError, KeyError):
+        raise click.BadParameter(f"'{name}' takes {type_}, not {value!r}.", param_hint="--entity") from None
 
 
 def _format(path: str) -> str:
@@ -178,8 +190,8 @@ def _format(path: str) -> str:
     return suffix
 
 
-def _read(path: str, keys: dict[str, DataType]) -> pa.Table:
-    """The rows of a file, with join keys and event_timestamp in the types of the request."""
+def _read(path: str, types: dict[str, DataType]) -> pa.Table:
+    """The rows of a file, with join keys, request columns and times in the types of the request."""
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -192,14 +204,15 @@ def _read(path: str, keys: dict[str, DataType]) -> pa.Table:
     try:
         if kind == "parquet":
             return parquet.read_table(path)
-        types = {name: arrow_type(type_) for name, type_ in keys.items()} | {EVENT_TIMESTAMP: pa.string()}
-        rows = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types))
+        times = {EVENT_TIMESTAMP, *(name for name, type_ in types.items() if type_ is DataType.TIMESTAMP)}
+        read = {name: arrow_type(type_) for name, type_ in types.items()} | dict.fromkeys(times, pa.string())
+        rows = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=read))
     except pa.ArrowException as error:
         raise InvalidRequest(f"{path} cannot be read: {error}") from error
-    if EVENT_TIMESTAMP in rows.column_names:
-        times = [utc(text, EVENT_TIMESTAMP) if text else None for text in rows[EVENT_TIMESTAMP].to_pylist()]
-        column = pa.array(times, arrow_type(DataType.TIMESTAMP))
-        rows = rows.set_column(rows.column_names.index(EVENT_TIMESTAMP), EVENT_TIMESTAMP, column)
+    for name in times.intersection(rows.column_names):
+        instants = [utc(text, name) if text else None for text in rows[name].to_pylist()]
+        column = pa.array(instants, arrow_type(DataType.TIMESTAMP))
+        rows = rows.set_column(rows.column_names.index(name), name, column)
     return rows
 
 

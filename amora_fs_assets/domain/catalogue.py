@@ -30,22 +30,31 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
 from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, OnDemandProjection
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType
 
-FORMAT = 1
-"""Version of the JSON form. A reader refuses a greater version."""
+FORMAT = 2
+"""Version of the JSON form. A reader refuses a greater version. Version 2 has on-demand feature views."""
 
-Features = FeatureService | FeatureView | FeatureViewProjection | str | Sequence[str]
+Features = (
+    FeatureService
+    | FeatureView
+    | FeatureViewProjection
+    | OnDemandFeatureView
+    | OnDemandProjection
+    | str
+    | Sequence[str]
+)
 """The ways to request features: a service or view, its name, or references `"view:feature"`."""
 
-Definition = Entity | Source | FeatureView | FeatureService | TrainingSet
+Definition = Entity | Source | FeatureView | OnDemandFeatureView | FeatureService | TrainingSet
 """A definition in a catalogue."""
 
-_Definition = TypeVar("_Definition", Entity, Source, FeatureView, FeatureService, TrainingSet)
+_Definition = TypeVar("_Definition", Entity, Source, FeatureView, OnDemandFeatureView, FeatureService, TrainingSet)
 
 
 @dataclass(frozen=True)
@@ -65,29 +74,17 @@ class Catalogue:
     packages: Mapping[str, Mapping[str, str]] = field(default_factory=dict, compare=False)
     view_ids: Mapping[str, str] = field(default_factory=dict, compare=False)
     number: int = field(default=0, compare=False)
+    on_demand_feature_views: Mapping[str, OnDemandFeatureView] = field(default_factory=dict)
 
     @classmethod
     def of(cls, definitions: Iterable[Definition]) -> Catalogue:
         """The catalogue of `definitions` and of all definitions they refer to. Raises DefinitionError for a clash."""
-        catalogue = cls({}, {}, {}, {}, {})
+        catalogue = cls({}, {}, {}, {}, {}, on_demand_feature_views={})
         catalogue._include(*definitions)
         catalogue._check()
-        entities, sources, views, services, sets = (dict(sorted(kind.items())) for kind in catalogue._kinds)
-        return cls(entities, sources, views, services, sets)
-
-    @property
-    def _kinds(self) -> tuple[dict[str, Any], ...]:
-        return tuple(
-            dict_
-            for dict_ in (
-                self.entities,
-                self.sources,
-                self.feature_views,
-                self.feature_services,
-                self.training_sets,
-            )
-            if isinstance(dict_, dict)
-        )
+        kinds = ("entities", "sources", "feature_views", "feature_services", "training_sets", "on_demand_feature_views")
+        found: dict[str, Any] = {kind: dict(sorted(getattr(catalogue, kind).items())) for kind in kinds}
+        return cls(**found)
 
     def _include(self, *definitions: Definition) -> None:
         for definition in definitions:
@@ -99,19 +96,25 @@ class Catalogue:
                 case FeatureView():
                     _add(self.feature_views, definition)
                     self._include(*definition.entities, *definition.sources)
+                case OnDemandFeatureView():
+                    _add(self.on_demand_feature_views, definition)
+                    self._include(*(part.view for part in definition.inputs))
                 case FeatureService():
                     if not definition.is_view:
                         _add(self.feature_services, definition)
-                    self._include(*(projection.view for projection in definition.projections))
+                    self._include(*(part.view for part in definition.parts))
                 case TrainingSet():
                     _add(self.training_sets, definition)
                     self._include(definition.service, *definition.sources)
 
     def _check(self) -> None:
-        for clash in sorted(self.feature_views.keys() & self.feature_services.keys()):
+        views = self.feature_views.keys() | self.on_demand_feature_views.keys()
+        for clash in sorted(views & self.feature_services.keys()):
             raise DefinitionError(
                 f"Feature service '{clash}' has the name of a feature view. A view is a service already. Rename one."
             )
+        for clash in sorted(self.feature_views.keys() & self.on_demand_feature_views.keys()):
+            raise DefinitionError(f"On-demand feature view '{clash}' has the name of a feature view. Rename one.")
         for kind, tables in (("a feature view", self.feature_views), ("a source", self.sources)):
             for word, others in (("Source", self.sources), ("Training set", self.training_sets)):
                 for clash in sorted(tables.keys() & others.keys()) if tables is not others else ():
@@ -142,8 +145,9 @@ class Catalogue:
                 )
 
     def _check_aliases(self, types: Mapping[str, tuple[DataType, FeatureView]]) -> None:
-        for service in self.feature_services.values():
-            for projection in service.projections:
+        every = (*self.feature_services.values(), *map(_as_service, self.on_demand_feature_views.values()))
+        for service in every:
+            for projection in service.reads:
                 for column, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
                     known, other = types.get(column, (key.type, projection.view))
                     if known is not key.type:
@@ -183,9 +187,16 @@ class Catalogue:
             raise refused("Feature service", name, "its name")
         if name in self.feature_views:
             return FeatureService(name, [self.feature_views[name]])
+        if name in self.on_demand_feature_views:
+            return _as_service(self.on_demand_feature_views[name])
         if name not in self.feature_services:
-            raise FeatureServiceNotFound.named(name, {**self.feature_services, **self.feature_views})
+            known = {**self.feature_services, **self.feature_views, **self.on_demand_feature_views}
+            raise FeatureServiceNotFound.named(name, known)
         return self.feature_services[name]
+
+    def on_demand_feature_view(self, name: str) -> OnDemandFeatureView:
+        """The on-demand feature view of the name. Raises FeatureViewNotFound."""
+        return _get(self.on_demand_feature_views, name, FeatureViewNotFound)
 
     def training_set(self, name: str) -> TrainingSet:
         """The training set of the name. Raises TrainingSetNotFound."""
@@ -198,7 +209,7 @@ class Catalogue:
         """
         if isinstance(features, FeatureService):
             return self._of_registry(features)
-        if isinstance(features, FeatureView | FeatureViewProjection):
+        if isinstance(features, FeatureView | FeatureViewProjection | OnDemandFeatureView | OnDemandProjection):
             return self._of_registry(FeatureService(features.name, [features]))
         if isinstance(features, str):
             return self.feature_service(features)
@@ -216,16 +227,28 @@ class Catalogue:
                 picked[view].append(feature)
         if not picked:
             raise InvalidRequest("No features are requested. Name a service, or references such as ['view:feature'].")
-        return FeatureService("references", [self.feature_view(view)[tuple(names)] for view, names in picked.items()])
+        return FeatureService("references", [self._view(view)[tuple(names)] for view, names in picked.items()])
+
+    def _view(self, name: str) -> FeatureView | OnDemandFeatureView:
+        if name in self.on_demand_feature_views:
+            return self.on_demand_feature_views[name]
+        return _get({**self.feature_views}, name, FeatureViewNotFound)
 
     def _of_registry(self, service: FeatureService) -> FeatureService:
         """The service with a `view_id` for each view, also for a view from the code, which has none."""
-        parts = service.projections
-        ids = [part.view.view_id or self.view_ids.get(part.view.name, "") for part in parts]
-        if ids == [part.view.view_id for part in parts]:
+        if all(part.view.view_id for part in service.reads):
             return service
-        known = [replace(part, view=part.view.with_id(id_)) for part, id_ in zip(parts, ids, strict=True)]
-        return FeatureService.applied(service.name, known, service.description, service.owner, service.tags)
+        known = [self._with_id(part) for part in service.projections]
+        computed = [
+            replace(each, view=each.view.over(map(self._with_id, each.view.inputs))) for each in service.on_demand
+        ]
+        return FeatureService.applied(
+            service.name, known, service.description, service.owner, service.tags, on_demand=computed
+        )
+
+    def _with_id(self, part: FeatureViewProjection) -> FeatureViewProjection:
+        view = part.view
+        return part if view.view_id else replace(part, view=view.with_id(self.view_ids.get(view.name, "")))
 
     @cached_property
     def hash(self) -> str:
@@ -249,14 +272,20 @@ class Catalogue:
 
     def to_plain(self) -> dict[str, Any]:
         """The JSON form as dicts and lists."""
+        views = self.on_demand_feature_views.values()
+        # Releases before on-demand feature views read a catalogue without them.
+        computed = (
+            {"on_demand_feature_views": [plain_form.on_demand_feature_view(each) for each in views]} if views else {}
+        )
         return {
-            "format": FORMAT,
+            "format": FORMAT if views else 1,
             "entities": [plain_form.entity(each) for each in self.entities.values()],
             "sources": [plain_form.source(each) for each in self.sources.values()],
             "feature_views": [plain_form.feature_view(each) for each in self.feature_views.values()],
             "feature_services": [plain_form.feature_service(each) for each in self.feature_services.values()],
             "training_sets": [plain_form.training_set(each) for each in self.training_sets.values()],
             "packages": {kind: dict(of_names) for kind, of_names in self.packages.items()},
+            **computed,
         }
 
     @classmethod
@@ -270,9 +299,13 @@ class Catalogue:
                     "Upgrade amora_fs_assets."
                 )
             view_ids = plain.get("view_ids", {})
-            return cls(*plain_form.read(plain, view_ids), plain.get("packages", {}), view_ids)
+            return cls(**plain_form.read(plain, view_ids), packages=plain.get("packages", {}), view_ids=view_ids)
         except (KeyError, TypeError, ValueError) as error:
             raise RegistryCorrupt(f"The catalogue is not in its JSON form: {error!r}.") from error
+
+
+def _as_service(view: OnDemandFeatureView) -> FeatureService:
+    return FeatureService(view.name, [view])
 
 
 def definition_hash(definition: FeatureView | TrainingSet) -> str:
@@ -375,6 +408,8 @@ def module_of(definition: Definition) -> str:
             code = definition.schema
         case TrainingSet():
             code = definition.spine
+        case OnDemandFeatureView():
+            code = definition.expressions
         case _:
             code = None
     return getattr(code, "__module__", "") if code is not None else ""

@@ -17,14 +17,12 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.gate import Gate
 from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType
-
-Stores = tuple[
-    dict[str, Entity], dict[str, Source], dict[str, FeatureView], dict[str, FeatureService], dict[str, TrainingSet]
-]
 
 _Read = TypeVar("_Read")
 
@@ -139,16 +137,36 @@ def _projection(projection: FeatureViewProjection) -> dict[str, Any]:
     }
 
 
+def on_demand_feature_view(view: OnDemandFeatureView) -> dict[str, Any]:
+    """The on-demand feature view as plain data; views by name."""
+    return {
+        "name": view.name,
+        "inputs": [_projection(part) for part in view.inputs],
+        "request": [_column(each) for each in view.request],
+        "columns": [{**_column(each), "formula": view.formulas[each.name].plain} for each in view.features],
+        "description": view.description,
+        "owner": view.owner,
+        "tags": dict(view.tags),
+    }
+
+
 def feature_service(service: FeatureService) -> dict[str, Any]:
     """The feature service as plain data; views by name."""
     return {
         "name": service.name,
         "version": service.version,
         "features": [_projection(projection) for projection in service.projections],
+        **_on_demand(service),
         "description": service.description,
         "owner": service.owner,
         "tags": dict(service.tags),
     }
+
+
+def _on_demand(service: FeatureService) -> dict[str, Any]:
+    """The features of on-demand views. Left out without any, so that the hashes of such services stay."""
+    parts = [{"view": part.view.name, "features": list(part.features)} for part in service.on_demand]
+    return {"on_demand": parts} if parts else {}
 
 
 def training_set(each: TrainingSet) -> dict[str, Any]:
@@ -180,8 +198,8 @@ def _read_columns(plain: list[dict[str, Any]]) -> tuple[Column, ...]:
     )
 
 
-def read(plain: Mapping[str, Any], view_ids: Mapping[str, str] = MappingProxyType({})) -> Stores:
-    """Read the definitions by kind and name, the views with their `view_ids`.
+def read(plain: Mapping[str, Any], view_ids: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Read the definitions by kind (an attribute of Catalogue) and name, the views with their `view_ids`.
 
     Raises RegistryCorrupt, which names the malformed definition.
     """
@@ -203,15 +221,27 @@ def read(plain: Mapping[str, Any], view_ids: Mapping[str, str] = MappingProxyTyp
             views[v["name"]] = _named("Feature view", v, read_one)
         pending = [v for v in pending if v["name"] not in views]
     views = {v["name"]: views[v["name"]] for v in plain["feature_views"]}
+    computed = {
+        v["name"]: _named("On-demand feature view", v, lambda v: _on_demand_view(v, views))
+        for v in plain.get("on_demand_feature_views", ())
+    }
     services = {
-        s["name"]: _named("Feature service", s, lambda s: _service(s, views)) for s in plain["feature_services"]
+        s["name"]: _named("Feature service", s, lambda s: _service(s, views, computed))
+        for s in plain["feature_services"]
     }
     readable: dict[str, Source | FeatureView] = {**views, **sources}
     training_sets = {
-        t["name"]: _named("Training set", t, lambda t: _training_set(t, views, services, readable))
+        t["name"]: _named("Training set", t, lambda t: _training_set(t, {**views, **computed}, services, readable))
         for t in plain["training_sets"]
     }
-    return entities, sources, views, services, training_sets
+    return {
+        "entities": entities,
+        "sources": sources,
+        "feature_views": views,
+        "on_demand_feature_views": computed,
+        "feature_services": services,
+        "training_sets": training_sets,
+    }
 
 
 def _named(kind: str, plain: Mapping[str, Any], read: Callable[[Mapping[str, Any]], _Read]) -> _Read:
@@ -253,22 +283,39 @@ def _view(
     return read_view(plain, entities, readable, Gate.read(catalogue.get("gates", {}).get(plain["name"])), view_id)
 
 
-def _service(plain: Mapping[str, Any], views: Mapping[str, FeatureView]) -> FeatureService:
+def _read_projection(plain: Mapping[str, Any], views: Mapping[str, FeatureView]) -> FeatureViewProjection:
+    return FeatureViewProjection(views[plain["view"]], tuple(plain["features"]), plain["alias"], plain["join_keys"])
+
+
+def _on_demand_view(plain: Mapping[str, Any], views: Mapping[str, FeatureView]) -> OnDemandFeatureView:
+    return OnDemandFeatureView.applied(
+        name=plain["name"],
+        inputs=tuple(_read_projection(each, views) for each in plain["inputs"]),
+        request=_read_columns(plain["request"]),
+        features=_read_columns(plain["columns"]),
+        formulas={each["name"]: Formula.from_plain(each["formula"]) for each in plain["columns"]},
+        description=plain["description"],
+        owner=plain["owner"],
+        tags=plain["tags"],
+    )
+
+
+def _service(
+    plain: Mapping[str, Any], views: Mapping[str, FeatureView], computed: Mapping[str, OnDemandFeatureView]
+) -> FeatureService:
     return FeatureService.applied(
         plain["name"],
-        [
-            FeatureViewProjection(views[p["view"]], tuple(p["features"]), p["alias"], p["join_keys"])
-            for p in plain["features"]
-        ],
+        [_read_projection(each, views) for each in plain["features"]],
         plain["description"],
         plain["owner"],
         plain["tags"],
+        on_demand=[computed[each["view"]][tuple(each["features"])] for each in plain.get("on_demand", ())],
     )
 
 
 def _training_set(
     plain: Mapping[str, Any],
-    views: Mapping[str, FeatureView],
+    views: Mapping[str, FeatureView | OnDemandFeatureView],
     services: Mapping[str, FeatureService],
     readable: Mapping[str, Source | FeatureView],
 ) -> TrainingSet:

@@ -12,13 +12,15 @@ from amora_fs_assets.domain import catalogue_json as plain_form
 from amora_fs_assets.domain.catalogue import Catalogue, Definition
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.feature_service import FeatureService
+from amora_fs_assets.domain.feature_service import FeatureService, Part
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, OnDemandProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
+from amora_fs_assets.domain.types import DataType
 
-Kind = Literal["entity", "source", "feature view", "feature service", "training set"]
+Kind = Literal["entity", "source", "feature view", "on-demand feature view", "feature service", "training set"]
 Action = Literal["added", "changed", "removed"]
 
 
@@ -95,6 +97,7 @@ KINDS: dict[Kind, str] = {
     "entity": "entities",
     "source": "sources",
     "feature view": "feature_views",
+    "on-demand feature view": "on_demand_feature_views",
     "feature service": "feature_services",
     "training set": "training_sets",
 }
@@ -104,6 +107,7 @@ _PLAIN: dict[str, Any] = {
     "entity": plain_form.entity,
     "source": plain_form.source,
     "feature view": plain_form.feature_view,
+    "on-demand feature view": plain_form.on_demand_feature_view,
     "feature service": plain_form.feature_service,
     "training set": plain_form.training_set,
 }
@@ -127,6 +131,8 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
         "table_partitions": (Severity.COMPATIBLE, Effect.WORDS),  # the table's layout, not its rows
         "entities": (Severity.COMPATIBLE, Effect.WORDS),  # their join keys are compared as columns
     },
+    # Nothing is stored, but training sets were built with the values.
+    "on-demand feature view": {"inputs": (Severity.RECOMPUTE, Effect.READS)},
     "feature service": {},
     "training set": dict.fromkeys(("service", "sources", "known_time", "code_hash"), (Severity.RECOMPUTE, Effect.ROWS)),
 }
@@ -158,14 +164,14 @@ def _compare(old: Catalogue, new: Catalogue) -> Iterator[Change]:
 
 def removal(kind: Kind, name: str, why: str = "the code no longer has it") -> Change:
     """The change for a removed definition. Removing a view or a service is breaking: reads by its name fail."""
-    read = kind in ("feature view", "feature service")
+    read = kind in ("feature view", "on-demand feature view", "feature service")
     severity, effect = (Severity.BREAKING, Effect.READS) if read else (Severity.COMPATIBLE, Effect.WORDS)
     return Change(kind, name, "removed", (Difference(why, severity, effect),))
 
 
 def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Difference]:
     before, after = _PLAIN[kind](old), _PLAIN[kind](new)
-    handled = {"columns", "features", "start", "meaning", *_DERIVED}
+    handled = {"columns", "features", "start", "meaning", "request", "on_demand", *_DERIVED}
     if "loader" not in before:  # applied by a release that did not store loaders
         handled.add("loader")
     was, now = getattr(old, "meaning", None), getattr(new, "meaning", None)
@@ -188,8 +194,12 @@ def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Diffe
         yield from _created(old, new)
     elif isinstance(old, Source) and isinstance(new, Source):
         yield from _source_columns(old, new)
+    elif isinstance(old, OnDemandFeatureView) and isinstance(new, OnDemandFeatureView):
+        yield from _on_demand(old, new)
     elif isinstance(old, FeatureService) and isinstance(new, FeatureService):
-        yield from _projections(old, new)
+        yield from _projections(old.projections, new.projections)
+        yield from _projections(old.on_demand, new.on_demand)
+        yield from _request(old.request, new.request)
 
 
 def _meaning(old: Meaning, new: Meaning, features: set[str]) -> Iterator[Difference]:
@@ -266,6 +276,39 @@ def _features(old: Sequence[Column], new: Sequence[Column]) -> Iterator[Differen
         yield Difference("order of features changed", Severity.COMPATIBLE)
 
 
+def _on_demand(old: OnDemandFeatureView, new: OnDemandFeatureView) -> Iterator[Difference]:
+    """Nothing is stored, so a change takes effect with the apply. Training sets hold values of the old expressions."""
+    yield from _request({c.name: c.type for c in old.request}, {c.name: c.type for c in new.request})
+    before, after = {each.name: each for each in old.features}, {each.name: each for each in new.features}
+    for name in sorted({*before, *after}):
+        if name not in after:
+            yield Difference(f"feature '{name}' was removed", Severity.BREAKING, Effect.READS, (name,))
+        elif name not in before:
+            yield Difference(f"new feature '{name}'", Severity.COMPATIBLE, Effect.READS, (name,))
+        elif before[name].type is not after[name].type:
+            what = f"feature '{name}': {before[name].type} -> {after[name].type}"
+            yield Difference(what, Severity.BREAKING, Effect.READS, (name,))
+        else:
+            if old.formulas[name].plain != new.formulas[name].plain:
+                what = f"feature '{name}': {old.formulas[name]} -> {new.formulas[name]}"
+                yield Difference(what, Severity.RECOMPUTE, Effect.READS, (name,))
+            yield from _column(f"feature '{name}'", before[name], after[name], (name,))
+    if [name for name in before if name in after] != [name for name in after if name in before]:
+        yield Difference("order of features changed", Severity.COMPATIBLE)
+
+
+def _request(old: Mapping[str, DataType], new: Mapping[str, DataType]) -> Iterator[Difference]:
+    """The columns that requests bring. A request without a new column is refused."""
+    for name in sorted({*old, *new}):
+        if name not in new:
+            yield Difference(f"request column '{name}' is no longer read", Severity.COMPATIBLE)
+        elif name not in old:
+            yield Difference(f"new request column '{name}': requests must bring it", Severity.BREAKING, Effect.READS)
+        elif old[name] is not new[name]:
+            what = f"request column '{name}': {old[name]} -> {new[name]}"
+            yield Difference(what, Severity.BREAKING, Effect.READS)
+
+
 def _column(what: str, old: Column, new: Column, features: tuple[str, ...]) -> Iterator[Difference]:
     if old.nullable and not new.nullable:
         yield Difference(f"{what} no longer allows null", Severity.RECOMPUTE, Effect.ROWS, features)
@@ -301,16 +344,16 @@ def _source_columns(old: Source, new: Source) -> Iterator[Difference]:
         yield Difference("order of columns changed", Severity.COMPATIBLE)
 
 
-def _projections(old: FeatureService, new: FeatureService) -> Iterator[Difference]:
-    before, after = ({each.name: each for each in service.projections} for service in (old, new))
+def _projections(old: Sequence[Part], new: Sequence[Part]) -> Iterator[Difference]:
+    before, after = ({each.name: each for each in parts} for parts in (old, new))
     for name in sorted({*before, *after}):
         was, now = before.get(name), after.get(name)
         if now is None:
             yield Difference(f"'{name}' was removed", Severity.BREAKING, Effect.READS)
         elif was is None:
             yield Difference(f"new '{name}'", Severity.RECOMPUTE, Effect.READS)
-        elif was.view.name != now.view.name or dict(was.join_key_map) != dict(now.join_key_map):
-            what = _changed(f"'{name}'", _read(was.view.name, was.join_keys), _read(now.view.name, now.join_keys))
+        elif _origin(was) != _origin(now):
+            what = _changed(f"'{name}'", _read(was), _read(now))
             yield Difference(what, Severity.BREAKING, Effect.READS)
         else:
             for gone in (each for each in was.features if each not in now.features):
@@ -326,8 +369,14 @@ def _projections(old: FeatureService, new: FeatureService) -> Iterator[Differenc
         yield Difference("order of views changed", Severity.BREAKING, Effect.READS)
 
 
-def _read(view: str, keys: Iterable[str]) -> str:
-    return f"{view} by {', '.join(keys) or 'nothing'}"
+def _origin(part: Part) -> tuple[str, dict[str, str]]:
+    """The view and the other columns of its join keys. The inputs of an on-demand view are compared with the view."""
+    return part.view.name, {} if isinstance(part, OnDemandProjection) else dict(part.join_key_map)
+
+
+def _read(part: Part) -> str:
+    keys = () if isinstance(part, OnDemandProjection) else part.join_keys
+    return f"{part.view.name} by {', '.join(keys) or 'nothing'}"
 
 
 def _pairs(old: Iterable[Column], new: Iterable[Column]) -> Iterator[tuple[Column, Column]]:
@@ -344,6 +393,8 @@ def kind_of(definition: Definition) -> Kind:
             return "source"
         case FeatureView():
             return "feature view"
+        case OnDemandFeatureView():
+            return "on-demand feature view"
         case FeatureService():
             return "feature service"
         case TrainingSet():

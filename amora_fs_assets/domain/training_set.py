@@ -12,6 +12,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import function_hash
 from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import check_name
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.transforms import Transform, check_parameters, checked_function, name_of
 
@@ -38,7 +39,7 @@ class TrainingSet:
     def __init__(
         self,
         name: str,
-        service: FeatureService | FeatureView,
+        service: FeatureService | FeatureView | OnDemandFeatureView,
         sources: Sequence[Source | FeatureView] = (),
         *,
         spine: Transform | None = None,
@@ -52,7 +53,7 @@ class TrainingSet:
         """Check the parameters of the spine function against the sources. Raises DefinitionError."""
         check_name("Training set", name)
         label = f"Training set '{name}'"
-        if isinstance(service, FeatureView):
+        if isinstance(service, FeatureView | OnDemandFeatureView):
             service = FeatureService(service.name, [service])
         if not isinstance(service, FeatureService):
             raise arguments.wrong(label, "service", service, "Give a FeatureService, or a feature view.")
@@ -92,7 +93,7 @@ class TrainingSet:
 
 def training_set(
     *,
-    service: FeatureService | FeatureView,
+    service: FeatureService | FeatureView | OnDemandFeatureView,
     sources: Sequence[Source | FeatureView] = (),
     name: str | None = None,
     description: str = "",

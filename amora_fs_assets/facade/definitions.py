@@ -9,10 +9,11 @@ from amora_fs_assets.domain import callers
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.facade.stores import Stores
 
-_Tagged = TypeVar("_Tagged", Entity, Source, FeatureView, FeatureService)
+_Tagged = TypeVar("_Tagged", Entity, Source, FeatureView, OnDemandFeatureView, FeatureService)
 
 
 class Definitions(Stores):
@@ -33,6 +34,19 @@ class Definitions(Stores):
     def list_feature_views(self, allow_cache: bool = False, tags: Mapping[str, str] | None = None) -> list[FeatureView]:  # noqa: FBT001, FBT002
         """All applied feature views that have these tags."""
         return _tagged(self._catalogue(cached=allow_cache).feature_views.values(), tags)
+
+    def list_on_demand_feature_views(
+        self,
+        allow_cache: bool = False,  # noqa: FBT001, FBT002
+        tags: Mapping[str, str] | None = None,
+    ) -> list[OnDemandFeatureView]:
+        """All applied on-demand feature views that have these tags."""
+        return _tagged(self._catalogue(cached=allow_cache).on_demand_feature_views.values(), tags)
+
+    def get_on_demand_feature_view(self, name: str, allow_registry_cache: bool = False) -> OnDemandFeatureView:  # noqa: FBT001, FBT002
+        """The applied on-demand feature view of the name. Raises FeatureViewNotFound."""
+        catalogue = self._catalogue(cached=allow_registry_cache)
+        return catalogue.on_demand_feature_view(callers.text("name", name))
 
     def list_feature_services(
         self,

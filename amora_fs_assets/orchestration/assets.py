@@ -135,8 +135,7 @@ def training_set_asset(
     training_set: TrainingSet, spec: dg.AssetSpec, names: Names, retry_policy: dg.RetryPolicy | None = None
 ) -> dg.AssetsDefinition:
     """The asset of a training set: the point-in-time join of spine and features. A materialization is a version."""
-    views = {p.view.name: p.view for p in training_set.service.projections}
-    read = {source.name: source for source in (*training_set.sources, *views.values())}
+    read = {source.name: source for source in (*training_set.sources, *training_set.service.views.values())}
 
     def build(context: dg.AssetExecutionContext) -> Any:
         stores = stores_of(context.resources, names)

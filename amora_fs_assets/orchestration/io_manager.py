@@ -67,8 +67,9 @@ class FeatureStoreIOManager(dg.IOManager):
         if "warning" in record.details:
             context.log.warning("%s: %s", context.asset_key.to_user_string(), record.details["warning"])
         if isinstance(run, TrainingSetBuild):
-            views = [part.view for part in run.training_set.service.projections]
-            words = {column.name: column.description for view in views for column in view.row_columns}
+            service = run.training_set.service
+            words = {column.name: column.description for part in service.on_demand for column in part.columns}
+            words |= {column.name: column.description for view in service.views.values() for column in view.row_columns}
             columns = [replace(column, description=words.get(column.name, "")) for column in run.staged.columns]
             context.add_output_metadata({"dagster/column_schema": column_schema(columns)})
             context.add_output_metadata(self._pruned(record.name, record.run_id))

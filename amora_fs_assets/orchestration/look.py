@@ -299,7 +299,7 @@ class Look:
             is_due(at, self.clock, LONGEST_WAIT) and self._version(name) == before
         ):
             return None
-        read = {each.view.name: each.view for each in training_set.service.projections}
+        read = dict(training_set.service.views)
         read |= {each.name: each for each in training_set.sources if isinstance(each, FeatureView)}
         for view in read.values():
             if why := self._behind(view, slot(self.clock, every)):

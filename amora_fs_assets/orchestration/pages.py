@@ -105,7 +105,7 @@ def training_set_words(training_set: TrainingSet) -> str:
         [
             *([training_set.description, ""] if training_set.description else []),
             f"- **Service**: {training_set.service.name}",
-            f"- **Views**: {', '.join(sorted({p.view.name for p in training_set.service.projections}))}",
+            f"- **Views**: {', '.join(sorted(training_set.service.views))}",
             f"- **Later corrections**: {'do not count' if training_set.known_time else 'count'}",
             "",
             "```python",
@@ -119,7 +119,7 @@ def training_set_words(training_set: TrainingSet) -> str:
 
 def services_of(view: FeatureView, code: Catalogue) -> str:
     """The code's services with features of the view."""
-    using = (s.name for s in code.feature_services.values() if view.name in {p.view.name for p in s.projections})
+    using = (s.name for s in code.feature_services.values() if view.name in s.views)
     return ", ".join(sorted(using))
 
 

@@ -122,7 +122,8 @@ class Server:
                 "name": service.name,
                 "version": service.version,
                 "join_keys": list(service.join_keys),
-                "features": [f"{p.name}:{feature}" for p in service.projections for feature in p.features],
+                "features": service.references,
+                "request": {name: str(type_) for name, type_ in service.request.items()},
                 "description": service.description,
                 "owner": service.owner,
             }

@@ -11,11 +11,13 @@ import msgspec
 class FeaturesRequest(msgspec.Struct):
     """Body of `POST /get-online-features`: entities, and features or a feature service. Other fields are ignored.
 
+    `entities` also has the request columns of on-demand features, in the form that answers have.
+
     Feast's Python client always sends `include_feature_view_version_metadata`. The answer then has numbers for NaN and
     infinities, and null for lists that this client cannot read; if true, it also has the version 0 of each view.
     """
 
-    entities: dict[str, list[int | str | float | bool | None]]
+    entities: dict[str, list[int | str | float | bool | list[int | str | float | bool | None] | None]]
     features: list[str] | None = None
     feature_service: str | None = None
     full_feature_names: bool = False

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from amora_fs_assets.domain.ports.online import NEVER
-from amora_fs_assets.operations.online.read import OnlineResponse, Status
+from amora_fs_assets.operations.online.part import Status
+from amora_fs_assets.operations.online.read import OnlineResponse
 
 _FASTEST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _STATUSES = get_args(Status)

@@ -116,7 +116,7 @@ def catalogue(change: Callable[[Plain], Any] | None = None) -> Catalogue:
     plain = copy.deepcopy(PLAIN)
     if change is not None:
         change(plain)
-    made = Catalogue(*plain_form.read(plain))
+    made = Catalogue(**plain_form.read(plain))
     _ = made.hash, made.in_order  # picks that are not there show here
     return made
 

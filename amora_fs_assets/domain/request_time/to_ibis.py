@@ -34,25 +34,22 @@ def ibis_value(
 
 
 def computed(
-    table: Table, formulas: Mapping[str, Formula], columns: Mapping[str, str], request_time: str, dialect: Dialect
-) -> Table:
+    table: Table, formulas: Mapping[str, Formula], columns: Mapping[str, str], request_time: str, dialect: Dialect,
+    *, prefix: str = "_",
+) -> Table:  # fmt: skip
     """The table with one more column per formula. A step that is used several times is computed in an inner SELECT.
 
     `columns` has the table's column of each input, `request_time` is the table's column with the instant of the
-    request.
+    request. No column of the table begins with `prefix` and "step".
     """
     steps, results = _joined(formulas)
     kept = _kept(steps, dialect)
     names = list(table.columns)
     for level in sorted(set(kept.values())):
-        here = _Expressions(steps, kept, columns, request_time, dialect, table)
-        table = table.mutate(**{_column(place): here.of(place) for place, at in kept.items() if at == level})
-    here = _Expressions(steps, kept, columns, request_time, dialect, table)
+        here = _Expressions(steps, kept, columns, request_time, dialect, table, prefix)
+        table = table.mutate(**{f"{prefix}step{place}": here.of(place) for place, at in kept.items() if at == level})
+    here = _Expressions(steps, kept, columns, request_time, dialect, table, prefix)
     return table.mutate(**{name: here.of(place) for name, place in results.items()}).select(*names, *results)
-
-
-def _column(place: int) -> str:
-    return f"_step_{place}"
 
 
 class _Expressions:
@@ -60,13 +57,14 @@ class _Expressions:
 
     def __init__(
         self, steps: Sequence[Step], kept: Mapping[int, int], columns: Mapping[str, str], request_time: str,
-        dialect: Dialect, table: Table,
+        dialect: Dialect, table: Table, prefix: str,
     ) -> None:  # fmt: skip
         self._steps = steps
         self._inputs = {name: table[column] for name, column in columns.items()}
         self._request_time = table[request_time]
         self._dialect = dialect
-        self._made = {place: table[_column(place)] for place in kept if _column(place) in table.columns}
+        known = {place: f"{prefix}step{place}" for place in kept}
+        self._made = {place: table[name] for place, name in known.items() if name in table.columns}
 
     def of(self, place: int) -> Value:
         """The expression of a step."""

@@ -12,14 +12,18 @@ from datetime import datetime, timedelta
 import ibis
 from ibis.expr.types import Table, Value
 
+from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, VALID_TO, unused_prefix
+from amora_fs_assets.domain.on_demand_view import OnDemandProjection
 from amora_fs_assets.domain.ports.dialect import Dialect
 from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.request_time.to_ibis import computed
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.expressions.request_columns import check_request, request_value
 from amora_fs_assets.operations.expressions.row_order import newest_by, newest_first, without
 from amora_fs_assets.operations.expressions.tables import Stored, served_rows
 
@@ -53,7 +57,7 @@ def output_names(service: FeatureService, *, full: bool, taken: tuple[str, ...] 
     """
     names: dict[tuple[str, str], str] = {}
     seen = {name: f"a column '{name}' of the entity rows" for name in taken}
-    for projection in service.projections:
+    for projection in service.parts:
         for feature in projection.features:
             name = f"{projection.name}__{feature}" if full else feature
             if name in seen:
@@ -92,7 +96,7 @@ def point_in_time(
         moment = f"{own}moment"
         spine = spine.mutate(**{moment: spine[EVENT_TIMESTAMP].cast(_UTC)})
     groups: dict[tuple[str, ...], list[_Rows]] = {}
-    for number, projection in enumerate(service.projections):
+    for number, projection in enumerate(service.reads):
         # An ASOF join sorts all rows, so rows of keys that are not in the spine are removed first.
         wanted = spine if dialect.has_asof_join and projection.join_keys else None
         held = served_rows(projection.view, dataset, stored or Stored())
@@ -102,12 +106,35 @@ def point_in_time(
     joined = spine
     for keys, views in groups.items():  # views with the same keys share one scan of the spine, if the engine can
         joined = join(joined, moment, keys, views, own)
+    held = {
+        (number, feature): _held(joined, moment, projection.view, f"{own}{number}_", feature)
+        for number, projection in enumerate(service.reads)
+        for feature in projection.features
+    }
     features = {
-        names[projection.name, feature]: _held(joined, moment, projection.view, f"{own}{number}_", feature)
+        names[projection.name, feature]: held[number, feature]
         for number, projection in enumerate(service.projections)
         for feature in projection.features
     }
-    return joined.select(*given, **features)
+    if not service.on_demand:
+        return joined.select(*given, **features)
+    inputs = {f"{own}{number}_f_{feature}": value for (number, feature), value in held.items()}
+    inputs |= {f"{own}r_{name}": request_value(joined[name], type_) for name, type_ in service.request.items()}
+    known = joined.select(*given, **{f"{own}moment": joined[moment]}, **features, **inputs)
+    for part in service.on_demand:
+        formulas = {names[part.name, feature]: formula for feature, formula in part.formulas.items()}
+        read = _columns(part, service, own)
+        known = computed(known, formulas, read, f"{own}moment", dialect, prefix=f"{own}{part.name}_")
+    return known.select(*given, *names.values())
+
+
+def _columns(part: OnDemandProjection, service: FeatureService, own: str) -> dict[str, str]:
+    """The columns of the joined table that the formulas read, by their name in the formulas."""
+    columns = {name: each for name, each in part.view.columns.items() if name in part.used}
+    return {
+        name: f"{own}r_{name}" if isinstance(each, Column) else f"{own}{service.place_in_reads(each[0])}_f_{each[1]}"
+        for name, each in columns.items()
+    }
 
 
 def check_spine(spine: Table, service: FeatureService) -> None:
@@ -116,7 +143,7 @@ def check_spine(spine: Table, service: FeatureService) -> None:
         raise InvalidRequest(f"The entity rows have no column '{EVENT_TIMESTAMP}'. Columns: {list(spine.columns)}.")
     if not spine[EVENT_TIMESTAMP].type().is_timestamp():
         raise InvalidRequest(f"Column '{EVENT_TIMESTAMP}' is {spine[EVENT_TIMESTAMP].type()}; make it a timestamp.")
-    for projection in service.projections:
+    for projection in service.reads:
         for column, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
             if column not in spine.columns:
                 raise InvalidRequest(
@@ -126,6 +153,7 @@ def check_spine(spine: Table, service: FeatureService) -> None:
             given, wanted = spine[column].type(), IBIS_TYPES[key.type]
             if not given.is_null() and not (given.is_integer() if wanted.is_integer() else given.is_string()):
                 raise InvalidRequest(f"Join key '{column}' is {given}; '{projection.name}' needs {wanted}.")
+    check_request(spine, service)
 
 
 def _rows(

@@ -1,10 +1,11 @@
-"""The join keys of a read: from any form of entity rows, converted to the keys' types."""
+"""The join keys and request columns of a read: from any form of entity rows, converted to their types."""
 
 from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from decimal import InvalidOperation
 from typing import Any
 
 from amora_fs_assets.domain.arrow import arrow_table, is_arrow
@@ -12,17 +13,20 @@ from amora_fs_assets.domain.callers import refused
 from amora_fs_assets.domain.errors import InvalidRequest, shown
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.online.json_keys import json_key
+from amora_fs_assets.operations.online.json_values import json_value
+from amora_fs_assets.operations.online.pushed_values import exact
 
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 EntityColumns = dict[str, list[Any]]
-"""The caller's join keys by column."""
+"""The caller's join keys and request columns."""
 _PYTHON = {DataType.INT64: int, DataType.STRING: str}
 _NOTHING = type(None)
 _NULLS = {"NAType", "NaTType"}  # pandas' types, by name, since pandas is not imported
 
 
-def key_columns(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[EntityColumns, int]:
-    """The join keys as columns of equal length, and this length."""
+def key_columns(entity_rows: Any, keys: Collection[str], request: Collection[str] = ()) -> tuple[EntityColumns, int]:
+    """The join keys and request columns as columns of equal length, and this length."""
+    needed = [*keys, *request]
     if isinstance(entity_rows, Mapping):
         columns: dict[str, list[Any]] = {name: _column(name, values) for name, values in entity_rows.items()}
     elif (frame := _frame(entity_rows)) is not None:
@@ -33,18 +37,18 @@ def key_columns(entity_rows: Any, keys: Mapping[str, DataType]) -> tuple[EntityC
         rows: list[Any] = []
         try:
             rows += entity_rows
-            return {key: [row[key] for row in rows] for key in keys}, len(rows)
+            return {key: [row[key] for row in rows] for key in needed}, len(rows)
         except KeyError as error:
             key = error.args[0] if error.args else None
             lacking = next((row for row in rows if isinstance(row, Mapping) and key not in row), {})
-            raise _missing(key, list(lacking)) from None
+            raise _missing(key, list(lacking), keys) from None
         except Exception:
             if rows and all(isinstance(row, Mapping) for row in rows):
                 raise
             raise _no_rows(entity_rows) from None
-    for key in keys:
+    for key in needed:
         if key not in columns:
-            raise _missing(key, list(columns))
+            raise _missing(key, list(columns), keys)
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
         raise InvalidRequest(f"entity_rows: columns of different lengths: { {k: len(v) for k, v in columns.items()} }.")
@@ -83,9 +87,10 @@ def _column(name: str, values: Any) -> list[Any]:
     return list(values.to_pylist() if hasattr(values, "to_pylist") else values)
 
 
-def _missing(key: object, names: list[Any]) -> InvalidRequest:
+def _missing(key: object, names: list[Any], keys: Collection[str]) -> InvalidRequest:
+    kind = "join key" if key in keys else "request column"
     have = ", ".join(sorted(map(repr, names))) or "nothing"
-    return InvalidRequest(f"entity_rows lack join key '{key}'. They have: {have}.")
+    return InvalidRequest(f"entity_rows lack {kind} '{key}'. They have: {have}.")
 
 
 def checked_keys(name: str, values: list[Any], type_: DataType, *, json: bool) -> list[Any]:
@@ -101,6 +106,19 @@ def checked_keys(name: str, values: list[Any], type_: DataType, *, json: bool) -
         if wide:
             raise InvalidRequest(f"Join key '{name}' takes int64; {wide[0]} does not fit into 64 bits.")
     return keys
+
+
+def checked_request(name: str, values: list[Any], type_: DataType, *, json: bool) -> list[Any]:
+    """The values of a request column converted to its type. NaN is null, since pandas writes nulls as NaN."""
+    try:
+        if json:
+            values = [json_value(type_, value) for value in values]
+        found = [exact(type_, value) for value in values]
+    except (TypeError, ValueError, OverflowError, InvalidOperation) as error:
+        raise InvalidRequest(f"Request column '{name}' takes {type_}: {error}.") from None
+    if type_ is DataType.FLOAT64:
+        return [None if value != value else value for value in found]
+    return found
 
 
 def _json_key(value: Any, type_: DataType, name: str) -> int | str | None:

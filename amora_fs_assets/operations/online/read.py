@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from amora_fs_assets.domain import callers
 from amora_fs_assets.domain.arrow import arrow_type, arrow_values
-from amora_fs_assets.domain.errors import InvalidRequest, OnlineStoreError
+from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
-from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import VALID_TO
 from amora_fs_assets.domain.ports.online import NEVER, OnlineRequest, OnlineRows
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.time import EPOCH, MICROSECOND, from_microseconds
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.online.entity_keys import EntityColumns, EntityRows, checked_keys, key_columns
 from amora_fs_assets.operations.online.json_keys import JsonEntities
+from amora_fs_assets.operations.online.on_demand import OnDemandReader
+from amora_fs_assets.operations.online.part import Part, Status, ViewAnswer
 
 if TYPE_CHECKING:
     import os
@@ -29,21 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
-
-Status = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
-
-
-@dataclass(slots=True)
-class ViewAnswer:
-    """The part of an answer that comes from one view."""
-
-    view: str
-    names: Sequence[str]
-    """The names of the view's features in the answer."""
-    event_timestamps: Sequence[int]
-    """The event_timestamps of the view's rows, in microseconds since 1970; NEVER for a missing row."""
-    complete: bool
-    """Whether every value is PRESENT."""
 
 
 @dataclass
@@ -168,31 +153,43 @@ class OnlineReader:
         """
         self._writer = writer
         self._keys: dict[str, DataType] = {}
-        self._parts: list[_Part] = []
+        self._parts: list[Part] = []
         types: dict[str, DataType] = {}
-        for projection in service.projections:
+        for projection in service.reads:
             for name, column in zip(projection.join_keys, projection.view.key_columns, strict=True):
                 self._keys[name] = types[name] = column.type
         for projection in _in_order(service, references):
-            part = _Part(projection, full_feature_names)
+            part = Part(projection, full_feature_names=full_feature_names)
             for name, feature in zip(part.names, projection.columns, strict=True):
                 if name in types:
-                    raise InvalidRequest(
-                        f"Feature '{projection.name}:{feature.name}' has the name of another column, '{name}'. "
-                        "Use full_feature_names=True."
-                    )
+                    raise _taken(f"{projection.name}:{feature.name}", name)
                 types[name] = feature.type
             self._parts.append(part)
         self._types = types
+        self._request = [name for name in service.request if name not in self._keys]
+        self._reads: Sequence[Part] = self._parts
+        self._on_demand: OnDemandReader | None = None
+        if service.on_demand:
+            self._on_demand = OnDemandReader(service, self._parts, full_feature_names=full_feature_names)
+            self._add_types(self._on_demand)
+            self._reads = [*self._parts, *self._on_demand.more]
+
+    def _add_types(self, computed: OnDemandReader) -> None:
+        for name, (reference, type_) in computed.types.items():
+            if name in self._types:
+                raise _taken(reference, name)
+            self._types[name] = type_
 
     def requests(self, entity_rows: EntityRows) -> tuple[EntityColumns, list[OnlineRequest]]:
         """The entities' join keys and the reads. Raises InvalidRequest for a missing or wrongly typed join key."""
         json = isinstance(entity_rows, JsonEntities)
         if isinstance(entity_rows, JsonEntities) and not self._keys.keys() <= entity_rows.keys():
             entity_rows = self._with_keys(entity_rows)
-        given, count = key_columns(entity_rows, self._keys)
+        given, count = key_columns(entity_rows, self._keys, self._request)
         keys = {name: checked_keys(name, given[name], type_, json=json) for name, type_ in self._keys.items()}
-        return given, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._parts]
+        if self._on_demand is not None:
+            given = {**given, **self._on_demand.checked(given, json=json)}
+        return given, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._reads]
 
     def _with_keys(self, entities: JsonEntities) -> JsonEntities:
         """The entities, with values under an entity's name also for its missing join key: Feast takes both names."""
@@ -210,9 +207,11 @@ class OnlineReader:
         statuses: dict[str, list[Status]] = {}
         views = [
             answer
-            for part, rows in zip(self._parts, found, strict=True)
+            for part, rows in zip(self._parts, found, strict=False)
             for answer in part.answers(rows, now, columns, statuses)
         ]
+        if self._on_demand is not None:
+            views += self._on_demand.answers(given, found, now, columns, statuses)
         return OnlineResponse(columns, statuses, self._types, views, self._writer)
 
 
@@ -220,77 +219,12 @@ def _in_order(service: FeatureService, references: Sequence[str]) -> Sequence[Fe
     """The service's projections; one for each run of references to the same view, if references alternate."""
     views = {projection.view.name: projection for projection in service.projections}
     unique = [reference.partition(":") for reference in dict.fromkeys(references)]
+    unique = [each for each in unique if each[0] in views]  # without on-demand features, which come last
     runs = [(view, tuple(f for _, _, f in run)) for view, run in groupby(unique, key=operator.itemgetter(0))]
     return [views[view][features] for view, features in runs] if len(runs) > len(views) else service.projections
 
 
-class _Part:
-    """The part of a plan that reads one view."""
-
-    def __init__(self, projection: FeatureViewProjection, full_feature_names: bool) -> None:  # noqa: FBT001
-        self.view: FeatureView = projection.view
-        self.join_keys = projection.join_keys
-        self.features = projection.features
-        self.names = [f"{projection.name}__{f}" if full_feature_names else f for f in projection.features]
-        self._ttl = None if projection.view.ttl is None else projection.view.ttl // MICROSECOND
-
-    def answers(
-        self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
-    ) -> list[ViewAnswer]:
-        """Add the features' values and statuses to `columns` and `statuses`; describe them.
-
-        A feature that was added after the load is NOT_FOUND, without a time; so are all features of a row that ended.
-        """
-        if self.view.has_valid_to:
-            rows = _not_ended(rows, now)
-        times = rows.event_timestamps
-        complete = self._answer(rows, now, columns, statuses)
-        if rows.added.isdisjoint(self.features):
-            return [ViewAnswer(self.view.name, self.names, times, complete)]
-        answers = []
-        for added, pairs in groupby(zip(self.features, self.names, strict=True), lambda pair: pair[0] in rows.added):
-            names = [name for _, name in pairs]
-            if added:
-                statuses.update({name: ["NOT_FOUND"] * len(times) for name in names})
-            row_times = [NEVER] * len(times) if added else times
-            answers.append(ViewAnswer(self.view.name, names, row_times, complete and not added))
-        return answers
-
-    def _answer(
-        self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
-    ) -> bool:
-        """Add the features' values and statuses to `columns` and `statuses`; return whether all are PRESENT."""
-        times = rows.event_timestamps
-        oldest = NEVER + 1 if self._ttl is None else now - self._ttl
-        try:
-            values = [rows.columns[feature] for feature in self.features]
-        except KeyError as error:
-            raise OnlineStoreError(
-                f"{self.view}: feature {error} is in the registry but not online yet. "
-                "Compute the view and run `amora-fs materialize-incremental`."
-            ) from None
-        if rows.complete and (self._ttl is None or not times or min(times) >= oldest):
-            present: list[Status] = ["PRESENT"]
-            count = len(times)
-            columns.update(zip(self.names, values, strict=True))
-            statuses.update([(name, present * count) for name in self.names])
-            return True
-        absent: list[Status | None] = [
-            None if time >= oldest else "NOT_FOUND" if time == NEVER else "OUTSIDE_MAX_AGE" for time in times
-        ]
-        for name, column in zip(self.names, values, strict=True):
-            columns[name] = [None if why else value for value, why in zip(column, absent, strict=True)]
-            statuses[name] = [
-                why or ("NULL_VALUE" if value is None else "PRESENT") for value, why in zip(column, absent, strict=True)
-            ]
-        return False
-
-
-def _not_ended(rows: OnlineRows, now: int) -> OnlineRows:
-    """The rows, of which those whose valid_to has come are missing."""
-    clock = from_microseconds(now)
-    ended = [end is not None and end <= clock for end in rows.columns[VALID_TO]]
-    if not any(ended):
-        return rows
-    times = [NEVER if over else time for time, over in zip(rows.event_timestamps, ended, strict=True)]
-    return replace(rows, event_timestamps=times, complete=False)
+def _taken(reference: str, name: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Feature '{reference}' has the name of another column, '{name}'. Use full_feature_names=True."
+    )

@@ -12,9 +12,8 @@ from datetime import datetime
 from importlib import import_module
 from types import ModuleType
 
-from amora_fs_assets.domain.catalogue import Catalogue, module_of
+from amora_fs_assets.domain.catalogue import Catalogue, Definition, module_of
 from amora_fs_assets.domain.changes import KINDS, Change, kind_of
-from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, RegistryConflict, shown
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
@@ -38,9 +37,7 @@ def collect(package: str | ModuleType) -> Catalogue:
     """
     modules = list(_modules(package))
     found = (value for module in modules for value in vars(module).values())
-    definitions = [
-        value for value in found if isinstance(value, Entity | Source | FeatureView | FeatureService | TrainingSet)
-    ]
+    definitions = [value for value in found if isinstance(value, Definition)]
     names = {module.__name__ for module in modules}
     packages: dict[str, dict[str, str]] = {}
     for each in definitions:

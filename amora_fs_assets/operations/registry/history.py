@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from itertools import dropwhile
 from typing import Any
 
@@ -187,7 +188,7 @@ def definition_version(name: str | None, catalogue: Catalogue) -> str:
 
 def _named(name: str, catalogue: Catalogue) -> list[Definition]:
     """The definitions of the name, views first. A service and a training set may have the same name."""
-    order = ("feature_views", "feature_services", "training_sets", "sources", "entities")
+    order = ("feature_views", "on_demand_feature_views", "feature_services", "training_sets", "sources", "entities")
     return [getattr(catalogue, kind)[name] for kind in order if name in getattr(catalogue, kind)]
 
 
@@ -212,12 +213,16 @@ def service_version(registry: Registry, name: str, version: str) -> FeatureServi
     seen: list[str] = []
     for snapshot in registry.history():
         catalogue = registry.catalogue_of(snapshot)
-        if name in catalogue.feature_services or name in catalogue.feature_views:
+        if name in {**catalogue.feature_services, **catalogue.feature_views, **catalogue.on_demand_feature_views}:
             service = catalogue.feature_service(name)
             if service.version == version:
+                on_present = partial(_on_present_view, now=now, service=f"'{name}' version {version}")
+                computed = (
+                    replace(part, view=part.view.over(map(on_present, part.view.inputs))) for part in service.on_demand
+                )
                 return FeatureService(
                     name,
-                    [_on_present_view(part, now, f"'{name}' version {version}") for part in service.projections],
+                    [*map(on_present, service.projections), *computed],
                     service.description,
                     service.owner,
                     service.tags,

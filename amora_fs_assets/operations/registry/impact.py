@@ -9,12 +9,14 @@ from typing import Literal
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.changes import Change, Effect
+from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.on_demand_view import OnDemandProjection
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
 
-HitKind = Literal["feature view", "feature service", "training set", "online generation"]
+HitKind = Literal["feature view", "on-demand feature view", "feature service", "training set", "online generation"]
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,13 @@ def hits(change: Change, old: Catalogue, new: Catalogue) -> Iterator[Affected]:
         service.name
         for catalogue in (old, new)
         for service in catalogue.feature_services.values()
-        for part in service.projections
-        if part.view.name in views and _touches(part, change)
+        if _service_hit(service, change, views)
+    }
+    computed = {
+        view.name
+        for catalogue in (old, new)
+        for view in catalogue.on_demand_feature_views.values()
+        if _inputs_hit(view.whole, change, views)
     }
     if change.kind == "feature service":
         services = {change.name}
@@ -84,6 +91,7 @@ def hits(change: Change, old: Catalogue, new: Catalogue) -> Iterator[Affected]:
         if _reads(each, change, services, views)
     }
     yield from (Affected("feature view", name) for name in sorted(views - {change.name}))
+    yield from (Affected("on-demand feature view", name) for name in sorted(computed - {change.name}))
     yield from (Affected("feature service", name) for name in sorted(services - {change.name}))
     yield from (Affected("training set", name) for name in sorted(sets - {change.name}))
     yield from _generations(change, old, new)
@@ -108,12 +116,26 @@ def _touches(part: FeatureViewProjection, change: Change) -> bool:
     return change.features is None or part.view.name != change.name or bool(change.features & set(part.features))
 
 
+def _service_hit(service: FeatureService, change: Change, views: set[str]) -> bool:
+    """Whether the values of the service change: of its stored features, or of features computed from them."""
+    if any(part.view.name in views and _touches(part, change) for part in service.projections):
+        return True
+    return any(
+        _inputs_hit(part, change, views)
+        or (part.view.name == change.name and (change.features is None or bool(change.features & set(part.features))))
+        for part in service.on_demand
+    )
+
+
+def _inputs_hit(part: OnDemandProjection, change: Change, views: set[str]) -> bool:
+    return any(each.view.name in views and _touches(each, change) for each in part.inputs)
+
+
 def _reads(each: TrainingSet, change: Change, services: set[str], views: set[str]) -> bool:
     if each.service.name in services or {source.name for source in each.sources} & {change.name, *views}:
         return True
     # A view is also a service.
-    return any(each.service.is_view and part.view.name in views and _touches(part, change)
-               for part in each.service.projections)  # fmt: skip
+    return each.service.is_view and _service_hit(each.service, change, views)
 
 
 def _generations(change: Change, old: Catalogue, new: Catalogue) -> Iterator[Affected]:

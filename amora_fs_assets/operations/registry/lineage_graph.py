@@ -14,6 +14,8 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import ColumnLineage
 
+_ON_DEMAND: Kind = "on-demand feature view"
+
 
 @dataclass(frozen=True, order=True)
 class Node:
@@ -109,14 +111,23 @@ class _Lineage:
         found: list[tuple[Node, Node]] = []
         for view in self._catalogue.feature_views.values():
             found += [(self._readable(source.name), Node("feature view", view.name)) for source in view.sources]
+        for computed in self._catalogue.on_demand_feature_views.values():
+            found += [
+                (Node("feature view", name), Node(_ON_DEMAND, computed.name))
+                for name in sorted({part.view.name for part in computed.inputs})
+            ]
         for service in self._catalogue.feature_services.values():
-            parts = {part.view.name for part in service.projections}
-            found += [(Node("feature view", name), Node("feature service", service.name)) for name in sorted(parts)]
+            parts = [Node("feature view", name) for name in sorted({part.view.name for part in service.projections})]
+            parts += [Node(_ON_DEMAND, part.name) for part in service.on_demand]
+            found += [(part, Node("feature service", service.name)) for part in parts]
         for each in self._catalogue.training_sets.values():
             result, service = Node("training set", each.name), each.service
-            read = Node("feature view" if service.is_view else "feature service", service.name)
+            read = self._view(service.name) if service.is_view else Node("feature service", service.name)
             found += [(read, result), *((self._readable(source.name), result) for source in each.sources)]
         return found
+
+    def _view(self, name: str) -> Node:
+        return Node(_ON_DEMAND if name in self._catalogue.on_demand_feature_views else "feature view", name)
 
     def _readable(self, name: str) -> Node:
         return Node("feature view" if name in self._catalogue.feature_views else "source", name)
@@ -129,9 +140,24 @@ class _Lineage:
             service = self._catalogue.feature_services[node.name]
             name, _, feature = node.column.partition(":")
             yield from (Node("feature view", p.view.name, feature) for p in service.projections if p.name == name)
+            yield from (Node(_ON_DEMAND, p.name, feature) for p in service.on_demand if p.name == name)
+        elif node.kind == _ON_DEMAND:
+            view = self._catalogue.on_demand_feature_views[node.name]
+            read = (view.columns[name] for name in view.formulas[node.column].inputs)
+            yield from {Node("feature view", each[0].view.name, each[1]) for each in read if isinstance(each, tuple)}
+        elif computed := self._computed(node):
+            yield computed
         else:
             lineage_of_columns = self._recorded_lineage(Node(node.kind, node.name)) or {}
             yield from (self._column(each.name, each.column) for each in lineage_of_columns.get(node.column, ()))
+
+    def _computed(self, node: Node) -> Node | None:
+        """The on-demand feature that a training set's column holds; None for another column."""
+        if node.kind != "training set":
+            return None
+        parts = self._catalogue.training_sets[node.name].service.on_demand
+        found = (Node(_ON_DEMAND, part.name, node.column) for part in parts if node.column in part.features)
+        return next(found, None)
 
     def _below(self, node: Node) -> Iterator[Node]:
         """The results of a node."""
@@ -145,13 +171,14 @@ class _Lineage:
                     for column in self._columns_of(result)
                     if node in set(self._above(Node(result.kind, result.name, column)))
                 )
-        if node.kind == "feature view" and node.column is not None:
+        if node.kind in ("feature view", _ON_DEMAND) and node.column is not None:
             # The records of a training set name the views rather than the service.
             yield from self._joined(node)
 
     def _joined(self, node: Node) -> Iterator[Node]:
         for each in self._catalogue.training_sets.values():
-            if node.name in {part.view.name for part in each.service.projections} and not each.service.is_view:
+            service = each.service
+            if node.name in {*service.views, *(part.name for part in service.on_demand)} and not service.is_view:
                 result = Node("training set", each.name)
                 yield from (
                     Node(result.kind, result.name, column)
@@ -166,8 +193,9 @@ class _Lineage:
             case "feature view":
                 return [column.name for column in self._catalogue.feature_views[node.name].row_columns]
             case "feature service":
-                parts = self._catalogue.feature_services[node.name].projections
-                return [f"{part.name}:{feature}" for part in parts for feature in part.features]
+                return self._catalogue.feature_services[node.name].references
+            case "on-demand feature view":
+                return list(self._catalogue.on_demand_feature_views[node.name].formulas)
             case _:
                 return list(self._recorded_lineage(node) or ())
 

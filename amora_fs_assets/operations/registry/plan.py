@@ -14,6 +14,7 @@ from amora_fs_assets.domain.errors import BreakingChanges, DefinitionError, NotF
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import is_late
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, OnDemandProjection
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.protocol import new_view_id
@@ -224,7 +225,10 @@ def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
                 definition.description,
                 definition.owner,
                 definition.tags,
+                on_demand=[_on_demand(part, on) for part in definition.on_demand],
             )
+        case OnDemandFeatureView():
+            return definition.over([_projection(part, on) for part in definition.inputs])
         case TrainingSet():
             service = definition.service
             return TrainingSet(
@@ -247,6 +251,10 @@ def _projection(part: FeatureViewProjection, on: Catalogue) -> FeatureViewProjec
     if part.view.join_keys != picked.view.join_keys:
         raise DefinitionError(f"{picked.view} has other join keys now")
     return picked if part.name_alias is None else picked.alias(part.name_alias, part.join_key_map)
+
+
+def _on_demand(part: OnDemandProjection, on: Catalogue) -> OnDemandProjection:
+    return on.on_demand_feature_view(part.view.name)[part.features]
 
 
 def with_coverage(plan: Plan, found: Mapping[str, Coverage]) -> Plan:

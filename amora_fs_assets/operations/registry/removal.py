@@ -26,6 +26,7 @@ _KINDS = {
     "entities": "entity",
     "sources": "source",
     "feature_views": "feature view",
+    "on_demand_feature_views": "on-demand feature view",
     "feature_services": "feature service",
     "training_sets": "training set",
 }
@@ -78,8 +79,12 @@ def _users(name: str, kind: str, catalogue: Catalogue) -> list[str]:
         found += [str(v) for v in views.values() if any(s.name == name for s in v.sources)]
         found += [f"training set '{t.name}'" for t in sets.values() if any(s.name == name for s in t.sources)]
     if kind == "feature_views":
-        found += [f"service '{s.name}'" for s in services.values() if any(p.view.name == name for p in s.projections)]
-    if kind in ("feature_views", "feature_services"):
+        found += [f"service '{s.name}'" for s in services.values() if name in s.views]
+        computed = catalogue.on_demand_feature_views.values()
+        found += [str(view) for view in computed if any(part.view.name == name for part in view.inputs)]
+    if kind == "on_demand_feature_views":
+        found += [f"service '{s.name}'" for s in services.values() if any(p.view.name == name for p in s.on_demand)]
+    if kind in ("feature_views", "on_demand_feature_views", "feature_services"):
         found += [f"training set '{t.name}'" for t in sets.values() if t.service.name == name]
     return list(dict.fromkeys(found))
 

@@ -102,7 +102,7 @@ def _stage(
     applied: Catalogue | None,
 ) -> StagedTrainingSet:
     service = training_set.service
-    read = {s.name: s for s in (*training_set.sources, *(p.view for p in service.projections))}
+    read = {s.name: s for s in (*training_set.sources, *service.views.values())}
     stored = check_tables(list(read.values()), store, applied, may_lack_added=True)
     inputs = _with_pushes(inputs_of(list(read.values()), store), stored, store)
     spine = spine_of(training_set, store.dataset, stored)
@@ -129,7 +129,7 @@ def _stage(
         definition_hash=definition_hash,
         staged=staged,
         columns=columns,
-        labels=tuple(c for c in spine.columns if c not in (EVENT_TIMESTAMP, *service.join_keys)),
+        labels=tuple(c for c in spine.columns if c not in (EVENT_TIMESTAMP, *service.join_keys, *service.request)),
         spine_sql=store.sql(spine),
         sql=sql,
         inputs=inputs,

@@ -181,8 +181,7 @@ def historical_features(
     """
     if (entity_df is None) == (interval is None):
         raise InvalidRequest("Give either entity_df, or start and end for every row of the views between them.")
-    views = {projection.view.name: projection.view for projection in service.projections}
-    stored = check_tables(list(views.values()), store, may_lack_added=True)
+    stored = check_tables(list(service.views.values()), store, may_lack_added=True)
     any_join = partial(
         point_in_time,
         dialect=store.dialect,
@@ -199,7 +198,8 @@ def historical_features(
         spine = spine_of(entity_df, service)
     if isinstance(spine, FrameSpine):
         names = output_names(service, full=full_feature_names, taken=spine.columns)
-        if len(service.projections) >= MANY and spine.seen.num_rows <= FEW and isinstance(store, ReadsBeside):
+        many = len(service.projections) >= MANY and not service.on_demand
+        if many and spine.seen.num_rows <= FEW and isinstance(store, ReadsBeside):
             check_spine(spine.table, service)
             one = partial(any_join, bounds=spine.bounds, full_feature_names=True)
             with _errors_explained():

@@ -26,6 +26,7 @@ from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.point_in_time import Bounds
+from amora_fs_assets.operations.expressions.request_columns import request_array
 from amora_fs_assets.operations.expressions.tables import Stored, served_rows, within
 
 FRAME = "entity_rows"
@@ -151,7 +152,12 @@ def every_row(service: FeatureService, interval: Interval, dataset: str, stored:
 
     Raises InvalidRequest for views with different join keys.
     """
-    keyed = [p for p in service.projections if p.join_keys] or list(service.projections)
+    if service.request:
+        raise InvalidRequest(
+            f"Feature service '{service.name}' computes features from request columns ({', '.join(service.request)}), "
+            "so start and end do not define the rows. Give entity_df with these columns."
+        )
+    keyed = [p for p in service.reads if p.join_keys] or list(service.reads)
     if len({frozenset(p.join_keys) for p in keyed}) > 1:
         raise InvalidRequest(
             f"Feature service '{service.name}': its views have different join keys "
@@ -213,13 +219,17 @@ def _engine_columns(entity_df: Any, columns: tuple[str, ...], service: FeatureSe
     """The engine's part of the caller's frame: join keys, moment and row number."""
     types = {
         keys: key.type
-        for projection in service.projections
+        for projection in service.reads
         for keys, key in zip(projection.join_keys, projection.view.key_columns, strict=True)
     }
-    for name in (EVENT_TIMESTAMP, *types):
+    request = {name: type_ for name, type_ in service.request.items() if name not in types}
+    for name in (EVENT_TIMESTAMP, *types, *request):
         if name not in columns:
-            raise InvalidRequest(f"entity_df has no column '{name}'. Columns: {list(columns)}.")
+            why = ", a column of the request that on-demand features read" if name in request else ""
+            raise InvalidRequest(f"entity_df has no column '{name}'{why}. Columns: {list(columns)}.")
     needed = {name: _key(_array(entity_df, columns.index(name), name), name, type_) for name, type_ in types.items()}
+    for name, type_ in request.items():
+        needed[name] = request_array(_array(entity_df, columns.index(name), name), name, type_)
     moment = _array(entity_df, columns.index(EVENT_TIMESTAMP), EVENT_TIMESTAMP)
     if not (pa.types.is_timestamp(moment.type) or pa.types.is_date(moment.type) or pa.types.is_null(moment.type)):
         raise InvalidRequest(

@@ -165,7 +165,7 @@ def _service(service: FeatureService) -> dict[str, Any]:
         "name": service.name,
         "description": service.description,
         "owner": service.owner,
-        "tags": {**service.tags, "amora_fs_version": service.version},
+        "tags": {**service.tags, "amora_fs_version": service.version, **_on_demand(service)},
         "features": [
             {
                 "featureViewName": part.view.name,
@@ -176,6 +176,15 @@ def _service(service: FeatureService) -> dict[str, Any]:
             for part in service.projections
         ],
     }
+
+
+def _on_demand(service: FeatureService) -> dict[str, str]:
+    """The on-demand features, as a tag: in Feast's registry such a view is a pickled Python function, and ours is data.
+
+    Our server computes them, also for Feast's client.
+    """
+    names = [f"{part.name}:{feature}" for part in service.on_demand for feature in part.features]
+    return {"amora_fs_on_demand": ",".join(names)} if names else {}
 
 
 def _column(column: Column) -> dict[str, Any]:

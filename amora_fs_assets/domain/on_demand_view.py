@@ -1,0 +1,366 @@
+"""On-demand feature views: features that are computed at request time, from stored features and data of the request."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from amora_fs_assets.domain import arguments
+from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import DefinitionError, FeatureNotFound, shown
+from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import RESERVED_COLUMNS, check_name
+from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.request_time.formula import Formula
+from amora_fs_assets.domain.transforms import checked_function, name_of
+from amora_fs_assets.domain.types import DataType
+
+if TYPE_CHECKING:
+    from amora_fs_assets.domain.schema import FeatureSchema, SourceSchema
+
+Expressions = Callable[..., Mapping[str, Any]]
+"""A function of Ibis columns that returns one Ibis expression per feature, by name."""
+
+
+@dataclass(frozen=True, init=False)
+class OnDemandFeatureView:
+    """Features that follow from stored features, from data of the request, and from the time of the request.
+
+    In a training set the engine computes them in the point-in-time join; `request_time()` is the event_timestamp of the
+    entity row. Online they are computed from the rows just read; `request_time()` is the clock. The registry holds the
+    expressions as data, so that a model server needs neither the code nor Ibis. Nothing is stored, so no check runs.
+
+    Args:
+        name: The view's name.
+        schema: The features: names, types and descriptions. Every feature may be null.
+        inputs: The stored features that the expressions read: views, selections (`view["a", "b"]`) and aliases with
+            other join keys. An absent or too old value is null.
+        request: The types of the columns that a request brings beside its join keys, such as `{"basket": float}`; or a
+            SourceSchema, for columns with descriptions.
+        expressions: A function of the inputs and request columns. Each parameter has the name of a feature, or
+            `<view or alias>__<feature>` if two inputs have a feature of this name, or of a request column.
+        description: What the features are; the schema's docstring by default.
+        owner: The person or team that is responsible for the view: an e-mail address, or `team:<name>`.
+        tags: Labels to search by.
+
+    Raises:
+        DefinitionError: an argument is wrong, or an expression is outside the operations that are equal in every
+            engine and online. The message names the view, the feature or argument, and the fix.
+
+    """
+
+    name: str
+    inputs: tuple[FeatureViewProjection, ...]
+    request: tuple[Column, ...]
+    features: tuple[Column, ...]
+    formulas: Mapping[str, Formula] = field(hash=False)
+    description: str
+    owner: str
+    tags: Mapping[str, str] = field(hash=False)
+    expressions: Expressions | None = field(default=None, compare=False, repr=False)
+
+    def __init__(
+        self,
+        name: str,
+        schema: type[FeatureSchema],
+        inputs: Sequence[FeatureView | FeatureViewProjection],
+        expressions: Expressions,
+        *,
+        request: Mapping[str, Any] | type[SourceSchema] | None = None,
+        description: str = "",
+        owner: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check each argument, and read the expressions."""
+        check_name("On-demand feature view", name)
+        label = f"On-demand feature view '{name}'"
+        fix = "Give a list of views and selections: inputs=[view['a', 'b']]."
+        given = arguments.items(label, "inputs", inputs, (FeatureView, FeatureViewProjection), fix)
+        schema_class = arguments.schema(label, schema)
+        vars(self).update(
+            name=name,
+            inputs=tuple(each.whole if isinstance(each, FeatureView) else each for each in given),
+            request=_request(label, request),
+            features=_features(label, schema_class.columns_of(label)),
+            description=arguments.text(label, "description", description) or schema_class.description_of(),
+            owner=arguments.owner_of(label, owner),
+            tags=arguments.tags_of(label, tags),
+            expressions=checked_function(label, "function", expressions),
+        )
+        self._check_names()
+        vars(self)["formulas"] = self._read()
+
+    @classmethod
+    def applied(cls, **values: Any) -> OnDemandFeatureView:
+        """The view as the registry holds it, without the checks for new views."""
+        view = object.__new__(cls)
+        vars(view).update(values)
+        return view
+
+    def __str__(self) -> str:
+        """The view's name in messages."""
+        return f"On-demand feature view '{self.name}'"
+
+    @property
+    def columns(self) -> dict[str, tuple[FeatureViewProjection, str] | Column]:
+        """What each column of the expressions is: the feature of an input, or a column of the request."""
+        features = [(part, feature) for part in self.inputs for feature in part.features]
+        names = [feature for _, feature in features]
+        found: dict[str, tuple[FeatureViewProjection, str] | Column] = {
+            feature if names.count(feature) == 1 else f"{part.name}__{feature}": (part, feature)
+            for part, feature in features
+        }
+        return found | {column.name: column for column in self.request}
+
+    @property
+    def types(self) -> dict[str, DataType]:
+        """The type of each column of the expressions."""
+        return {
+            name: each.type if isinstance(each, Column) else each[0][each[1]].columns[0].type
+            for name, each in self.columns.items()
+        }
+
+    @property
+    def join_keys(self) -> tuple[str, ...]:
+        """The join key columns of a request, each once, in the order of the inputs."""
+        return tuple(dict.fromkeys(key for part in self.inputs for key in part.join_keys))
+
+    @property
+    def whole(self) -> OnDemandProjection:
+        """A selection of all features."""
+        return OnDemandProjection(self, tuple(feature.name for feature in self.features))
+
+    def __getitem__(self, names: str | tuple[str, ...]) -> OnDemandProjection:
+        """Pick features: `view["a", "b"]`. Raises FeatureNotFound."""
+        return self.whole[names]
+
+    def over(self, inputs: Iterable[FeatureViewProjection]) -> OnDemandFeatureView:
+        """The view over these states of its inputs. Raises DefinitionError if an input has another type."""
+        view = OnDemandFeatureView.applied(**{**vars(self), "inputs": tuple(inputs)})
+        types = view.types
+        for name, type_ in self.types.items():
+            if types[name] is not type_:
+                raise DefinitionError(f"{self} reads '{name}' as {type_}, and the feature is {types[name]} now")
+        return view
+
+    def _check_names(self) -> None:
+        if not self.inputs and not self.request:
+            raise DefinitionError(f"{self}: it has neither inputs nor request columns. Give one of them.")
+        names = [part.name for part in self.inputs]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise DefinitionError(
+                f"{self}: inputs: '{twice}' is listed twice. Select all its features at once, or give one an alias: "
+                "view.alias('other_name')."
+            )
+        columns = [(part, feature) for part in self.inputs for feature in part.features]
+        if len(self.columns) < len(columns) + len(self.request):
+            clash = next(c.name for c in self.request if c.name in {feature for _, feature in columns})
+            raise DefinitionError(f"{self}: request column '{clash}' has the name of an input. Rename it.")
+        keys = {key: column for part in self.inputs for key, column in _keys(part)}
+        for column in self.request:
+            if column.name in keys and keys[column.name] is not column.type:
+                raise DefinitionError(
+                    f"{self}: request column '{column.name}' is {column.type}, and the join key of this name is "
+                    f"{keys[column.name]}. Rename the request column."
+                )
+
+    def _read(self) -> dict[str, Formula]:
+        """The formula of each feature."""
+        import ibis
+
+        from amora_fs_assets.domain.ibis_types import IBIS_TYPES
+        from amora_fs_assets.domain.request_time.from_ibis import formula_of
+
+        assert self.expressions is not None, "it was given"
+        table = ibis.table({name: IBIS_TYPES[type_] for name, type_ in self.types.items()}, name=self.name)
+        _check_parameters(str(self), self.expressions, list(self.types))
+        made = self.expressions(**{name: table[name] for name in self.types})
+        declared = {column.name: column for column in self.features}
+        if not isinstance(made, Mapping):
+            raise DefinitionError(
+                f"{self}: its function returns {type(made).__name__}. Return a dict: one expression for each feature."
+            )
+        for name in made:
+            if name not in declared:
+                raise DefinitionError(
+                    f"{self}: its function returns {shown(name)}, which its schema does not have. "
+                    f"Features: {', '.join(declared)}."
+                )
+        formulas: dict[str, Formula] = {}
+        for name, column in declared.items():
+            if name not in made:
+                raise DefinitionError(f"{self}: its function does not return feature '{name}'. Add an expression.")
+            label = f"{self}: feature '{name}'"
+            value = made[name] if isinstance(made[name], ibis.Value) else ibis.literal(made[name])
+            if column.type is DataType.FLOAT64 and value.type().is_integer():
+                value = value.cast("float64")
+            formulas[name] = formula_of(label, value, table)
+            if formulas[name].type is not column.type:
+                raise DefinitionError(
+                    f"{label} is {column.type} in the schema, and its expression is {formulas[name].type}. "
+                    "Cast the expression, or change the schema."
+                )
+        return formulas
+
+
+@dataclass(frozen=True)
+class OnDemandProjection:
+    """Some features of an on-demand feature view."""
+
+    view: OnDemandFeatureView
+    features: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The view's name."""
+        return self.view.name
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The selected features as columns, in the order of the selection."""
+        known = {feature.name: feature for feature in self.view.features}
+        return tuple(known[name] for name in self.features)
+
+    @property
+    def formulas(self) -> dict[str, Formula]:
+        """The formulas of the selected features."""
+        return {name: self.view.formulas[name] for name in self.features}
+
+    @property
+    def used(self) -> frozenset[str]:
+        """The columns that the selected features read."""
+        return frozenset().union(*(formula.inputs for formula in self.formulas.values()))
+
+    @property
+    def request(self) -> tuple[Column, ...]:
+        """The request columns that the selected features read."""
+        return tuple(column for column in self.view.request if column.name in self.used)
+
+    @property
+    def inputs(self) -> tuple[FeatureViewProjection, ...]:
+        """The stored features that the selected features read."""
+        read = [each for name, each in self.view.columns.items() if name in self.used and isinstance(each, tuple)]
+        parts = ((part, [feature for of, feature in read if of is part]) for part in self.view.inputs)
+        return tuple(replace(part, features=tuple(features)) for part, features in parts if features)
+
+    @property
+    def identity(self) -> list[Any]:
+        """Plain data of all that determines the values: the formulas, and the stored feature or type of each column."""
+        columns = {
+            name: each.type
+            if isinstance(each, Column)
+            else [each[0].view.name, each[1], self.view.types[name], list(each[0].join_keys), seconds(each[0].view.ttl)]
+            for name, each in self.view.columns.items()
+            if name in self.used
+        }
+        return [self.name, {name: formula.plain for name, formula in self.formulas.items()}, columns]
+
+    def __getitem__(self, names: str | tuple[str, ...]) -> OnDemandProjection:
+        """Select features. Raises FeatureNotFound, and DefinitionError for an argument that names no features."""
+        picked: Any = (names,) if isinstance(names, str) else names
+        if not isinstance(picked, tuple) or not picked or not all(isinstance(name, str) for name in picked):
+            raise DefinitionError(
+                f"{self.view}: [{shown(names)}] selects no features. Write their names: view['a', 'b']."
+            )
+        for name in picked:
+            if name not in self.features:
+                known = (f"{self.view.name}:{each}" for each in self.features)
+                raise FeatureNotFound.named(f"{self.view.name}:{name}", known)
+            if picked.count(name) > 1:
+                raise DefinitionError(f"{self.view}: feature '{name}' is selected twice. Name it once.")
+        return OnDemandProjection(self.view, picked)
+
+
+def seconds(duration: timedelta | None) -> float | None:
+    """A duration in seconds; None for none."""
+    return None if duration is None else duration.total_seconds()
+
+
+def _keys(part: FeatureViewProjection) -> list[tuple[str, DataType]]:
+    return [(name, column.type) for name, column in zip(part.join_keys, part.view.key_columns, strict=True)]
+
+
+def _request(label: str, request: Mapping[str, Any] | type[SourceSchema] | None) -> tuple[Column, ...]:
+    """The columns of the request."""
+    from amora_fs_assets.domain.schema import SourceSchema
+
+    if request is None or request == {}:
+        return ()
+    if isinstance(request, Mapping):
+        made = {"__annotations__": dict(request), "__module__": __name__}
+        schema: Any = type("Request", (SourceSchema,), made)
+    elif issubclass(request, SourceSchema):
+        schema = request
+    else:
+        raise arguments.wrong(label, "request", request, "Give the types by column, such as {'basket': float}.")
+    columns: tuple[Column, ...] = schema.columns_of(label)
+    for column in columns:
+        if column.name.lower() in RESERVED_COLUMNS:
+            raise DefinitionError(
+                f"{label}: request column '{column.name}' is the time of a row, which a caller does not choose. "
+                "Use request_time()."
+            )
+        if column.rules:
+            raise DefinitionError(f"{label}: request column '{column.name}' has a check, and none runs. Drop it.")
+    return tuple(replace(column, nullable=True) for column in columns)
+
+
+def _features(label: str, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """The features of the schema, each nullable."""
+    found = [column for column in columns if column.name not in RESERVED_COLUMNS]
+    if not found:
+        raise DefinitionError(f"{label}: its schema has no feature. Add a column.")
+    for column in found:
+        if column.rules:
+            raise DefinitionError(
+                f"{label}: feature '{column.name}' has check {column.rules[0]}. Values that are computed at request "
+                "time are not stored, so no check runs. Drop the check, or limit the value in the expression."
+            )
+    return tuple(replace(column, nullable=True) for column in found)
+
+
+def _check_parameters(label: str, function: Expressions, columns: Sequence[str]) -> None:
+    """Refuse a function whose parameters are not exactly the columns."""
+    parameters = inspect.signature(function).parameters
+    for name in parameters:
+        if name not in columns:
+            raise DefinitionError(
+                f"{label}: parameter '{name}' is neither an input nor a request column. Columns: {', '.join(columns)}."
+            )
+    for name in columns:
+        if name not in parameters:
+            raise DefinitionError(f"{label}: no parameter takes '{name}'. Add the parameter, or drop the column.")
+
+
+def on_demand_feature_view(
+    *,
+    schema: type[FeatureSchema],
+    inputs: Sequence[FeatureView | FeatureViewProjection] = (),
+    request: Mapping[str, Any] | type[SourceSchema] | None = None,
+    name: str | None = None,
+    description: str = "",
+    owner: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Callable[[Expressions], OnDemandFeatureView]:
+    """Make an on-demand feature view from the decorated function. OnDemandFeatureView documents the arguments.
+
+    Each parameter of the function has the name of an input feature or a request column, and receives an Ibis column.
+    The function returns a dict with an Ibis expression for each feature of the schema.
+    """
+
+    def decorate(expressions: Expressions) -> OnDemandFeatureView:
+        return OnDemandFeatureView(
+            name_of(expressions, "On-demand feature view") if name is None else name,
+            schema,
+            inputs,
+            expressions,
+            request=request,
+            description=description,
+            owner=owner,
+            tags=tags,
+        )
+
+    return decorate

@@ -20,8 +20,9 @@ Written by `make docs` from `amora-fs --help`. Settings are the environment's `A
 
 
 DEFINED = (
-    "Entity", "Source", "FeatureView", "feature_view", "known_at", "FeatureService", "TrainingSet", "training_set",
-    "build_definitions", "FeatureStoreTranslator", "AssetProps", "FeatureStoreComponent", "Automation",
+    "Entity", "Source", "FeatureView", "feature_view", "known_at", "OnDemandFeatureView", "FeatureService",
+    "TrainingSet", "training_set", "build_definitions", "FeatureStoreTranslator", "AssetProps", "FeatureStoreComponent",
+    "Automation",
 )  # fmt: skip
 OF_REGISTRY = {"code_hash", "gate", "view_id", "applied_meaning", "applied_loader"}
 """Arguments of definitions that are read from the registry."""

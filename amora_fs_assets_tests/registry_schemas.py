@@ -138,6 +138,38 @@ class Projection(msgspec.Struct):
     join_keys: dict[str, str]
 
 
+class OnDemandColumn(Column, kw_only=True):
+    """A feature that is computed at request time.
+
+    `formula` is a list of steps `[operation, [places of earlier steps], ...]`, of which the last one is the value;
+    docs/request-time-operations.md has the operations.
+    """
+
+    formula: list[list[Any]]
+
+
+class OnDemandFeatureView(msgspec.Struct):
+    """Features that are computed at request time, from stored features and columns of the request.
+
+    A formula names a feature of the inputs by its name, or by `<view or alias>__<feature>` if two inputs have it.
+    """
+
+    name: str
+    inputs: list[Projection]
+    request: list[Column]
+    columns: list[OnDemandColumn]
+    description: str
+    owner: str
+    tags: dict[str, str]
+
+
+class OnDemandProjection(msgspec.Struct):
+    """Selected features of an on-demand feature view."""
+
+    view: str
+    features: list[str]
+
+
 class FeatureService(msgspec.Struct):
     """The features of one model. `version` is a hash of the features as the model reads them."""
 
@@ -147,6 +179,7 @@ class FeatureService(msgspec.Struct):
     description: str
     owner: str
     tags: dict[str, str]
+    on_demand: list[OnDemandProjection] = []
 
 
 class TrainingSet(msgspec.Struct):
@@ -180,6 +213,8 @@ class Gate(msgspec.Struct):
 class Catalogue(msgspec.Struct):
     """All definitions. `packages` has the package of each definition: `{"feature_views": {"departure_delay": "..."}}`.
 
+    `format` is 2 if there are on-demand feature views, otherwise 1.
+
     `gates` has the rules that a push checks, by view. `view_ids` identifies the life of each view's name (see
     docs/protocol.md); empty for a view that an earlier release applied. None of these is in `catalogue_hash`.
     """
@@ -193,6 +228,7 @@ class Catalogue(msgspec.Struct):
     packages: dict[str, dict[str, str]] = {}
     gates: dict[str, Gate] = {}
     view_ids: dict[str, str] = {}
+    on_demand_feature_views: list[OnDemandFeatureView] = []
 
 
 class Snapshot(msgspec.Struct):

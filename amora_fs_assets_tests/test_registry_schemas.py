@@ -11,10 +11,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import ChecksFailed
 from amora_fs_assets.operations.registry.apply import apply, collect
 from amora_fs_assets.operations.training.build import TrainingSetBuild
 from amora_fs_assets_tests import small
+from amora_fs_assets_tests.on_demand.shop import checkout
 from amora_fs_assets_tests.registry_schemas import FOLDER, OBJECTS, schema, text
 from amora_fs_assets_tests.small import at
 
@@ -37,6 +39,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
     vars(module).update(view=code.feature_view("spending"), set=code.training_set("bought"))
     store = FeatureStore(Settings(home=home, now=at(1, month=3)), module)
     apply(collect("amora_fs_assets.features"), store.registry, clock=at(1))
+    apply(Catalogue.of([checkout]), store.registry, clock=at(1))
     store.apply()
     store.compute("2020-01-01", "2020-02-01")
     with pytest.raises(ChecksFailed):

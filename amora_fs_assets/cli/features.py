@@ -179,7 +179,7 @@ def _value(name: str, value: str, type_: DataType) -> Any:
             case _:  # other types are read from their text
                 return json_key(type_, value)
     except (TypeError, ValueError, KeyError):
-        raise click.BadParameter(f"'{name}' takes {type_}, not {value!r}.", param_hint="--entity") from None
+        raise click.BadParameter(f"{name!r} takes {type_}, not {value!r}.", param_hint="--entity") from None
 
 
 def _format(path: str) -> str:

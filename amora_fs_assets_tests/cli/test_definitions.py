@@ -107,8 +107,8 @@ def test_historical_values_of_a_range_are_shown(run: Run) -> None:
     ("words", "code", "message"),
     [
         (["get-online", "spending"], 2, "Give either --entity or --entities"),
-        (["get-online", "spending", "--entity", "customer=x"], 2, "join key 'customer' takes int64, not 'x'"),
-        (["get-online", "spending", "--entity", "customer=1_0"], 2, "join key 'customer' takes int64, not '1_0'"),
+        (["get-online", "spending", "--entity", "customer=x"], 2, "'customer' takes int64, not 'x'"),
+        (["get-online", "spending", "--entity", "customer=1_0"], 2, "'customer' takes int64, not '1_0'"),
         (
             ["get-online", "spending", "--entity", "customer=1,customer=2"],
             2,

@@ -24,6 +24,7 @@ from amora_fs_assets.domain.windows.declared import (
 from amora_fs_assets.domain.windows.durations import Ticks, Window, Windows, every, local_days, window
 from amora_fs_assets.domain.windows.fields import Windowed
 from amora_fs_assets.domain.windows.rolling import rolling
+from amora_fs_assets.domain.windows.spine import ticks
 
 __all__ = [
     "Aggregate",
@@ -48,6 +49,7 @@ __all__ = [
     "since_last",
     "stddev",
     "sum_",
+    "ticks",
     "top_k",
     "window",
 ]

@@ -6,4 +6,5 @@ from amora_fs_assets_tests.domain.windows.test_rolling_oracle import embedded as
 from amora_fs_assets_tests.domain.windows.test_rolling_oracle import (
     test_the_edges_of_windows_are_exact_to_the_microsecond as test_the_edges_of_windows_are_exact_to_the_microsecond,
 )
+from amora_fs_assets_tests.domain.windows.test_spine import store as store
 from amora_fs_assets_tests.witness.mirror import mirrored as mirrored

@@ -6,7 +6,8 @@ rows are computed from, the rule requires one of
 - an `event_timestamp` that is at least the table's `known_at`: `known_at` itself, the end of a period (`truncate` plus
   at least this period), a sum with a positive interval, the `max` of a group or window, a group key, or the greatest of
   several instants;
-- a join or filter that keeps only rows with `known_at` at or before a column from which `event_timestamp` is computed.
+- a join or filter that keeps only rows with `known_at` at or before a column from which `event_timestamp` is computed:
+  of another received table, or of a table of instants such as `ticks(interval, "1d")`.
 
 The rule reads the transform's expression. It accepts operations that it does not know, and refuses earlier instants
 (`truncate` alone, `min`, a subtraction). It finds forgotten labels; it does not prove that windows look back only.
@@ -215,12 +216,14 @@ class _Labels:
         return {instance: min((each[instance] for each in found), key=lambda b: b.least) for instance in shared}
 
     def leaves(self, value: ops.Node, path: Path) -> frozenset[tuple[Instance, str]]:
-        """The received tables' columns from which a value is computed."""
+        """The columns of received tables, and of tables made from constants, from which a value is computed."""
         if isinstance(value, ops.Field):
             relation = value.rel
             while relation not in self.handed:
                 if isinstance(relation, ops.Reference):
                     relation, path = relation.parent, (*path, relation)
+                elif isinstance(relation, ops.TableUnnest) and relation.column_name == value.name:
+                    break  # such as the numbers of ticks
                 elif (made := column_value(relation, value.name)) is not None:
                     return self.leaves(made, path)
                 elif (parent := getattr(relation, "parent", None)) is not None and value.name in parent.schema:

@@ -17,6 +17,7 @@ from amora_fs_assets import (
     FeatureSchema,
     FeatureStore,
     FeatureView,
+    Interval,
     Settings,
     Source,
     SourceSchema,
@@ -26,6 +27,7 @@ from amora_fs_assets import (
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionError, TransformError
 from amora_fs_assets.operations.offline.transform import query_of
+from amora_fs_assets.windows import ticks
 
 
 class Orders(SourceSchema):
@@ -332,3 +334,27 @@ def test_plan_and_apply_refuse_what_forgets_known_at(verb: str, tmp_path: Path) 
 def test_a_bound_that_makes_no_sense_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=f"Source 'orders': .*{said}"):
         Source("orders", Orders, timestamp_field="at", **given)
+
+
+Pair = Callable[[Table, Table], Any]
+
+
+def daily(keep: Pair, label: Callable[[Table], Any] = lambda days: days.event_timestamp) -> Callable[..., Table]:
+    def counted(orders: Table, interval: Interval) -> Table:
+        days = ticks(interval, "1d", tz="Europe/Berlin")
+        known = orders.mutate(known=known_at(orders))
+        joined = days.join(known, keep(days, known))
+        return joined.group_by("customer", event_timestamp=label(joined)).aggregate(amount=_.amount.sum())
+
+    return counted
+
+
+def test_ticks_at_which_rows_are_known_are_taken() -> None:
+    made(daily(lambda days, orders: orders.known <= days.event_timestamp), orders)
+    later = daily(lambda days, orders: orders.known < days.event_timestamp, lambda days: days.event_timestamp + HOUR)
+    made(later, orders)
+
+
+def test_ticks_at_which_rows_may_be_unknown_are_refused() -> None:
+    with pytest.raises(DefinitionError, match="rows of source 'orders' become known at available_at 'loaded'"):
+        made(daily(lambda days, orders: orders["at"] <= days.event_timestamp), orders)

@@ -30,12 +30,8 @@ def audit(store: FeatureStore, views: tuple[str, ...], start: str | None, end: s
     interval = [None if value is None else time(value) for value in (start, end)]
     leaking = []
     for found in store.audit(views or None, *interval, instants=instants):
-        if found.passed:
-            number = f"{found.rows:,} row{'s' * (found.rows != 1)} of {found.interval}"
-            click.echo(f"{found.view}: {number}" + (", nothing looks ahead." if found.rows else ": nothing to test."))
-            continue
-        leaking.append(found.view)
-        click.echo(f"{found.view}: {found.rows:,} rows of {found.interval}")
+        click.echo(f"{found.view}: {found.summary}")
+        leaking += [found.view] * (not found.passed)
         for finding in found.findings:
             click.echo("  " + str(finding).replace("\n", "\n  "))
     if leaking:

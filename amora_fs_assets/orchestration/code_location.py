@@ -18,6 +18,7 @@ from amora_fs_assets.operations.records.git_commit import commit_of
 from amora_fs_assets.operations.registry.apply import collect, defined_elsewhere
 from amora_fs_assets.orchestration.alerts import Alert, alert_sensors
 from amora_fs_assets.orchestration.assets import external_view, feature_view_asset, source_asset, training_set_asset
+from amora_fs_assets.orchestration.audit_check import audit_check, audit_job, audit_schedule
 from amora_fs_assets.orchestration.automation import automation_sensor
 from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.coverage_check import coverage_check
@@ -47,6 +48,7 @@ def build_definitions(
     overrides: Mapping[str, Any] | None = None,
     retry_policy: dg.RetryPolicy | None = None,
     automation: bool | Automation = False,
+    audit: bool | str = False,
     group: str = "",
     name: str = NAMES.store,
     key_prefix: str | Sequence[str] = (),
@@ -66,6 +68,8 @@ def build_definitions(
         retry_policy: Policy of every step. It retries errors that may pass by themselves (a busy file, a network, a
             quota), but not failed checks or wrong definitions.
         automation: Adds the sensor that keeps everything up to date: see docs/running-daily.md.
+        audit: Adds an asset check `audit` of each computed view, which tests whether the view looks into the future. A
+            cron schedule (UTC), such as "0 4 * * 1", also adds the job `feature_store_audit` and its schedule.
         group: Groups assets by the value of this tag, or by "owner"; other assets are grouped by kind.
         name: Name of the job and the resource, and prefix of the names of sensors, schedule and IO manager. Feature
             stores in one code location need different names.
@@ -108,6 +112,8 @@ def build_definitions(
         ),
     ]
     keys = [key for asset in own for key in asset.keys]
+    computed = [view for view in views if view.table is None]
+    audits = [audit_check(view, retry_policy, names) for view in computed] if audit else []
     single = dg.BackfillPolicy.single_run()
     return dg.Definitions(
         assets=[
@@ -116,18 +122,19 @@ def build_definitions(
         ],
         asset_checks=[
             *(parity_check(view, retry_policy, names) for view in views if online),
-            *(
-                coverage_check(view, retry_policy, _behind(running, view), names)
-                for view in views
-                if view.table is None
-            ),
+            *(coverage_check(view, retry_policy, _behind(running, view), names) for view in computed),
             *(freshness_check(view, limit, retry_policy, names) for view, limit in _limits(running, views) if online),
+            *audits,
         ],
         jobs=[
-            everything(names.job, keys),
+            everything(names.job, keys, without=audits),
+            *([audit_job(audits, names)] if isinstance(audit, str) and audits else []),
             *([late_job(views, retry_policy, names)] if running and running.late else []),
         ],
-        schedules=[late_schedule(running.late, names)] if running and running.late else [],
+        schedules=[
+            *([audit_schedule(audit, names)] if isinstance(audit, str) and audits else []),
+            *([late_schedule(running.late, names)] if running and running.late else []),
+        ],
         sensors=_sensors(running, code, keys, names) if running else [],
         resources={
             **google_resources(settings, overrides, names),

@@ -88,6 +88,12 @@ class FeatureStoreComponent(dg.Component, dg.Resolvable):
     automation: Annotated[bool, dg.Resolver.default(description="Whether a sensor keeps everything up to date.")] = (
         False
     )
+    audit: Annotated[
+        bool | str,
+        dg.Resolver.default(
+            description="Whether views get the check `audit`; a cron schedule (UTC), such as 0 4 * * 1, also runs it."
+        ),
+    ] = False
     resources: Annotated[
         Mapping[str, str],
         dg.Resolver.default(description="Resources of this project for Google's clients, such as bigquery: warehouse."),
@@ -121,6 +127,7 @@ class FeatureStoreComponent(dg.Component, dg.Resolvable):
             definitions=self.definitions,
             overrides=dict(self.resources),
             automation=self.automation,
+            audit=self.audit,
             group=self.group,
             name=self.name,
             key_prefix=self.key_prefix,

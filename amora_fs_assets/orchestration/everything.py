@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -14,11 +14,13 @@ from amora_fs_assets.orchestration.names import NAMES
 JOB = NAMES.job
 
 
-def everything(name: str, keys: Iterable[dg.AssetKey]) -> UnresolvedAssetJobDefinition:
-    """The job over all executable assets of the feature store and their checks."""
+def everything(
+    name: str, keys: Iterable[dg.AssetKey], *, without: Sequence[dg.AssetChecksDefinition] = ()
+) -> UnresolvedAssetJobDefinition:
+    """The job over all executable assets of the feature store and their checks, without some of the checks."""
     return _Everything(
         name=name,
-        selection=dg.AssetSelection.assets(*keys),
+        selection=dg.AssetSelection.assets(*keys) - dg.AssetSelection.checks(*without),
         description="All sources, views, online loads and training sets. Without a partition each view computes "
         "its intervals that are not current, up to the clock.",
     )

@@ -25,6 +25,7 @@ from amora_fs_assets.operations.offline.coverage import Coverage, coverages, mer
 from amora_fs_assets.operations.offline.upkeep import LONGEST_WAIT, Piece, Upkeep, awaiting, costly, is_due, slot
 from amora_fs_assets.operations.registry.impact import Recompute, Scan
 from amora_fs_assets.operations.registry.scan_estimate import scans
+from amora_fs_assets.orchestration.audit_check import AUDIT
 from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.freshness_check import FRESHNESS, aged
 from amora_fs_assets.orchestration.names import Kind
@@ -35,7 +36,7 @@ from amora_fs_assets.orchestration.together import together
 
 MAX_RUNTIME = "dagster/max_runtime"
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-_SELDOM = {"parity", FRESHNESS}
+_SELDOM = {"parity", FRESHNESS, AUDIT}
 _WHY = "automation"
 
 
@@ -352,7 +353,10 @@ class Look:
     def _request(
         self, keys: list[dg.AssetKey], tags: Mapping[str, str] | None = None, config: Mapping[str, Any] | None = None
     ) -> dg.RunRequest:
-        """A run of the assets with their checks. Parity runs once per its interval; the sensor reports freshness."""
+        """A run of the assets with their checks. Parity runs once per its interval; the sensor reports freshness.
+
+        Audits run on their own schedule.
+        """
         longest = str(int(self.automation.longest.total_seconds()))
         keys = [key for key in keys if self._is_run(key)]  # a feature store may have no assets for online values
         checks = sorted(self.repository.asset_graph.get_check_keys_for_assets(set(keys)), key=str)
@@ -365,7 +369,7 @@ class Look:
 
     def _is_wanted(self, check: dg.AssetCheckKey) -> bool:
         every = self.automation.parity
-        if check.name == FRESHNESS or every is None:
+        if check.name != "parity" or every is None:
             return False
         return self._due(f"parity/{self.parts.names.definition_of(check.asset_key)[1]}", every)
 

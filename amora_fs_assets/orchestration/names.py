@@ -72,6 +72,11 @@ class Names:
         return f"{self.store}_late"
 
     @property
+    def audit(self) -> str:
+        """The job that audits all views, and its schedule."""
+        return f"{self.store}_audit"
+
+    @property
     def failed_runs(self) -> str:
         """The sensor that reports failed runs."""
         return f"{self.store}_failed_runs"

@@ -126,3 +126,11 @@ def test_scaffolding_makes_a_package_of_definitions_to_begin_with() -> None:
         assert (sandbox.defs_folder_path.parent / "features" / "customer_orders.py").exists()
         with sandbox.load_component_and_build_defs(defs_path=path) as (_, defs):
             assert "feature_view/customer_orders" in keys(defs)
+
+
+@pytest.mark.parametrize(("audit", "schedules"), [(False, []), (True, []), ("0 4 * * 1", ["feature_store_audit"])])
+def test_views_can_be_audited(audit: bool | str, schedules: list[str]) -> None:
+    defs = loaded({"audit": audit})
+    checks = {key.name for each in defs.asset_checks or [] for key in getattr(each, "check_keys", ())}
+    assert ("audit" in checks) == bool(audit)
+    assert [each.name for each in defs.schedules or []] == schedules

@@ -61,6 +61,15 @@ class Audit:
         """Whether no rule is broken."""
         return not self.findings
 
+    @property
+    def summary(self) -> str:
+        """The result in a line."""
+        number = f"{self.rows:,} row{'s' * (self.rows != 1)} of {self.interval}"
+        if not self.rows:
+            return f"{number}: nothing to test."
+        found = " and ".join(finding.rule for finding in self.findings)
+        return f"{number}: the view {found}." if found else f"{number}, nothing looks ahead."
+
 
 def _shown(row: Mapping[str, Any]) -> str:
     parts = (f"{name}={value.isoformat() if isinstance(value, datetime) else value!r}" for name, value in row.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
@@ -143,7 +144,7 @@ def on_demand_feature_view(view: OnDemandFeatureView) -> dict[str, Any]:
         "name": view.name,
         "inputs": [_projection(part) for part in view.inputs],
         "request": [_column(each) for each in view.request],
-        "columns": [{**_column(each), "formula": view.formulas[each.name].plain} for each in view.features],
+        "columns": [{**_column(each), "formula": deepcopy(view.formulas[each.name].plain)} for each in view.features],
         "description": view.description,
         "owner": view.owner,
         "tags": dict(view.tags),

@@ -68,7 +68,7 @@ test-quick: .venv/.stamp  ## the tests that are quick, in a minute: for the loop
 	$(PYTEST) --quick -m "not slow and not semantics and not google and not browser and not e2e" $(ARGS)
 
 test-slow: .venv/.stamp emulators feast witness  ## the long proofs
-	$(PYTEST) --dist worksteal -m slow $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
+	$(PYTEST) --dist worksteal -m slow --durations=25 $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 
 # It tells its figures at the end.
 test-semantics: .venv/.stamp witness emulators  ## BigQuery's SQL before Google's own reference implementation

@@ -18,7 +18,7 @@ import pytest
 
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets_tests.conftest import missing
-from amora_fs_assets_tests.e2e.conftest import UNTIL, Demo
+from amora_fs_assets_tests.e2e.conftest import UNTIL, Demo, copied
 from amora_fs_assets_tests.emulators.process import free_ports
 
 pytestmark = pytest.mark.e2e
@@ -36,11 +36,7 @@ def commands(page: str, heading: str) -> list[list[str]]:
 @pytest.fixture
 def home(demo: Demo, tmp_path: Path) -> Path:
     """A copy of the demo's home: others look at that."""
-
-    def left_out(folder: str, names: list[str]) -> list[str]:
-        return [each for each in names if not (Path(folder, each).is_dir() or Path(folder, each).is_file())]  # sockets
-
-    return Path(shutil.copytree(demo.home, tmp_path / "home", ignore=left_out))
+    return copied(demo.home, tmp_path / "home")
 
 
 def environment(home: Path) -> dict[str, str]:

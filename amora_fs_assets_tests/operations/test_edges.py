@@ -96,7 +96,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 def taken(result: Any) -> None:
     """Take the rows in every way."""
-    for take in ("to_sql", "to_arrow", "to_df", "to_polars"):
+    for take in ("to_sql", "to_df", "to_polars"):
         outcome(getattr(result, take))
     outcome(lambda: list(result.to_arrow_batches()))
     outcome(lambda: result.to_table("lab.edges"))
@@ -211,8 +211,10 @@ def test_a_select_of_any_type_is_joined_or_refused(store: FeatureStore, value: s
                        ("event_timestamp", "'a' AS word, 1 AS number, "),
                        ("number", "'a' AS word, TIMESTAMPTZ '2020-01-05' AS event_timestamp, ")):  # fmt: skip
         asked = outcome(partial(store.get_historical_features, "counts", f"SELECT {keys}{value} AS {name}"))
-        if asked is not None:
+        if asked is not None and name == "d":
             taken(asked)
+        elif asked is not None:  # as a key or a time it is cast before it is taken
+            outcome(asked.to_arrow)
     assert staged(store.settings.home) == []
 
 

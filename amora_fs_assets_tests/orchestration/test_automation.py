@@ -96,14 +96,14 @@ def test_a_run_that_is_orphaned_holds_nothing_for_ever(daily: Shop, monkeypatch:
         assert len(daily.look()) == 1
 
 
-def test_what_was_computed_by_hand_is_loaded_and_twelve_such_runs_cost_one_load(daily: Shop) -> None:
+def test_what_was_computed_by_hand_is_loaded_and_several_such_runs_cost_one_load(daily: Shop) -> None:
     daily.automation = Automation(every=timedelta(days=1))
     daily.at(after_midnight(2))
     daily.go_on()
     daily.at(after_midnight(2, seconds=600))
     daily.sell((1, after_midnight(2, seconds=400), 10.0))
     with in_progress(daily.project, DAILY), daily.store() as store:
-        for _ in range(12):
+        for _ in range(4):
             store.compute("2020-02-02", "2020-02-03", ["daily"])
             assert daily.look() == []
     (request,) = daily.look()

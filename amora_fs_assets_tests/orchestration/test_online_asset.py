@@ -51,9 +51,9 @@ class Deadly(RedisOnlineStore):
         return super().write(view, load, dying(), lasting=lasting, expire=expire)
 
 
-def sharded(folder: Path, url: str, shards: int) -> Project:
+def sharded(folder: Path, url: str, shards: int, *, on_files: bool = False) -> Project:
     """A project whose views are loaded in that many shards."""
-    project = Project(folder, small.catalogue(ORDERS, ttl=None))
+    project = Project(folder, small.catalogue(ORDERS, ttl=None), on_files=on_files)
     project.settings = replace(project.settings, online_store_url=url, online_shards=shards)
     project.use(project.code)
     return project
@@ -102,7 +102,7 @@ def steps(result: dg.ExecuteInProcessResult) -> list[str]:
 
 def test_any_number_of_shards_comes_to_the_same(tmp_path: Path, url: str) -> None:
     seen = []
-    for shards in (1, 2, 8):
+    for shards in (1, 5):
         folder = tmp_path / str(shards)
         project = sharded(folder, f"{url}/{shards}", shards)
         project.settings = replace(project.settings, project=f"p{shards}")
@@ -117,7 +117,7 @@ def test_any_number_of_shards_comes_to_the_same(tmp_path: Path, url: str) -> Non
         assert (record.status, record.rows) == ("succeeded", len(CUSTOMERS))
         seen.append(served(project, f"{url}/{shards}"))
         project.close()
-    assert seen[0] == seen[1] == seen[2]
+    assert seen[0] == seen[1]
     assert len(seen[0][0]) == len(CUSTOMERS)
     assert None not in seen[0][0]
 
@@ -153,7 +153,7 @@ def test_nothing_staged_is_left(tmp_path: Path, url: str) -> None:
 def deadly(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """A project in two shards, whose steps have processes of their own and can be killed."""
     folder = tmp_path / "home"
-    project = sharded(folder, url, 2)
+    project = sharded(folder, url, 2, on_files=True)
     assert project.run(RAW, VIEW).success
     for name, value in ((FOLDER, str(folder)), (URL, url), (SHARDS, "2")):
         monkeypatch.setenv(name, value)

@@ -74,7 +74,7 @@ class Pages:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
     """Everything was run over all partitions, then the view was loaded once more."""
     home = tmp_path_factory.mktemp("pages")
-    project = Project(home, small.catalogue(ORDERS))
+    project = Project(home, small.catalogue(ORDERS), on_files=True)
     file = home / "location.py"
     file.write_text(
         "from pathlib import Path\n"

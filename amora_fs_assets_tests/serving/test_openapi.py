@@ -31,13 +31,15 @@ def schemathesis(home: Path, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_whatever_is_sent_is_answered_as_the_document_says(own: Serving, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_whatever_is_sent_is_answered_as_the_document_says(own: Serving, tmp_path: Path, examples: int) -> None:
     """Right and wrong bodies, methods and headers: no status that is not listed, no 5xx, every answer of its schema."""
     document = f"{own.client.base_url}/openapi.json"
-    schemathesis(tmp_path, document, "-n", "25", "--exclude-checks", "positive_data_acceptance")
+    schemathesis(tmp_path, document, "-n", str(examples), "--exclude-checks", "positive_data_acceptance")
 
 
-def test_what_is_right_for_these_views_is_accepted(own: Serving, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [20, pytest.param(60, marks=pytest.mark.slow)])
+def test_what_is_right_for_these_views_is_accepted(own: Serving, tmp_path: Path, examples: int) -> None:
     """The document cannot say which views there are; with that said, whatever follows it succeeds."""
     document = own.client.get("/openapi.json").json()
     schemas: dict[str, Any] = document["components"]["schemas"]
@@ -78,5 +80,5 @@ def test_what_is_right_for_these_views_is_accepted(own: Serving, tmp_path: Path)
         del document["paths"][path]
     (tmp_path / "schemathesis.toml").write_text("[checks]\npositive_data_acceptance.expected-statuses = [200]\n")
     (tmp_path / "narrow.json").write_text(json.dumps(document))
-    schemathesis(tmp_path, "narrow.json", "--url", str(own.client.base_url), "-n", "60", "--mode", "positive")
+    schemathesis(tmp_path, "narrow.json", "--url", str(own.client.base_url), "-n", str(examples), "--mode", "positive")
     assert own.client.get("/metrics").text.count('status="200"') >= 2

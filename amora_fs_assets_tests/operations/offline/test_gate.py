@@ -104,13 +104,28 @@ def pandera_says(schema: type[FeatureSchema], view: FeatureView, rows: list[dict
     return {}
 
 
-# An example takes a third of a second, so that shrinking one would take minutes.
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink})
-@given(rows=st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=12))
-def test_it_says_what_pandera_says(rows: list[dict[str, Any]], store: CountingStore) -> None:
+# An example takes a second of Pandera, so that shrinking one would take minutes.
+_compared = settings(deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink})
+_many = st.lists(st.fixed_dictionaries(VALUES), min_size=1, max_size=12)
+
+
+def agrees_with_pandera(rows: list[dict[str, Any]], store: CountingStore) -> None:
     rows = [row | {"event_timestamp": at(1, 0).replace(microsecond=i)} for i, row in enumerate(rows)]
     view = view_of(Many)
     assert broken(gate(store, view, rows)) == pandera_says(Many, view, rows)
+
+
+@settings(_compared, max_examples=4)
+@given(rows=_many)
+def test_it_says_what_pandera_says(rows: list[dict[str, Any]], store: CountingStore) -> None:
+    agrees_with_pandera(rows, store)
+
+
+@pytest.mark.slow
+@settings(_compared, max_examples=25)
+@given(rows=_many)
+def test_it_says_what_pandera_says_of_many_tables(rows: list[dict[str, Any]], store: CountingStore) -> None:
+    agrees_with_pandera(rows, store)
 
 
 class Spending(FeatureSchema):

@@ -121,7 +121,7 @@ _AGES = st.timedeltas(timedelta(0), timedelta(days=20)).filter(
 )
 
 
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate],
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate],
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(st.dictionaries(st.integers(1, 9), _AGES, min_size=1))
 def test_whatever_the_ages_a_load_goes_live_and_parity_tells_silence_from_loss(

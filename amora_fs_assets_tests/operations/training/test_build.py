@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -46,11 +47,19 @@ def build(store: FeatureStore, *, now: datetime = FIRST, run_id: str = "run") ->
     return str(run.publish().details["version"])
 
 
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose views are computed."""
+    home = tmp_path_factory.mktemp("computed")
+    feature_store(home, small.catalogue()).compute("2020-01-01", "2020-03-01")
+    return home
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    store = feature_store(tmp_path, small.catalogue())
-    store.compute("2020-01-01", "2020-03-01")
-    return store
+def store(computed: Path, tmp_path: Path) -> FeatureStore:
+    """A store of its own for each test: a copy."""
+    shutil.copytree(computed, tmp_path, dirs_exist_ok=True)
+    return feature_store(tmp_path, small.catalogue(), apply=False)
 
 
 def _doubled(orders: Table) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,17 +26,28 @@ from amora_fs_assets_tests.orchestration.project import BOUGHT, Project, metadat
 DAYS = 5
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FeatureStore:
-    store = feature_store(tmp_path, small.catalogue())
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a version a day."""
+    home = tmp_path_factory.mktemp("built")
+    store = feature_store(home, small.catalogue())
     store.compute("2020-01-01", "2020-03-01")
-    return store
+    for day in range(DAYS):
+        build(store, now=small.at(1 + day, month=4), run_id=f"run-{day}")
+    return home
+
+
+@pytest.fixture
+def store(built: Path, tmp_path: Path) -> FeatureStore:
+    """A store of its own for each test: a copy."""
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    return feature_store(tmp_path, small.catalogue(), apply=False)
 
 
 @pytest.fixture
 def versions(store: FeatureStore) -> list[str]:
-    """One a day, the newest last."""
-    return [build(store, now=small.at(1 + day, month=4), run_id=f"run-{day}") for day in range(DAYS)]
+    """The newest last."""
+    return store.registry.manifests("bought")
 
 
 def there(store: FeatureStore, version: str) -> bool:
@@ -83,11 +95,11 @@ def test_a_version_that_a_model_needs_is_held(store: FeatureStore, versions: lis
         store.release_training_set("bought", versions[0])
 
 
-def test_a_version_that_somebody_may_be_reading_stays(store: FeatureStore) -> None:
+def test_a_version_that_somebody_may_be_reading_stays(store: FeatureStore, versions: list[str]) -> None:
     now = datetime.now(UTC)
     young = [build(store, now=now - timedelta(hours=hours), run_id=f"{hours}") for hours in (25, 23, 0)]
     found = store.prune_training_set("bought", keep=1)
-    assert found.removed == (young[0],)
+    assert found.removed == (*versions, young[0])
     assert found.kept == {young[1]: "built less than a day ago", young[2]: "one of the newest 1"}
 
 

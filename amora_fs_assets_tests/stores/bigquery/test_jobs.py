@@ -178,7 +178,7 @@ def test_another_account_is_taken_on_where_the_settings_say_so(monkeypatch: pyte
     assert taken._source_credentials.token == "mine"
 
 
-@pytest.mark.parametrize("period", ["hour", "month"])
+@pytest.mark.parametrize("period", [pytest.param("hour", marks=pytest.mark.slow), "month"])
 def test_a_table_says_what_its_view_says(client: bigquery.Client, dataset: str, period: str, tmp_path: Any) -> None:
     store = BigQueryOfflineStore(client, dataset=dataset)
     source = Source(

@@ -192,7 +192,10 @@ def test_a_slot_that_moves_is_read_and_written_while_it_does_and_afterwards(
     assert served(store) == {3.0}
 
 
-@pytest.mark.parametrize("program", [bundled_valkey(), debian_redis()], ids=["valkey", "debian"])
+@pytest.mark.parametrize(
+    "program",
+    [pytest.param(bundled_valkey(), id="valkey"), pytest.param(debian_redis(), id="debian", marks=pytest.mark.slow)],
+)
 def test_a_primary_that_dies_is_followed_by_its_replica(
     tmp_path: Path, program: str | None, pytestconfig: pytest.Config
 ) -> None:

@@ -16,7 +16,7 @@ from amora_fs_assets.domain.errors import ChecksFailed
 from amora_fs_assets.operations.registry.apply import apply, collect
 from amora_fs_assets.operations.training.build import TrainingSetBuild
 from amora_fs_assets_tests import small
-from amora_fs_assets_tests.on_demand.shop import checkout
+from amora_fs_assets_tests.operations.on_demand.shop import checkout
 from amora_fs_assets_tests.registry_schemas import FOLDER, OBJECTS, schema, text
 from amora_fs_assets_tests.small import at
 

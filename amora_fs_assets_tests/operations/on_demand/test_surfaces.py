@@ -22,8 +22,8 @@ from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
-from amora_fs_assets_tests.on_demand.shop import TABLES, TIME, checkout
-from amora_fs_assets_tests.on_demand.test_both_sides import FEATURES, NOW, REQUESTS, spine
+from amora_fs_assets_tests.operations.on_demand.shop import TABLES, TIME, checkout
+from amora_fs_assets_tests.operations.on_demand.test_both_sides import FEATURES, NOW, REQUESTS, spine
 from amora_fs_assets_tests.operations.stores import MergingDuckDBStore, fill, fill_bigquery
 from amora_fs_assets_tests.serving.conftest import application
 

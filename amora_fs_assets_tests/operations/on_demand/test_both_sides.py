@@ -13,7 +13,7 @@ import pytest
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import InvalidRequest
-from amora_fs_assets_tests.on_demand.shop import TABLES, basket, checkout, profile
+from amora_fs_assets_tests.operations.on_demand.shop import TABLES, basket, checkout, profile
 from amora_fs_assets_tests.operations.stores import fill
 from amora_fs_assets_tests.small import at
 

@@ -38,7 +38,7 @@ from amora_fs_assets.operations.registry.plan import plan
 from amora_fs_assets.operations.registry.removal import deletable
 from amora_fs_assets.stores.registry.folder import FolderObjectStore
 from amora_fs_assets.stores.registry.object_registry import ObjectRegistry
-from amora_fs_assets_tests.on_demand.shop import basket, checkout, customer, profile, spend
+from amora_fs_assets_tests.operations.on_demand.shop import basket, checkout, customer, profile, spend
 from amora_fs_assets_tests.small import at
 
 

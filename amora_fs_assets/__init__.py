@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from amora_fs_assets.domain.aligned import aligned, lookback_of
     from amora_fs_assets.domain.entity import Entity
     from amora_fs_assets.domain.feature_service import FeatureService
     from amora_fs_assets.domain.feature_view import FeatureView, feature_view
@@ -49,11 +50,13 @@ __all__ = [
     "Timestamp",
     "TrainingSet",
     "Windowed",
+    "aligned",
     "build_definitions",
     "executor_for",
     "feature_view",
     "known_at",
     "load_training_set",
+    "lookback_of",
     "on_demand_feature_view",
     "request_time",
     "rolling",
@@ -61,6 +64,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "domain.aligned": ("aligned", "lookback_of"),
     "domain.entity": ("Entity",),
     "domain.feature_service": ("FeatureService",),
     "domain.feature_view": ("FeatureView", "feature_view"),

@@ -192,10 +192,11 @@ class FeatureView:
         self._check_columns(schema_class.__name__ if schema_class else "of the catalogue")
         self._check_time()
         self._check_transform(from_catalogue=from_catalogue)
-        if windows is not None:
-            from amora_fs_assets.domain.identity.compiled import check_windows
+        over_views = transform is not None and any(isinstance(each, FeatureView) for each in self.sources)
+        if windows is not None or over_views:
+            from amora_fs_assets.domain.identity.compiled import check_transform
 
-            check_windows(self, windows)
+            check_transform(self, windows)
 
     def _check_columns(self, schema: str) -> None:
         types = {column.name: column for column in self.columns}

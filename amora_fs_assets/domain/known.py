@@ -95,6 +95,21 @@ def computed_view() -> FeatureView | None:
     return _view.get()
 
 
+def received(caller: str, table: Table) -> Source | FeatureView | None:
+    """The source or view whose table a transform received; None for another table.
+
+    Raises DefinitionError outside a transform, and for a value that is no table.
+    """
+    handed = _handed.get(None)
+    if handed is None:
+        raise DefinitionError(
+            f"{caller} works only on the tables that a transform receives, while the feature store runs the transform."
+        )
+    if not isinstance(table, Table):
+        raise DefinitionError(f"{caller} takes tables that the transform received, not a {type(table).__name__}.")
+    return handed.get(table.op())
+
+
 def known_at(table: Table) -> TimestampValue:
     """The instant from which each row of the table counts, as an expression for transforms.
 

@@ -60,12 +60,13 @@ def meaning_of(
     return meaning
 
 
-def check_windows(view: FeatureView, windows: Windows) -> None:
-    """Run the transform of a view with windows once, so that a wrong window or aggregate is an error at import.
+def check_transform(view: FeatureView, windows: Windows | None) -> None:
+    """Run the transform of a view with windows, or over views, so that a wrong argument is an error at import.
 
     Raises DefinitionError. Other errors of the transform are left to the computation, which reports them.
     """
-    check_view(str(view), windows, lookback=view.lookback, ttl=view.ttl)
+    if windows is not None:
+        check_view(str(view), windows, lookback=view.lookback, ttl=view.ttl)
     assert view.transform is not None, "the caller has checked it"
     tables = {source.name: _table(source) for source in view.sources}
     given: dict[str, Any] = dict(tables)

@@ -21,10 +21,10 @@ from amora_fs_assets.domain.on_demand_view import OnDemandProjection
 from amora_fs_assets.domain.ports.dialect import Dialect
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.request_time.to_ibis import computed
+from amora_fs_assets.domain.row_order import newest_by, newest_when_visible, without
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.request_columns import check_request, request_value
-from amora_fs_assets.operations.expressions.row_order import newest_by, newest_first, without
 from amora_fs_assets.operations.expressions.tables import Stored, served_rows
 
 Bounds = tuple[datetime, datetime]
@@ -182,13 +182,8 @@ def _rows(
     if known_time and view.has_created_timestamp:
         created = ibis.coalesce(rows[CREATED_TIMESTAMP], rows[EVENT_TIMESTAMP])
         rows = rows.mutate(_visible=ibis.greatest(rows[EVENT_TIMESTAMP], created))
-        rows = newest_by(rows, view, [*keys, "_visible"])
         # A row that becomes visible after a greater row never counts.
-        rank = ibis.row_number().over(ibis.window(group_by=keys or None, order_by=newest_first(view, rows)))
-        rows = rows.mutate(_rank=rank)
-        seen = ibis.window(group_by=keys or None, order_by="_visible", rows=(None, 0))
-        rows = rows.mutate(_best=rows["_rank"].min().over(seen))
-        rows = rows.filter(rows["_rank"] == rows["_best"])
+        rows = newest_when_visible(rows, view, "_visible")
     else:
         rows = rows.mutate(_visible=rows[EVENT_TIMESTAMP])
         if view.has_created_timestamp or view.table is not None:  # otherwise the gate has checked uniqueness

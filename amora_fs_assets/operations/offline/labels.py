@@ -226,11 +226,16 @@ class _Labels:
                     break  # such as the numbers of ticks
                 elif (made := column_value(relation, value.name)) is not None:
                     return self.leaves(made, path)
+                elif isinstance(relation, ops.Set):  # each row comes from one side
+                    sides = (ops.Field(side, value.name) for side in (relation.left, relation.right))
+                    return frozenset().union(*(self.leaves(side, path) for side in sides))
                 elif (parent := getattr(relation, "parent", None)) is not None and value.name in parent.schema:
                     relation = parent
                 else:
                     return frozenset()
             return frozenset({(Instance(relation, path), value.name)})
+        if isinstance(value, ops.WindowFunction) and isinstance(value.func, ops.Max):
+            return self.leaves(value.func, path)  # one of the values; the window's keys only choose it
         parts = (self.leaves(each, path) for each in value.__children__ if isinstance(each, ops.Value))
         return frozenset().union(*parts)
 

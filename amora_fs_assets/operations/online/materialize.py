@@ -17,8 +17,8 @@ from amora_fs_assets.domain.names import EVENT_TIMESTAMP, VALID_TO
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import Generation, OnlineStore, Origin
 from amora_fs_assets.domain.records import Publication
+from amora_fs_assets.domain.row_order import newest_by
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.operations.expressions.row_order import newest_by
 from amora_fs_assets.operations.expressions.tables import dropped_keys, rows_there
 from amora_fs_assets.operations.online.sample_check import check_sample
 

@@ -14,7 +14,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import Key, OnlineRows
-from amora_fs_assets.operations.expressions.row_order import newest_by
+from amora_fs_assets.domain.row_order import newest_by
 from amora_fs_assets.operations.online.parity import collecting_clock, online_rows, same
 
 SAMPLE = 200

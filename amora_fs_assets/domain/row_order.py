@@ -87,3 +87,17 @@ def newest_by(rows: Table, view: FeatureView, columns: list[str]) -> Table:
 def without(table: Table, *names: str) -> Table:
     """The table without these columns. Not `drop`, whose SQL (and so a run's SQL hash) depends on the hash seed."""
     return table.select(*(name for name in table.columns if name not in names))
+
+
+def newest_when_visible(rows: Table, view: FeatureView, visible: str) -> Table:
+    """The rows that are the newest of their join keys at the instant at which they become visible, a column.
+
+    At each instant, the one that became visible last counts. At most one row per keys and instant.
+    """
+    keys = list(view.join_keys)
+    rows = newest_by(rows, view, [*keys, visible])
+    rank = ibis.row_number().over(ibis.window(group_by=keys or None, order_by=newest_first(view, rows)))
+    rows = rows.mutate(_rank=rank)
+    seen = ibis.window(group_by=keys or None, order_by=visible, rows=(None, 0))
+    rows = rows.mutate(_best=rows["_rank"].min().over(seen))
+    return without(rows.filter(rows["_rank"] == rows["_best"]), "_rank", "_best")

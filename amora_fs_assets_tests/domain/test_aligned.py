@@ -334,6 +334,33 @@ def test_aligned_views_pass_the_audit_and_split(ttl: timedelta | None) -> None:
     assert_splits(ratio_of(ttl=ttl), Interval(at(5), at(8)), **GIVEN)
 
 
+def test_the_example_of_the_documentation_is_exact() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "writing-features.md").read_text()
+
+    class Spent(FeatureSchema):
+        customer: str
+        spend_30d: float
+
+    class Visited(FeatureSchema):
+        customer: str
+        visits_30d: int
+
+    person = Entity("customer")
+    names: dict[str, Any] = {
+        "__name__": __name__, "Table": Table, "Interval": Interval, "customer": person,
+        "customer_spend": FeatureView("customer_spend", Spent, [person], table="theirs.spend"),
+        "visits": FeatureView("visits", Visited, [person], table="theirs.visits"),
+    }  # fmt: skip
+    exec(page.split("## Views on views")[1].split("```python\n")[1].split("```")[0], names)
+    spend = [{"customer": "a", "event_timestamp": at(5, hour), "spend_30d": float(hour)} for hour in (1, 3)]
+    visits = [{"customer": "a", "event_timestamp": at(5, 2), "visits_30d": 2}]
+    days = Interval(at(5), at(6))
+    rows = compute(names["spend_per_visit"], days, customer_spend=spend, visits=visits).to_pylist()
+    assert [row["spend_per_visit"] for row in rows] == [None, 0.5, 1.5]
+    assert_causal(names["spend_per_visit"], days, customer_spend=spend, visits=visits)
+    assert_splits(names["spend_per_visit"], days, customer_spend=spend, visits=visits)
+
+
 def test_a_lookback_that_loses_rows_is_refused_at_import() -> None:
     with pytest.raises(DefinitionError, match=r"'ratio'.*the longest ttl is 1 day.*lookback_of\(spend, v"):
         ratio_of(lookback=DAY)

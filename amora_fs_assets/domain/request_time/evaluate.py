@@ -11,8 +11,6 @@ from amora_fs_assets.domain.request_time.operations import OPERATIONS
 from amora_fs_assets.domain.time import from_microseconds
 from amora_fs_assets.domain.types import DataType
 
-_HELPERS = {name: value for name, value in vars(rows).items() if not name.startswith("_")}
-
 
 class Evaluator:
     """Evaluates several formulas over the same columns. Compiled once, when it is made."""
@@ -37,7 +35,7 @@ def _compiled(formulas: Mapping[str, Formula]) -> _ByRows:
     """A function that computes all formulas in one loop over the rows."""
     code = _Code()
     results = [code.add(formula) for formula in formulas.values()]
-    namespace: dict[str, Any] = {**_HELPERS, **code.constants, "instant": from_microseconds}
+    namespace: dict[str, Any] = {**rows.FUNCTIONS, **code.constants, "instant": from_microseconds}
     exec(compile(code.text(results), "<formulas>", "exec"), namespace)  # noqa: S102  (made from the table of operations)
     made: _ByRows = namespace["values"]
     return made

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from amora_fs_assets.domain.decimals import decimal_of
 from amora_fs_assets.domain.request_time.operations import OPERATIONS, Operation
 from amora_fs_assets.domain.time import EPOCH, MICROSECOND, from_microseconds
 from amora_fs_assets.domain.types import DataType
@@ -149,7 +150,11 @@ def plain_of(type_: DataType, value: Any) -> Any:
     if type_.is_list:
         return [plain_of(type_.item, each) for each in value]
     match type_:
-        case DataType.INT64 | DataType.STRING | DataType.BOOLEAN:
+        case DataType.INT64 | DataType.BOOLEAN:
+            return value
+        case DataType.STRING:
+            if "\0" in value or value.encode("utf-8", "ignore").decode() != value:
+                raise ValueError("engines take no text with the character 0 or half a character")
             return value
         case DataType.FLOAT64:
             number = float(value)
@@ -161,7 +166,7 @@ def plain_of(type_: DataType, value: Any) -> Any:
         case DataType.TIMESTAMP:
             return (value.astimezone(UTC) - EPOCH) // MICROSECOND
         case DataType.DECIMAL:
-            return str(value)
+            return str(decimal_of(value))
         case _:
             raise ValueError(f"there are no literals of type {type_}")
 

@@ -2,68 +2,143 @@
 
 from __future__ import annotations
 
-import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
-from ibis.expr.types import Value
 
 from amora_fs_assets.domain.ports.dialect import engine_function
-from amora_fs_assets.domain.request_time.engine import NUMBER, SHARED, WHOLE
+from amora_fs_assets.domain.request_time.engine import (
+    DATE,
+    INSTANT,
+    LONGEST,
+    NUMBER,
+    SHARED,
+    TRUTH,
+    UTC,
+    WHOLE,
+    function,
+    greater_of,
+    whole,
+)  # fmt: skip
 
 
-def _same(function: str, within: str | None = None) -> Callable[..., Any]:
-    """A function whose result has the type of the first argument."""
-    return lambda *values: engine_function(function, values[0].type(), *values, within=within)
+def _safe(name: str) -> Callable[..., Any]:
+    """A function of floats; null for an error."""
+    return function(name, dt.float64, "SAFE")
 
 
-def _to(function: str, type_: dt.DataType, within: str | None = None) -> Callable[..., Any]:
-    """A function with a result of this type."""
-    return lambda *values: engine_function(function, type_, *values, within=within)
+def _logarithm(name: str, *base: Any) -> Callable[[Any], Any]:
+    """Null for 0 and less. BigQuery's documentation says so; its reference implementation gives NaN for -inf."""
+    return lambda one: _safe(name)((one <= 0).ifelse(ibis.null("float64"), one), *base)
 
 
-def _matching(text: Value, pattern: str) -> Any:
-    """The text, if it matches the pattern; else null."""
-    return engine_function("REGEXP_EXTRACT", dt.string, text, ibis.literal(pattern))
+def _cast(target: str, pattern: str) -> Callable[[Any], Any]:
+    """A cast; of texts only if they match the pattern."""
 
+    def form(value: Any) -> Any:
+        if value.type().is_string():
+            text = value.lower() if pattern is TRUTH else value
+            value = engine_function("REGEXP_EXTRACT", dt.string, text, ibis.literal(pattern))
+        return value.try_cast(UTC if target == "timestamp" else target)
 
-def _to_float64(value: Any) -> Any:
-    if value.type().is_string():
-        value = _matching(value, NUMBER)
-    return value.try_cast("float64")
-
-
-def _to_int64(value: Any) -> Any:
-    return (_matching(value, WHOLE) if value.type().is_string() else value).try_cast("int64")
-
-
-def _to_boolean(value: Any) -> Any:
-    return (_matching(value.lower(), "^(true|false)$") if value.type().is_string() else value).try_cast("boolean")
+    return form
 
 
 def _literal(value: Any, type_: dt.DataType) -> Any:
-    if type_.is_floating() and value is not None and math.isfinite(value):
+    if value is not None and type_.is_floating():
         return ibis.literal(repr(value)).cast(type_)
     return ibis.literal(value, type_)
+
+
+def _floor_divide(one: Any, two: Any) -> Any:
+    cut, rest = engine_function("DIV", dt.int64, one, two, within="SAFE"), _remainder(one, two)
+    lower = (rest != 0) & ((rest < 0) != (two < 0))
+    return lower.ifelse(cut - 1, cut)
+
+
+def _remainder(one: Any, two: Any) -> Any:
+    return engine_function("MOD", dt.int64, one, two, within="SAFE")
+
+
+def _substring(text: Any, start: Any, length: Any) -> Any:
+    place = (start < 0).ifelse(ibis.null("int64"), ibis.least(start, whole(LONGEST)) + 1)
+    return engine_function("SUBSTR", dt.string, text, place, length, within="SAFE")
+
+
+def _later(instant: Any, microseconds: Any) -> Any:
+    since = engine_function("SAFE_ADD", dt.int64, engine_function("UNIX_MICROS", dt.int64, instant), microseconds)
+    return engine_function("TIMESTAMP_MICROS", UTC, since, within="SAFE")
+
+
+def _days_later(day: Any, days: Any) -> Any:
+    since = engine_function("SAFE_ADD", dt.int64, engine_function("UNIX_DATE", dt.int64, day), days)
+    return engine_function("DATE_FROM_UNIX_DATE", dt.date, since, within="SAFE")
+
+
+def _months_later(day: Any, months: Any) -> Any:
+    interval = months.as_interval("M")
+    if day.type().is_date():
+        return engine_function("DATE_ADD", dt.date, day, interval, within="SAFE")
+    local = engine_function("DATETIME", dt.Timestamp(), day)
+    moved = engine_function("DATETIME_ADD", dt.Timestamp(), local, interval, within="SAFE")
+    return engine_function("TIMESTAMP", UTC, moved)
+
+
+def _item(items: Any, place: Any) -> Any:
+    return items[(place < 0).ifelse(place + items.length(), place)]
+
+
+def _between(unit: str) -> Callable[[Any, Any], Any]:
+    return lambda one, two: one.delta(two, unit=unit)
 
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     **SHARED,
     "literal": _literal,
-    "add": _same("SAFE_ADD"),
-    "subtract": _same("SAFE_SUBTRACT"),
-    "multiply": _same("SAFE_MULTIPLY"),
-    "divide": _same("SAFE_DIVIDE"),
-    "negate": _same("SAFE_NEGATE"),
-    "equal": lambda one, two: one == two,
-    "not_equal": lambda one, two: one != two,
-    "less": lambda one, two: one < two,
-    "less_equal": lambda one, two: one <= two,
-    "to_float64": _to_float64,
-    "to_int64": _to_int64,
-    "to_boolean": _to_boolean,
-    "to_string": lambda value: value.cast("string"),
-    "seconds_between": lambda one, two: one.delta(two, unit="second"),
+    "add": function("SAFE_ADD"),
+    "subtract": function("SAFE_SUBTRACT"),
+    "multiply": function("SAFE_MULTIPLY"),
+    "divide": function("SAFE_DIVIDE"),
+    "floor_divide": _floor_divide,
+    "remainder": _remainder,
+    "negate": function("SAFE_NEGATE"),
+    "abs": function("ABS", None, "SAFE"),
+    "sign": function("SIGN"),
+    "round": function("ROUND"),
+    "floor": lambda one: engine_function("FLOOR", dt.float64, one).try_cast("int64"),
+    "ceil": lambda one: engine_function("CEIL", dt.float64, one).try_cast("int64"),
+    "greatest": greater_of(lambda one: one.isnan(), operator.ge),
+    "least": greater_of(lambda one: one.isnan(), operator.le),
+    **{name: _safe(name.upper()) for name in ("sqrt", "exp", "sin", "cos", "tan", "asin", "acos")},
+    "ln": _logarithm("LN"),
+    "log10": _logarithm("LOG10"),
+    "log2": _logarithm("LOG", whole(2)),
+    "power": _safe("POW"),
+    "equal": operator.eq,
+    "not_equal": operator.ne,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "to_float64": _cast("float64", NUMBER),
+    "to_int64": _cast("int64", WHOLE),
+    "to_decimal": lambda one: one.cast(dt.Decimal(38, 9)),
+    "to_boolean": _cast("boolean", TRUTH),
+    "to_date": _cast("date", DATE),
+    "to_timestamp": _cast("timestamp", INSTANT),
+    "length": function("LENGTH", dt.int64),
+    "substring": _substring,
+    "right": function("RIGHT", None, "SAFE"),
+    **{
+        f"{unit}s_between": _between(unit) for unit in ("microsecond", "millisecond", "second", "minute", "hour", "day")
+    },
+    "plus_microseconds": _later,
+    "plus_days": _days_later,
+    "plus_months": _months_later,
+    "from_microseconds": function("TIMESTAMP_MICROS", UTC, "SAFE"),
+    "unix_seconds": function("UNIX_SECONDS", dt.int64),
+    "list_length": lambda items: items.length().coalesce(whole(0)),
+    "item": _item,
+    "has_item": lambda items, one: items.contains(one),
 }

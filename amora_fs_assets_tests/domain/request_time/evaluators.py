@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -60,8 +62,10 @@ def _values(table: pa.Table) -> Values:
     return found
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same to the last bit, with their types."""
-    if isinstance(one, datetime) and isinstance(other, datetime):
+def same(one: Any, other: Any, *, exact: bool = True) -> bool:
+    """Whether two values are the same to the last bit, with their types; inexact floats to their last digits."""
+    if isinstance(one, datetime | Decimal) and isinstance(other, datetime | Decimal):
         return one == other
+    if not exact and isinstance(one, float) and isinstance(other, float) and math.isclose(one, other, rel_tol=1e-14):
+        return True
     return repr(one) == repr(other)

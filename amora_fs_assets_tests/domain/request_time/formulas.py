@@ -57,9 +57,13 @@ _RANDOM: dict[DataType, Callable[[Random], Any]] = {
     DataType.DATE: lambda random: date.fromordinal(random.randint(1, date.max.toordinal())),
     DataType.TIMESTAMP: lambda random: from_microseconds(random.randint(-(10**15), 4 * 10**15)),
 }
-COLUMNS = {
-    f"{type_.value.replace('<', '_').strip('>').partition('(')[0]}_{side}": type_ for type_ in HARD for side in "ab"
-}
+
+
+def _column(type_: DataType) -> str:
+    return type_.value.replace("<", "_").strip(">").partition("(")[0]
+
+
+COLUMNS = {f"{_column(type_)}_{side}": type_ for type_ in HARD for side in "ab"}
 """Two columns of each type."""
 SCHEMA = pa.schema([*((name, arrow_type(type_)) for name, type_ in COLUMNS.items())])
 REQUEST_TIME = datetime(2026, 3, 1, 12, 0, 0, 250_000, UTC)
@@ -97,14 +101,26 @@ def arguments(operation: Operation, form: Form) -> list[list[DataType]]:
     generic = any("T" in each for each in form.arguments)
     found = []
     for type_ in HARD if generic else [DataType.INT64]:
-        types = [
-            DataType(each.replace("T", type_.value))
-            for each in form.arguments
-            if not (type_.is_list and each == "list<T>")
-        ]
-        if len(types) == len(form.arguments) and operation.form_for(types):
+        if type_.is_list or (type_ not in operation.types and generic):
+            continue
+        types = [DataType(each.replace("T", type_.value)) for each in form.arguments]
+        made = operation.form_for(types)
+        if made and made[0] is form and all(each in HARD for each in types):
             found.append(types)
     return found
+
+
+def each_form() -> dict[str, Formula]:
+    """A formula for each form of each operation and each type that it takes, over columns."""
+    made: dict[str, Formula] = {}
+    for operation, form in FORMS:
+        for types in arguments(operation, form):
+            names = [f"{_column(type_)}_{'ab'[types[:place].count(type_) % 2]}" for place, type_ in enumerate(types)]
+            columns = list(dict.fromkeys(zip(names, types, strict=True)))
+            steps: list[Any] = [["column", [], name, type_.value] for name, type_ in columns]
+            places = [columns.index(column) for column in zip(names, types, strict=True)]
+            made[f"{operation.name}_{len(made)}"] = Formula.from_plain([*steps, [operation.name, places]])
+    return made
 
 
 @st.composite
@@ -126,7 +142,7 @@ def formulas(draw: st.DrawFn, *, steps: int, exact: bool = True) -> Formula:
         if before and kind < 5:
             return draw(st.sampled_from(before))
         if kind == 9 and not type_.is_list and type_ is not DataType.FLOAT64:
-            value = draw(st.sampled_from(HARD[type_]))
+            value = draw(st.sampled_from([each for each in HARD[type_] if each != "a\0b"]))
             return add(["literal", [], type_.value, plain_of(type_, value)], type_)
         if kind == 8 and type_ is DataType.TIMESTAMP:
             return add(["request_time", []], type_)

@@ -12,6 +12,7 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations.offline import load_source
@@ -67,6 +68,23 @@ def source_asset(
 def external_view(view: FeatureView, spec: dg.AssetSpec, settings: Settings) -> dg.AssetSpec:
     """The view of another package as an external asset: the other package's code location computes the view."""
     return spec.replace_attributes(partitions_def=partitions_of(view, settings.now), code_version=None)
+
+
+def on_demand_asset(view: OnDemandFeatureView, spec: dg.AssetSpec, names: Names) -> dg.AssetSpec:
+    """An on-demand view as an external asset, since nothing is stored: lineage leads through it."""
+    inputs = {part.view.name for part in view.inputs}
+    deps_by_column = {
+        name: [
+            dg.TableColumnDep(asset_key=names.key("feature_view", each[0].view.name), column_name=each[1])
+            for column in sorted(formula.inputs)
+            if isinstance(each := view.columns[column], tuple)
+        ]
+        for name, formula in view.formulas.items()
+    }
+    return spec.replace_attributes(
+        deps=[names.key("feature_view", name) for name in sorted(inputs)],
+        metadata={**spec.metadata, "dagster/column_lineage": dg.TableColumnLineage(deps_by_column=deps_by_column)},
+    )
 
 
 def feature_view_asset(
@@ -146,7 +164,10 @@ def training_set_asset(
 
     asset: dg.AssetsDefinition = dg.asset(
         **asset_arguments(spec),
-        deps={names.key("feature_view" if isinstance(s, FeatureView) else "raw", s.name) for s in read.values()},
+        deps={
+            *(names.key("feature_view" if isinstance(s, FeatureView) else "raw", s.name) for s in read.values()),
+            *(names.key("on_demand", part.name) for part in training_set.service.on_demand),
+        },
         io_manager_key=names.io_manager,
         dagster_type=dg.Any,
         retry_policy=retry_policy,

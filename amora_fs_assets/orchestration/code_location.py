@@ -12,12 +12,19 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue, package_of
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations.records.git_commit import commit_of
 from amora_fs_assets.operations.registry.apply import collect, defined_elsewhere
 from amora_fs_assets.orchestration.alerts import Alert, alert_sensors
-from amora_fs_assets.orchestration.assets import external_view, feature_view_asset, source_asset, training_set_asset
+from amora_fs_assets.orchestration.assets import (
+    external_view,
+    feature_view_asset,
+    on_demand_asset,
+    source_asset,
+    training_set_asset,
+)
 from amora_fs_assets.orchestration.audit_check import audit_check, audit_job, audit_schedule
 from amora_fs_assets.orchestration.automation import automation_sensor
 from amora_fs_assets.orchestration.cadence import Automation
@@ -119,6 +126,7 @@ def build_definitions(
         assets=[
             *(each.with_attributes(backfill_policy=single) for each in own),
             *_external(code, here, specs, settings),
+            *(on_demand_asset(view, specs["on_demand", view.name], names) for view in _on_demand(code)),
         ],
         asset_checks=[
             *(parity_check(view, retry_policy, names) for view in views if online),
@@ -153,6 +161,11 @@ def executor_for(settings: Settings) -> dg.ExecutorDefinition:
 
 def _all(code: Catalogue) -> list[Source | FeatureView | TrainingSet]:
     return [*code.sources.values(), *code.in_order, *code.training_sets.values()]
+
+
+def _on_demand(code: Catalogue) -> Iterator[OnDemandFeatureView]:
+    """The on-demand views of the package."""
+    return (view for view in code.on_demand_feature_views.values() if not defined_elsewhere(view, code))
 
 
 def _external(

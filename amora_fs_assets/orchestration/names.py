@@ -8,8 +8,8 @@ from typing import Literal
 
 import dagster as dg
 
-Kind = Literal["raw", "feature_view", "online", "training_set"]
-"""The kinds of assets: a source, a feature view, its online values, a training set."""
+Kind = Literal["raw", "feature_view", "online", "on_demand", "training_set"]
+"""The kinds of assets: a source, a feature view, its online values, an on-demand feature view, a training set."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.place import Place
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.settings import Settings
 from amora_fs_assets.store_table import OFFLINE_STORES
 
-Shown = Source | FeatureView | TrainingSet
+Shown = Source | FeatureView | OnDemandFeatureView | TrainingSet
 
 
 def group_of(definition: Shown, group: str, default: str) -> str:
@@ -52,6 +53,8 @@ def code_metadata(definition: Shown) -> dict[str, Any]:
     match definition:
         case FeatureView():
             code: object = definition.transform or definition.schema
+        case OnDemandFeatureView():
+            code = definition.expressions
         case TrainingSet():
             code = definition.spine
         case _:
@@ -95,6 +98,25 @@ def view_words(view: FeatureView, code: Catalogue) -> str:
             "",
             f'FeatureStore().get_online_features("{view.name}", {{{keys}}}).to_dict()',
             "```",
+        ]
+    )
+
+
+def on_demand_words(view: OnDemandFeatureView, code: Catalogue) -> str:
+    """The description of an on-demand feature view in Markdown: its columns and expressions."""
+    request = ", ".join(f"{column.name} {column.type}" for column in view.request)
+    using = (s.name for s in code.feature_services.values() if view.name in {part.name for part in s.on_demand})
+    return "\n".join(
+        [
+            *([view.description, ""] if view.description else []),
+            "Computed at request time, in training sets and online. Nothing is stored.",
+            "",
+            f"- **Request columns**: {request or 'none'}",
+            f"- **Services**: {', '.join(sorted(using)) or 'none'}",
+            "",
+            "| feature | computed as |",
+            "| --- | --- |",
+            *(f"| {name} | `{str(formula).replace('|', '&#124;')}` |" for name, formula in view.formulas.items()),
         ]
     )
 

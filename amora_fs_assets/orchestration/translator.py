@@ -11,6 +11,7 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue, code_version
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.training_set import TrainingSet
@@ -19,6 +20,7 @@ from amora_fs_assets.orchestration.names import Kind, Names
 from amora_fs_assets.orchestration.pages import (
     code_metadata,
     group_of,
+    on_demand_words,
     place_metadata,
     table_metadata,
     training_set_words,
@@ -40,8 +42,8 @@ class AssetProps:
     """The input of a translator for one asset."""
 
     kind: Kind
-    """"raw" (a source), "feature_view", "online" or "training_set"."""
-    definition: Source | FeatureView | TrainingSet
+    """"raw" (a source), "feature_view", "online", "on_demand" or "training_set"."""
+    definition: Source | FeatureView | OnDemandFeatureView | TrainingSet
     """The definition; for "online" the feature view."""
     spec: dg.AssetSpec
     """The spec of the asset without a translator."""
@@ -116,6 +118,8 @@ def _props(code: Catalogue, settings: Settings, group: str, prefix: tuple[str, .
     for view in code.in_order:
         yield AssetProps(kind="feature_view", definition=view, spec=_view(view, code, settings, group, prefix))
         yield AssetProps(kind="online", definition=view, spec=_online(view, group, prefix))
+    for computed in code.on_demand_feature_views.values():
+        yield AssetProps(kind="on_demand", definition=computed, spec=_on_demand(computed, code, group, prefix))
     for each in code.training_sets.values():
         yield AssetProps(kind="training_set", definition=each, spec=_training_set(each, settings, group, prefix))
 
@@ -169,6 +173,18 @@ def _online(view: FeatureView, group: str, prefix: tuple[str, ...]) -> dg.AssetS
         metadata={"dagster/column_schema": column_schema(view.row_columns), **code_metadata(view)},
         code_version=view.schema_hash[:12],
         automation_condition=WHEN_ITS_VIEW_CHANGED,
+    )
+
+
+def _on_demand(view: OnDemandFeatureView, code: Catalogue, group: str, prefix: tuple[str, ...]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        (*prefix, "on_demand", view.name),
+        group_name=group_of(view, group, "on_demand_feature_views"),
+        kinds={"ibis"},
+        description=on_demand_words(view, code),
+        owners=owners_of(view.owner),
+        tags=tags_of(view.tags),
+        metadata={"dagster/column_schema": column_schema(view.features), **code_metadata(view)},
     )
 
 

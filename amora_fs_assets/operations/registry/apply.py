@@ -17,6 +17,7 @@ from amora_fs_assets.domain.changes import KINDS, Change, kind_of
 from amora_fs_assets.domain.errors import DefinitionError, RegistryConflict, shown
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import Snapshot
 from amora_fs_assets.domain.source import Source
@@ -46,7 +47,7 @@ def collect(package: str | ModuleType) -> Catalogue:
     return replace(Catalogue.of(definitions), packages=packages)
 
 
-def defined_elsewhere(definition: Source | FeatureView | TrainingSet, code: Catalogue) -> bool:
+def defined_elsewhere(definition: Source | FeatureView | OnDemandFeatureView | TrainingSet, code: Catalogue) -> bool:
     """Whether the definition belongs to another package, and the collected package only imports it."""
     if not code.packages or definition.name in code.packages.get(KINDS[kind_of(definition)], {}):
         return False

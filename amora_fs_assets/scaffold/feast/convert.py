@@ -265,7 +265,8 @@ class Conversion:
         for spec in self._registry.specs("onDemandFeatureViews"):
             computed = ", ".join(each["name"] for each in spec.get("features", ()))
             left_out.append(
-                f"on-demand feature view `{spec['name']}` ({computed}): write its expressions by @on_demand_feature_view."
+                f"on-demand feature view `{spec['name']}` ({computed}): write its expressions with "
+                "@on_demand_feature_view."
             )
         for spec in self._registry.specs("streamFeatureViews"):
             left_out.append(

@@ -110,15 +110,19 @@ def checked_keys(name: str, values: list[Any], type_: DataType, *, json: bool) -
 
 def checked_request(name: str, values: list[Any], type_: DataType, *, json: bool) -> list[Any]:
     """The values of a request column converted to its type. NaN is null, since pandas writes nulls as NaN."""
+    if type_ is DataType.FLOAT64 and set(map(type, values)) <= {float, _NOTHING}:
+        return _without_nan(values)
     try:
         if json:
             values = [json_value(type_, value) for value in values]
         found = [exact(type_, value) for value in values]
     except (TypeError, ValueError, OverflowError, InvalidOperation) as error:
         raise InvalidRequest(f"Request column '{name}' takes {type_}: {error}.") from None
-    if type_ is DataType.FLOAT64:
-        return [None if value != value else value for value in found]
-    return found
+    return _without_nan(found) if type_ is DataType.FLOAT64 else found
+
+
+def _without_nan(values: list[Any]) -> list[Any]:
+    return [None if value != value else value for value in values]
 
 
 def _json_key(value: Any, type_: DataType, name: str) -> int | str | None:

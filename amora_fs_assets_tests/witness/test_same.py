@@ -14,11 +14,13 @@ from ibis.expr.types import Table
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Source, SourceSchema, Timestamp
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.time import utc
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.tables import all_columns
 from amora_fs_assets.operations.registry.apply import collect
 from amora_fs_assets.testing import Witness, assert_same_on
 from amora_fs_assets_tests.small import at
+from amora_fs_assets_tests.test_sessions_and_funnels import NAMES
 
 SAMPLE = [view for view in collect("amora_fs_assets.features").feature_views.values() if view.transform is not None]
 START, END = at(10).replace(year=2013), at(12).replace(year=2013)
@@ -100,3 +102,11 @@ def test_what_is_refused_is_said(witness: Witness) -> None:
 def test_rows_of_no_source_are_refused(witness: Witness) -> None:
     with pytest.raises(InvalidRequest, match="no source"):
         assert_same_on(made(lambda t: t.x), {"other": []}, start=at(1), end=at(2), witness=witness)
+
+
+@pytest.mark.parametrize("name", ["last_session", "funnel"])
+def test_the_views_of_the_page_about_sessions_mean_the_same(witness: Witness, name: str) -> None:
+    rows = [{**row, "at": utc(row["at"])} for row in NAMES["CLICKS"]]
+    days = NAMES["TWO_DAYS"]
+    found = assert_same_on(NAMES[name], {"clicks": rows}, start=days.start, end=days.end, witness=witness)
+    assert found.num_rows > 0

@@ -12,7 +12,6 @@ from amora_fs_assets.domain.windows.aggregates import HOPS, Framed, Hops, finite
 from amora_fs_assets.domain.windows.call import Call
 from amora_fs_assets.domain.windows.durations import Window
 from amora_fs_assets.domain.windows.ranked import NUnique
-from amora_fs_assets.domain.windows.scale import UTC_TIME
 from amora_fs_assets.domain.windows.ticks import ticks_of
 
 ByHops = Framed | NUnique
@@ -28,18 +27,17 @@ def framed(call: Call, aggregates: Mapping[str, ByHops]) -> Table:
     for column in distinct:
         runs = _runs(call, column)
         there = _stacked([there, runs]) if _single_rows(aggregates) else _beside(call, there, runs)
-    own = call.scale.instant(there["_enter"]) if at_hops else ibis.null(UTC_TIME)
-    there = there.mutate(**{EVENT_TIMESTAMP: own}, _tick=ibis.literal(at_hops))
-    rows = _stacked([there, ticks.select(*call.keys, "_enter", EVENT_TIMESTAMP, _tick=ibis.literal(True))])
+    rows = _stacked(
+        [there.mutate(_tick=ibis.literal(at_hops)), ticks.select(*call.keys, "_enter", _tick=ibis.literal(True))]
+    )
     order = ibis.window(group_by=call.keys or None, order_by=rows["_enter"])
     values = {
         column: _over(call, rows, name, each, window)
         for name, each in aggregates.items()
         for column, window in call.spans(name).items()
     }
-    result = rows.select(
-        *call.keys, "_enter", EVENT_TIMESTAMP, "_tick", **values, _next=rows["_enter"].lead().over(order)
-    )
+    result = rows.select(*call.keys, "_enter", "_tick", **values, _next=rows["_enter"].lead().over(order))
+    result = result.mutate(**{EVENT_TIMESTAMP: call.scale.instant(result["_enter"])})
     kept = [result["_tick"], *call.inside(result[EVENT_TIMESTAMP])]
     if at_hops:  # several rows of one tick have the same values
         kept.append(result["_next"].isnull() | (result["_next"] != result["_enter"]))
@@ -75,9 +73,9 @@ def _runs(call: Call, column: str) -> Table:
         length = None if window.length is None else window.length * call.scale.unit
         for kind, gap in (("began", near["_since"]), ("ended", near["_until"])):
             if length is not None:
-                counts[f"{column}_{kind}_{window.name}"] = (gap.isnull() | (gap >= length)).sum()
+                counts[f"{column}_{kind}_{window.name}"] = near.count(where=gap.isnull() | (gap >= length))
             elif kind == "began":
-                counts[f"{column}_{kind}_{window.name}"] = gap.isnull().sum()
+                counts[f"{column}_{kind}_{window.name}"] = near.count(where=gap.isnull())
     return near.group_by([*call.keys, "_enter"]).aggregate(**counts)
 
 

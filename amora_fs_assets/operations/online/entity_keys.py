@@ -115,14 +115,13 @@ def checked_request(name: str, values: list[Any], type_: DataType, *, json: bool
     try:
         if json:
             values = [json_value(type_, value) for value in values]
-        found = [exact(type_, value) for value in values]
+        return [exact(type_, value) for value in _without_nan(values)]
     except (TypeError, ValueError, OverflowError, InvalidOperation) as error:
         raise InvalidRequest(f"Request column '{name}' takes {type_}: {error}.") from None
-    return _without_nan(found) if type_ is DataType.FLOAT64 else found
 
 
 def _without_nan(values: list[Any]) -> list[Any]:
-    return [None if value != value else value for value in values]
+    return [None if isinstance(value, float) and value != value else value for value in values]
 
 
 def _json_key(value: Any, type_: DataType, name: str) -> int | str | None:

@@ -25,7 +25,7 @@ class Implementation:
     table_page: str = ""
     """Gives the metadata of a table for its page in Dagster; called with the table's name and the settings."""
     feast_source: str = ""
-    """Gives rows as a data source of Feast; called with their place (Where) and the settings."""
+    """Gives rows as a data source of Feast; called with their place (Where), the settings, and the view if rows end."""
 
     def load(self, part: str) -> Any:
         """The function of a part. Raises SettingsError with the extra to install if a package is missing."""

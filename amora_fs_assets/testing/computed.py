@@ -110,8 +110,11 @@ def _table(source: Source | FeatureView, rows: Rows) -> pa.Table:
     columns = source.columns if isinstance(source, Source) else source.row_columns
     schema = pa.schema([(column.name, IBIS_TYPES[column.type].to_pyarrow()) for column in columns])
     if isinstance(rows, pa.Table):
-        return rows.select(schema.names).cast(schema)
-    return pa.Table.from_pylist([_row(source, columns, row) for row in rows], schema)
+        table = rows.select(schema.names).cast(schema)
+    else:
+        table = pa.Table.from_pylist([_row(source, columns, row) for row in rows], schema)
+    place = source.place
+    return table if place is None else table.rename_columns([place.stored_name(name) for name in schema.names])
 
 
 def _row(source: Source | FeatureView, columns: Sequence[Column], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -414,3 +414,36 @@ def test_features_of_one_name_get_the_names_of_their_views() -> None:
     given = {"spend": GIVEN["spend"], "refunds": GIVEN["spend"][:1]}
     rows = compute(ratio_of(both, views=[spend_of(None), refunds]), Interval(at(5), at(8)), **given).to_pylist()
     assert [row["per_visit"] for row in rows] == [0.0, 19.0]
+
+
+def test_a_table_whose_rows_end_is_read_with_its_own_names_and_ends_values() -> None:
+    tariffs = FeatureView(
+        "tariffs", Grade, [customer], table="dim.tariffs", timestamp_field="valid_from", valid_to_field="until",
+        field_mapping={"name": "grade"},
+    )  # fmt: skip
+
+    class Paid(FeatureSchema):
+        customer: int
+        spend: float = Field(nullable=True)
+        grade: str = Field(nullable=True)
+
+    def paid(spend: Table, tariffs: Table, interval: Interval) -> Table:
+        return aligned(spend, tariffs, interval=interval)
+
+    views = [spend_of(None), tariffs]
+    view = FeatureView(
+        "paid", Paid, [customer], views, transform=paid, start="2020-01-01", lookback=lookback_of(*views)
+    )
+    given: dict[str, Any] = {
+        "spend": GIVEN["spend"],
+        "tariffs": [{"customer": 1, "event_timestamp": at(5), "valid_to": at(5, 10), "grade": "gold"}],
+    }
+    rows = compute(view, Interval(at(5), at(6)), **given).to_pylist()
+    assert [(row["event_timestamp"], row["spend"], row["grade"]) for row in rows] == [
+        (at(5), None, "gold"),
+        (at(5, 1), 1.0, "gold"),
+        (at(5, 10), 1.0, None),
+        (at(5, 20), 20.0, None),
+    ]
+    assert_causal(view, Interval(at(5), at(6)), **given)
+    assert_splits(view, Interval(at(5), at(6)), **given)

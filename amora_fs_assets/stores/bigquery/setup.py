@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from amora_fs_assets.settings import Settings
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
+    from amora_fs_assets.domain.feature_view import FeatureView
     from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 
 CONSOLE = "https://console.cloud.google.com/bigquery"
@@ -46,8 +48,28 @@ def table_page(table: str, settings: Settings) -> dict[str, str]:
     return {"name": ".".join([where["p"], dataset, name]), "BigQuery": f"{CONSOLE}?{urlencode(where)}"}
 
 
-def feast_source(where: Where, settings: Settings) -> dict[str, Any]:
-    """The rows as a Feast data source (feast.infra.offline_stores.bigquery_source)."""
+def _with_ends(view: FeatureView, settings: Settings) -> str:
+    from amora_fs_assets.domain.ends import ends_as_rows
+    from amora_fs_assets.domain.external import Held, external, sql_of
+    from amora_fs_assets.domain.ibis_types import IBIS_TYPES
+    from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
+
+    place = view.place
+    assert place is not None, "only rows of external tables end"
+    if place.table is not None and place.table.count(".") == 1 and settings.bigquery_project:
+        place = replace(place, where=replace(place.where, table=f"{settings.bigquery_project}.{place.table}"))
+    columns = {place.stored_name(column.name): IBIS_TYPES[column.type] for column in place.columns}
+    held = Held(columns, place.where.query or "")
+    return sql_of(ends_as_rows(external(place), view), lambda _: held, BIGQUERY)
+
+
+def feast_source(where: Where, settings: Settings, ending: FeatureView | None = None) -> dict[str, Any]:
+    """The rows as a Feast data source (feast.infra.offline_stores.bigquery_source).
+
+    For a view whose rows end, a query that Feast's join, which does not know valid_to, can read: see `ends_as_rows`.
+    """
+    if ending is not None:
+        where = Where(where.table, _with_ends(ending, settings))
     table = where.table or ""
     if settings.bigquery_project and table.count(".") == 1:
         table = f"{settings.bigquery_project}.{table}"

@@ -113,10 +113,13 @@ def file_of(view: str, settings: Settings) -> Path:
 
 def _batch_source(view: FeatureView, settings: Settings) -> dict[str, Any]:
     """The view's rows: an exported file with our names of the times, or the table with its own."""
-    if not OFFLINE_STORES[settings.offline_store].feast_source:
-        created = CREATED_TIMESTAMP if view.has_created_timestamp else ""
-        times = {"timestampField": EVENT_TIMESTAMP, "createdTimestampColumn": created}
+    store = OFFLINE_STORES[settings.offline_store]
+    created = CREATED_TIMESTAMP if view.has_created_timestamp else ""
+    times = {"timestampField": EVENT_TIMESTAMP, "createdTimestampColumn": created}
+    if not store.feast_source:
         return {"name": view.name, **_file(str(file_of(view.name, settings))), **times}
+    if view.has_valid_to and not view.path:
+        return {"name": view.name, **store.load("feast_source")(view.where, settings, view), **times}
     where = Where(f"{settings.dataset}.{view.name}") if view.place is None else view.place.where
     created = view.created_timestamp_column if view.has_created_timestamp else ""
     return {

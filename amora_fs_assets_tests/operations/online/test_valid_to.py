@@ -18,18 +18,21 @@ from hypothesis import strategies as st
 from amora_fs_assets import Entity, FeatureSchema, FeatureService, FeatureStore, FeatureView, Field, Settings, Timestamp
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.changes import Severity
+from amora_fs_assets.domain.ends import ends_as_rows
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.ports.online import OnlineStore
-from amora_fs_assets.operations.expressions.ends import ends_as_rows
 from amora_fs_assets.operations.expressions.tables import rows_there
 from amora_fs_assets.operations.online.materialize import materialize
 from amora_fs_assets.operations.online.parity import parity
 from amora_fs_assets.operations.online.push import push
 from amora_fs_assets.operations.online.read import OnlineReader
 from amora_fs_assets.operations.training.historical import historical_features
+from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
+from amora_fs_assets.stores.bigquery.setup import feast_source
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.operations.oracle import NEVER, brute_force
-from amora_fs_assets_tests.operations.stores import fill
+from amora_fs_assets_tests.operations.stores import fill, fill_bigquery
 from amora_fs_assets_tests.serving.conftest import application
 from amora_fs_assets_tests.small import at
 
@@ -133,7 +136,8 @@ def test_a_running_clock_ends_rows_online_as_the_join_ends_them(
         expected = [truth(view, rows, key, clock, until=clock) for key in (1, 2)]
         assert joined(view, store, clock, 1, 2) == [None if each == "none" else each for each in expected]
         assert parity(view, store, online, sample=None, expire=False).passed
-        check_rows_for_others(view, store, rows)
+        with store.read(ends_as_rows(rows_there(view, store), view)) as batches:
+            check_rows_for_others(batches.read_all().to_pylist(), rows)
     # A pushed value is known already.
     beside = [row for row in pushes if row[1] <= clock and (row[2] or row[1]) <= clock]
     beside = list({(row[0], row[1], row[2] or row[1]): row for row in beside}.values())
@@ -146,10 +150,8 @@ def test_a_running_clock_ends_rows_online_as_the_join_ends_them(
     assert parity(view, store, online, sample=None, expire=False).passed
 
 
-def check_rows_for_others(view: FeatureView, store: DuckDBOfflineStore, rows: Sequence[Row]) -> None:
+def check_rows_for_others(found: Sequence[dict[str, Any]], rows: Sequence[Row]) -> None:
     """A reader that does not know valid_to, such as Feast's join, finds the same values."""
-    with store.read(ends_as_rows(rows_there(view, store), view)) as batches:
-        found = batches.read_all().to_pylist()
     assert not any("valid_to" in row for row in found)
     for moment in INSTANTS:
         for key in (1, 2):
@@ -162,6 +164,25 @@ def check_rows_for_others(view: FeatureView, store: DuckDBOfflineStore, rows: Se
 def _as_pushed(rows: Sequence[Row]) -> list[dict[str, Any]]:
     names = ("product", "event_timestamp", "created_timestamp", "valid_to", "price")
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.google
+def test_rows_end_in_bigquery_too(bigquery_emulator: BigQueryEmulator, online: OnlineStore) -> None:
+    rows: list[Row] = [
+        (1, at(1), None, at(3), 1.0), (1, at(2), at(2), at(2), 2.0), (1, at(3) + MICROSECOND, None, None, 3.0),
+        (2, at(1), None, NEVER, 4.0), (2, at(2), None, None, 5.0), (2, at(2), None, at(3), 6.0),
+    ]  # fmt: skip
+    with bigquery_emulator.client() as client:
+        fill_bigquery(client, {"theirs.prices": table(*rows)})
+        store = BigQueryOfflineStore(client, dataset="valid_to", storage_client=bigquery_emulator.read_client())
+        materialize(PRICES, store=store, online=online, clock=at(2), expire=False)
+        for now in [each for each in INSTANTS if each >= at(2)]:
+            assert served(PRICES, online, now, 1, 2) == [truth(PRICES, rows, key, now, until=at(2)) for key in (1, 2)]
+        assert parity(PRICES, store, online, sample=None, expire=False).passed
+        settings = Settings(offline_store="bigquery", bigquery_project=client.project)
+        query = feast_source(PRICES.where, settings, PRICES)["bigqueryOptions"]["query"]
+        check_rows_for_others([dict(row) for row in client.query(query).result(timeout=60)], rows)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import InvalidOperation
 from typing import Any
 
@@ -17,18 +18,47 @@ from amora_fs_assets.operations.online.json_values import json_value
 from amora_fs_assets.operations.online.pushed_values import exact
 
 EntityRows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
-EntityColumns = dict[str, list[Any]]
-"""The caller's join keys and request columns."""
+
+
+@dataclass(slots=True)
+class Entities:
+    """The entities of a request, by column."""
+
+    columns: dict[str, list[Any]]
+    """The caller's columns, of which the join keys are in the answer."""
+    keys: dict[str, list[Any]]
+    """The join keys in their types."""
+    request: dict[str, list[Any]]
+    """The columns that on-demand features read, in their types."""
+    count: int
+
+
 _PYTHON = {DataType.INT64: int, DataType.STRING: str}
 _NOTHING = type(None)
 _NULLS = {"NAType", "NaTType"}  # pandas' types, by name, since pandas is not imported
 
 
-def key_columns(entity_rows: Any, keys: Collection[str], request: Collection[str] = ()) -> tuple[EntityColumns, int]:
+def entities_of(
+    entity_rows: Any, keys: Mapping[str, DataType], request: Mapping[str, DataType], *, json: bool
+) -> Entities:
+    """The entities of any form of entity rows. Raises InvalidRequest for a missing column or a value of another type.
+
+    A column may be a join key and a request column.
+    """
+    columns, count = _columns(entity_rows, keys, request)
+    read = {name: checked_keys(name, columns[name], type_, json=json) for name, type_ in keys.items()}
+    brought = {
+        name: read[name] if name in read else checked_request(name, columns[name], type_, json=json)
+        for name, type_ in request.items()
+    }
+    return Entities(columns, read, brought, count)
+
+
+def _columns(entity_rows: Any, keys: Collection[str], request: Collection[str]) -> tuple[dict[str, list[Any]], int]:
     """The join keys and request columns as columns of equal length, and this length."""
     needed = [*keys, *request]
     if isinstance(entity_rows, Mapping):
-        columns: dict[str, list[Any]] = {name: _column(name, values) for name, values in entity_rows.items()}
+        columns = {name: _column(name, values) for name, values in entity_rows.items()}
     elif (frame := _frame(entity_rows)) is not None:
         columns = frame
     elif isinstance(entity_rows, str | bytes):

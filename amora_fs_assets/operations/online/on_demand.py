@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from amora_fs_assets.domain.feature_service import FeatureService
@@ -10,7 +10,7 @@ from amora_fs_assets.domain.on_demand_view import OnDemandProjection
 from amora_fs_assets.domain.ports.online import OnlineRows
 from amora_fs_assets.domain.request_time.evaluate import Evaluator
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.online.entity_keys import EntityColumns, checked_request
+from amora_fs_assets.operations.online.entity_keys import Entities
 from amora_fs_assets.operations.online.part import Part, Status, ViewAnswer
 
 
@@ -19,7 +19,6 @@ class OnDemandReader:
 
     def __init__(self, service: FeatureService, parts: Sequence[Part], *, full_feature_names: bool) -> None:
         """`parts` are the parts of the plan for the stored features, whose rows are used again."""
-        self._request = service.request
         self._views = [_View(part, full_feature_names=full_feature_names) for part in service.on_demand]
         self.more: list[Part] = []
         """The parts to read beside `parts`."""
@@ -41,13 +40,9 @@ class OnDemandReader:
         self.more.append(wanted)
         return len(parts) + len(self.more) - 1
 
-    def checked(self, given: EntityColumns, *, json: bool) -> EntityColumns:
-        """The request columns in their types. Raises InvalidRequest."""
-        return {name: checked_request(name, given[name], type_, json=json) for name, type_ in self._request.items()}
-
     def answers(
         self,
-        request: Mapping[str, Sequence[Any]],
+        entities: Entities,
         found: Sequence[OnlineRows],
         now: int,
         columns: dict[str, list[Any]],
@@ -58,7 +53,7 @@ class OnDemandReader:
         `found` are the rows of all parts, `now` the time of the request in microseconds since 1970. An absent or too
         old value of an input is null. The values hold at the time of the request.
         """
-        return [view.answer(request, found, now, columns, statuses) for view in self._views]
+        return [view.answer(entities, found, now, columns, statuses) for view in self._views]
 
 
 class _View:
@@ -81,14 +76,14 @@ class _View:
 
     def answer(
         self,
-        request: Mapping[str, Sequence[Any]],
+        entities: Entities,
         found: Sequence[OnlineRows],
         now: int,
         columns: dict[str, list[Any]],
         statuses: dict[str, list[Status]],
     ) -> ViewAnswer:
-        known: dict[str, Sequence[Any]] = {name: request[name] for name in self._request}
-        count = len(found[0].event_timestamps) if found else len(next(iter(known.values())))
+        known: dict[str, Sequence[Any]] = {name: entities.request[name] for name in self._request}
+        count = entities.count
         for part, place, names in zip(self.inputs, self.places, self._inputs, strict=True):
             known.update(zip(names, part.values(found[place], now), strict=True))
         values = self._evaluator.values(known, now, count)

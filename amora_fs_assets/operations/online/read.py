@@ -18,7 +18,7 @@ from amora_fs_assets.domain.ports.online import NEVER, OnlineRequest, OnlineRows
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.time import EPOCH, MICROSECOND, from_microseconds
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.online.entity_keys import EntityColumns, EntityRows, checked_keys, key_columns
+from amora_fs_assets.operations.online.entity_keys import Entities, EntityRows, entities_of
 from amora_fs_assets.operations.online.json_keys import JsonEntities
 from amora_fs_assets.operations.online.on_demand import OnDemandReader
 from amora_fs_assets.operations.online.part import Part, Status, ViewAnswer
@@ -166,7 +166,7 @@ class OnlineReader:
                 types[name] = feature.type
             self._parts.append(part)
         self._types = types
-        self._request = [name for name in service.request if name not in self._keys]
+        self._request = service.request
         self._reads: Sequence[Part] = self._parts
         self._on_demand: OnDemandReader | None = None
         if service.on_demand:
@@ -180,30 +180,28 @@ class OnlineReader:
                 raise _taken(reference, name)
             self._types[name] = type_
 
-    def requests(self, entity_rows: EntityRows) -> tuple[EntityColumns, list[OnlineRequest]]:
-        """The entities' join keys and the reads. Raises InvalidRequest for a missing or wrongly typed join key."""
+    def requests(self, entity_rows: EntityRows) -> tuple[Entities, list[OnlineRequest]]:
+        """The entities and the reads. Raises InvalidRequest for a missing column or a value of another type."""
         json = isinstance(entity_rows, JsonEntities)
         if isinstance(entity_rows, JsonEntities) and not self._keys.keys() <= entity_rows.keys():
             entity_rows = self._with_keys(entity_rows)
-        given, count = key_columns(entity_rows, self._keys, self._request)
-        keys = {name: checked_keys(name, given[name], type_, json=json) for name, type_ in self._keys.items()}
-        if self._on_demand is not None:
-            given = {**given, **self._on_demand.checked(given, json=json)}
-        return given, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._reads]
+        entities = entities_of(entity_rows, self._keys, self._request, json=json)
+        keys, count = entities.keys, entities.count
+        return entities, [OnlineRequest(p.view, [keys[name] for name in p.join_keys], count) for p in self._reads]
 
     def _with_keys(self, entities: JsonEntities) -> JsonEntities:
         """The entities, with values under an entity's name also for its missing join key: Feast takes both names."""
-        named = {e.join_keys[0]: e.name for part in self._parts for e in part.view.entities if len(e.join_keys) == 1}
+        named = {e.join_keys[0]: e.name for part in self._reads for e in part.view.entities if len(e.join_keys) == 1}
         more = {key: entities[name] for key, name in named.items() if name in entities and name not in self._keys}
         return JsonEntities({**more, **entities})
 
-    def response(self, given: EntityColumns, found: Sequence[OnlineRows], clock: datetime) -> OnlineResponse:
+    def response(self, entities: Entities, found: Sequence[OnlineRows], clock: datetime) -> OnlineResponse:
         """The answer for rows that were read. A value is too old if its ttl ended before `clock`.
 
         Raises OnlineStoreError.
         """
         now = (clock - EPOCH) // MICROSECOND
-        columns: dict[str, list[Any]] = {name: given[name] for name in self._keys}
+        columns: dict[str, list[Any]] = {name: entities.columns[name] for name in self._keys}
         statuses: dict[str, list[Status]] = {}
         views = [
             answer
@@ -211,7 +209,7 @@ class OnlineReader:
             for answer in part.answers(rows, now, columns, statuses)
         ]
         if self._on_demand is not None:
-            views += self._on_demand.answers(given, found, now, columns, statuses)
+            views += self._on_demand.answers(entities, found, now, columns, statuses)
         return OnlineResponse(columns, statuses, self._types, views, self._writer)
 
 

@@ -26,6 +26,7 @@ from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.ports.online import OnlineStore
 from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.online.json_keys import JsonEntities
 from amora_fs_assets.operations.online.read import OnlineReader
 from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
@@ -153,3 +154,24 @@ def test_an_input_that_is_not_loaded_yet_is_null(online: OnlineStore) -> None:
     asked, requests = plan.requests({"customer": [1]})
     answer = plan.response(asked, online.read(requests), START)
     assert answer.statuses == {"of_amount": ["PRESENT"], "of_tip": ["NULL_VALUE"]}
+
+
+def test_features_of_the_instant_alone_have_a_value_per_entity_row(online: OnlineStore) -> None:
+    formula = Formula.from_plain([["request_time", []]])
+    view = OnDemandFeatureView.applied(
+        name="made", inputs=(), request=(), description="", owner="", tags={}, formulas={"at": formula},
+        features=(Column("at", DataType.TIMESTAMP, nullable=True),),
+    )  # fmt: skip
+    service = FeatureService("made", [view])
+    assert online_values(service, [{"any": 1}, {"any": 2}], online) == {"at": [START, START]}
+    assert online_values(service, {"any": [1, 2, 3]}, online) == {"at": [START] * 3}
+
+
+def test_a_key_in_json_that_is_also_read_as_request_data(online: OnlineStore) -> None:
+    """Its text stands for the number, as for every key, and the answer has the key as it was sent."""
+    view = view_of(Column("amount", DataType.FLOAT64, nullable=True))
+    rows = batch(view, (7, START, 1.0))
+    online.load(view, [rows], published_through=1, clock=START, new_generation=True, expire=False)
+    service = FeatureService("both", [view, *echo(customer=DataType.INT64).on_demand])
+    answer = online_values(service, JsonEntities({"customer": ["7"]}), online)
+    assert answer == {"customer": ["7"], "amount": [1.0], "of_customer": [7]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amora_fs_assets.operations import runs
 from amora_fs_assets.operations.expressions.tables import owners_of
 from amora_fs_assets.operations.frames import to_pandas, to_polars
-from amora_fs_assets.operations.offline.audit import audit, recent
+from amora_fs_assets.operations.offline.audit import audit, audit_if_quick, recent
 from amora_fs_assets.operations.offline.corrections import corrections
 from amora_fs_assets.operations.registry import applied_table, removal
 from amora_fs_assets.operations.registry.apply import apply_anew, apply_plan, collect
@@ -26,6 +26,7 @@ __all__ = [
     "apply_anew",
     "apply_plan",
     "audit",
+    "audit_if_quick",
     "build",
     "collect",
     "corrections",

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, overload
 from amora_fs_assets.domain import callers
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest
-from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.records import Publication, Snapshot
 from amora_fs_assets.domain.time import Instant, utc, wall_clock
+from amora_fs_assets.facade.audits import Audits
 from amora_fs_assets.facade.definitions import Definitions
 from amora_fs_assets.facade.online import Online
 from amora_fs_assets.facade.removal import Removal
@@ -25,7 +25,6 @@ from amora_fs_assets.settings import Settings
 if TYPE_CHECKING:
     import amora_fs_assets.building as building
     import amora_fs_assets.operations.offline.coverage as coverage
-    from amora_fs_assets.operations.offline.audit import Audit
     from amora_fs_assets.operations.offline.corrections import Correction
     from amora_fs_assets.operations.offline.coverage import Coverage
     from amora_fs_assets.operations.online.materialize import Materialized
@@ -39,7 +38,7 @@ else:
 _log = logging.getLogger(__name__)
 
 
-class FeatureStore(Definitions, Online, Removal, Training):
+class FeatureStore(Audits, Definitions, Online, Removal, Training):
     """All operations of a feature store, for use outside Dagster.
 
     Args:
@@ -109,37 +108,6 @@ class FeatureStore(Definitions, Online, Removal, Training):
             clock=self.settings.clock(),
         )
 
-    def audit(
-        self,
-        feature_views: Sequence[str] | None = None,
-        start: Instant | None = None,
-        end: Instant | None = None,
-        *,
-        instants: int = 5,
-    ) -> Iterator[Audit]:
-        """Test the views' transforms for looking into the future; yields the result for each view when it is done.
-
-        For some event_timestamps t of the rows of [start, end) (default: the last two periods), the view is computed
-        from the source rows that were known at t; each row up to t must be the same. It is also computed in parts, and
-        a second time. Changes nothing. Views of external tables are left out. Raises FeatureViewNotFound,
-        InvalidRequest for only one of start and end, TableNotFound, SourceMismatch, TransformError.
-        """
-        if (start is None) != (end is None):
-            raise InvalidRequest("audit: give both start and end, or neither, for the last two periods.")
-        clock = self.settings.clock()
-        for view in self._views_by_name(feature_views):
-            if view.table is None:
-                interval = building.recent(view, clock)
-                if start is not None and end is not None:
-                    interval = callers.interval(start, end).until(clock)
-                yield building.audit(view, interval, store=self.offline, instants=instants)
-
-    def _views_by_name(self, feature_views: Sequence[str] | None) -> list[FeatureView]:
-        """The code's views by name, by default all, in order of dependency."""
-        selected = callers.chosen("feature_views", feature_views, self.code.feature_views)
-        names = {self.code.feature_view(name).name for name in selected}
-        return [view for view in self.code.in_order if view.name in names]
-
     def _coverage(self, catalogue: Catalogue, clock: datetime) -> dict[str, Coverage]:
 
         return coverage.coverages(catalogue, self.offline.publications(), clock=clock, dataset=self.offline.dataset)
@@ -151,11 +119,13 @@ class FeatureStore(Definitions, Online, Removal, Training):
         allow_breaking: bool = False,
         planned: Plan | None = None,
         show: Callable[[Plan], None] | None = None,
+        check: Callable[[Plan], None] | None = None,
     ) -> Snapshot:
         """Apply the code's definitions. Definitions that the code no longer has stay, unless pruned.
 
         With `planned`, exactly this plan is applied; raises RegistryConflict if another apply came first. Without it,
-        the code is planned again after each other apply; `show` receives each plan before it is tried.
+        the code is planned again after each other apply; `show` receives each plan before it is tried, and `check` just
+        before it is applied: an error of `check` stops the apply. `check=fs.refuse_leaks` audits new and changed views.
 
         If Feast is installed, registry.db is updated for Feast's clients. Raises BreakingChanges, before any change,
         unless breaking changes are allowed, and DefinitionError for a definition that the registry cannot store.
@@ -164,6 +134,10 @@ class FeatureStore(Definitions, Online, Removal, Training):
         if not isinstance(planned, building.Plan | None):
             raise callers.refused("planned", planned, "the result of plan()")
         if planned is not None:
+            if not allow_breaking:
+                planned.refuse_breaking()
+            if check is not None:
+                check(planned)
             snapshot = building.apply_plan(planned, self.registry, clock=wall_clock(), allow_breaking=allow_breaking)
         else:
             snapshot = building.apply_anew(
@@ -172,6 +146,7 @@ class FeatureStore(Definitions, Online, Removal, Training):
                 clock=wall_clock,
                 allow_breaking=allow_breaking,
                 show=show,
+                check=check,
             )
         self._use_snapshot()
         return snapshot

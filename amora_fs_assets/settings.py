@@ -67,6 +67,8 @@ class Settings:
     """E-mail address of a service account that Google's clients impersonate."""
     definitions: str = ""
     """Package or module with the definitions, such as `shop_features`."""
+    audit_at_apply: bool = True
+    """Whether `amora-fs apply` audits new and changed views, and refuses those that look into the future."""
     commit: str = ""
     """Commit of the feature code, for records; empty: the commit of the code's git checkout, if there is one."""
     now: datetime | None = None
@@ -333,6 +335,7 @@ _TAKES: dict[str, tuple[_Take, str]] = {
     "bigquery_hash_inputs": (_boolean, "true or false"),
     "bigquery_impersonate": (_text, "the e-mail address of a service account"),
     "definitions": (_definitions, "the name of a package or module, such as shop_features"),
+    "audit_at_apply": (_boolean, "true or false"),
     "commit": (_text, "a text"),
     "now": (_optional(utc), "a time in ISO 8601, such as 2014-01-01T05:00Z, of the years 1 to 9999"),
     "http_host": (_non_empty_text, "a host name or an address"),

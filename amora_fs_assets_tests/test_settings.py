@@ -130,6 +130,7 @@ _OUT_OF_RANGE: dict[str, list[Any]] = {
     "bigquery_timeout": [0, float("inf"), None],
     "bigquery_price_per_tib": [-1, float("nan"), float("inf"), None],
     "bigquery_hash_inputs": [None, 2, "perhaps", ["true"]],
+    "audit_at_apply": [None, 2, "perhaps", ["true"]],
     "bigquery_impersonate": [None],
     "commit": [None, b"abc"],
     "now": ["soon", 3, pd.NaT, "9999-12-31T23:59:59-05:00", timedelta(1)],

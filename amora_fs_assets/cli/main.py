@@ -19,6 +19,7 @@ from amora_fs_assets.cli import online as cli_online
 from amora_fs_assets.cli import project as cli_project
 from amora_fs_assets.cli import registry as cli_registry
 from amora_fs_assets.cli import removal as cli_removal
+from amora_fs_assets.cli import testing as cli_testing
 from amora_fs_assets.cli import training_sets as cli_training_sets
 from amora_fs_assets.cli.progress import Reported
 from amora_fs_assets.cli.shared import Group, examples, explained, time
@@ -86,7 +87,7 @@ def main(context: click.Context, definitions: str | None, as_of: str | None) -> 
 for _command in (
     *cli_audit.COMMANDS, *cli_importing.COMMANDS, *cli_project.COMMANDS, *cli_registry.COMMANDS, *cli_online.COMMANDS,
     *cli_definitions.COMMANDS, *cli_features.COMMANDS, *cli_configuration.COMMANDS, *cli_removal.COMMANDS,
-    cli_training_sets.training_sets,
+    *cli_testing.COMMANDS, cli_training_sets.training_sets,
 ):  # fmt: skip
     main.add_command(_command)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from amora_fs_assets.cli.shared import examples, explained
-from amora_fs_assets.domain.errors import BreakingChanges, OfflineStoreError
+from amora_fs_assets.domain.errors import BreakingChanges, LeaksFound, OfflineStoreError
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.stores.registry import feast_registry
 
 if TYPE_CHECKING:
     from amora_fs_assets.operations.offline.coverage import Coverage
     from amora_fs_assets.operations.registry.plan import Plan
+    from amora_fs_assets.operations.several import Attempt, Progress
 
 _prune = click.option("--prune", is_flag=True, help="Also remove definitions that are no longer in the code.")
 _format = click.option(
@@ -64,21 +66,35 @@ def plan(store: FeatureStore, prune: bool, form: str, scan: bool, late: bool, ev
     sys.exit(planned.exit_code)
 
 
-@click.command(epilog=examples("apply", "apply --prune", "apply --allow-breaking"))
+@click.command(epilog=examples("apply", "apply --prune", "apply --allow-breaking", "apply --allow-leaks"))
 @_prune
 @click.option("--allow-breaking", is_flag=True, help="Also apply breaking changes.")
+@click.option("--allow-leaks", is_flag=True, help="Also apply views that look into the future.")
 @_format
 @click.pass_obj
 @explained
-def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> None:  # noqa: FBT001
+def apply(store: FeatureStore, prune: bool, allow_breaking: bool, allow_leaks: bool, form: str) -> None:  # noqa: FBT001
     """Apply the code's definitions to the registry.
 
-    Breaking changes are refused, with exit code 3 and nothing changed, unless they are allowed. If another process
-    applies at the same time, the code is planned again.
+    Breaking changes are refused, with exit code 3 and nothing changed, unless they are allowed. New and changed views
+    whose sources have rows are audited, as in `audit`, and refused with exit code 1 if they look into the future. If
+    another process applies at the same time, the code is planned again.
     """
     tried: list[Plan] = []
+
+    def check(planned: Plan) -> None:
+        try:
+            with _auditing() as progress:
+                store.refuse_leaks(planned, progress=progress)
+        except LeaksFound as error:
+            if not allow_leaks:
+                _show(planned, form)
+                raise
+            click.echo(f"Applied, since --allow-leaks was given:\n{error.findings}", err=True)
+
     try:
-        snapshot = store.apply(prune=prune, allow_breaking=allow_breaking, show=tried.append)
+        audited = check if store.settings.audit_at_apply else None
+        snapshot = store.apply(prune=prune, allow_breaking=allow_breaking, show=tried.append, check=audited)
         _show(tried[-1], form)
     except BreakingChanges as error:
         _show(tried[-1], form)
@@ -88,6 +104,23 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, form: str) -> 
     if not feast_registry.installed():
         said = f"registry.db for Feast's clients was not written, since Feast is not installed. {feast_registry.HINT}"
         click.echo(said, err=form == "json")
+
+
+@contextmanager
+def _auditing() -> Iterator[Progress]:
+    """Shows on stderr which view is audited, and the results."""
+    from rich.console import Console
+
+    status = Console(stderr=True).status("Auditing ...")
+
+    def progress(attempt: Attempt) -> None:
+        if attempt.seconds is None:
+            status.update(f"Auditing {attempt.view} ({attempt.number} of {attempt.of}) ...")
+        elif attempt.result is not None and (attempt.result.rows or attempt.result.skipped):
+            click.echo(f"{attempt.view}: {attempt.result.summary}", err=True)
+
+    with status:
+        yield progress
 
 
 @click.command("export-feast", epilog=examples("export-feast", "export-feast carrier_punctuality"))

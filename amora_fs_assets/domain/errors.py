@@ -5,6 +5,7 @@ FeatureStoreError
 │   └── UnsupportedType           a column's type is not supported by the stores
 ├── DefinitionNotApplied          the code differs from the registry: run `amora-fs apply`
 ├── BreakingChanges               applying would break reads: `amora-fs apply --allow-breaking`
+├── LeaksFound                    a new or changed view looks into the future: `amora-fs apply --allow-leaks`
 ├── NotFound
 │   ├── EntityNotFound
 │   ├── SourceNotFound
@@ -35,7 +36,7 @@ FeatureStoreError
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from reprlib import Repr
 from typing import Any, Self
@@ -74,6 +75,18 @@ class DefinitionNotApplied(FeatureStoreError):
 
 class BreakingChanges(FeatureStoreError):
     """Applying the code would break reads."""
+
+
+class LeaksFound(FeatureStoreError):
+    """Views that would be applied look into the future, or depend on how time is divided."""
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        self.findings = "\n".join(findings)
+        super().__init__(
+            "Nothing was applied, since rows depend on more than was known at their event_timestamp, or on how time is "
+            f"divided.\n{self.findings}\nCorrect the transform: see docs/writing-features.md. To apply it as it is: "
+            "`amora-fs apply --allow-leaks`. AMORA_FS_AUDIT_AT_APPLY=false turns the audit off."
+        )
 
 
 class NotFound(FeatureStoreError):

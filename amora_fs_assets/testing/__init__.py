@@ -1,4 +1,4 @@
-"""The test kit for authors of feature views. No other module of the package imports the test kit."""
+"""The test kit for authors of feature views. Only the command `amora-fs test` imports it."""
 
 from amora_fs_assets.testing.computed import assert_causal, assert_splits, compute
 from amora_fs_assets.testing.same import assert_same_on

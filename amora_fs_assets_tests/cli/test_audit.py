@@ -13,6 +13,7 @@ from ibis.expr.types import Table
 
 from amora_fs_assets import FeatureStore, FeatureView, Settings
 from amora_fs_assets.cli.main import main
+from amora_fs_assets.domain.errors import LeaksFound
 from amora_fs_assets_tests import small
 
 
@@ -64,3 +65,80 @@ def test_half_an_interval_is_refused(project: FeatureStore) -> None:
     result = CliRunner().invoke(main, ["audit", "--start", "2020-02-01"])
     assert result.exit_code == 1
     assert "give both start and end" in result.output
+
+
+def halved(orders: Table) -> Table:
+    return orders.select("customer", amount=orders.amount / 2, event_timestamp=orders["at"])
+
+
+def _redefined(transform: object, name: str = "honest") -> None:
+    """The view's definition is another one now."""
+    module = sys.modules["audited_features"]
+    old: FeatureView = getattr(module, name)
+    view = FeatureView(name, small.Spending, [small.customer], old.sources, transform=transform,  # type: ignore[arg-type]
+                       partitions="month", start="2020-01-01")  # fmt: skip
+    setattr(module, name, view)
+
+
+def test_apply_refuses_a_changed_view_that_looks_ahead(project: FeatureStore) -> None:
+    head = project.registry.head()
+    _redefined(leaking)
+    result = CliRunner().invoke(main, ["apply"])
+    assert result.exit_code == 1
+    assert "2020-03-01T00:00:00+00:00): the view looks ahead and differs in parts." in result.output
+    assert "Nothing was applied, since rows depend on more than was known" in result.output
+    assert "from all source rows, None otherwise" in result.output
+    assert "the value uses this row of source 'orders': customer=1" in result.output
+    assert "amora-fs apply --allow-leaks" in result.output
+    assert project.registry.head() == head
+
+
+def test_leaks_can_be_applied_on_request_and_are_still_shown(project: FeatureStore) -> None:
+    head = project.registry.head()
+    _redefined(leaking)
+    result = CliRunner().invoke(main, ["apply", "--allow-leaks"])
+    assert result.exit_code == 0, result.output
+    assert "Applied, since --allow-leaks was given:\nhonest: looks ahead" in result.output
+    assert project.registry.head() != head
+
+
+def test_a_setting_turns_the_audit_at_apply_off(project: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    _redefined(leaking)
+    monkeypatch.setenv("AMORA_FS_AUDIT_AT_APPLY", "false")
+    result = CliRunner().invoke(main, ["apply"])
+    assert (result.exit_code, "look" in result.output) == (0, False)
+
+
+def test_apply_audits_only_what_changes_and_says_so(project: FeatureStore) -> None:
+    _redefined(halved)
+    result = CliRunner().invoke(main, ["apply"])
+    assert result.exit_code == 0, result.output
+    (audited,) = [line for line in result.output.splitlines() if "look" in line]
+    assert audited == "honest: 5 rows of [2020-01-01T00:00:00+00:00, 2020-03-01T00:00:00+00:00), nothing looks ahead."
+
+
+def test_a_view_that_cannot_be_audited_is_named_and_applied(project: FeatureStore) -> None:
+    def lacking(orders: Table) -> Table:
+        return orders.select("customer", amount=orders.amout, event_timestamp=orders["at"])
+
+    _redefined(lacking)
+    result = CliRunner().invoke(main, ["apply"])
+    assert result.exit_code == 0, result.output
+    assert "honest: not audited: Feature view 'honest': its transform failed" in result.output
+    assert "did you mean 'amount' of 'orders'?" in result.output
+
+
+def test_new_views_without_rows_are_applied_in_silence(project: FeatureStore, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["apply"], env={"AMORA_FS_HOME": str(tmp_path / "new")})
+    assert result.exit_code == 0, result.output
+    assert "audit" not in result.output
+
+
+def test_apply_in_python_audits_if_it_is_asked_to(project: FeatureStore) -> None:
+    _redefined(leaking)
+    store = FeatureStore(project.settings, sys.modules["audited_features"])
+    with pytest.raises(LeaksFound, match="honest: looks ahead"):
+        store.apply(check=store.refuse_leaks)
+    with pytest.raises(LeaksFound, match="honest: looks ahead"):
+        store.apply(planned=store.plan(), check=store.refuse_leaks)
+    store.apply()

@@ -18,18 +18,20 @@ from typing import Any
 import ibis
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest, TableNotFound
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.time import MICROSECOND, Interval, after
 from amora_fs_assets.operations.expressions.tables import check_tables, unbound
 from amora_fs_assets.operations.offline.audit_differences import Pair, differences
-from amora_fs_assets.operations.offline.audit_finding import RULES, Audit, Finding, Rule
+from amora_fs_assets.operations.offline.audit_finding import RULES, Audit, Finding, Rule, shown
 from amora_fs_assets.operations.offline.audit_source_row import Computed, with_source_row
 
-__all__ = ["RULES", "Audit", "Finding", "Rule", "audit", "recent"]
+__all__ = ["RULES", "Audit", "Finding", "Rule", "audit", "audit_if_quick", "recent"]
 
+_FEW = 3  # instants of a quick audit
+_QUICK = 10 * 2**30  # the greatest scan of a quick audit [bytes]
 _AT_ONCE = 4  # pairs of computations in one query
 
 
@@ -41,8 +43,8 @@ def audit(
     The sources are cut at up to `instants` event_timestamps of the rows. The interval is divided at the begin of its
     last period and at the middle one of these instants; a view without partitions is never computed in parts. A second
     computation is compared if there are no parts, or if rows differ. At most one finding per rule is returned, that of
-    the earliest instant. `rules` selects the tested rules. Raises InvalidRequest for an external table; TableNotFound,
-    SourceMismatch, TransformError.
+    the earliest instant; none if several rows have the same key, so that they cannot be compared. `rules` selects the
+    tested rules. Raises InvalidRequest for an external table; TableNotFound, SourceMismatch, TransformError.
     """
     if view.table is not None:
         raise InvalidRequest(f"{view} is an external table, which nothing computes. Audit the views of transforms.")
@@ -53,10 +55,28 @@ def audit(
         whole = unbound(view.row_columns, staged)
         number, cuts = _instants(whole, store, instants)
         findings = _findings(_Comparison(computed, whole, cuts), set(rules)) if cuts else []
-        shown = tuple(each if each.at is None else with_source_row(each, computed, whole) for each in findings)
+        skipped = _repeated(computed, whole) if findings else ""
+        findings = [] if skipped else findings
+        found = tuple(each if each.at is None else with_source_row(each, computed, whole) for each in findings)
     finally:
         store.discard(staged)
-    return Audit(view=view.name, interval=interval, rows=number, instants=cuts, findings=shown)
+    return Audit(view=view.name, interval=interval, rows=number, instants=cuts, findings=found, skipped=skipped)
+
+
+def audit_if_quick(view: FeatureView, clock: datetime, opened: Callable[[], OfflineStore]) -> Audit:
+    """Audit the last two periods, unless tables are missing, the audit would read more than 10 GiB, or it fails."""
+    interval, skipped = recent(view, clock), ""
+    try:
+        store = opened()
+        scan = (store.scanned_bytes(Computed(view, interval, store).rows()) or 0) * (_FEW + 5)
+        if scan <= _QUICK:
+            return audit(view, interval, store=store, instants=_FEW)
+        skipped = f"it would read {scan / 2**30:,.0f} GiB. Run `amora-fs audit {view.name}`."
+    except TableNotFound:
+        pass
+    except FeatureStoreError as error:
+        skipped = str(error)
+    return Audit(view=view.name, interval=interval, rows=0, skipped=skipped)
 
 
 def recent(view: FeatureView, clock: datetime) -> Interval:
@@ -113,6 +133,14 @@ class _Comparison:
         """The begin of the part that has the row; for the first part its end."""
         earlier = [at for at in self.divisions if at <= row[EVENT_TIMESTAMP]]
         return earlier[-1] if earlier else self.divisions[0]
+
+
+def _repeated(computed: Computed, whole: Table) -> str:
+    """What is wrong if several rows have the same key and times, so that rows cannot be compared; else empty."""
+    numbered = whole.group_by(list(computed.view.row_key)).aggregate(rows_=whole.count())
+    with computed.store.read(numbered.filter(numbered["rows_"] > 1).limit(1)) as batches:
+        found = batches.read_all().drop(["rows_"]).to_pylist()
+    return f"several rows have the key {shown(found[0])}, which a computation refuses." if found else ""
 
 
 def _until(rows: Table, at: datetime) -> Table:

@@ -27,23 +27,20 @@ class Finding:
 
     def __str__(self) -> str:
         """The finding with an example, as lines."""
-        where = "" if self.at is None else f" {self.at.isoformat()}"
+        number = f"{self.rows:,} row{'s' * (self.rows != 1)}"
+        at, differ = "" if self.at is None else self.at.isoformat(), "differs" if self.rows == 1 else "differ"
         reasons = {
-            "looks ahead": f"{self._number} at or before{where} differ if the sources end there",
-            "differs in parts": f"{self._number} differ if the interval is computed in parts, divided at{where}",
-            "differs when computed again": f"{self._number} differ when they are computed again",
+            "looks ahead": f"{number} at or before {at} {differ} if the sources end there",
+            "differs in parts": f"{number} {differ} if the interval is computed in parts, divided at {at}",
+            "differs when computed again": f"{number} {differ}",
         }
-        lines = [f"{self.rule}: {reasons[self.rule]}. Example: {_shown(self.row)}"]
+        lines = [f"{self.rule}: {reasons[self.rule]}. Example: {shown(self.row)}"]
         lines += [f"  {name}: {one!r} from all source rows, {other!r} otherwise"
                   for name, (one, other) in self.columns.items()]  # fmt: skip
         if self.source_row:
             unread = ", which the computation of the part does not read" if self.rule == "differs in parts" else ""
-            lines.append(f"  the value uses this row of source '{self.source}'{unread}: {_shown(self.source_row)}")
+            lines.append(f"  the value uses this row of source '{self.source}'{unread}: {shown(self.source_row)}")
         return "\n".join(lines)
-
-    @property
-    def _number(self) -> str:
-        return f"{self.rows:,} row{'s' * (self.rows != 1)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +52,7 @@ class Audit:
     rows: int  # of the interval, clipped
     instants: tuple[datetime, ...] = ()  # at which the sources were cut
     findings: tuple[Finding, ...] = ()
+    skipped: str = ""  # why the view was not audited
 
     @property
     def passed(self) -> bool:
@@ -64,6 +62,8 @@ class Audit:
     @property
     def summary(self) -> str:
         """The result in a line."""
+        if self.skipped:
+            return f"not audited: {self.skipped}"
         number = f"{self.rows:,} row{'s' * (self.rows != 1)} of {self.interval}"
         if not self.rows:
             return f"{number}: nothing to test."
@@ -71,6 +71,7 @@ class Audit:
         return f"{number}: the view {found}." if found else f"{number}, nothing looks ahead."
 
 
-def _shown(row: Mapping[str, Any]) -> str:
-    parts = (f"{name}={value.isoformat() if isinstance(value, datetime) else value!r}" for name, value in row.items())
-    return ", ".join(parts)
+def shown(row: Mapping[str, Any]) -> str:
+    """The row as text."""
+    texts = {name: each.isoformat() if isinstance(each, datetime) else repr(each) for name, each in row.items()}
+    return ", ".join(f"{name}={text}" for name, text in texts.items())

@@ -106,13 +106,14 @@ def apply_anew(
     clock: Callable[[], datetime],
     allow_breaking: bool = False,
     show: Callable[[Plan], None] | None = None,
+    check: Callable[[Plan], None] | None = None,
     patience: float = PATIENCE,
 ) -> Snapshot:
     """Plan and apply. If another apply came first, pause for a random time and plan again.
 
-    `show` receives each plan before it is tried. `allow_breaking` allows only the breaking changes of the first plan:
-    breaking changes that appear through another apply are refused with BreakingChanges. Raises RegistryConflict after
-    `patience` [s].
+    `show` receives each plan before it is tried, and `check` each plan that is not refused. `allow_breaking` allows
+    only the breaking changes of the first plan: breaking changes that appear through another apply are refused with
+    BreakingChanges. Raises RegistryConflict after `patience` [s].
     """
     until, longest = time.monotonic() + patience, FIRST_PAUSE
     allowed: set[Change] | None = None
@@ -123,6 +124,8 @@ def apply_anew(
         if allow_breaking and allowed is None:
             allowed = set(planned.breaking)
         planned.refuse_breaking(allowed or ())
+        if check is not None:
+            check(planned)
         try:
             return apply_plan(planned, registry, clock=clock(), allow_breaking=True)
         except RegistryConflict:

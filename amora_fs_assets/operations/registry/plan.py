@@ -9,7 +9,7 @@ from datetime import datetime
 from amora_fs_assets.domain.catalogue import Catalogue, Definition
 from amora_fs_assets.domain.catalogue_json import feature_view as plain_view
 from amora_fs_assets.domain.catalogue_json import read_view
-from amora_fs_assets.domain.changes import KINDS, Change, Difference, Kind, Severity, compare, kind_of, removal
+from amora_fs_assets.domain.changes import KINDS, Change, Difference, Effect, Kind, Severity, compare, kind_of, removal
 from amora_fs_assets.domain.errors import BreakingChanges, DefinitionError, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
@@ -75,6 +75,23 @@ class Plan:
             change
             for change in self.changes
             if change.severity is Severity.BREAKING and not (self.pruned and change.action == "removed")
+        )
+
+    @property
+    def views_to_audit(self) -> tuple[str, ...]:
+        """The computed views that are new, whose definition changes their rows, or whose source changes."""
+        changed = {
+            (each.kind, each.name)
+            for each in self.changes
+            if each.action == "added" or (each.action == "changed" and each.effect is Effect.ROWS)
+        }
+        return tuple(
+            view.name
+            for view in self.catalogue.in_order
+            if view.table is None
+            and (
+                ("feature view", view.name) in changed or any(("source", each.name) in changed for each in view.sources)
+            )
         )
 
     def refuse_breaking(self, allowed: Collection[Change] = ()) -> None:

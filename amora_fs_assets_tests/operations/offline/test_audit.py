@@ -260,6 +260,12 @@ def test_the_finding_shows_the_row_the_column_and_the_source_row(store: DuckDBOf
     assert "the value uses this row of source 'orders': customer=" in text
 
 
+def test_rows_with_the_same_key_are_named_rather_than_compared(store: DuckDBOfflineStore) -> None:
+    found = audit(view_of(lambda orders: cast(orders, orders.amount, orders["at"].truncate("D"))), WEEK, store=store)
+    assert (found.findings, found.rows) == ((), 84)
+    assert found.summary.startswith("not audited: several rows have the key customer=")
+
+
 def test_no_rows_are_no_finding(store: DuckDBOfflineStore) -> None:
     found = audit(view_of(lambda orders: cast(orders, orders.amount)), Interval("2030-01-01", "2030-01-02"),
                          store=store)  # fmt: skip

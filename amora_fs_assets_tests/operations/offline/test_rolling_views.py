@@ -25,10 +25,12 @@ from amora_fs_assets import (
     Timestamp,
     Windowed,
     feature_view,
+    on_demand_feature_view,
+    request_time,
     rolling,
 )
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.windows import Windows, count, last, nunique, sum_
+from amora_fs_assets.windows import Windows, count, last, nunique, since_last, sum_
 from amora_fs_assets_tests.small import at
 
 WINDOWS = Windows("3h", "24h")
@@ -63,6 +65,25 @@ def spend(orders: Table, interval: Interval) -> Table:
     )  # fmt: skip
 
 
+class Last(FeatureSchema, windows=WINDOWS):
+    customer: str
+    last_order: Timestamp = Field(nullable=True)
+
+
+class Idle(FeatureSchema):
+    idle: float
+
+
+@feature_view(schema=Last, entities=[customer], sources=[orders], start="2020-01-01")
+def last_orders(orders: Table, interval: Interval) -> Table:
+    return rolling(orders, WINDOWS, by="customer", time="paid_at", interval=interval, last_order=since_last())
+
+
+@on_demand_feature_view(schema=Idle, inputs=[last_orders["last_order"]])
+def idle(last_order: Any) -> dict[str, Any]:
+    return {"idle": request_time().delta(last_order, unit="second")}
+
+
 class Shop:
     """A store at successive instants of its clock, over a table that another system fills."""
 
@@ -77,17 +98,17 @@ class Shop:
 
     def at(self, clock: datetime) -> FeatureStore:
         settings = replace(self.settings, now=clock)
-        return FeatureStore(settings, definitions=Catalogue.of([customer, orders, spend]))
+        return FeatureStore(settings, definitions=Catalogue.of([customer, orders, spend, idle]))
 
     def put(self, *rows: Sequence[Any]) -> None:
         with duckdb.connect(self.settings.home / "offline.duckdb") as connection:
             connection.executemany("INSERT INTO raw.orders VALUES (?, ?, ?, ?)", rows)
 
-    def served(self, clock: datetime) -> dict[str, list[Any]]:
+    def served(self, clock: datetime, view: str = "spend") -> dict[str, list[Any]]:
         store = self.at(clock)
         store.compute()
         store.materialize_incremental()
-        return store.get_online_features("spend", {"customer": ["a", "b"]}).to_dict()
+        return store.get_online_features(view, {"customer": ["a", "b"]}).to_dict()
 
 
 @pytest.fixture
@@ -114,6 +135,20 @@ def test_a_late_row_counts_from_the_tick_at_which_it_is_known(shop: Shop) -> Non
     spine = pd.DataFrame({"customer": ["a"] * 3, "event_timestamp": [at(1, 12), at(1, 13), at(2, 9)]})
     joined = shop.at(at(3)).get_historical_features("spend", spine).to_df()
     assert joined["spend_24h"].tolist() == [5.0, 105.0, 100.0 + 5.0]
+
+
+def test_the_time_since_the_last_row_goes_on_between_ticks_in_joins_and_online(shop: Shop) -> None:
+    shop.put(("a", at(1, 9), None, 5.0), ("a", at(1, 10), at(1, 14), 7.0), ("b", at(1, 11), None, 1.0))
+    for clock, seconds in [
+        (at(1, 12) + MINUTE, [3 * 3_600 + 60, 3_600 + 60]),
+        (at(1, 14) + MINUTE, [4 * 3_600 + 60, 3 * 3_600 + 60]),  # the row of 10:00 is known
+        (at(2, 9) + 30 * MINUTE, [23.5 * 3_600, 22.5 * 3_600]),  # no row was written since
+        (at(2, 12) + MINUTE, [None, None]),  # the last rows have left the longest window
+    ]:
+        assert shop.served(clock, "idle")["idle"] == seconds
+        spine = pd.DataFrame({"customer": ["a", "b"], "event_timestamp": [clock] * 2})
+        joined = shop.at(clock).get_historical_features("idle", spine).to_arrow()
+        assert joined["idle"].to_pylist() == seconds
 
 
 def test_hour_by_hour_gives_the_rows_of_one_computation(shop: Shop, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from amora_fs_assets.domain.external import external, same
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES, data_type_of
 from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSHED, dropped_sequence
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSHED, VALID_TO, dropped_sequence
 from amora_fs_assets.domain.ports.offline import OfflineStore, StoredTable
 from amora_fs_assets.domain.protocol import belongs, incarnation_of
 from amora_fs_assets.domain.source import Source
@@ -127,17 +127,20 @@ def known_rows(
     """The rows that a computation of `interval` reads: those that became known in the interval or its lookback.
 
     A row becomes known at the later of its two times. `since` is as in `scanned_rows`. With `seen`: only rows that
-    became known in that interval.
+    became known in that interval. A valid_to that lies later is null, as it is before a row ends.
     """
     table, times = scanned_rows(source, dataset, interval, lookback, since, seen), times_of(source)
     if times is None:
         return table
+    end = interval.end if seen is None else min(seen.end, interval.end)
+    if isinstance(source, FeatureView) and source.has_valid_to:
+        ends = table[VALID_TO]
+        table = table.mutate(**{VALID_TO: (ends < ibis.literal(end)).ifelse(ends, ibis.null(ends.type()))})
     start = before(interval.start, lookback)
     first = start if seen is None else max(start, seen.start)
     if times.available is None:
         return table if first == start else table.filter(table[times.happened] >= ibis.literal(first))
     known = known_instant(table[times.happened], table[times.available])
-    end = interval.end if seen is None else min(seen.end, interval.end)
     return table.filter(known >= ibis.literal(first), known < ibis.literal(end))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
+from ibis.expr.operations import Equals, NotEquals
 from ibis.expr.types import Value
 
 from amora_fs_assets.domain.ports.dialect import engine_function
@@ -31,6 +32,16 @@ UTC = dt.Timestamp("UTC", 6)
 def is_float(value: Value) -> bool:
     """Whether the value is a float."""
     return bool(value.type().is_floating())
+
+
+def equal(one: Any, two: Any) -> Any:
+    """Equality, null for a null. The operator of Ibis means IS NULL where one side is a null literal."""
+    return Equals(one, two).to_expr()
+
+
+def not_equal(one: Any, two: Any) -> Any:
+    """The opposite of `equal`."""
+    return NotEquals(one, two).to_expr()
 
 
 def whole(value: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date
 from decimal import Decimal
 from functools import cached_property
@@ -75,6 +75,23 @@ class Formula:
 
     def __hash__(self) -> int:
         return hash(str(self.plain))
+
+
+def joined(formulas: Mapping[str, Formula]) -> tuple[list[Step], dict[str, int]]:
+    """The steps of all formulas, equal ones once, and the place of each formula's result."""
+    steps: list[Step] = []
+    places: dict[str, int] = {}
+    results: dict[str, int] = {}
+    for name, formula in formulas.items():
+        here: list[int] = []
+        for step in formula.steps:
+            moved = replace(step, arguments=tuple(here[each] for each in step.arguments))
+            place = places.setdefault(repr(moved), len(steps))
+            if place == len(steps):
+                steps.append(moved)
+            here.append(place)
+        results[name] = here[-1]
+    return steps, results
 
 
 def steps_of(plain: Any) -> tuple[Step, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import ibis
@@ -13,24 +12,11 @@ from ibis.expr.types import Table, Value
 
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.ports.dialect import Dialect
-from amora_fs_assets.domain.request_time.formula import Formula, Step
+from amora_fs_assets.domain.request_time.formula import Formula, Step, joined
 from amora_fs_assets.domain.types import DataType
 
 _DEEPEST = 20
 """The greatest number of steps within each other in one SELECT."""
-
-
-def ibis_value(
-    formula: Formula, columns: Mapping[str, Value], request_time: Value, dialect: Dialect
-) -> Value:  # fmt: skip
-    """The formula's value as one expression over values of the inputs.
-
-    Deep formulas give long SQL, since an engine's form of an operation may repeat its arguments: see `computed`.
-    """
-    values: list[Value] = []
-    for step in formula.steps:
-        values.append(_value(step, [values[place] for place in step.arguments], columns, request_time, dialect))
-    return values[-1]
 
 
 def computed(
@@ -42,7 +28,7 @@ def computed(
     `columns` has the table's column of each input, `request_time` is the table's column with the instant of the
     request. No column of the table begins with `prefix` and "step".
     """
-    steps, results = _joined(formulas)
+    steps, results = joined(formulas)
     kept = _kept(steps, dialect)
     names = list(table.columns)
     for level in sorted(set(kept.values())):
@@ -86,23 +72,6 @@ def _value(
         case "literal":
             return dialect.operations["literal"](step.value, IBIS_TYPES[step.type])
     return dialect.operations[step.operation](*arguments)
-
-
-def _joined(formulas: Mapping[str, Formula]) -> tuple[list[Step], dict[str, int]]:
-    """The steps of all formulas, equal ones once, and the place of each formula's result."""
-    steps: list[Step] = []
-    places: dict[str, int] = {}
-    results: dict[str, int] = {}
-    for name, formula in formulas.items():
-        here: list[int] = []
-        for step in formula.steps:
-            joined = replace(step, arguments=tuple(here[each] for each in step.arguments))
-            place = places.setdefault(repr(joined), len(steps))
-            if place == len(steps):
-                steps.append(joined)
-            here.append(place)
-        results[name] = here[-1]
-    return steps, results
 
 
 def _kept(steps: Sequence[Step], dialect: Dialect) -> dict[int, int]:

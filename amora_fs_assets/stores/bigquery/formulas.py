@@ -19,8 +19,10 @@ from amora_fs_assets.domain.request_time.engine import (
     TRUTH,
     UTC,
     WHOLE,
+    equal,
     function,
     greater_of,
+    not_equal,
     whole,
 )  # fmt: skip
 
@@ -55,7 +57,7 @@ def _literal(value: Any, type_: dt.DataType) -> Any:
 
 def _floor_divide(one: Any, two: Any) -> Any:
     cut, rest = engine_function("DIV", dt.int64, one, two, within="SAFE"), _remainder(one, two)
-    lower = (rest != 0) & ((rest < 0) != (two < 0))
+    lower = not_equal(rest, whole(0)) & not_equal(rest < 0, two < 0)
     return lower.ifelse(cut - 1, cut)
 
 
@@ -117,8 +119,8 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "log10": _logarithm("LOG10"),
     "log2": _logarithm("LOG", whole(2)),
     "power": _safe("POW"),
-    "equal": operator.eq,
-    "not_equal": operator.ne,
+    "equal": equal,
+    "not_equal": not_equal,
     "less": operator.lt,
     "less_equal": operator.le,
     "to_float64": _cast("float64", NUMBER),

@@ -22,9 +22,11 @@ from amora_fs_assets.domain.request_time.engine import (
     TRUTH,
     UTC,
     WHOLE,
+    equal,
     function,
     greater_of,
     is_float,
+    not_equal,
     whole,
 )  # fmt: skip
 from amora_fs_assets.domain.request_time.operations.dates import UNITS
@@ -68,7 +70,7 @@ def _compared(compute: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
     def form(one: Any, two: Any) -> Any:
         found = compute(one, two)
-        return two.isnan().ifelse(one != one, found) if is_float(one) else found
+        return two.isnan().ifelse(not_equal(one, one), found) if is_float(one) else found
 
     return form
 
@@ -113,13 +115,13 @@ def _sign(one: Any) -> Any:
 
 def _floor_divide(one: Any, two: Any) -> Any:
     cut, rest = _try(engine_function("divide", dt.int64, one, two)), _remainder(one, two)
-    lower = (rest != 0) & ((rest < 0) != (two < 0))
+    lower = not_equal(rest, whole(0)) & not_equal(rest < 0, two < 0)
     return lower.ifelse(_try(cut - 1), cut)
 
 
 def _remainder(one: Any, two: Any) -> Any:
     """DuckDB has an error for the least number and -1."""
-    return (two == -1).ifelse(one - one, _try(one % two))
+    return equal(two, whole(-1)).ifelse(one - one, _try(one % two))
 
 
 def _substring(text: Any, start: Any, length: Any) -> Any:
@@ -196,7 +198,7 @@ def _item(items: Any, place: Any) -> Any:
     return engine_function("list_extract", items.type().value_type, items, from_one)
 
 
-_equal = _compared(operator.eq)
+_equal = _compared(equal)
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     **SHARED,
     "literal": _literal,

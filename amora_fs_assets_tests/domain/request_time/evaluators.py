@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,8 +13,9 @@ import ibis
 import pyarrow as pa
 
 from amora_fs_assets.domain.ports.dialect import Dialect
-from amora_fs_assets.domain.request_time.evaluate import Evaluator
-from amora_fs_assets.domain.request_time.formula import Formula
+from amora_fs_assets.domain.request_time.by_columns import by_columns
+from amora_fs_assets.domain.request_time.by_rows import Compute, by_rows
+from amora_fs_assets.domain.request_time.formula import Formula, joined
 from amora_fs_assets.domain.request_time.to_ibis import computed
 from amora_fs_assets.domain.time import EPOCH, MICROSECOND
 from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
@@ -39,9 +40,20 @@ def in_bigquery(formulas: Mapping[str, Formula], rows: pa.Table, witness: Witnes
 
 
 def in_python(formulas: Mapping[str, Formula], rows: pa.Table) -> Values:
-    """The values online."""
+    """The values online, for few rows."""
+    return _online(formulas, rows, by_rows)
+
+
+def in_columns(formulas: Mapping[str, Formula], rows: pa.Table) -> Values:
+    """The values online, for many rows."""
+    return _online(formulas, rows, by_columns)
+
+
+def _online(formulas: Mapping[str, Formula], rows: pa.Table, compiled: Callable[..., Compute]) -> Values:
+    steps, results = joined(formulas)
     now = (REQUEST_TIME - EPOCH) // MICROSECOND
-    return Evaluator(formulas).values(rows.to_pydict(), now, rows.num_rows)
+    found = compiled(steps, list(results.values()))(rows.to_pydict(), now, rows.num_rows)
+    return dict(zip(results, found, strict=True))
 
 
 def _with_time(rows: pa.Table) -> pa.Table:

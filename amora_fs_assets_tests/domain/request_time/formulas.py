@@ -76,14 +76,14 @@ def value_of(type_: DataType, random: Random) -> Any:
     return random.choice(HARD[type_])
 
 
-def rows(count: int, seed: int) -> pa.Table:
-    """So many rows, with nulls. BigQuery has no null lists."""
+def rows(count: int, seed: int, nulls: float = 0.1) -> pa.Table:
+    """So many rows, with a part of nulls. BigQuery has no null lists."""
     random = Random(seed)
     return pa.table(
         {
             name: pa.array(
                 [
-                    None if not type_.is_list and random.random() < 0.1 else value_of(type_, random)
+                    None if not type_.is_list and random.random() < nulls else value_of(type_, random)
                     for _ in range(count)
                 ],
                 SCHEMA.field(name).type,
@@ -142,7 +142,7 @@ def formulas(draw: st.DrawFn, *, steps: int, exact: bool = True) -> Formula:
         if before and kind < 5:
             return draw(st.sampled_from(before))
         if kind == 9 and not type_.is_list and type_ is not DataType.FLOAT64:
-            value = draw(st.sampled_from([each for each in HARD[type_] if each != "a\0b"]))
+            value = draw(st.none() | st.sampled_from([each for each in HARD[type_] if each != "a\0b"]))
             return add(["literal", [], type_.value, plain_of(type_, value)], type_)
         if kind == 8 and type_ is DataType.TIMESTAMP:
             return add(["request_time", []], type_)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.request_time.operations import OPERATIONS
-from amora_fs_assets_tests.domain.request_time.evaluators import Values, in_duckdb, in_python, same
+from amora_fs_assets_tests.domain.request_time.evaluators import Values, in_columns, in_duckdb, in_python, same
 from amora_fs_assets_tests.domain.request_time.formulas import each_form, formulas, rows
 
 RANDOM = settings(
@@ -33,11 +33,22 @@ def compare(made: dict[str, Formula], table: pa.Table, one: Values, other: Value
 
 def test_each_operation_has_the_same_value_in_duckdb_and_online() -> None:
     made, table = each_form(), rows(300, 1)
-    compare(made, table, in_duckdb(made, table), in_python(made, table))
+    values = in_python(made, table)
+    compare(made, table, in_duckdb(made, table), values)
+    compare(made, table, in_columns(made, table), values)
 
 
 @given(MANY, SEED)
-@settings(RANDOM, max_examples=15)
+@settings(RANDOM, max_examples=12)
 def test_a_formula_has_the_same_value_in_duckdb_and_online(made: dict[str, Formula], seed: int) -> None:
     table = rows(30, seed)
     compare(made, table, in_duckdb(made, table), in_python(made, table))
+
+
+@given(MANY, SEED, st.sampled_from([0.0, 0.1, 1.0]))
+@settings(RANDOM, max_examples=30)
+def test_a_formula_has_the_same_value_for_few_and_for_many_rows(
+    made: dict[str, Formula], seed: int, nulls: float
+) -> None:
+    table = rows(30, seed, nulls)
+    compare(made, table, in_columns(made, table), in_python(made, table))

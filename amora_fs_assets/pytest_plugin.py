@@ -20,14 +20,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="Test that the feature views of this package do not look ahead, and that the parts of an interval add up.",
+        help="Test the feature views of this package: they do not look ahead, the parts of an interval add up, ...",
     )
     group.addoption(
         "--amora-examples",
         type=int,
         default=10,
         metavar="N",
-        help="Number of generated sets of source rows per view and rule (default: 10).",
+        help="Number of generated sets of source rows per view (default: 10).",
+    )
+    group.addoption(
+        "--amora-update-golden",
+        action="store_true",
+        help="Write the files of assert_golden_sql instead of comparing them.",
     )
 
 
@@ -35,3 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Collect the contract's tests beside the user's."""
     if config.getoption("--amora-features"):
         config.args.append(str(Path(__file__).parent / "testing" / "contract.py"))
+    if config.getoption("--amora-update-golden"):
+        from amora_fs_assets.testing import golden
+
+        golden.updating = True

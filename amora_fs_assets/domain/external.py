@@ -38,6 +38,11 @@ class _Namespace(ops.Namespace):
 
     place: Any  # a Place; Ibis would try to read the annotation
 
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The parts of the table's name, which Ibis joins when it prints an expression."""
+        return (self.catalog, self.database)
+
 
 @dataclass(frozen=True)
 class Held:

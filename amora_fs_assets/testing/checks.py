@@ -10,18 +10,16 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
-import ibis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from amora_fs_assets.domain.external import as_declared
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.operations.offline.audit import RULES, Finding, Rule, audit
-from amora_fs_assets.operations.offline.transform import query_of
-from amora_fs_assets.testing.computed import store_of
-from amora_fs_assets.testing.strategies import interval_of, source_rows
+from amora_fs_assets.testing.computed import given_rows
+from amora_fs_assets.testing.defaults import interval_of
+from amora_fs_assets.testing.golden import ENGINES, sql_of
+from amora_fs_assets.testing.strategies import source_rows
 
-ENGINES = ("duckdb", "bigquery")
 NOTHING = "no generated rows of the sources give rows of the view, so nothing was tested"
 
 
@@ -71,8 +69,8 @@ def _audited(view: FeatureView, examples: int) -> _Audited:
     def check(rows: dict[str, Any]) -> None:
         left = [rule for rule in RULES if rule not in found.findings]
         if left:
-            with store_of(view, rows) as store:
-                result = audit(view, interval, store=store, instants=3, rules=left)
+            with given_rows(view, rows) as (plain, store):
+                result = audit(plain, interval, store=store, instants=3, rules=left)
             found.rows += result.rows
             found.findings |= {each.rule: each for each in result.findings}
 
@@ -89,8 +87,3 @@ def _keeps(view: FeatureView, rule: Rule, examples: int) -> str:
 def _compiles(view: FeatureView, engine: str) -> str:
     assert sql_of(view, engine)
     return ""
-
-
-def sql_of(view: FeatureView, engine: str) -> str:
-    """The SQL of the view's transform for an engine, over an interval after the view's start. Raises TransformError."""
-    return str(ibis.to_sql(as_declared(query_of(view, interval_of(view), "feature_store")), dialect=engine))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +16,8 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
-from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.place import Where
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Interval, utc
@@ -25,17 +26,9 @@ from amora_fs_assets.operations.expressions.tables import unbound, within
 from amora_fs_assets.operations.offline.audit import Rule, audit
 from amora_fs_assets.operations.offline.compute import refusal, stage
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets.testing.defaults import default_of
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
-_DEFAULTS: dict[DataType, Any] = {
-    DataType.INT64: 0,
-    DataType.FLOAT64: 0.0,
-    DataType.STRING: "",
-    DataType.BOOLEAN: False,
-    DataType.BYTES: b"",
-    DataType.TIMESTAMP: datetime(1970, 1, 1, tzinfo=UTC),
-    DataType.DATE: datetime(1970, 1, 1, tzinfo=UTC).date(),
-}
 
 
 def compute(view: FeatureView, interval: Interval, **rows: Rows) -> pa.Table:
@@ -46,12 +39,13 @@ def compute(view: FeatureView, interval: Interval, **rows: Rows) -> pa.Table:
     in production. `.to_pylist()` and `.to_pandas()` of the result give dicts and a frame.
 
     `rows` are the rows of each source, by the source's name: a list of dicts, or an Arrow table; other sources are
-    empty. Instants may be texts. A column that a dict lacks is null if the source's schema allows nulls, and otherwise
-    0, the empty text or list, False, or 1970; `available_at` is the row's time. Raises InvalidRequest for an unknown
+    empty. The columns have the schema's names. Instants may be texts. A column that a dict lacks is null if the schema
+    allows nulls, and otherwise 0, the empty text or list, False, 1970, or the nearest value that the schema's checks
+    allow; `available_at` is the row's time. Raises InvalidRequest for an unknown
     source or column and a row without its time; ChecksFailed for rows that the schema's checks refuse; TransformError.
     """
-    with store_of(view, rows) as store:
-        staged = stage(view, interval, store=store, run_id="test", definition_hash="")
+    with given_rows(view, rows) as (plain, store):
+        staged = stage(plain, interval, store=store, run_id="test", definition_hash="")
         if not staged.checked.passed:
             raise refusal(staged)
         found = unbound(view.row_columns, staged.staged)
@@ -60,7 +54,7 @@ def compute(view: FeatureView, interval: Interval, **rows: Rows) -> pa.Table:
             return batches.read_all()
 
 
-def assert_causal(view: FeatureView, interval: Interval, *, instants: int = 20, **rows: Rows) -> None:
+def assert_causal(view: FeatureView, interval: Interval, *, instants: int = 10, **rows: Rows) -> None:
     """Assert that no row of the interval depends on a source row that became known after its event_timestamp.
 
     `rows` are as in `compute`. Raises AssertionError with the row, the columns, and the source row that leaked;
@@ -69,7 +63,7 @@ def assert_causal(view: FeatureView, interval: Interval, *, instants: int = 20, 
     _assert(view, interval, instants, rows, {"looks ahead", "differs when computed again"})
 
 
-def assert_splits(view: FeatureView, interval: Interval, *, instants: int = 20, **rows: Rows) -> None:
+def assert_splits(view: FeatureView, interval: Interval, *, instants: int = 10, **rows: Rows) -> None:
     """Assert that the interval's rows are the same if the interval is computed in parts.
 
     `rows` are as in `compute`. Raises AssertionError with the row and the columns; InvalidRequest if the view has no
@@ -79,8 +73,8 @@ def assert_splits(view: FeatureView, interval: Interval, *, instants: int = 20, 
 
 
 def _assert(view: FeatureView, interval: Interval, instants: int, rows: Mapping[str, Rows], rules: set[Rule]) -> None:
-    with store_of(view, rows) as store:
-        found = audit(view, interval, store=store, instants=instants, rules=rules)
+    with given_rows(view, rows) as (plain, store):
+        found = audit(plain, interval, store=store, instants=instants, rules=rules)
     if not found.rows:
         raise InvalidRequest(f"{view} has no rows in {interval}, so nothing is tested. Give rows of its sources.")
     broken = [str(finding) for finding in found.findings]
@@ -89,32 +83,53 @@ def _assert(view: FeatureView, interval: Interval, instants: int, rows: Mapping[
 
 
 @contextmanager
-def store_of(view: FeatureView, rows: Mapping[str, Rows]) -> Iterator[DuckDBOfflineStore]:
-    """A store with the tables of the view's sources."""
-    sources = {source.name: source for source in view.sources}
-    if unknown := sorted(set(rows) - set(sources)):
-        raise InvalidRequest(f"{view} has no source {unknown}. Its sources: {sorted(sources)}.")
+def given_rows(view: FeatureView, rows: Mapping[str, Rows]) -> Iterator[tuple[FeatureView, DuckDBOfflineStore]]:
+    """The view over plain tables of its sources, and a store that has the tables."""
+    plain = plain_view(view)
     with tempfile.TemporaryDirectory() as home:
         store = DuckDBOfflineStore(Path(home))
         with duckdb.connect(Path(home) / "offline.duckdb") as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            for name, source in sources.items():
-                dataset, _, table = table_name(source, store.dataset).rpartition(".")
-                connection.register("given", _table(source, rows.get(name, [])))
+            for name, table in tables_of(plain, rows, store.dataset).items():
+                dataset, _, short = name.rpartition(".")
+                connection.register("given", table)
                 connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{dataset}"')
-                connection.execute(f'CREATE TABLE "{dataset}"."{table}" AS FROM given')
-        yield store
+                connection.execute(f'CREATE TABLE "{dataset}"."{short}" AS FROM given')
+        yield plain, store
+
+
+def plain_view(view: FeatureView) -> FeatureView:
+    """The view over sources that are tables with the schemas' names, where they are queries, files or mapped."""
+    plain = copy(view)
+    vars(plain).update(sources=tuple(_plain(source) for source in view.sources))
+    return plain
+
+
+def _plain(source: Source | FeatureView) -> Source | FeatureView:
+    if source.place is None:
+        return source
+    plain = copy(source)
+    vars(plain).pop("place", None)
+    vars(plain).update(vars(Where(f"given.{source.name}")))
+    if isinstance(plain, FeatureView):
+        vars(plain).update(timestamp_field=EVENT_TIMESTAMP, created_timestamp_column=CREATED_TIMESTAMP)
+    return plain
+
+
+def tables_of(plain: FeatureView, rows: Mapping[str, Rows], dataset: str) -> dict[str, pa.Table]:
+    """The tables of a plain view's sources, by `dataset.table`. Raises InvalidRequest."""
+    sources = {source.name: source for source in plain.sources}
+    if unknown := sorted(set(rows) - set(sources)):
+        raise InvalidRequest(f"{plain} has no source {unknown}. Its sources: {sorted(sources)}.")
+    return {table_name(source, dataset): _table(source, rows.get(name, [])) for name, source in sources.items()}
 
 
 def _table(source: Source | FeatureView, rows: Rows) -> pa.Table:
     columns = source.columns if isinstance(source, Source) else source.row_columns
     schema = pa.schema([(column.name, IBIS_TYPES[column.type].to_pyarrow()) for column in columns])
     if isinstance(rows, pa.Table):
-        table = rows.select(schema.names).cast(schema)
-    else:
-        table = pa.Table.from_pylist([_row(source, columns, row) for row in rows], schema)
-    place = source.place
-    return table if place is None else table.rename_columns([place.stored_name(name) for name in schema.names])
+        return rows.select(schema.names).cast(schema)
+    return pa.Table.from_pylist([_row(source, columns, row) for row in rows], schema)
 
 
 def _row(source: Source | FeatureView, columns: Sequence[Column], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,8 +146,6 @@ def _value(source: Source | FeatureView, column: Column, given: Mapping[str, Any
     if column.name in given:
         value = given[column.name]
         return utc(value) if column.type is DataType.TIMESTAMP and isinstance(value, str) else value
-    if column.nullable:
-        return None
-    if isinstance(source, Source) and column.name == source.available_at and time is not None:
+    if isinstance(source, Source) and column.name == source.available_at and time is not None and not column.nullable:
         return _value(source, column, {column.name: given[time]}, None)
-    return [] if column.type.is_list else _DEFAULTS.get(column.type)
+    return default_of(column)

@@ -3,72 +3,67 @@
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
-from ibis.expr.operations import UnboundTable
-from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import InvalidRequest
-from amora_fs_assets.domain.external import as_declared
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
-from amora_fs_assets.domain.schema import IBIS_TYPES
-from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Interval
-from amora_fs_assets.operations.expressions.tables import all_columns
+from amora_fs_assets.operations.expressions.tables import within
 from amora_fs_assets.operations.offline.transform import query_of
-from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets.testing.computed import Rows, given_rows, tables_of
+from amora_fs_assets.testing.golden import ENGINES
 from amora_fs_assets.testing.reference_store import ReferenceStore
 from amora_fs_assets.testing.witness import RefusedByGoogleSQL, Witness
 
-_DATASET = "feature_store"
+_NAMES = {"duckdb": "DuckDB", "bigquery": "BigQuery"}
 _SHOWN = 5
 _RELATIVE = 1e-9  # the order of summation differs between engines
-Rows: TypeAlias = pa.Table | list[dict[str, Any]]
 _shared: dict[Path | None, Witness] = {}
 
 
 def assert_same_on(
     view: FeatureView,
-    rows: Mapping[str, Rows],
+    interval: Interval,
     *,
-    start: datetime,
-    end: datetime,
+    engines: Sequence[str] = ENGINES,
     witness: Witness | None = None,
     python: Path | None = None,
+    **rows: Rows,
 ) -> pa.Table:
-    """Assert that the view has the same rows of [start, end) in DuckDB and BigQuery; return the rows.
+    """Assert that the view has the same rows of the interval in all engines, "duckdb" and "bigquery"; return the rows.
 
-    `rows` are the rows of each source, by name, with the names of its table; other sources are empty. GoogleSQL's
-    reference implementation runs the SQL. Floats may differ by a relative 1e-9; a null list equals an empty list.
-    Raises AssertionError with the first rows and columns that differ, or with BigQuery's error; InvalidRequest for rows
-    of an unknown source; WitnessUnavailable without the package zetasql. `python` may be another Python that has it.
+    `rows` are as in `compute`. GoogleSQL's reference implementation runs BigQuery's SQL. Floats may differ by a
+    relative 1e-9; a null list equals an empty list. Raises AssertionError with the first rows and columns that differ,
+    or with BigQuery's error; InvalidRequest for rows of an unknown source, or another engine; WitnessUnavailable
+    without the package zetasql. `python` may be another Python that has it.
     """
-    sources = {source.name: source for source in view.sources}
-    if unknown := sorted(set(rows) - set(sources)):
-        raise InvalidRequest(f"{view} has no source {unknown}. Its sources: {sorted(sources)}.")
-    tables = {}
-    for name, source in sources.items():
-        schema = pa.schema([(column.name, IBIS_TYPES[column.type].to_pyarrow()) for column in all_columns(source)])
-        given = rows.get(name, [])
-        held = given.select(schema.names).cast(schema) if isinstance(given, pa.Table) else _table(given, schema)
-        tables[table_name(source, _DATASET)] = held
-    query = as_declared(query_of(view, Interval(start, end), _DATASET))
-    witness = witness or shared(python)
-    with tempfile.TemporaryDirectory() as home:
-        embedded = _rows_in(query, DuckDBOfflineStore(Path(home)), tables)
-    try:
-        cloud = _rows_in(query, ReferenceStore(witness), tables)
-    except RefusedByGoogleSQL as error:
-        raise AssertionError(f"{view}: BigQuery refuses its SQL: {error}") from error
-    if text := difference(embedded, cloud, ("DuckDB", "BigQuery")):
-        raise AssertionError(f"{view} gives other rows in BigQuery: {text}")
-    return embedded
+    if not engines or not set(engines) <= set(ENGINES):
+        raise InvalidRequest(f"engines is {list(engines)}. Give names of {', '.join(ENGINES)}.")
+    found: dict[str, pa.Table] = {}
+    with given_rows(view, rows) as (plain, embedded):
+        query = query_of(plain, interval, embedded.dataset)
+        query = query.filter(within(query[EVENT_TIMESTAMP], interval))
+        for engine in engines:
+            store: OfflineStore = embedded
+            if engine == "bigquery":
+                tables = tables_of(plain, rows, embedded.dataset)
+                store = ReferenceStore(witness or shared(python), tables, dataset=embedded.dataset)
+            try:
+                with store.read(query) as batches:
+                    found[engine] = batches.read_all()
+            except RefusedByGoogleSQL as error:
+                raise AssertionError(f"{view}: BigQuery refuses its SQL: {error}") from error
+    first, *others = found
+    for engine in others:
+        if text := difference(found[first], found[engine], (_NAMES[first], _NAMES[engine])):
+            raise AssertionError(f"{view} gives other rows in {_NAMES[engine]}: {text}")
+    return found[first]
 
 
 def shared(python: Path | None) -> Witness:
@@ -76,25 +71,6 @@ def shared(python: Path | None) -> Witness:
     if python not in _shared:
         _shared[python] = Witness(python)
     return _shared[python]
-
-
-def _table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)
-
-
-def _rows_in(query: Table, store: OfflineStore, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """The query's rows, with its tables given as frames."""
-    frames = {name.replace(".", "__"): rows for name, rows in tables.items()}
-    renamed = {
-        node: UnboundTable(name="__".join(filter(None, _names(node))), schema=node.schema)
-        for node in query.op().find(UnboundTable)
-    }
-    with store.read(query.op().replace(renamed).to_expr(), frames) as batches:
-        return batches.read_all()
-
-
-def _names(table: UnboundTable) -> tuple[str | None, ...]:
-    return (table.namespace.catalog, table.namespace.database, table.name)
 
 
 def difference(left: pa.Table, right: pa.Table, names: tuple[str, str]) -> str:

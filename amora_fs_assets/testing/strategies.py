@@ -12,24 +12,16 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import times_of
 from amora_fs_assets.domain.names import VALID_TO
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.time import Interval, Period, before
+from amora_fs_assets.domain.time import Interval, before
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.testing.defaults import LONGEST, allowed, bounds
 
-_LONGEST = timedelta(days=40)  # a lookback that is longer is generated in part
 _WORDS = st.sampled_from(["a", "b", "c", "d"])
 _SIMPLE: dict[DataType, st.SearchStrategy[Any]] = {
     DataType.BOOLEAN: st.booleans(),
     DataType.BYTES: st.binary(max_size=4),
     DataType.DATE: st.dates(date(2020, 1, 1), date(2030, 1, 1)),
 }
-
-
-def interval_of(view: FeatureView) -> Interval:
-    """Two periods of the view, after its start and lookback."""
-    period = view.partitions or Period.DAY
-    assert view.start is not None, "every computed view has a start"
-    begin = period.floor(view.start + min(view.lookback, _LONGEST) + 2 * period.shortest)
-    return Interval(begin, period.next(period.next(begin)))
 
 
 def source_rows(
@@ -40,7 +32,7 @@ def source_rows(
     Values keep the checks `ge`, `gt`, `le`, `lt`, `in_range` and `isin` of the schema; a third of the times lie on full
     hours. `available_at` is up to two days after the row's time; other timestamps are the row's time.
     """
-    start = before(interval.start, min(lookback, _LONGEST))
+    start = before(interval.start, min(lookback, LONGEST))
     columns = source.columns if isinstance(source, Source) else source.row_columns
     times = times_of(source)
     happened = None if times is None else times.happened
@@ -83,27 +75,14 @@ def _values(column: Column, start: datetime, end: datetime) -> st.SearchStrategy
 
 def _items(column: Column, start: datetime, end: datetime) -> st.SearchStrategy[Any]:
     type_ = DataType(column.type.item) if column.type.is_list else column.type
-    allowed = next((rule.arguments["allowed_values"] for rule in column.rules if rule.name == "isin"), None)
-    if allowed is not None:
-        return st.sampled_from(list(allowed))
+    if (values := allowed(column)) is not None:
+        return st.sampled_from(values)
     if type_ is DataType.TIMESTAMP:
         return _times(start, end)
-    low, high = _bounds(column)
+    low, high = bounds(column)
     if type_ is DataType.INT64:
         return st.integers(int(low) if low is not None else 0, int(high) if high is not None else 9)
     if type_ is DataType.FLOAT64:
         first = float(low) if low is not None else 0.0
         return st.floats(first, max(float(high) if high is not None else 100.0, first), allow_nan=False, width=32)
     return _SIMPLE.get(type_, _WORDS)
-
-
-def _bounds(column: Column) -> tuple[float | None, float | None]:
-    low: float | None = None
-    high: float | None = None
-    for rule in column.rules:
-        given = rule.arguments
-        if rule.name in {"greater_than_or_equal_to", "greater_than", "in_range"} and "min_value" in given:
-            low = given["min_value"] + (rule.name == "greater_than")
-        if rule.name in {"less_than_or_equal_to", "less_than", "in_range"} and "max_value" in given:
-            high = given["max_value"] - (rule.name == "less_than")
-    return low, high

@@ -155,3 +155,95 @@ def test_a_lookback_that_is_too_short_fails() -> None:
 def test_a_view_without_rows_proves_nothing() -> None:
     with pytest.raises(InvalidRequest, match="no rows in .*, so nothing is tested"):
         assert_causal(view_of(), DAY, orders=[])
+
+
+class Sales(SourceSchema):
+    customer: str
+    at: Timestamp
+    channel: str = Field(isin=["web", "shop"])
+    amount: float = Field(ge=5)
+    items: int = Field(in_range={"min_value": -9, "max_value": -1})
+
+
+def test_defaults_keep_the_checks_of_the_schema() -> None:
+    def transform(sales: Table) -> Table:
+        same = (sales.channel == "web") & (sales.amount == 5) & (sales["items"] == -1)
+        return sales.select("customer", value=same.cast("float64"), event_timestamp=sales["at"])
+
+    sales = Source("sales", Sales, timestamp_field="at")
+    view = FeatureView("view", Value, [customer], [sales], transform=transform, start="2020-01-01")
+    assert compute(view, DAY, sales=[{"customer": "a", "at": at(2)}])["value"].to_pylist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"query": "SELECT * FROM theirs.orders"},
+        {"path": "/data/orders.parquet"},
+        {"table": "shop.sales.orders"},
+        {"table": "theirs.orders", "field_mapping": {"who": "customer", "zeit": "at"}, "timezone": "Europe/Berlin"},
+    ],
+    ids=["query", "file", "another project", "mapped"],
+)
+def test_rows_stand_for_any_source(where: dict[str, Any]) -> None:
+    def transform(sales: Table) -> Table:
+        return sales.select("customer", value=sales.amount, event_timestamp=sales["at"])
+
+    sales = Source("sales", Sales, timestamp_field="at", **where)
+    view = FeatureView("view", Value, [customer], [sales], transform=transform, start="2020-01-01")
+    rows = [{"customer": "a", "at": at(2, 9), "amount": 7.0}]
+    assert compute(view, DAY, sales=rows).to_pylist() == [{"customer": "a", "event_timestamp": at(2, 9), "value": 7.0}]
+
+
+def test_rows_stand_for_a_view_of_an_external_table() -> None:
+    def transform(sizes: Table) -> Table:
+        return sizes.select("customer", value=sizes.value + 1, event_timestamp=sizes.event_timestamp)
+
+    sizes = FeatureView("sizes", Value, [customer], table="theirs.sizes", timestamp_field="measured_at")
+    view = FeatureView("view", Value, [customer], [sizes], transform=transform, start="2020-01-01")
+    rows = [{"customer": "a", "event_timestamp": at(2, 9), "value": 7.0}]
+    assert compute(view, DAY, sizes=rows)["value"].to_pylist() == [8.0]
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "a method of another type": (
+        lambda orders: orders.filter(orders.amount.contains("x")),
+        r"'FloatingColumn' object has no attribute 'contains', in test_computed.py:\d+: `",
+    ),
+    "wrong types": (
+        lambda orders: orders.mutate(x=orders.customer + orders.amount),
+        r"StringConcat\(\(customer: string, amount: float64\)\) is not possible, since .*, in test_computed.py:\d+: `",
+    ),
+    "an unknown type": (
+        lambda orders: orders.select(value=orders.amount.cast("int128")),
+        r"Cast\(amount: float64, 'int128'\) is not possible, since 'int128' is not .*, in test_computed.py:\d+: `",
+    ),
+    "a join": (
+        lambda orders: orders.join(orders.view(), "custmer"),
+        r"no column 'custmer'; did you mean 'customer' of 'orders'\?",
+    ),
+    "a group": (
+        lambda orders: orders.group_by("custmer").aggregate(n=orders.count()),
+        r"no column 'custmer'; did you mean 'customer' of 'orders'\?",
+    ),
+    "a misspelt method": (
+        lambda orders: orders.slect("customer"),
+        r"no attribute 'slect', in test_computed.py:\d+: .*\. Did you mean '.select'\?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG.values(), ids=WRONG)
+def test_errors_of_other_kinds_name_the_line_and_what_was_meant(wrong: Any, message: str) -> None:
+    with pytest.raises(TransformError, match=message) as raised:
+        compute(view_of(wrong, Value), DAY, orders=[])
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_table_can_be_printed_in_a_transform(capsys: pytest.CaptureFixture[str]) -> None:
+    def printing(orders: Table) -> Table:
+        print(orders)
+        return orders.select("customer", value=orders.amount, event_timestamp=known_at(orders))
+
+    compute(view_of(printing, Value), DAY, orders=[])
+    assert "UnboundTable: given.orders" in capsys.readouterr().out

@@ -11,12 +11,10 @@ import ibis
 import pytest
 from ibis.expr.types import Table
 
-from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Source, SourceSchema, Timestamp
+from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Interval, Source, SourceSchema, Timestamp
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
-from amora_fs_assets.domain.time import utc
 from amora_fs_assets.domain.types import DataType
-from amora_fs_assets.operations.expressions.tables import all_columns
 from amora_fs_assets.operations.registry.apply import collect
 from amora_fs_assets.testing import Witness, assert_same_on
 from amora_fs_assets_tests.small import at
@@ -42,14 +40,15 @@ def _value(rng: Random, column: Column) -> Any:
 
 
 def rows_of(source: Source | FeatureView, rng: Random, count: int = 60) -> list[dict[str, Any]]:
-    rows = [{column.name: _value(rng, column) for column in all_columns(source)} for _ in range(count)]
+    columns = source.columns if isinstance(source, Source) else source.row_columns
+    rows = [{column.name: _value(rng, column) for column in columns} for _ in range(count)]
     return list({row["tailnum"]: row for row in rows}.values()) if source.name == "planes" else rows
 
 
 @pytest.mark.parametrize("view", SAMPLE, ids=lambda view: view.name)
 def test_a_view_of_the_sample_means_the_same(witness: Witness, view: FeatureView) -> None:
-    rows = {source.name: rows_of(source, Random(view.name)) for source in view.sources}
-    found = assert_same_on(view, rows, start=START, end=END, witness=witness)
+    rows: dict[str, Any] = {source.name: rows_of(source, Random(view.name)) for source in view.sources}
+    found = assert_same_on(view, Interval(START, END), witness=witness, **rows)
     assert found.num_rows > 0
 
 
@@ -65,7 +64,8 @@ class Made(FeatureSchema):
 
 
 numbers = Source("numbers", Numbers, timestamp_field="at", loader=lambda: None)
-ROWS = {"numbers": [{"at": at(1), "n": n, "x": x} for n, x in ((0, None), (1, 2.5), (7, 3.5))]}
+DAY = Interval(at(1), at(2))
+ROWS: dict[str, Any] = {"numbers": [{"at": at(1), "n": n, "x": x} for n, x in ((0, None), (1, 2.5), (7, 3.5))]}
 
 
 def made(value: Callable[[Table], Any]) -> FeatureView:
@@ -91,22 +91,20 @@ def gamma(x: float) -> float:  # type: ignore[empty-body]
 )
 def test_what_differs_is_said(witness: Witness, value: Callable[[Table], Any], says: str) -> None:
     with pytest.raises(AssertionError, match=says):
-        assert_same_on(made(value), ROWS, start=at(1), end=at(2), witness=witness)
+        assert_same_on(made(value), DAY, witness=witness, **ROWS)
 
 
 def test_what_is_refused_is_said(witness: Witness) -> None:
     with pytest.raises(AssertionError, match="BigQuery refuses its SQL: .*gamma"):
-        assert_same_on(made(lambda t: gamma(t.x)), {}, start=at(1), end=at(2), witness=witness)
+        assert_same_on(made(lambda t: gamma(t.x)), DAY, engines=["bigquery"], witness=witness)
 
 
 def test_rows_of_no_source_are_refused(witness: Witness) -> None:
     with pytest.raises(InvalidRequest, match="no source"):
-        assert_same_on(made(lambda t: t.x), {"other": []}, start=at(1), end=at(2), witness=witness)
+        assert_same_on(made(lambda t: t.x), DAY, witness=witness, other=[])
 
 
 @pytest.mark.parametrize("name", ["last_session", "funnel"])
 def test_the_views_of_the_page_about_sessions_mean_the_same(witness: Witness, name: str) -> None:
-    rows = [{**row, "at": utc(row["at"])} for row in NAMES["CLICKS"]]
-    days = NAMES["TWO_DAYS"]
-    found = assert_same_on(NAMES[name], {"clicks": rows}, start=days.start, end=days.end, witness=witness)
+    found = assert_same_on(NAMES[name], NAMES["TWO_DAYS"], witness=witness, clicks=NAMES["CLICKS"])
     assert found.num_rows > 0

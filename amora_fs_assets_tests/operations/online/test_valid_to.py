@@ -15,7 +15,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from amora_fs_assets import Entity, FeatureSchema, FeatureService, FeatureStore, FeatureView, Field, Settings, Timestamp
+from amora_fs_assets import (
+    Entity,
+    FeatureSchema,
+    FeatureService,
+    FeatureStore,
+    FeatureView,
+    Field,
+    Settings,
+    Timestamp,
+    on_demand_feature_view,
+)
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.changes import Severity
 from amora_fs_assets.domain.ends import ends_as_rows
@@ -217,6 +227,28 @@ def test_http_and_a_file_for_feast_know_the_end(fs: FeatureStore) -> None:
     with application(fs) as send:
         answer = send("/get-online-features", {"features": ["prices:price"], "entities": {"product": [1, 2]}}).json()
     assert answer["results"][-1]["statuses"] == ["NOT_FOUND", "PRESENT"]
+
+
+def test_a_row_that_ended_is_null_for_features_at_request_time(tmp_path: Path) -> None:
+    class Change(FeatureSchema):
+        change: float = Field(nullable=True)
+
+    def change(price: Any, offer: Any) -> dict[str, Any]:
+        return {"change": offer - price}
+
+    view = on_demand_feature_view(schema=Change, inputs=[PRICES["price"]], request={"offer": float})(change)
+    fill(tmp_path, {"theirs.prices": table((1, at(1), None, at(3), 1.0), (2, at(1), None, None, 2.0))})
+    with FeatureStore(Settings(home=tmp_path, now=at(2)), Catalogue.of([PRICES, view])) as store:
+        store.apply()
+        store.materialize_incremental()
+        asked: dict[str, list[Any]] = {"product": [1, 2], "offer": [5.0, 5.0]}
+        assert store.get_online_features(["change:change"], asked).columns["change"] == [4.0, 3.0]
+        with FeatureStore(replace(store.settings, now=at(3)), Catalogue.of([PRICES, view])) as later:
+            found = later.get_online_features(["change:change"], asked)
+        assert (found.columns["change"], found.statuses["change"]) == ([None, 3.0], ["NULL_VALUE", "PRESENT"])
+        spine = pa.table({**asked, "event_timestamp": pa.array([at(3), at(3)], TIME)})
+        joined_ = store.get_historical_features(["change:change"], spine).to_arrow()
+        assert joined_["change"].to_pylist() == [None, 3.0]
 
 
 def test_the_wall_clock_ends_a_row(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.feature_view import FeatureView, feature_view
     from amora_fs_assets.domain.known import known_at
     from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, on_demand_feature_view
+    from amora_fs_assets.domain.request_time.distance import distance_km
     from amora_fs_assets.domain.request_time.from_ibis import request_time
     from amora_fs_assets.domain.schema import FeatureSchema, Field, SourceSchema, Timestamp
     from amora_fs_assets.domain.source import Source
@@ -52,6 +53,7 @@ __all__ = [
     "Windowed",
     "aligned",
     "build_definitions",
+    "distance_km",
     "executor_for",
     "feature_view",
     "known_at",
@@ -70,6 +72,7 @@ _HOMES = {
     "domain.feature_view": ("FeatureView", "feature_view"),
     "domain.known": ("known_at",),
     "domain.on_demand_view": ("OnDemandFeatureView", "on_demand_feature_view"),
+    "domain.request_time.distance": ("distance_km",),
     "domain.request_time.from_ibis": ("request_time",),
     "domain.schema": ("FeatureSchema", "Field", "SourceSchema", "Timestamp"),
     "domain.source": ("Source",),

@@ -125,12 +125,13 @@ class Reader:
 
     def common(self, node: ops.Node, parts: Sequence[Part]) -> list[int]:
         """The places of the parts, converted to their common type."""
-        types = {type_ for part in parts if (type_ := self.type(part)) is not None}
-        if types <= set(NUMBERS) and types:
+        typed = [(part, type_) for part in parts if (type_ := self.type(part)) is not None]
+        types = [type_ for _, type_ in typed]
+        if types and set(types) <= set(NUMBERS):
             target = max(types, key=NUMBERS.index)
-        else:
-            texts = {part.type for part in parts if isinstance(part, Literal) and part.type is DataType.STRING}
-            target = next(iter(types - texts if len(types) == 2 else types), DataType.BOOLEAN)
+        else:  # a literal text may stand for a date or a timestamp
+            others = [type_ for part, type_ in typed if isinstance(part, int) or type_ is not DataType.STRING]
+            target = next(iter(others or types), DataType.BOOLEAN)
         return [self.converted(node, part, target) for part in parts]
 
     def converted(self, node: ops.Node, part: Part, target: DataType) -> int:
@@ -144,7 +145,7 @@ class Reader:
                 return self.place(Literal(value, target))
         elif type_ in NUMBERS and target in NUMBERS:
             return self.add("to_decimal" if target is DataType.DECIMAL else f"to_{target}", part)
-        raise self.error(node, f"has arguments of the types {type_} and {target}", "Cast one of them to the other type")
+        raise self.error(node, f"has arguments of the types {target} and {type_}", "Cast one of them to the other type")
 
 
 def literal_as(part: Literal, target: DataType) -> Any:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any
 
+import duckdb
 import ibis
+import ibis.expr.operations as ops
 import pytest
+from ibis.expr.operations import Node
 from ibis.expr.types import Table, Value
 
-from amora_fs_assets import request_time
+from amora_fs_assets import distance_km, request_time
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.request_time.from_ibis import formula_of
+from amora_fs_assets.domain.request_time.rules import RULES
+from amora_fs_assets_tests.domain.request_time.evaluators import in_python
+from amora_fs_assets_tests.domain.request_time.expressions import EXPRESSIONS, ROWS
+from amora_fs_assets_tests.domain.request_time.expressions import TABLE as TAME
 
 TABLE = ibis.table(
     {"basket": "float64", "spend": "float64", "orders": "int64", "name": "string", "last": "timestamp('UTC')",
@@ -61,12 +69,54 @@ def test_an_expression_becomes_a_formula_that_people_can_read(made: Made, text: 
         (lambda t: t.basket.cast("string"), "Cast of a float to text differs between engines"),
         (lambda t: t.orders.cast("int8"), "Cast to int8 is not supported"),
         (lambda t: ibis.null(), "null has no type here"),
+        (lambda t: t.last - t.last, "gives a duration, which is no feature. Write a.delta"),
+        (lambda t: t.last.delta(t.last, unit="month"), "has the unit 'month'. .*cast both to date"),
+        (lambda t: t.born.delta(t.born, unit="week"), "Use one of day, month, year"),
+        (lambda t: t.last.cast("timestamp('Europe/Berlin')"), "databases of time zones differ"),
+        (lambda t: t.basket.round(t.orders), "digits that are not a literal"),
+        (lambda t: t.basket % 2, "remainder of float64, float64 cannot be computed"),
+        (lambda t: t.name[t.orders :], "Use substr"),
+        (lambda t: t.name.re_search("a"), "RegexSearch cannot be computed"),
+        (lambda t: t.name.replace("a", "\0"), "no text with the character 0"),
+        (lambda t: t.born == t.last, "types date and timestamp. Cast one of them"),
+        (lambda t: t.seen.map(lambda each: each), "cannot be computed"),
+        (lambda t: t.seen.isnull(), "is_null of list<string> cannot be computed"),
         (lambda t: 5, "is not an Ibis expression"),
     ],
 )
 def test_anything_else_is_refused_with_the_feature_and_the_fix(made: Made, says: str) -> None:
     with pytest.raises(DefinitionError, match=f"view.feature: .*{says}"):
         read(made)
+
+
+@pytest.fixture(scope="module")
+def in_ibis() -> dict[str, list[Any]]:
+    """What Ibis itself computes in DuckDB."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("given", ROWS)
+        query = TAME.select(**{name: made(TAME) for name, made in EXPRESSIONS.items()})
+        found: dict[str, list[Any]] = connection.sql(str(ibis.to_sql(query))).to_arrow_table().to_pydict()
+    return found
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_a_formula_means_what_ibis_means_where_engines_agree(name: str, in_ibis: dict[str, list[Any]]) -> None:
+    formula = formula_of(name, EXPRESSIONS[name](TAME), TAME)
+    for ours, theirs in zip(in_python({name: formula}, ROWS)[name], in_ibis[name], strict=True):
+        if type(ours) is date:
+            theirs = theirs.date() if isinstance(theirs, datetime) else theirs  # DuckDB has no date there
+        assert ours == pytest.approx(theirs, rel=1e-12, abs=0) if isinstance(ours, float) else ours == theirs
+
+
+def test_each_operation_of_ibis_that_is_read_is_tested() -> None:
+    tested = {type(node) for made in EXPRESSIONS.values() for node in made(TAME).op().find(Node)}
+    assert set(RULES) - tested == {ops.ScalarParameter, ops.TimestampDiff, ops.DateDiff}
+
+
+def test_the_distance_of_two_cities_is_right() -> None:
+    berlin_munich = formula_of("km", distance_km(TAME.x * 0 + 52.52, TAME.x * 0 + 13.405, 48.137, 11.575), TAME)
+    assert in_python({"km": berlin_munich}, ROWS)["km"][0] == pytest.approx(504.4, abs=1)
 
 
 def test_equal_expressions_are_equal_data_which_survive_json() -> None:

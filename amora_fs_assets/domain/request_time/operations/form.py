@@ -68,8 +68,10 @@ class Operation:
 
     def _takes(self, form: Form, types: Sequence[DataType]) -> bool:
         """Whether the types that stand for `T` are among the operation's."""
-        pairs = zip(form.arguments, types, strict=True)
-        return all(type_.item in self.types for want, type_ in pairs if want in (_ANY, _LIST))
+        for want, type_ in zip(form.arguments, types, strict=True):
+            if (want == _ANY and type_ not in self.types) or (want == _LIST and type_.item not in self.types):
+                return False
+        return True
 
 
 def operation(

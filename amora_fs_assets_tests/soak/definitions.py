@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amora_fs_assets_tests.soak.world import SOURCES, START, TRAINING_SET, View, Views, feature_type
+from amora_fs_assets_tests.soak.world import FILLED, SOURCES, START, TRAINING_SET, View, Views, feature_type
 
 _PYTHON = {"int64": "int", "float64": "float", "string": "str", "timestamp": "Timestamp"}
 
@@ -13,6 +13,7 @@ import ibis
 
 from amora_fs_assets import (
     Entity, FeatureSchema, FeatureService, FeatureView, Field, Source, SourceSchema, Timestamp, TrainingSet, known_at,
+    on_demand_feature_view,
 )
 '''
 
@@ -67,7 +68,19 @@ def moments(orders):
     return orders.select("customer", "shop", event_timestamp=orders["at"], large=orders["amount"] > 25)
 
 
-shopping = FeatureService("shopping", [daily_spend, recent, profile, activity])
+class FilledSchema(FeatureSchema):
+    filled_amount_48h: int
+    filled_score: int
+    filled_spent: int
+
+
+@on_demand_feature_view(schema=FilledSchema, inputs=[recent["amount_48h"], profile["score"], activity["spent"]])
+def {FILLED}(amount_48h, score, spent):
+    inputs = {{"amount_48h": amount_48h, "score": score, "spent": spent}}
+    return {{f"filled_{{name}}": value.coalesce(-1) for name, value in inputs.items()}}
+
+
+shopping = FeatureService("shopping", [daily_spend, recent, profile, activity, {FILLED}])
 spine = TrainingSet("{TRAINING_SET}", shopping, [orders], spine=moments)
 '''
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from amora_fs_assets_tests.soak.model import GateHeldError, Generation, Model, Online
 from amora_fs_assets_tests.soak.worker import WorkerDiedError
-from amora_fs_assets_tests.soak.world import START, Row, View
+from amora_fs_assets_tests.soak.world import FILLED, FILLED_OF, START, Row, View
 
 _OFFLINE = ("offline.duckdb", "offline.duckdb.wal")
 Ask = tuple[str, dict[str, Any]]
@@ -71,6 +71,7 @@ class History:
         self.counts = Counts()
         self.log: list[str] = []
         self._lost_versions = set[str]()  # training sets of which a restored store has no table
+        self._ever_applied = False
         self.applied: list[str] = []
         """The features that counted before the last apply: readers may know those alone for some seconds."""
 
@@ -111,7 +112,7 @@ class History:
     ) -> None:
         """The team's code becomes these views, and is applied."""
         self.note("apply", views=[(v.name, v.variant, v.added) for v in views.values()], kill_after=kill_after)
-        before, after = features_of(self.model.views), features_of(views)
+        before, after = features_of(self.model.views) if self._ever_applied else [], features_of(views)
         try:
             found = self._done(party.ask("apply", views=dict(views), prune=prune, kill_after=kill_after))
         except WorkerDiedError:
@@ -122,7 +123,7 @@ class History:
             found = self._done(party.ask("apply", views=dict(views), prune=prune))
         if sorted(found) != sorted(after):
             raise self.wrong(f"The registry has {found}, applied was {after}.")
-        self.applied = before
+        self.applied, self._ever_applied = before, True
         self.model.views = dict(views)
 
     def compute(
@@ -432,11 +433,19 @@ class History:
         self.note("check_historical", views=list(names), rows=len(spine), known_time=known_time)
         columns = {name: [row[name] for row in spine] for name in spine[0]}
         features = [each for each in features_of(self.model.views) if each.partition(":")[0] in names]
+        filled = [name for name, view in FILLED_OF.items() if view in names]
+        if all(view in self.model.tables for view in FILLED_OF.values()):
+            features += [f"{FILLED}:filled_{name}" for name in filled]
+        else:
+            filled = []
         got = self._done(party.ask("historical", features=features, spine=columns, known_time=known_time))
         if len(got) != len(spine):
             raise self.wrong(f"historical: {len(got)} rows for a spine of {len(spine)}.")
         for moment, row in zip(spine, got, strict=True):
-            right = self.model.joined(moment, names, known_time=known_time)
+            right = dict(self.model.joined(moment, names, known_time=known_time))
+            for name in filled:
+                value = right[f"{FILLED_OF[name]}__{name}"]
+                right[f"{FILLED}__filled_{name}"] = -1 if value is None else value
             for name, value in right.items():
                 self.counts.values += 1
                 if not _equal(row[name], value):
@@ -452,7 +461,9 @@ class History:
     ) -> None:
         """Every value and status that is served is right. `read` gives values and statuses by full feature name."""
         self.note("check_online", who=who)
-        got = read(features, entities)
+        filled = [name for name, view in FILLED_OF.items() if f"{view}:{name}" in features]
+        got = read([*features, *(f"{FILLED}:filled_{name}" for name in filled)], entities)
+        self._check_filled(filled, got, entities, who)
         for reference in features:
             name, _, feature = reference.partition(":")
             view, column = self.model.views[name], f"{name}__{feature}"
@@ -466,6 +477,21 @@ class History:
                         f"online ({who}): {column} of {dict(zip(view.keys, key, strict=True))} is "
                         f"{value!r} {statuses[place]}, right: {sorted(map(str, allowed))}"
                     )
+
+    def _check_filled(
+        self, names: Sequence[str], got: Mapping[str, Any], entities: Mapping[str, Sequence[Any]], who: str
+    ) -> None:
+        """The on-demand features are filled values of what is served."""
+        for name in names:
+            of = FILLED_OF[name]
+            values, statuses = (got[part][f"{FILLED}__filled_{name}"] for part in ("values", "statuses"))
+            for place, value in enumerate(values):
+                key = tuple(entities[each][place] for each in self.model.views[of].keys)
+                allowed = {-1 if v is None else v for _, v in self.model.online_answers(of, key, self.now)[name]}
+                self.counts.values += 1
+                if statuses[place] != "PRESENT" or value not in allowed:
+                    what = f"{FILLED}:filled_{name} of {key} is {value!r} {statuses[place]}"
+                    raise self.wrong(f"online ({who}): {what}, right: {allowed}")
 
     def check_parity(self, party: Party, name: str) -> None:
         """The store finds no fault with itself."""

@@ -98,6 +98,12 @@ FEATURE_TYPES = {
 }  # fmt: skip
 
 
+FILLED = "filled"
+"""The on-demand view of some features, with -1 in the place of null."""
+FILLED_OF = {"amount_48h": "recent", "score": "profile", "spent": "activity"}
+"""The features that FILLED fills, as `filled_<feature>`, and the view of each."""
+
+
 def feature_type(view: View, feature: str) -> str:
     """The type of a feature; one that was added later has that of the view's first one."""
     return FEATURE_TYPES[feature if feature in FEATURE_TYPES else view.features[0]]

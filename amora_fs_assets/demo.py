@@ -17,7 +17,8 @@ from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.features import nycflights
 from amora_fs_assets.orchestration.code_location import JOB
 
-TRAINING_SET, VIEW = "departure_delay", "carrier_punctuality"
+TRAINING_SET = "departure_delay"
+FEATURES = [f"carrier_punctuality:{name}_24h" for name in ("departures", "mean_delay", "late_share")]
 CARRIERS = ["AA", "B6", "UA", "OO", "??"]
 _QUIET = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
@@ -103,18 +104,18 @@ def _show(store: FeatureStore, defs: dg.Definitions, instance: dg.DagsterInstanc
     key = dg.AssetKey(["training_set", TRAINING_SET])
     rows = defs.load_asset_value(key, python_type=pd.DataFrame, instance=instance)
     assert isinstance(rows, pd.DataFrame), "the requested type"
-    examples = rows[rows["mean_delay"].notna()].head(3)
+    examples = rows[rows["late_share_24h"].notna()].head(3)
     click.echo(
         f"\nTraining set: {len(rows):,} rows, {len(rows.columns)} columns. Three with features, side by side:\n"
         f'defs.load_asset_value(AssetKey(["training_set", "{TRAINING_SET}"]), python_type=pd.DataFrame)\n'
     )
     click.echo(_text(examples).T.to_string(header=False))
-    response = store.get_online_features(VIEW, {"carrier": CARRIERS})
+    response = store.get_online_features(FEATURES, {"carrier": CARRIERS})
     frame = _text(response.to_df())
-    frame["status"] = response.statuses["mean_delay"]
+    frame["status"] = response.statuses["mean_delay_24h"]
     click.echo(
         f"\nOnline features of some carriers, as a model server reads them:\n"
-        f'store.get_online_features("{VIEW}", {{"carrier": {CARRIERS}}})\n\n{frame.to_string(index=False)}'
+        f'store.get_online_features({FEATURES}, {{"carrier": {CARRIERS}}})\n\n{frame.to_string(index=False)}'
     )
 
 

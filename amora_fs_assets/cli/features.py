@@ -37,7 +37,7 @@ _NAMES = click.option("--full-feature-names", is_flag=True, help="Name the colum
     "get-online",
     epilog=examples(
         "get-online carrier_punctuality --entity carrier=UA --entity carrier=AA",
-        "get-online carrier_punctuality:mean_delay --entities carriers.csv --output features.parquet",
+        "get-online carrier_punctuality:mean_delay_24h --entities carriers.csv --output features.parquet",
     ),
 )
 @_FEATURES

@@ -201,7 +201,7 @@ def _coverage(store: FeatureStore, name: str | None) -> Coverage | None:
         return None
 
 
-@click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share"))
+@click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share_24h"))
 @click.argument("name")
 @click.option("--column", help="Only this column; for a service, view:feature.")
 @click.option(

@@ -1,6 +1,5 @@
-"""The training set of a model that predicts late departures two hours before schedule."""
+"""The training set of a model that predicts late departures some hours before schedule."""
 
-import ibis
 from ibis.expr.types import Table
 
 from amora_fs_assets import training_set
@@ -9,7 +8,8 @@ from amora_fs_assets.features import services, sources
 
 @training_set(service=services.departure_delay, sources=[sources.flights], owner="network@example.com")
 def departure_delay(flights: Table) -> Table:
-    """Every scheduled departure, asked two hours before; late: over 15 min, null where it was cancelled."""
+    """Every scheduled departure, asked one to four hours before; late: over 15 min, null where it was cancelled."""
+    hours_before = 1 + flights.flight % 4
     return flights.select(
         "carrier",
         "flight",
@@ -17,6 +17,6 @@ def departure_delay(flights: Table) -> Table:
         "origin",
         "dest",
         "scheduled_at",
-        event_timestamp=flights.scheduled_at - ibis.interval(hours=2),
+        event_timestamp=flights.scheduled_at - hours_before.as_interval("h"),
         late=flights.dep_delay > 15,
     )

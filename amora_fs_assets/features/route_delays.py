@@ -1,49 +1,41 @@
-"""Delays of departures on a route over the last week."""
-
-from datetime import timedelta
+"""Delays of departures on a route over the last week and the last 30 days, once a day."""
 
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureSchema, Field, feature_view
+from amora_fs_assets import FeatureSchema, Field, Interval, Windowed, feature_view, rolling
 from amora_fs_assets.features import entities, sources
-from amora_fs_assets.features.hours import hour_end, trailing
+from amora_fs_assets.windows import Windows, count, mean
 
-WEEK = 7 * 24
+WINDOWS = Windows("7d", "30d", at="24h")
 
 
-class RouteDelays(FeatureSchema):
-    """One row per route and hour in which it had departures, at the hour's end."""
+class RouteDelays(FeatureSchema, windows=WINDOWS):
+    """One row per route and midnight (UTC) at which a window changed."""
 
     origin: str = Field(description="Airport of departure.")
     dest: str = Field(description="Airport of arrival.")
-    route_departures_7d: int = Field(ge=1, description="Departures, last 7 days [count].")
-    route_delay_7d: float = Field(ge=-120, le=2_000, description="Mean departure delay, last 7 days [min].")
-    route_distance: float = Field(gt=0, description="Distance [mi].")
+    route_departures: Windowed[int] = Field(ge=0, description="Departures, last {window} [count].")
+    route_delay: Windowed[float] = Field(
+        ge=-120, le=2_000, nullable=True, description="Mean departure delay, last {window} [min]."
+    )
 
 
 @feature_view(
     schema=RouteDelays,
     entities=[entities.route],
     sources=[sources.flights],
-    ttl=timedelta(days=14),
     partitions="month",
     start="2013-01-01",
-    lookback=timedelta(days=7),
     owner="network@example.com",
     tags={"domain": "operations"},
 )
-def route_delays(flights: Table) -> Table:
-    departed = flights.filter(flights.departed_at.notnull())
-    hourly = departed.group_by("origin", "dest", event_timestamp=hour_end(departed.departed_at)).aggregate(
-        n=departed.count(), delay=departed.dep_delay.sum(), distance=departed.distance.max()
-    )
-    n = trailing(hourly, hourly.n, hours=WEEK, keys=["origin", "dest"])
-    delay = trailing(hourly, hourly.delay, hours=WEEK, keys=["origin", "dest"])
-    return hourly.select(
-        "origin",
-        "dest",
-        "event_timestamp",
-        route_departures_7d=n,
-        route_delay_7d=delay / n,
-        route_distance=hourly.distance,
+def route_delays(flights: Table, interval: Interval) -> Table:
+    return rolling(
+        flights.filter(flights.departed_at.notnull()),
+        WINDOWS,
+        by=["origin", "dest"],
+        time="happened_at",
+        interval=interval,
+        route_departures=count(),
+        route_delay=mean("dep_delay"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -125,12 +126,10 @@ def dependency(view: FeatureView, source: Source | FeatureView, names: Names) ->
     if source.start is not None:  # a window without a beginning reaches back to the first partition
         reach = min(reach, max(wall_clock() - source.start, timedelta(0)) + _LIFE_OF_A_PROCESS)
     periods = math.ceil(reach / view.partitions.shortest)
-    return dg.AssetDep(
-        key,
-        partition_mapping=dg.TimeWindowPartitionMapping(
-            start_offset=-periods, allow_nonexistent_upstream_partitions=True
-        ),
-    )
+    with warnings.catch_warnings():  # Dagster would warn once per view of a view at each start
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        mapping = dg.TimeWindowPartitionMapping(start_offset=-periods, allow_nonexistent_upstream_partitions=True)
+    return dg.AssetDep(key, partition_mapping=mapping)
 
 
 def _lateness(view: FeatureView) -> timedelta:

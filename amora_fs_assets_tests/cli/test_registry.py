@@ -129,7 +129,7 @@ def test_a_feature_renamed_in_the_sample_shows_the_service_and_the_training_set_
     assert shown.exit_code == 3
     tree = shown.output.split("feature view 'carrier_punctuality': breaking")[1]
     words = " ".join(tree.replace("│", "").split())  # long lines are folded
-    assert "feature 'late_share' was removed; new 'share_late' has the same type and rules: renamed?" in words
+    assert "feature 'late_share_1h' was removed; new 'share_late_1h' has the same type and rules: renamed?" in words
     assert "affects feature service 'departure_delay'" in tree
     assert "affects training set 'departure_delay'" in tree
     assert "affects online generation 'carrier_punctuality'" in tree

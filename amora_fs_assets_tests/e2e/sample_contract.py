@@ -45,7 +45,7 @@ class SampleContract:
 
     def test_every_view_has_the_same_rows(self, demos: Demos) -> None:
         views = demos.cloud.list_feature_views()
-        assert len(views) == 7
+        assert len(views) == 8
         for view in views:
             frames = []
             for store in (demos.cloud, demos.embedded):
@@ -63,7 +63,7 @@ class SampleContract:
 
     def test_what_is_served_is_the_same(self, demos: Demos) -> None:
         rows = demos.embedded.load_training_set("departure_delay").drop_duplicates("carrier")
-        keys = demos.embedded.get_feature_service("departure_delay").join_keys
+        keys = [*demos.embedded.get_feature_service("departure_delay").join_keys, "scheduled_at"]
         asked = {key: [None if pd.isna(value) else value for value in rows[key]] for key in keys}
         cloud, embedded = (
             store.get_online_features("departure_delay", asked) for store in (demos.cloud, demos.embedded)
@@ -78,4 +78,4 @@ class SampleContract:
 
         assert facts(demos.cloud) == facts(demos.embedded)
         kinds = Counter(kind for kind, *_ in facts(demos.cloud))
-        assert kinds == {"load_source": 4, "compute": 6, "check": 1, "materialize": 7, "parity": 7, "training_set": 1}
+        assert kinds == {"load_source": 4, "compute": 7, "check": 1, "materialize": 8, "parity": 8, "training_set": 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -13,6 +13,7 @@ from amora_fs_assets_tests.e2e.conftest import UNTIL, Demo, amora_fs
 
 pytestmark = pytest.mark.e2e
 NOW = datetime.fromisoformat(UNTIL).replace(tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_it_says_what_was_computed_while_it_works(demo: Demo) -> None:
 
 
 def test_it_shows_the_training_set_through_the_asset_loader_with_every_column(demo: Demo) -> None:
-    assert "Training set: 336,776 rows, 30 columns" in demo.output
+    assert "Training set: 336,776 rows, 29 columns" in demo.output
     assert (
         'defs.load_asset_value(AssetKey(["training_set", "departure_delay"]), python_type=pd.DataFrame)' in demo.output
     )
@@ -65,7 +66,7 @@ def test_the_registry_has_a_record_with_lineage_of_every_view(store: FeatureStor
         assert record.status == "succeeded"
         assert all(check.passed for check in record.checks)
         # How many rows there are is made of no column.
-        made = [each.name for each in view.features if "departures" not in each.name]
+        made = [each.name for each in view.features if "departures_" not in each.name]
         assert view.table or all(record.column_lineage[name] for name in made)
 
 
@@ -75,13 +76,15 @@ def test_what_is_served_is_the_point_in_time_truth(store: FeatureStore) -> None:
     spine = pd.DataFrame({"carrier": carriers, "event_timestamp": [NOW] * len(carriers)})
     offline = store.get_historical_features("carrier_punctuality", spine).to_df().drop(columns="event_timestamp")
     pd.testing.assert_frame_equal(online, offline, check_dtype=False)
-    assert online["mean_delay"].notna().all()
+    assert online["mean_delay_30d"].notna().all()
 
 
 def test_the_service_of_the_model_is_answered_whole(store: FeatureStore) -> None:
     service = store.get_feature_service("departure_delay")
-    asked = {"carrier": "UA", "tailnum": "N14228", "origin": "EWR", "dest": "IAH"}
-    response = store.get_online_features(service, [{key: asked[key] for key in service.join_keys}])
+    asked = {"carrier": "UA", "tailnum": "N14228", "origin": "EWR", "dest": "IAH", "scheduled_at": NOW + HOUR}
+    assert asked.keys() == {*service.join_keys, "scheduled_at"}
+    response = store.get_online_features(service, [asked])
+    assert response.to_dict()["minutes_to_departure"] == [60.0]
     assert set(map(tuple, response.statuses.values())) <= {("PRESENT",), ("NULL_VALUE",), ("NOT_FOUND",)}
     assert sum(statuses == ["PRESENT"] for statuses in response.statuses.values()) > 15
 

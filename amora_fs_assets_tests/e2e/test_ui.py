@@ -30,7 +30,7 @@ def url(demo: Demo) -> Iterator[str]:
 
 def test_lineage_is_served_over_graphql(url: str) -> None:
     assets: dict[str, Any] = {"/".join(each["assetKey"]["path"]): each for each in graphql(url, ASSETS)["assetNodes"]}
-    assert len(assets) == 19
+    assert len(assets) == 22
 
     def parents(name: str) -> set[str]:
         return {"/".join(key["path"]) for key in assets[name]["dependencyKeys"]}

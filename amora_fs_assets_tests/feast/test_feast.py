@@ -78,8 +78,8 @@ def test_feast_lists_what_was_applied(python: str, objects: FolderObjectStore, t
         assert [name for name, _ in told["keys"]] == list(view.join_keys)
     kinds = {name: kind for name, kind, _ in seen["views"]["aircraft_history"]["features"]}
     assert kinds == {
-        "aircraft_departures_7d": "Int64",
-        "aircraft_delay_7d": "Float64",
+        "last_departed_at": "UnixTimestamp",
+        "last_delay": "Float64",
         "seats": "Int64",
         "built": "Int64",
     }

@@ -12,7 +12,8 @@ from pandas.testing import assert_frame_equal
 from amora_fs_assets import FeatureStore, FeatureView, Interval, Settings, Source
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
-from amora_fs_assets.operations.expressions.tables import all_rows, within
+from amora_fs_assets.domain.table_names import table_name
+from amora_fs_assets.operations.expressions.tables import all_columns, all_rows, within
 from amora_fs_assets.operations.offline.transform import query_of
 from amora_fs_assets.operations.registry.apply import collect
 
@@ -37,21 +38,23 @@ def rows_of(view: FeatureView, start: datetime, end: datetime, store: OfflineSto
 def known_at(instant: datetime, sample: FeatureStore, home: Path) -> OfflineStore:
     """A store whose sources hold only what was known at the instant."""
     store = FeatureStore(Settings(home=home, now=CLOCK))
-    for source in CODE.sources.values():
-        _copy(source, instant, sample.offline, store.offline)
+    read: list[Source | FeatureView] = [*CODE.sources.values(), CODE.feature_view("airport_weather")]
+    for each in read:
+        _copy(each, instant, sample.offline, store.offline)
     return store.offline
 
 
-def _copy(source: Source, instant: datetime, whole: OfflineStore, part: OfflineStore) -> None:
-    with whole.read(all_rows(source, whole.dataset)) as batches:
+def _copy(read: Source | FeatureView, instant: datetime, whole: OfflineStore, part: OfflineStore) -> None:
+    with whole.read(all_rows(read, whole.dataset)) as batches:
         rows = batches.read_all()
-    if source.timestamp_field is not None:
-        known = rows[source.available_at or source.timestamp_field]
-        rows = rows.filter(pc.less_equal(known, instant))
-    staged = part.stage(rows, name=source.name, run_id="part")
-    part.publish(
-        staged, Draft(name=source.name, table=source.table, columns=source.columns, run_id="part", published_at=CLOCK)
-    )
+    time: str | None = EVENT_TIMESTAMP
+    table, columns = table_name(read, part.dataset), all_columns(read)
+    if isinstance(read, Source):
+        time = read.available_at or read.timestamp_field
+    if time is not None:
+        rows = rows.filter(pc.less_equal(rows[time], instant))
+    staged = part.stage(rows, name=read.name, run_id="part")
+    part.publish(staged, Draft(name=read.name, table=table, columns=columns, run_id="part", published_at=CLOCK))
 
 
 def assert_same(found: pd.DataFrame, expected: pd.DataFrame) -> None:

@@ -286,8 +286,7 @@ def test_after_any_steps_what_is_served_is_what_the_model_says(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1_200)
-@settings(_hypothesis, max_examples=100)
+@settings(_hypothesis, max_examples=35)
 @given(_STEPS)
 def test_after_many_steps_too(offline: OfflineStore, embedded: Path, steps: list[tuple[str, Any]]) -> None:
     lived(offline, embedded, steps)

@@ -115,6 +115,7 @@ check: lint test  ## lint, then test
 
 docs: .venv/.stamp  ## docs/cli.md, from the commands' own help, and docs/registry/, from the code
 	@$(BIN)/python -m amora_fs_assets_tests.documentation
+	@$(BIN)/python -m amora_fs_assets_tests.operations_reference
 	@$(BIN)/python -m amora_fs_assets_tests.registry_schemas
 
 bench: .venv/.stamp  ## the main job's numbers, measured on this machine

@@ -50,7 +50,7 @@ NUMBERS: tuple[Operation, ...] = (
               {"int64 -> int64": "(({0} > 0) - ({0} < 0))",
                "float64 -> float64": "(1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else 0.0 if {0} == 0.0 else {0})"}),
     operation("round", "a.round(n)", "round({0})",
-              "A float rounded to a whole number, halves away from zero. `a.round(n)` is round(a * 10**n) / 10**n.",
+              "A float rounded to `n` digits: a * 10**n, rounded to a whole number, halves away from zero, / 10**n.",
               "ROUND", {"float64 -> float64": "rounded({0})"}),
     operation("floor", "a.floor()", "floor({0})", "The greatest whole number that is not greater. Null beyond 64 bits, "
               "and for NaN.", "FLOOR", {"float64 -> int64": "down({0})"}),

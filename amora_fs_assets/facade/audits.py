@@ -34,19 +34,21 @@ class Audits(Stores):
     ) -> Iterator[Audit]:
         """Test the views' transforms for looking into the future; yields the result for each view when it is done.
 
-        For some event_timestamps t of the rows of [start, end) (default: the last two periods), the view is computed
-        from the source rows that were known at t; each row up to t must be the same. It is also computed in parts, and
-        a second time. Changes nothing. Views of external tables are left out. Raises FeatureViewNotFound,
-        InvalidRequest for only one of start and end, TableNotFound, SourceMismatch, TransformError.
+        For some event_timestamps t of the rows of [start, end) (default: the last two periods with source rows), the
+        view is computed from the source rows that were known at t; each row up to t must be the same. It is also
+        computed in parts, and a second time. Changes nothing. Views of external tables are left out. Raises
+        FeatureViewNotFound, InvalidRequest for only one of start and end, TableNotFound, SourceMismatch,
+        TransformError.
         """
         if (start is None) != (end is None):
             raise InvalidRequest("audit: give both start and end, or neither, for the last two periods.")
         clock = self.settings.clock()
         for view in self._views_by_name(feature_views):
             if view.table is None:
-                interval = building.recent(view, clock)
                 if start is not None and end is not None:
                     interval = callers.interval(start, end).until(clock)
+                else:
+                    interval = building.recent(view, clock, self.offline)
                 yield building.audit(view, interval, store=self.offline, instants=instants)
 
     def refuse_leaks(self, planned: Plan, *, progress: Progress | None = None) -> None:

@@ -36,7 +36,7 @@ def audit_check(
         stores = stores_of(context.resources, names)
         with said_in_dagster():
             from_code = stores.code.feature_view(view.name)
-            found = audit(from_code, recent(from_code, stores.settings.clock()), store=stores.offline)
+            found = audit(from_code, recent(from_code, stores.settings.clock(), stores.offline), store=stores.offline)
         findings = "\n\n".join(f"```\n{finding}\n```" for finding in found.findings)
         return dg.AssetCheckResult(
             passed=found.passed,

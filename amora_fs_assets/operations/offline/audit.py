@@ -20,10 +20,11 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest, TableNotFound
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.known import times_of
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
-from amora_fs_assets.domain.time import MICROSECOND, Interval, after
-from amora_fs_assets.operations.expressions.tables import check_tables, unbound
+from amora_fs_assets.domain.time import MICROSECOND, Interval, Period, after, before
+from amora_fs_assets.operations.expressions.tables import all_rows, check_tables, unbound, within
 from amora_fs_assets.operations.offline.audit_differences import Pair, differences
 from amora_fs_assets.operations.offline.audit_finding import RULES, Audit, Finding, Rule, shown
 from amora_fs_assets.operations.offline.audit_source_row import Computed, with_source_row
@@ -65,9 +66,10 @@ def audit(
 
 def audit_if_quick(view: FeatureView, clock: datetime, opened: Callable[[], OfflineStore]) -> Audit:
     """Audit the last two periods, unless tables are missing, the audit would read more than 10 GiB, or it fails."""
-    interval, skipped = recent(view, clock), ""
+    interval, skipped = view.interval(clock), ""
     try:
         store = opened()
+        interval = recent(view, clock, store)
         scan = (store.scanned_bytes(Computed(view, interval, store).rows()) or 0) * (_FEW + 5)
         if scan <= _QUICK:
             return audit(view, interval, store=store, instants=_FEW)
@@ -79,13 +81,41 @@ def audit_if_quick(view: FeatureView, clock: datetime, opened: Callable[[], Offl
     return Audit(view=view.name, interval=interval, rows=0, skipped=skipped)
 
 
-def recent(view: FeatureView, clock: datetime) -> Interval:
-    """The default interval of an audit: the last two periods up to the clock; without partitions, the view's time."""
+def recent(view: FeatureView, clock: datetime, store: OfflineStore) -> Interval:
+    """The default interval of an audit: the last two periods up to the clock; without partitions, the view's time.
+
+    If no source has rows in these periods: the period of the newest source row, and those beside it. Raises
+    TableNotFound, SourceMismatch.
+    """
     whole = view.interval(clock)
     if view.partitions is None or whole.empty:
         return whole
-    present = view.partitions.floor(clock - MICROSECOND)
-    return Interval(max(view.partitions.floor(present - MICROSECOND), whole.start), whole.end)
+    check_tables(view.sources, store)
+    last = Interval(max(_before(view.partitions, clock), whole.start), whole.end)
+    newest = _newest(view, last, store) or _newest(view, whole, store)
+    if newest is None or newest >= last.start:
+        return last
+    return Interval(max(_before(view.partitions, newest), whole.start), whole.end).until(
+        view.partitions.next(view.partitions.next(newest))
+    )
+
+
+def _before(period: Period, instant: datetime) -> datetime:
+    """The begin of the period before that of the microsecond before the instant."""
+    return period.floor(period.floor(before(instant, MICROSECOND)) - MICROSECOND)
+
+
+def _newest(view: FeatureView, interval: Interval, store: OfflineStore) -> datetime | None:
+    """The time of the newest source row in the interval."""
+    found = []
+    for source in view.sources:
+        if (times := times_of(source)) is not None:
+            happened = all_rows(source, store.dataset)[times.happened]
+            with store.read(
+                happened.as_table().filter(within(happened, interval)).aggregate(at=happened.max())
+            ) as rows:
+                found += [row["at"] for row in rows.read_all().to_pylist() if row["at"] is not None]
+    return max(found, default=None)
 
 
 def _instants(whole: Table, store: OfflineStore, number: int) -> tuple[int, tuple[datetime, ...]]:

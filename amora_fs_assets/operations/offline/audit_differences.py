@@ -14,7 +14,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.time import EPOCH
-from amora_fs_assets.operations.offline.audit_finding import Finding, Rule
+from amora_fs_assets.operations.offline.audit_finding import Finding, Only, Rule
 
 _RELATIVE = 1e-9  # engines sum in no fixed order
 
@@ -34,11 +34,12 @@ class Difference:
     pair: int  # its number
     rows: int
     row: Mapping[str, Any]  # the keys of the first row, in order of time
-    columns: Mapping[str, tuple[Any, Any]]  # of the first row: the value of the whole, and the other one
+    columns: Mapping[str, tuple[Any, Any]]  # of the first row: the features' values of the whole, and the other ones
+    only: Only | None  # the side that has the first row, if the other side lacks it
 
     def finding(self, rule: Rule, at: datetime | None) -> Finding:
         """The difference as the breach of a rule."""
-        return Finding(rule=rule, at=at, rows=self.rows, row=self.row, columns=self.columns)
+        return Finding(rule=rule, at=at, rows=self.rows, row=self.row, columns=self.columns, only=self.only)
 
 
 def differences(view: FeatureView, pairs: Sequence[Pair], store: OfflineStore) -> list[Difference]:
@@ -98,14 +99,15 @@ def _changed(one: Value, other: Value, store: OfflineStore) -> BooleanValue:
 
 
 def _difference(view: FeatureView, example: Mapping[str, Any]) -> Difference:
-    columns = {}
-    for column in view.row_columns:
-        one, other = example[f"w_{column.name}"], example[f"o_{column.name}"]
-        if not _equal(one, other):
-            columns[column.name] = (one, other)
-    side = "o" if example["pair_w"] is None else "w"
-    row = {name: example[f"{side}_{name}"] for name in view.row_key}
-    return Difference(pair=example["pair"], rows=example["rows"], row=row, columns=columns)
+    values = {each.name: (example[f"w_{each.name}"], example[f"o_{each.name}"]) for each in view.features}
+    only: Only | None = "other" if example["pair_w"] is None else "whole" if example["pair_o"] is None else None
+    return Difference(
+        pair=example["pair"],
+        rows=example["rows"],
+        row={name: example[f"{'o' if only == 'other' else 'w'}_{name}"] for name in view.row_key},
+        columns={name: pair for name, pair in values.items() if only or not _equal(*pair)},
+        only=only,
+    )
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from amora_fs_assets.domain.time import Interval
 
+Only = Literal["whole", "other"]
 Rule = Literal["differs when computed again", "looks ahead", "differs in parts"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
@@ -22,6 +23,7 @@ class Finding:
     rows: int  # the number of rows that differ
     row: Mapping[str, Any]  # an example, as computed from all source rows at once; its keys only, if there is none
     columns: Mapping[str, tuple[Any, Any]]  # of the example: the value from all source rows, and the other value
+    only: Only | None = None  # the computation that has the example, if the other one lacks it
     source: str = ""  # the source of the row that leaked
     source_row: Mapping[str, Any] = field(default_factory=dict)  # the row that leaked, if it was found
 
@@ -35,7 +37,10 @@ class Finding:
             "differs when computed again": f"{number} {differ}",
         }
         lines = [f"{self.rule}: {reasons[self.rule]}. Example: {shown(self.row)}"]
-        lines += [f"  {name}: {one!r} from all source rows, {other!r} otherwise"
+        if self.only is not None:
+            computation = "computation from all source rows" if self.only == "whole" else "other computation"
+            lines.append(f"  only the {computation} has the row")
+        lines += [f"  {name}: {_text(one)} from all source rows, {_text(other)} otherwise"
                   for name, (one, other) in self.columns.items()]  # fmt: skip
         if self.source_row:
             unread = ", which the computation of the part does not read" if self.rule == "differs in parts" else ""
@@ -73,5 +78,8 @@ class Audit:
 
 def shown(row: Mapping[str, Any]) -> str:
     """The row as text."""
-    texts = {name: each.isoformat() if isinstance(each, datetime) else repr(each) for name, each in row.items()}
-    return ", ".join(f"{name}={text}" for name, text in texts.items())
+    return ", ".join(f"{name}={_text(value)}" for name, value in row.items())
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else repr(value)

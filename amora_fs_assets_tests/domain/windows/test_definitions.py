@@ -215,7 +215,7 @@ def test_the_example_of_the_documentation_is_a_view() -> None:
     exec(code, names)
     view = names["customer_spend"]
     assert view.lookback == timedelta(days=30, hours=1)
-    assert len(view.features) == 16
+    assert len(view.features) == 17
     assert view.meaning_of_one_run().columns.keys() >= {"spend_7d", "mean_order_30d"}
     exec(page.split("## Tests")[1].split("```python\n")[1].split("```")[0], names)
     for name in [name for name in names if name.startswith("test_")]:

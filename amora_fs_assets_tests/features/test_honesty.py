@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureSchema, FeatureStore, FeatureView
+from amora_fs_assets import FeatureSchema, FeatureStore, FeatureView, Interval
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.features import sources
+from amora_fs_assets.operations.offline.audit import audit
 from amora_fs_assets_tests.features.sample import COMPUTED, assert_same, at, known_at, rows_of
 
 Transform = Callable[[Table], Table]
@@ -64,6 +65,13 @@ def test_a_row_depends_on_nothing_that_was_not_known_at_its_time(
     view: FeatureView, then: tuple[datetime, OfflineStore], sample: FeatureStore
 ) -> None:
     sees_no_future(view, then, sample)
+
+
+@by_name
+def test_the_audit_finds_nothing(view: FeatureView, sample: FeatureStore) -> None:
+    found = audit(view, Interval(at(2, 26, 7, 30), at(3, 4, 10, 15)), store=sample.offline, instants=2)
+    assert found.passed, "\n".join(map(str, found.findings))
+    assert found.rows > 0
 
 
 class Trailing(FeatureSchema):

@@ -67,13 +67,11 @@ def view_of(transform: Any, source: Source = orders, **arguments: Any) -> Featur
     )
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> DuckDBOfflineStore:
+def orders_table() -> pa.Table:
     """Some orders a day for three customers, each settled a day later."""
-    home: Path = tmp_path_factory.mktemp("audit")
     rows = [(day, hour, who) for day in range(1, 10) for hour in (3, 9, 15, 22) for who in (1, 2, 3)]
     times = [at(day, hour) + timedelta(minutes=7 * who) for day, hour, who in rows]
-    table = pa.table(
+    return pa.table(
         {
             "customer": pa.array([who for *_, who in rows], pa.int64()),
             "at": pa.array(times, US),
@@ -82,7 +80,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> DuckDBOfflineStore:
             "refunded": pa.array([(day + hour + who) % 3 == 0 for day, hour, who in rows], pa.bool_()),
         }
     )
-    fill(home, {"theirs.orders": table})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> DuckDBOfflineStore:
+    home: Path = tmp_path_factory.mktemp("audit")
+    fill(home, {"theirs.orders": orders_table()})
     return DuckDBOfflineStore(home)
 
 

@@ -47,9 +47,7 @@ def aligned(*tables: Table, interval: Interval, full_feature_names: bool = False
     if computed is not None:
         _check_view(computed, [part.view for part in parts])
     keys = list(parts[0].view.join_keys)
-    changes = ibis.union(*(part.changes(parts) for part in parts), distinct=False) if len(parts) > 1 else (
-        parts[0].changes(parts)
-    )  # fmt: skip
+    changes = ibis.union(*(part.changes(parts) for part in parts))
     at_once = changes.group_by([*keys, EVENT_TIMESTAMP]).aggregate(**{p.since: changes[p.since].max() for p in parts})
     before = ibis.window(group_by=keys or None, order_by=EVENT_TIMESTAMP, rows=(None, 0))
     found = at_once.mutate(**{part.since: at_once[part.since].max().over(before) for part in parts})

@@ -16,7 +16,7 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, VALID_TO
 from amora_fs_assets.domain.place import Where
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.table_names import table_name
@@ -112,7 +112,9 @@ def _plain(source: Source | FeatureView) -> Source | FeatureView:
     vars(plain).pop("place", None)
     vars(plain).update(vars(Where(f"given.{source.name}")))
     if isinstance(plain, FeatureView):
-        vars(plain).update(timestamp_field=EVENT_TIMESTAMP, created_timestamp_column=CREATED_TIMESTAMP)
+        ends = VALID_TO if plain.has_valid_to else None
+        times = {"timestamp_field": EVENT_TIMESTAMP, "created_timestamp_column": CREATED_TIMESTAMP}
+        vars(plain).update(times, valid_to_field=ends)
     return plain
 
 

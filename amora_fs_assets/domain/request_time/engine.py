@@ -66,11 +66,6 @@ def greater_of(isnan: Callable[[Any], Any], compare: Callable[[Any, Any], Any]) 
     return form
 
 
-def _alike(name: str) -> Callable[[Any], Any]:
-    """A method of Ibis' values without arguments, as a whole number of 64 bits."""
-    return lambda value: getattr(value, name)().cast("int64")
-
-
 SHARED: Mapping[str, Callable[..., Any]] = {
     "and": operator.and_,
     "or": operator.or_,
@@ -94,11 +89,6 @@ SHARED: Mapping[str, Callable[..., Any]] = {
     "find": lambda one, two: function("STRPOS", dt.int64)(one, two) - 1,
     "replace": lambda one, two, three: one.replace(two, three),
     "to_string": lambda one: one.cast("string"),
-    **{name: _alike(name) for name in ("year", "quarter", "month", "day", "iso_year", "day_of_year", "hour", "minute",
-                                       "second", "microsecond")},
-    "week": _alike("week_of_year"),
-    "millisecond": lambda one: one.microsecond().cast("int64") // 1000,
-    "day_of_week": lambda one: one.day_of_week.index().cast("int64"),
     **{f"start_of_{unit}": (lambda one, unit=unit: one.truncate(unit))
        for unit in ("year", "quarter", "month", "week", "day", "hour", "minute", "second")},
 }  # fmt: skip

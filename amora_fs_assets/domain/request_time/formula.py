@@ -16,6 +16,9 @@ from amora_fs_assets.domain.types import DataType
 
 MOST_STEPS = 1_000
 """The greatest number of steps of a formula."""
+MOST_NESTED = 100
+"""The greatest number of steps that depend on each other."""
+_LONGEST_TEXT = 1_000
 _LEAVES = ("column", "literal", "request_time")
 
 
@@ -149,7 +152,8 @@ def _text(steps: Sequence[Step], place: int) -> str:
         else:
             operation = OPERATIONS[step.operation]
             parts = [_within(steps[each], texts[each], operation) for each in step.arguments]
-            texts.append(operation.text.format(*parts, all=", ".join(parts)))
+            text = operation.text.format(*parts)
+            texts.append(text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}...")
     return texts[place]
 
 
@@ -164,8 +168,6 @@ def plain_of(type_: DataType, value: Any) -> Any:
     """A literal's value as plain data. Raises ValueError for a type without literals."""
     if value is None:
         return None
-    if type_.is_list:
-        return [plain_of(type_.item, each) for each in value]
     match type_:
         case DataType.INT64 | DataType.BOOLEAN:
             return value
@@ -192,8 +194,6 @@ def value_of(type_: DataType, plain: Any) -> Any:
     """The inverse of `plain_of`."""
     if plain is None:
         return None
-    if type_.is_list:
-        return [value_of(type_.item, each) for each in plain]
     read = _READ.get(type_)
     return plain if read is None else read(plain)
 

@@ -12,12 +12,13 @@ import ibis.expr.operations as ops
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import DefinitionError, shown
-from amora_fs_assets.domain.request_time.formula import MOST_STEPS, Formula, plain_of, result_type
+from amora_fs_assets.domain.request_time.formula import MOST_NESTED, MOST_STEPS, Formula, plain_of, result_type
 from amora_fs_assets.domain.time import utc
 from amora_fs_assets.domain.types import DataType
 
 NUMBERS = (DataType.INT64, DataType.DECIMAL, DataType.FLOAT64)
 """The types of numbers; each is converted to a later one where both meet."""
+_OTHER_LITERAL = "Use a literal of another type; value.isin([...]) takes a list"
 _ELSEWHERE = "Compute it in a feature view, or use an operation of docs/request-time-operations.md"
 
 
@@ -59,6 +60,7 @@ class Reader:
         self.plain: list[Any] = []
         self.types: list[DataType] = []
         self._places: dict[str, int] = {}
+        self._depths: list[int] = []
 
     def formula(self, root: ops.Value) -> Formula:
         """Read the expression bottom-up without recursion, since expressions may be deep."""
@@ -96,6 +98,10 @@ class Reader:
         if key not in self._places:
             if len(self.plain) >= MOST_STEPS:
                 raise self.error("the formula", f"has more than {MOST_STEPS} steps", "Split it over several features")
+            depth = 1 + max((self._depths[each] for each in places), default=0)
+            if depth > MOST_NESTED:
+                raise self.error("the formula", f"is nested more than {MOST_NESTED} deep", "Compute a part in a view")
+            self._depths.append(depth)
             self._places[key] = len(self.plain)
             self.plain.append(step)
             self.types.append(type_)
@@ -111,7 +117,7 @@ class Reader:
         try:
             plain = plain_of(type_, part.value)
         except ValueError as error:
-            raise self.error(f"the literal {shown(part.value)}", f"is not supported: {error}", "Cast it") from None
+            raise self.error(f"the literal {shown(part.value)}", f"is not supported: {error}", _OTHER_LITERAL) from None
         return self.add("literal", parameters=[type_.value, plain])
 
     def type(self, part: Part) -> DataType | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import ibis
 from ibis.expr.operations import Field, Node
@@ -15,8 +14,8 @@ from amora_fs_assets.domain.ports.dialect import Dialect
 from amora_fs_assets.domain.request_time.formula import Formula, Step, joined
 from amora_fs_assets.domain.types import DataType
 
-_DEEPEST = 20
-"""The greatest number of steps within each other in one SELECT."""
+_LONGEST = 60
+"""The greatest number of nodes of an expression, over all its uses, that is not a column of an inner SELECT."""
 
 
 def computed(
@@ -77,37 +76,39 @@ def _value(
 def _kept(steps: Sequence[Step], dialect: Dialect) -> dict[int, int]:
     """The steps that become columns of inner SELECTs, and the number of the SELECT that computes each.
 
-    These are the steps that are used more than once, and some of the steps that are deep.
+    A step is written where it is used, unless the text would become long: an engine's form of an operation may repeat
+    its arguments, and several steps may use one.
     """
     uses: Counter[int] = Counter()
+    forms = []
     for step in steps:
-        for place, times in zip(
-            step.arguments, _repeats(step, [steps[each].type for each in step.arguments], dialect), strict=True
-        ):
+        own, repeats = _form(step, [steps[each].type for each in step.arguments], dialect)
+        forms.append((own, repeats))
+        for place, times in zip(step.arguments, repeats, strict=True):
             uses[place] += times
     kept: dict[int, int] = {}
     levels: list[int] = []
-    depths: list[int] = []
-    for place, step in enumerate(steps):
-        at = max((levels[each] for each in step.arguments), default=0)
-        depth = 1 + max((depths[each] for each in step.arguments if levels[each] == at), default=0)
-        if step.arguments and (uses[place] > 1 or depth > _DEEPEST):
-            kept[place] = at
-            at, depth = at + 1, 0
-        levels.append(at)
-        depths.append(depth)
+    sizes: list[int] = []
+    for place, (step, (own, repeats)) in enumerate(zip(steps, forms, strict=True)):
+        level = max((levels[each] for each in step.arguments), default=0)
+        size = own + sum(times * sizes[each] for times, each in zip(repeats, step.arguments, strict=True))
+        if step.arguments and max(uses[place], 1) * size > _LONGEST:
+            kept[place] = level
+            level, size = level + 1, 1
+        levels.append(level)
+        sizes.append(size)
     return kept
 
 
-def _repeats(step: Step, types: Sequence[DataType], dialect: Dialect) -> list[int]:
-    """How often the engine's form of the step has each argument."""
+def _form(step: Step, types: Sequence[DataType], dialect: Dialect) -> tuple[int, list[int]]:
+    """The number of nodes of the engine's form of the step, and how often it has each argument."""
     if not types:
-        return []
+        return 1, []
     names = [f"argument_{place}" for place in range(len(types))]
     table = ibis.table(dict(zip(names, (IBIS_TYPES[type_] for type_ in types), strict=True)), name="arguments")
     made = _value(step, [table[name] for name in names], {}, ibis.null(), dialect)
     found: Counter[str] = Counter()
-    waiting: list[Any] = [made.op()]
+    own, waiting = 0, [made.op()]
     while waiting:
         node = waiting.pop()
         if isinstance(node, Field):
@@ -115,5 +116,6 @@ def _repeats(step: Step, types: Sequence[DataType], dialect: Dialect) -> list[in
         elif isinstance(node, tuple):
             waiting.extend(node)
         elif isinstance(node, Node):
+            own += 1
             waiting.extend(node.args)
-    return [found[name] for name in names]
+    return own, [found[name] for name in names]

@@ -198,6 +198,17 @@ def _item(items: Any, place: Any) -> Any:
     return engine_function("list_extract", items.type().value_type, items, from_one)
 
 
+def _part(name: str) -> Callable[[Any], Any]:
+    """A part of a date or an instant. sqlglot warns of EXTRACT from an instant, although sessions are in UTC."""
+    return lambda value: engine_function("date_part", dt.int64, ibis.literal(name), value)
+
+
+def _microsecond(value: Any) -> Any:
+    return _part("microseconds")(value) % UNITS["second"]
+
+
+_PARTS = {"year": "year", "quarter": "quarter", "month": "month", "day": "day", "iso_year": "isoyear", "week": "week",
+          "day_of_year": "doy", "hour": "hour", "minute": "minute", "second": "second"}  # fmt: skip
 _equal = _compared(equal)
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     **SHARED,
@@ -233,6 +244,10 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "length": lambda one: engine_function("length" if one.type().is_string() else "octet_length", dt.int64, one),
     "concat": lambda one, two: one + two,
     "substring": _substring,
+    **{name: _part(part) for name, part in _PARTS.items()},
+    "day_of_week": lambda value: _part("isodow")(value) - 1,
+    "microsecond": _microsecond,
+    "millisecond": lambda value: engine_function("divide", dt.int64, _microsecond(value), whole(1_000)),
     **{f"start_of_{unit}": _start(unit) for unit in ("year", "quarter", "month", "week", "day")},
     "right": lambda text, count: (count < 0).ifelse(
         ibis.null("string"), _try(engine_function("right", dt.string, text, _short(count)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -43,6 +43,7 @@ HARD: dict[DataType, list[Any]] = {
         Decimal(0), Decimal("0.5"), Decimal("-2.5"), Decimal("0.000000001"), Decimal(12),
         Decimal("9" * 29 + ".999999999"), Decimal("-" + "9" * 29 + ".999999999"),
     ],
+    DataType.TIME: [time(0), time(12, 30, 15, 500_000), time(23, 59, 59, 999_999)],
     DataType.LIST_INT64: [[], [1], [3, 1, -7], [2**63 - 1]],
     DataType.LIST_FLOAT64: [[], [0.5], [NAN, INF, -0.0]],
     DataType.LIST_STRING: [[], ["a"], ["é", "a", ""]],
@@ -141,7 +142,7 @@ def formulas(draw: st.DrawFn, *, steps: int, exact: bool = True) -> Formula:
         kind = draw(st.integers(0, 9))
         if before and kind < 5:
             return draw(st.sampled_from(before))
-        if kind == 9 and not type_.is_list and type_ is not DataType.FLOAT64:
+        if kind == 9 and not type_.is_list and type_ is not DataType.TIME:
             value = draw(st.none() | st.sampled_from([each for each in HARD[type_] if each != "a\0b"]))
             return add(["literal", [], type_.value, plain_of(type_, value)], type_)
         if kind == 8 and type_ is DataType.TIMESTAMP:

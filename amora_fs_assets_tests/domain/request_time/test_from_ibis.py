@@ -19,7 +19,7 @@ from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.request_time.from_ibis import formula_of
 from amora_fs_assets.domain.request_time.rules import RULES
-from amora_fs_assets_tests.domain.request_time.evaluators import in_python
+from amora_fs_assets_tests.domain.request_time.evaluators import in_columns, in_duckdb, in_python
 from amora_fs_assets_tests.domain.request_time.expressions import EXPRESSIONS, ROWS
 from amora_fs_assets_tests.domain.request_time.expressions import TABLE as TAME
 
@@ -79,6 +79,7 @@ def test_an_expression_becomes_a_formula_that_people_can_read(made: Made, text: 
         (lambda t: t.name.re_search("a"), "RegexSearch cannot be computed"),
         (lambda t: t.name.replace("a", "\0"), "no text with the character 0"),
         (lambda t: t.born == t.last, "types date and timestamp. Cast one of them"),
+        (lambda t: ibis.literal(["a"]).contains(t.name), "no literals of type list<string>"),
         (lambda t: t.seen.map(lambda each: each), "cannot be computed"),
         (lambda t: t.seen.isnull(), "is_null of list<string> cannot be computed"),
         (lambda t: 5, "is not an Ibis expression"),
@@ -117,6 +118,22 @@ def test_each_operation_of_ibis_that_is_read_is_tested() -> None:
 def test_the_distance_of_two_cities_is_right() -> None:
     berlin_munich = formula_of("km", distance_km(TAME.x * 0 + 52.52, TAME.x * 0 + 13.405, 48.137, 11.575), TAME)
     assert in_python({"km": berlin_munich}, ROWS)["km"][0] == pytest.approx(504.4, abs=1)
+
+
+def squared(value: Any, times: int) -> Any:
+    """A value whose text, written out, has 2 ** times parts."""
+    for _ in range(times):
+        value = value * value - 1
+    return value
+
+
+def test_a_formula_grows_with_its_steps_and_not_with_their_uses() -> None:
+    made = {"deep": formula_of("deep", squared(TAME.x, 40), TAME), "sum": formula_of("sum", sum([TAME.y] * 40), TAME)}
+    assert len(made["deep"].plain) == 82
+    assert len(str(made["deep"])) < 2_000
+    assert in_duckdb(made, ROWS) == in_python(made, ROWS) == in_columns(made, ROWS)
+    with pytest.raises(DefinitionError, match="deeper: the formula is nested more than 100 deep"):
+        formula_of("deeper", squared(TAME.x, 60), TAME)
 
 
 def test_equal_expressions_are_equal_data_which_survive_json() -> None:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from amora_fs_assets.domain.types import DataType
 
 _ANY, _LIST = "T", "list<T>"
-SCALARS = frozenset(type_ for type_ in DataType if not type_.is_list and type_ is not DataType.JSON)
-"""The types that can be compared."""
+SCALARS = frozenset({
+    DataType.INT64, DataType.FLOAT64, DataType.STRING, DataType.BOOLEAN, DataType.BYTES, DataType.DATE,
+    DataType.TIMESTAMP, DataType.DECIMAL, DataType.TIME,
+})  # fmt: skip
+"""The types that can be compared. A UUID is a text to Ibis."""
 
 
 @dataclass(frozen=True)

@@ -273,7 +273,7 @@ def test_the_edges_of_aligned_views_are_exact_on_bigquery(ttl: timedelta | None,
 
 
 examples = settings(
-    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink}
+    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink}
 )
 
 

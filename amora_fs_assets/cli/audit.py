@@ -10,7 +10,9 @@ from amora_fs_assets.feature_store import FeatureStore
 
 @click.command(epilog=examples("audit", "audit carrier_punctuality", "audit --start 2013-05-01 --end 2013-06-01"))
 @click.argument("views", nargs=-1)
-@click.option("--start", help="The first instant of the audited rows, with --end; by default the last two periods.")
+@click.option(
+    "--start", help="First instant of the audited rows, with --end; by default the last two periods with data."
+)
 @click.option("--end", help="The end of the audited rows.")
 @click.option(
     "--instants",
@@ -27,13 +29,16 @@ def audit(store: FeatureStore, views: tuple[str, ...], start: str | None, end: s
     Each view is computed from what was known at some instants, in parts, and a second time. A difference is shown
     with the row, the columns, and the source row that leaked. Changes nothing.
     """
+    from rich.console import Console
+
     interval = [None if value is None else time(value) for value in (start, end)]
     leaking = []
-    for found in store.audit(views or None, *interval, instants=instants):
-        click.echo(f"{found.view}: {found.summary}")
-        leaking += [found.view] * (not found.passed)
-        for finding in found.findings:
-            click.echo("  " + str(finding).replace("\n", "\n  "))
+    with Console(stderr=True).status("Auditing ..."):
+        for found in store.audit(views or None, *interval, instants=instants):
+            click.echo(f"{found.view}: {found.summary}")
+            leaking += [found.view] * (not found.passed)
+            for finding in found.findings:
+                click.echo("  " + str(finding).replace("\n", "\n  "))
     if leaking:
         raise click.ClickException(
             f"The rows of {', '.join(leaking)} depend on more than was known at their event_timestamp, or on how time "

@@ -70,7 +70,9 @@ def _value(
             return request_time
         case "literal":
             return dialect.operations["literal"](step.value, IBIS_TYPES[step.type])
-    return dialect.operations[step.operation](*arguments)
+    made: Value = dialect.operations[step.operation](*arguments)
+    type_ = IBIS_TYPES[step.type]
+    return made if made.type().copy(nullable=True) == type_ else made.cast(type_)
 
 
 def _kept(steps: Sequence[Step], dialect: Dialect) -> dict[int, int]:

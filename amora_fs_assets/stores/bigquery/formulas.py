@@ -97,11 +97,6 @@ def _between(unit: str) -> Callable[[Any, Any], Any]:
     return lambda one, two: one.delta(two, unit=unit)
 
 
-def _alike(name: str) -> Callable[[Any], Any]:
-    """A method of Ibis' values without arguments, as a whole number of 64 bits."""
-    return lambda value: getattr(value, name)().cast("int64")
-
-
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     **SHARED,
     "literal": _literal,
@@ -141,7 +136,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
         f"{unit}s_between": _between(unit) for unit in ("microsecond", "millisecond", "second", "minute", "hour", "day")
     },
     **{
-        name: _alike(name)
+        name: operator.methodcaller(name)
         for name in (
             "year",
             "quarter",
@@ -155,9 +150,9 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
             "microsecond",
         )
     },
-    "week": _alike("week_of_year"),
-    "millisecond": lambda one: one.microsecond().cast("int64") // 1000,
-    "day_of_week": lambda one: one.day_of_week.index().cast("int64"),
+    "week": operator.methodcaller("week_of_year"),
+    "millisecond": lambda one: engine_function("DIV", dt.int64, one.microsecond().cast("int64"), whole(1_000)),
+    "day_of_week": lambda one: one.day_of_week.index(),
     "plus_microseconds": _later,
     "plus_days": _days_later,
     "plus_months": _months_later,

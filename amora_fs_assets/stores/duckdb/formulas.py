@@ -40,7 +40,9 @@ def _try(value: Value) -> Any:
     Only the outermost function of the value may raise an error: DuckDB computes a subexpression that it sees twice
     outside of TRY.
     """
-    return engine_function("TRY", value.type(), value)
+    type_ = value.type()
+    # Of a null literal DuckDB makes an INTEGER of a decimal. For another type Ibis writes a cast.
+    return engine_function("TRY", dt.Decimal(38, 10) if type_.is_decimal() else type_, value)
 
 
 def _finite(result: Any, *arguments: Any) -> Any:
@@ -61,8 +63,8 @@ def _arithmetic(compute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _exactly(compute: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function of a number, of which only whole numbers overflow."""
-    return lambda one: _try(compute(one)) if one.type().is_integer() else compute(one)
+    """A function of a number, of which floats do not overflow."""
+    return lambda one: compute(one) if is_float(one) else _try(compute(one))
 
 
 def _compared(compute: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -109,7 +111,7 @@ def _literal(value: Any, type_: dt.DataType) -> Any:
 
 def _sign(one: Any) -> Any:
     if not is_float(one):
-        return engine_function("sign", dt.int64, one)
+        return engine_function("sign", dt.int8, one)
     return one.isnan().ifelse(one, engine_function("sign", dt.float64, one))
 
 

@@ -12,6 +12,7 @@ import duckdb
 import ibis
 import pyarrow as pa
 
+from amora_fs_assets.domain.arrow import arrow_type
 from amora_fs_assets.domain.ports.dialect import Dialect
 from amora_fs_assets.domain.request_time.by_columns import by_columns
 from amora_fs_assets.domain.request_time.by_rows import Compute, by_rows
@@ -31,7 +32,10 @@ def in_duckdb(formulas: Mapping[str, Formula], rows: pa.Table) -> Values:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("given", _with_time(rows))
-        return _values(connection.sql(_sql(formulas, rows, DUCKDB)).to_arrow_table())
+        found = connection.sql(_sql(formulas, rows, DUCKDB)).to_arrow_table()
+    for name, formula in formulas.items():
+        assert found.schema.field(name).type == arrow_type(formula.type), formula
+    return _values(found)
 
 
 def in_bigquery(formulas: Mapping[str, Formula], rows: pa.Table, witness: Witness) -> Values:

@@ -38,6 +38,21 @@ def test_each_operation_has_the_same_value_in_duckdb_and_online() -> None:
     compare(made, table, in_columns(made, table), values)
 
 
+def test_an_error_of_one_operation_stays_in_its_formula() -> None:
+    """DuckDB computes a subexpression that it sees twice outside of TRY."""
+    last = [["literal", [], "int64", 2**62], ["literal", [], "float64", 1e308]]
+    made = {}
+    for name, formula in each_form().items():
+        for literal in last:
+            for operation in ("add", "multiply") if literal[2] == formula.type else ():
+                place = len(formula.plain)
+                made[f"{name}_{operation}"] = Formula.from_plain(
+                    [*formula.plain, literal, [operation, [place - 1, place]]]
+                )
+    table = rows(100, 2)
+    compare(made, table, in_duckdb(made, table), in_python(made, table))
+
+
 @given(MANY, SEED)
 @settings(RANDOM, max_examples=12)
 def test_a_formula_has_the_same_value_in_duckdb_and_online(made: dict[str, Formula], seed: int) -> None:

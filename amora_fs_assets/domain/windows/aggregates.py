@@ -210,7 +210,7 @@ class Max(Framed):
     kinds = ("max",)
 
     def check(self, type_: dt.DataType, feature: str) -> None:
-        ordered(self, type_, feature)
+        comparable(self, type_, feature)
 
     def over(self, hops: Hops) -> Value:
         return hops("max")
@@ -224,7 +224,7 @@ class Min(Framed):
     """The least value of a column, NaN if there is a NaN. Null for none."""
 
     def check(self, type_: dt.DataType, feature: str) -> None:
-        ordered(self, type_, feature)
+        comparable(self, type_, feature)
 
     def kinds_of(self, type_: dt.DataType) -> tuple[str, ...]:
         return ("negative",) if type_.is_floating() else ("min",)
@@ -289,10 +289,10 @@ def _deviation(n: Value, odd_ones: Value, deviation: Value) -> Value:
     return ibis.cases((n < 2, ibis.null("float64")), (odd_ones > 0, float("nan")), else_=deviation)
 
 
-def ordered(aggregate: Aggregate, type_: dt.DataType, feature: str) -> None:
-    """Raise DefinitionError for a column of values without an order."""
+def comparable(aggregate: Aggregate, type_: dt.DataType, feature: str) -> None:
+    """Raise DefinitionError for a column of lists, structs or JSON."""
     if type_.is_nested() or type_.is_json():
-        raise DefinitionError(f"{feature}={aggregate.name}: values of {type_} have no order. Take another column.")
+        raise DefinitionError(f"{feature}={aggregate.name}: values of {type_} cannot be compared. Take another column.")
 
 
 def _sum_type(type_: dt.DataType) -> dt.DataType:

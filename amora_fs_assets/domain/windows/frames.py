@@ -65,7 +65,7 @@ def _runs(call: Call, column: str) -> Table:
     """
     events = call.events
     there = events.filter(events[column].notnull()).select(*call.keys, "_enter", column).distinct()
-    order = ibis.window(group_by=[*call.keys, column], order_by=there["_enter"])
+    order = ibis.window(group_by=[*call.keys, _equal(there[column])], order_by=there["_enter"])
     enter = there["_enter"]
     near = there.mutate(_since=enter - enter.lag().over(order), _until=enter.lead().over(order) - enter)
     counts = {}
@@ -77,6 +77,14 @@ def _runs(call: Call, column: str) -> Table:
             elif kind == "began":
                 counts[f"{column}_{kind}_{window.name}"] = near.count(where=gap.isnull())
     return near.group_by([*call.keys, "_enter"]).aggregate(**counts)
+
+
+def _equal(value: Value) -> Value:
+    """The value, in a type by which BigQuery partitions rows: the text of a float. -0.0 equals 0.0."""
+    if not value.type().is_floating():
+        return value
+    zero: Value = ibis.literal(0.0)
+    return (value == 0).ifelse(zero, value).cast("string")
 
 
 def _different(call: Call, rows: Table, column: str, window: Window) -> Value:

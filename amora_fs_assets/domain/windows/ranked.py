@@ -11,12 +11,15 @@ import ibis.expr.datatypes as dt
 from ibis.expr.types import Value
 
 from amora_fs_assets.domain.errors import DefinitionError, shown
-from amora_fs_assets.domain.windows.aggregates import Aggregate, Pairs, ordered
+from amora_fs_assets.domain.windows.aggregates import Aggregate, Pairs, comparable
 
 
 @dataclass(frozen=True)
 class NUnique(Aggregate):
     """The exact number of different values. 0 for none. For rows known when they happen, `frames` counts their runs."""
+
+    def check(self, type_: dt.DataType, feature: str) -> None:
+        comparable(self, type_, feature)
 
     def of(self, rows: Pairs) -> Value:
         return rows.value.nunique(where=rows.inside)
@@ -30,7 +33,7 @@ class LastK(Aggregate):
 
     def check(self, type_: dt.DataType, feature: str) -> None:
         _check_k(self.k, f"{feature}={self.name}")
-        ordered(self, type_, feature)
+        comparable(self, type_, feature)
 
     def of(self, rows: Pairs) -> Value:
         return _collected(rows, [rows.time.desc(), *_greatest_first(rows.value)])
@@ -46,7 +49,7 @@ class Last(Aggregate):
     newest: bool = True
 
     def check(self, type_: dt.DataType, feature: str) -> None:
-        ordered(self, type_, feature)
+        comparable(self, type_, feature)
 
     def of(self, rows: Pairs) -> Value:
         return _collected(rows, [rows.time.desc() if self.newest else rows.time.asc(), *_greatest_first(rows.value)])
@@ -66,7 +69,7 @@ class TopK(Aggregate):
 
     def check(self, type_: dt.DataType, feature: str) -> None:
         _check_k(self.k, f"{feature}={self.name}")
-        ordered(self, type_, feature)
+        comparable(self, type_, feature)
         if type_.is_floating():
             raise DefinitionError(
                 f"{feature}={self.name}: column '{self.column}' is {type_}, of which few values are equal. Round and "

@@ -1,6 +1,6 @@
 """Rolling windows beside a DuckDB query that was written by hand for this case.
 
-    python -m benchmarks.windows            # 1M and 10M events; half an hour
+    python -m benchmarks.windows            # 200k, 1M and 10M events; half an hour
     python -m benchmarks.windows 1000000    # other numbers of events
     python -m benchmarks.windows --temporian PYTHON   # beside Temporian, of a Python that has it
 
@@ -29,8 +29,10 @@ from benchmarks.measure import median, peak_memory, report, table
 
 WINDOWS = {"1h": 1, "24h": 24, "7d": 168, "30d": 720, "14d": 336}
 ROUNDS = 3
+MEDIUM = 500_000
+"""From so many events on, there is one run of each side."""
 LARGE = 5_000_000
-"""From so many events on, there is one run, of four windows."""
+"""From so many events on, there are four windows only, and no Temporian."""
 LIMIT = "1500MB"
 HOUR = 3_600
 
@@ -140,7 +142,7 @@ def measured(path: Path, number: int, names: Sequence[str], temporian: str) -> l
     found: dict[str, list[tuple[float, float, float, list[float]]]] = {
         side: [] for side in ("by hand", "ours", *(["Temporian"] if temporian and number < LARGE else []))
     }
-    for _ in range(ROUNDS if number < LARGE else 1):
+    for _ in range(ROUNDS if number < MEDIUM else 1):
         for side, runs in found.items():
             runs.append(run(path, side, names, temporian))
     right = found["by hand"][0][3]
@@ -185,7 +187,7 @@ if __name__ == "__main__":
         one(sys.argv[2], sys.argv[3], sys.argv[4:])
     else:
         arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-        arguments.add_argument("numbers", nargs="*", type=int, default=[1_000_000, 10_000_000])
+        arguments.add_argument("numbers", nargs="*", type=int, default=[200_000, 1_000_000, 10_000_000])
         arguments.add_argument("--temporian", default="", metavar="PYTHON", help="a Python with temporian")
         given = arguments.parse_args()
         main(given.numbers, given.temporian)

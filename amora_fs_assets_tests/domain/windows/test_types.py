@@ -47,7 +47,7 @@ TAKEN = {type_: ORDERED for type_ in VALUES if not type_.is_list} | {
     DataType.DECIMAL: {*AGGREGATES},
     DataType.FLOAT64: {*AGGREGATES} - {"top_k"},
 }
-NUMBERS = {DataType.INT64: [5, -3, None, 5], DataType.FLOAT64: [0.0, math.nan, -0.0, 0.5]}
+NUMBERS: dict[DataType, list[Any]] = {DataType.INT64: [5, -3, None, 5], DataType.FLOAT64: [0.0, math.nan, -0.0, 0.5]}
 WINDOWS = Windows("1h", "3h")
 REFUSED = re.compile(r"column 'value' is .*first: `|cannot be compared. Take another column")
 DAY = Interval("2020-01-01", "2020-01-02")
@@ -64,11 +64,11 @@ def result(table: Any, source: Source, names: set[str]) -> Any:
 @pytest.mark.parametrize("type_", VALUES)
 def test_each_aggregate_takes_a_type_or_refuses_it(type_: DataType, source: Source, tmp_path: Path) -> None:
     rng = Random(1)
-    values = NUMBERS.get(type_, [VALUES[type_](rng) for _ in range(4)])
+    values: list[Any] = NUMBERS.get(type_, [VALUES[type_](rng) for _ in range(4)])
     times = [at(1, 9), at(1, 10), at(1, 10), at(1, 11)]
     names = {"customer": DataType.INT64, "at": DataType.TIMESTAMP, "loaded": DataType.TIMESTAMP, "value": type_}
     columns = [Column(name, each) for name, each in names.items()]
-    given = [[1, 1, 1, 1], times, [each + timedelta(hours=1) for each in times], values]
+    given: list[list[Any]] = [[1, 1, 1, 1], times, [each + timedelta(hours=1) for each in times], values]
     arrays = {
         column.name: pa.array(arrow_values(column.type, each), arrow_type(column.type))
         for column, each in zip(columns, given, strict=True)

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import times_of
 from amora_fs_assets.domain.names import VALID_TO
@@ -25,12 +26,16 @@ _SIMPLE: dict[DataType, st.SearchStrategy[Any]] = {
 
 
 def source_rows(
-    source: Source | FeatureView, interval: Interval, lookback: timedelta = timedelta(0)
+    source: Source | FeatureView,
+    interval: Interval,
+    lookback: timedelta = timedelta(0),
+    **values: st.SearchStrategy[Any],
 ) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Up to 30 rows that a computation of the interval may read: few keys, times up to the interval's end.
 
     Values keep the checks `ge`, `gt`, `le`, `lt`, `in_range` and `isin` of the schema; a third of the times lie on full
-    hours. `available_at` is up to two days after the row's time; other timestamps are the row's time.
+    hours. `available_at` is up to two days after the row's time; other timestamps are the row's time. `values` are
+    strategies of your own by column. Raises InvalidRequest for an unknown column.
     """
     start = before(interval.start, min(lookback, LONGEST))
     columns = source.columns if isinstance(source, Source) else source.row_columns
@@ -38,22 +43,29 @@ def source_rows(
     happened = None if times is None else times.happened
     available = None if times is None else times.available
     ends = VALID_TO if isinstance(source, FeatureView) and source.has_valid_to else None
-    values = {
+    if unknown := sorted(set(values) - {column.name for column in columns}):
+        raise InvalidRequest(f"Source '{source.name}' has no column {unknown}.")
+    drawn = {
         column.name: _times(start, interval.end) if column.name == happened else _values(column, start, interval.end)
         for column in columns
         if column.name != available
-    }
+    } | values
 
-    others = [c for c in columns if c.type is DataType.TIMESTAMP and c.name not in {happened, available, ends}]
+    kept = {happened, available, ends, *values}
+    others = [column for column in columns if column.type is DataType.TIMESTAMP and column.name not in kept]
 
     def known(row: dict[str, Any], delay: timedelta | None) -> dict[str, Any]:
         if happened is None:
             return row
         row = row | {column.name: row[happened] for column in others if row[column.name] is not None}
-        return row if available is None else row | {available: row[happened] + (delay or timedelta(0))}
+        return (
+            row
+            if available is None or available in values
+            else row | {available: row[happened] + (delay or timedelta(0))}
+        )
 
     delays = st.one_of(st.none(), st.timedeltas(timedelta(0), timedelta(days=2)))
-    rows = st.lists(st.builds(known, st.fixed_dictionaries(values), delays), max_size=30)
+    rows = st.lists(st.builds(known, st.fixed_dictionaries(drawn), delays), max_size=30)
     if isinstance(source, Source):
         return rows
     return rows.map(lambda found: list({tuple(row[name] for name in source.row_key): row for row in found}.values()))

@@ -22,5 +22,6 @@ def distance_km(
         for value in (latitude, longitude, other_latitude, other_longitude)
     ]
     one, east, other, other_east = (value.radians() for value in places)
-    half = ((other - one) / 2).sin() ** 2 + one.cos() * other.cos() * ((other_east - east) / 2).sin() ** 2
+    north, along = ((other - one) / 2).sin(), ((other_east - east) / 2).sin()
+    half = north * north + one.cos() * other.cos() * along * along
     return cast("FloatingValue", half.clip(0.0, 1.0).sqrt().asin() * _DIAMETER)

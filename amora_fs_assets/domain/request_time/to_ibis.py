@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import ibis
-from ibis.expr.operations import Field, Node
+from ibis.expr.operations import Cast, Field, Node
 from ibis.expr.types import Table, Value
 
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
@@ -34,7 +34,14 @@ def computed(
         here = _Expressions(steps, kept, columns, request_time, dialect, table, prefix)
         table = table.mutate(**{f"{prefix}step{place}": here.of(place) for place, at in kept.items() if at == level})
     here = _Expressions(steps, kept, columns, request_time, dialect, table, prefix)
-    return table.mutate(**{name: here.of(place) for name, place in results.items()}).select(*names, *results)
+    made = {name: _typed(here.of(place), formulas[name]) for name, place in results.items()}
+    return table.mutate(**made).select(*names, *results)
+
+
+def _typed(value: Value, formula: Formula) -> Value:
+    """The value with a cast to its own type, if a null literal may have given it another type in the engine."""
+    nulls = any(step.operation == "literal" and step.parameters[1] is None for step in formula.steps)
+    return Cast(value, IBIS_TYPES[formula.type]).to_expr() if nulls else value
 
 
 class _Expressions:

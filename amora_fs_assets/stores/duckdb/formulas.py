@@ -40,9 +40,7 @@ def _try(value: Value) -> Any:
     Only the outermost function of the value may raise an error: DuckDB computes a subexpression that it sees twice
     outside of TRY.
     """
-    type_ = value.type()
-    # Of a null literal DuckDB makes an INTEGER of a decimal. For another type Ibis writes a cast.
-    return engine_function("TRY", dt.Decimal(38, 10) if type_.is_decimal() else type_, value)
+    return engine_function("TRY", value.type(), value)
 
 
 def _finite(result: Any, *arguments: Any) -> Any:

@@ -16,16 +16,24 @@ RANDOM = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example,
                            HealthCheck.function_scoped_fixture],
 )  # fmt: skip
-MANY = st.lists(formulas(steps=8), min_size=10, max_size=20).map(
-    lambda made: {f"f{number}": formula for number, formula in enumerate(made)}
-)
+
+
+def several(*, exact: bool) -> st.SearchStrategy[dict[str, Formula]]:
+    """Some formulas by name."""
+    made = st.lists(formulas(steps=8, exact=exact), min_size=10, max_size=20)
+    return made.map(lambda listed: {f"f{number}": formula for number, formula in enumerate(listed)})
+
+
+MANY = several(exact=True)
 SEED = st.integers(0, 2**32)
 
 
-def compare(made: dict[str, Formula], table: pa.Table, one: Values, other: Values) -> None:
+def compare(made: dict[str, Formula], table: pa.Table, one: Values, other: Values, *, all_exact: bool = False) -> None:
     """Assert that the values are the same, row by row: to the last bit, if all engines compute an operation exactly."""
     for name, formula in made.items():
-        exact = all(step.operation not in OPERATIONS or OPERATIONS[step.operation].exact for step in formula.steps)
+        exact = all_exact or all(
+            step.operation not in OPERATIONS or OPERATIONS[step.operation].exact for step in formula.steps
+        )
         for place, (left, right) in enumerate(zip(one[name], other[name], strict=True)):
             row = {column: table[column][place].as_py() for column in formula.inputs}
             assert same(left, right, exact=exact), f"{formula} of {row}: {left!r}, {right!r}"
@@ -35,7 +43,7 @@ def test_each_operation_has_the_same_value_in_duckdb_and_online() -> None:
     made, table = each_form(), rows(300, 1)
     values = in_python(made, table)
     compare(made, table, in_duckdb(made, table), values)
-    compare(made, table, in_columns(made, table), values)
+    compare(made, table, in_columns(made, table), values, all_exact=True)
 
 
 def test_an_error_of_one_operation_stays_in_its_formula() -> None:
@@ -54,16 +62,16 @@ def test_an_error_of_one_operation_stays_in_its_formula() -> None:
 
 
 @given(MANY, SEED)
-@settings(RANDOM, max_examples=12)
+@settings(RANDOM, max_examples=8)
 def test_a_formula_has_the_same_value_in_duckdb_and_online(made: dict[str, Formula], seed: int) -> None:
     table = rows(30, seed)
     compare(made, table, in_duckdb(made, table), in_python(made, table))
 
 
-@given(MANY, SEED, st.sampled_from([0.0, 0.1, 1.0]))
-@settings(RANDOM, max_examples=30)
+@given(several(exact=False), SEED, st.sampled_from([0.0, 0.1, 1.0]))
+@settings(RANDOM, max_examples=20)
 def test_a_formula_has_the_same_value_for_few_and_for_many_rows(
     made: dict[str, Formula], seed: int, nulls: float
 ) -> None:
     table = rows(30, seed, nulls)
-    compare(made, table, in_columns(made, table), in_python(made, table))
+    compare(made, table, in_columns(made, table), in_python(made, table), all_exact=True)

@@ -20,6 +20,7 @@ class Departure(FeatureSchema):
     """The departure, seen from the time of the question."""
 
     minutes_to_departure: float = Field(description="Time until the scheduled departure [min].")
+    scheduled_hour: int = Field(description="Hour of the scheduled departure [h, UTC].")
     previous_leg_delay: float = Field(
         description="Delay of the aircraft's departure in the last 12 hours [min]; null if there was none."
     )
@@ -36,5 +37,6 @@ def departure(scheduled_at: Column, last_departed_at: Column, last_delay: Column
     recent = request_time().delta(last_departed_at, unit="second") < SAME_ROTATION
     return {
         "minutes_to_departure": scheduled_at.delta(request_time(), unit="second") / 60,
+        "scheduled_hour": scheduled_at.hour().cast("int64"),
         "previous_leg_delay": recent.ifelse(last_delay, ibis.null("float64")),
     }

@@ -34,7 +34,7 @@ def test_it_says_what_was_computed_while_it_works(demo: Demo) -> None:
 
 
 def test_it_shows_the_training_set_through_the_asset_loader_with_every_column(demo: Demo) -> None:
-    assert "Training set: 336,776 rows, 29 columns" in demo.output
+    assert "Training set: 336,776 rows, 30 columns" in demo.output
     assert (
         'defs.load_asset_value(AssetKey(["training_set", "departure_delay"]), python_type=pd.DataFrame)' in demo.output
     )

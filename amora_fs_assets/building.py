@@ -5,7 +5,7 @@ from __future__ import annotations
 from amora_fs_assets.operations import runs
 from amora_fs_assets.operations.expressions.tables import owners_of
 from amora_fs_assets.operations.frames import to_pandas, to_polars
-from amora_fs_assets.operations.offline.audit import audit, audit_if_quick, recent
+from amora_fs_assets.operations.offline.audit import Audit, audit, audit_if_quick, recent
 from amora_fs_assets.operations.offline.corrections import corrections
 from amora_fs_assets.operations.registry import applied_table, removal
 from amora_fs_assets.operations.registry.apply import apply_anew, apply_plan, collect
@@ -20,6 +20,7 @@ from amora_fs_assets.operations.training.retention import hold, prune, release
 from amora_fs_assets.stores.registry import feast_registry
 
 __all__ = [
+    "Audit",
     "Plan",
     "Several",
     "applied_table",

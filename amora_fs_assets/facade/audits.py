@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from amora_fs_assets.domain import callers
-from amora_fs_assets.domain.errors import InvalidRequest, LeaksFound
+from amora_fs_assets.domain.errors import InvalidRequest, LeaksFound, OfflineStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.time import Instant
 from amora_fs_assets.facade.stores import Stores
@@ -61,8 +61,16 @@ class Audits(Stores):
         views = self._views_by_name([name for name in planned.views_to_audit if name in self.code.feature_views])
         several, clock = building.Several("audit", views, progress), self.settings.clock()
         for view in several.each():
+            unread = False
             with several.trying(view):
-                several.results[view.name] = building.audit_if_quick(view, clock, lambda: self.offline)
+                try:
+                    several.results[view.name] = building.audit_if_quick(view, clock, self.offline)
+                except OfflineStoreError as error:  # an apply needs the registry alone
+                    interval, unread = view.interval(clock), True
+                    found = building.Audit(view=view.name, interval=interval, rows=0, skipped=str(error))
+                    several.results[view.name] = found
+            if unread:
+                break
         findings = [f"{name}: {each}" for name, found in several.results.items() for each in found.findings]
         if findings:
             raise LeaksFound(findings)

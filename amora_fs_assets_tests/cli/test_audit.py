@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -126,6 +127,19 @@ def test_a_view_that_cannot_be_audited_is_named_and_applied(project: FeatureStor
     assert result.exit_code == 0, result.output
     assert "honest: not audited: Feature view 'honest': its transform failed" in result.output
     assert "did you mean 'amount' of 'orders'?" in result.output
+
+
+def test_a_store_that_another_process_holds_stops_the_audit_and_not_the_apply(
+    project: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _redefined(halved)
+    _redefined(halved, "leaking")
+    monkeypatch.setenv("AMORA_FS_LOCK_TIMEOUT", "0.1")
+    with (project.settings.home / "offline.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = CliRunner().invoke(main, ["apply"])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("not audited: Another process") == 1
 
 
 def test_new_views_without_rows_are_applied_in_silence(project: FeatureStore, tmp_path: Path) -> None:

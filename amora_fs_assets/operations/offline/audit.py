@@ -18,7 +18,7 @@ from typing import Any
 import ibis
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest, TableNotFound
+from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest, OfflineStoreError, TableNotFound
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import times_of
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
@@ -64,11 +64,13 @@ def audit(
     return Audit(view=view.name, interval=interval, rows=number, instants=cuts, findings=found, skipped=skipped)
 
 
-def audit_if_quick(view: FeatureView, clock: datetime, opened: Callable[[], OfflineStore]) -> Audit:
-    """Audit the last two periods, unless tables are missing, the audit would read more than 10 GiB, or it fails."""
+def audit_if_quick(view: FeatureView, clock: datetime, store: OfflineStore) -> Audit:
+    """Audit the last two periods, unless tables are missing, the audit would read more than 10 GiB, or it fails.
+
+    The result says why it was not audited. Raises OfflineStoreError: the next view would fail in the same way.
+    """
     interval, skipped = view.interval(clock), ""
     try:
-        store = opened()
         interval = recent(view, clock, store)
         scan = (store.scanned_bytes(Computed(view, interval, store).rows()) or 0) * (_FEW + 5)
         if scan <= _QUICK:
@@ -76,6 +78,8 @@ def audit_if_quick(view: FeatureView, clock: datetime, opened: Callable[[], Offl
         skipped = f"it would read {scan / 2**30:,.0f} GiB. Run `amora-fs audit {view.name}`."
     except TableNotFound:
         pass
+    except OfflineStoreError:
+        raise
     except FeatureStoreError as error:
         skipped = str(error)
     return Audit(view=view.name, interval=interval, rows=0, skipped=skipped)

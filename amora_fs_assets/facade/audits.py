@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from amora_fs_assets.domain import callers
-from amora_fs_assets.domain.errors import InvalidRequest, LeaksFound, OfflineStoreError
+from amora_fs_assets.domain.errors import InvalidRequest, LeaksFound, OfflineStoreError, SettingsError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.time import Instant
 from amora_fs_assets.facade.stores import Stores
@@ -65,7 +65,7 @@ class Audits(Stores):
             with several.trying(view):
                 try:
                     several.results[view.name] = building.audit_if_quick(view, clock, self.offline)
-                except OfflineStoreError as error:  # an apply needs the registry alone
+                except (OfflineStoreError, SettingsError) as error:  # an apply needs the registry alone
                     interval, unread = view.interval(clock), True
                     found = building.Audit(view=view.name, interval=interval, rows=0, skipped=str(error))
                     several.results[view.name] = found

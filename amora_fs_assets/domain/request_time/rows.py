@@ -100,12 +100,6 @@ def power(function: Callable[..., float], *arguments: float) -> float | None:
 
 
 @_named
-def logarithm(function: Callable[[float], float], value: float) -> float | None:
-    """The logarithm; null for 0 and less."""
-    return None if value <= 0.0 else function(value)
-
-
-@_named
 def float_of(text: str) -> float | None:
     """The float that a text writes."""
     return float(text) if _NUMBER.fullmatch(text) else _NAMED.get(text.lower())

@@ -140,8 +140,9 @@ def checked_keys(name: str, values: list[Any], type_: DataType, *, json: bool) -
 
 def checked_request(name: str, values: list[Any], type_: DataType, *, json: bool) -> list[Any]:
     """The values of a request column converted to its type. NaN is null, since pandas writes nulls as NaN."""
-    if type_ is DataType.FLOAT64 and set(map(type, values)) <= {float, _NOTHING}:
-        return _without_nan(values)
+    if type_ is DataType.FLOAT64 and (kinds := set(map(type, values))) <= {float, _NOTHING}:
+        no_nan = kinds == {float} and (total := sum(values)) == total
+        return values if no_nan else _without_nan(values)
     try:
         if json:
             values = [json_value(type_, value) for value in values]

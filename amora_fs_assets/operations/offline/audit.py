@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +33,7 @@ __all__ = ["RULES", "Audit", "Finding", "Rule", "audit", "audit_if_quick", "rece
 
 _FEW = 3  # instants of a quick audit
 _QUICK = 10 * 2**30  # the greatest scan of a quick audit [bytes]
+_PERIODS = 3  # the last periods that are computed each by itself
 _AT_ONCE = 4  # pairs of computations in one query
 
 
@@ -41,8 +42,8 @@ def audit(
 ) -> Audit:
     """Compute the view's rows of an interval from all source rows, and compare them with other computations.
 
-    The sources are cut at up to `instants` event_timestamps of the rows. The interval is divided at the begin of its
-    last period and at the middle one of these instants; a view without partitions is never computed in parts. A second
+    The sources are cut at up to `instants` event_timestamps of the rows. The interval is divided before each
+    of its last three periods and at the middle one of these instants; a view without partitions has no parts. A second
     computation is compared if there are no parts, or if rows differ. At most one finding per rule is returned, that of
     the earliest instant; none if several rows have the same key, so that they cannot be compared. `rules` selects the
     tested rules. Raises InvalidRequest for an external table; TableNotFound, SourceMismatch, TransformError.
@@ -72,7 +73,7 @@ def audit_if_quick(view: FeatureView, clock: datetime, store: OfflineStore) -> A
     interval, skipped = view.interval(clock), ""
     try:
         interval = recent(view, clock, store)
-        scan = (store.scanned_bytes(Computed(view, interval, store).rows()) or 0) * (_FEW + 5)
+        scan = (store.scanned_bytes(Computed(view, interval, store).rows()) or 0) * (_FEW + 7)
         if scan <= _QUICK:
             return audit(view, interval, store=store, instants=_FEW)
         skipped = f"it would read {scan / 2**30:,.0f} GiB. Run `amora-fs audit {view.name}`."
@@ -154,14 +155,18 @@ class _Comparison:
         parts = [replace(self.computed, interval=Interval(*each)).rows() for each in pairwise(bounds)]
         return Pair(self.whole, ibis.union(*parts))
 
-    @property
+    @cached_property
     def divisions(self) -> list[datetime]:
-        """Where the interval is divided: before its last period, and at an instant of a row."""
+        """Where the interval is divided: before its last periods, and at an instant of a row."""
         period, interval = self.computed.view.partitions, self.computed.interval
         if period is None:
             return []
-        last = period.floor(interval.end - MICROSECOND)
-        return sorted(at for at in {last, self.cuts[len(self.cuts) // 2]} if interval.start < at < interval.end)
+        begins, last = set(), interval.end
+        for _ in range(_PERIODS):
+            last = period.floor(before(last, MICROSECOND))
+            begins.add(last)
+        begins.add(self.cuts[len(self.cuts) // 2])
+        return sorted(at for at in begins if interval.start < at < interval.end)
 
     def division(self, row: Mapping[str, Any]) -> datetime:
         """The begin of the part that has the row; for the first part its end."""

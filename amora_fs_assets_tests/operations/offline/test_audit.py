@@ -208,8 +208,9 @@ def test_values_that_vary_are_caught(store: DuckDBOfflineStore) -> None:
 
 
 def test_a_view_that_is_always_computed_whole_has_no_parts(store: DuckDBOfflineStore) -> None:
-    assert audit(view_of(causal, partitions=None), WEEK, store=store).passed
-    assert [each.rule for each in audit(view_of(causal), WEEK, store=store).findings] == ["differs in parts"]
+    assert audit(view_of(causal, partitions=None), WEEK, store=store, instants=1).passed
+    found = audit(view_of(causal), WEEK, store=store, instants=1).findings
+    assert [each.rule for each in found] == ["differs in parts"]
 
 
 def causal(orders: Table) -> Table:
@@ -249,7 +250,7 @@ def test_rolling_windows_pass(source: Source, store: DuckDBOfflineStore) -> None
     def transform(orders: Table, interval: Interval) -> Table:
         return rolling(orders, windows, by="customer", time="at", interval=interval, n=count(), total=sum_("amount"))
 
-    found = audit(view_of(transform, source, schema=Rolling), WEEK, store=store)
+    found = audit(view_of(transform, source, schema=Rolling), WEEK, store=store, instants=2)
     assert found.passed, "\n".join(map(str, found.findings))
     assert found.rows > 50
 
@@ -287,13 +288,11 @@ def test_nothing_staged_is_left(store: DuckDBOfflineStore) -> None:
             return sorted(row["table_name"] for row in batches.read_all().to_pylist())
 
     before = tables()
-    assert audit(view_of(causal), WEEK, store=store).rows
+    assert audit(view_of(causal), WEEK, store=store, instants=1).rows
     assert tables() == before
 
 
 def test_a_row_that_only_one_computation_has_is_said(store: DuckDBOfflineStore) -> None:
-    found = audit(view_of(lambda orders: last_of_the_day_at_its_start(orders)), WEEK, store=store, instants=1)
-    assert found.findings[0].rule == AHEAD
     rare = view_of(lambda orders: last_of_the_day_at_its_start(orders.filter(orders.amount == 26.0)))
     text = str(audit(rare, WEEK, store=store, instants=1).findings[0])
     assert "only the computation from all source rows has the row\n  value: 26.0 from all source rows" in text

@@ -17,6 +17,7 @@ from amora_fs_assets.domain.identity.expression import Forms, Places
 from amora_fs_assets.domain.identity.moments import Watch
 from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.windows.durations import Windows
@@ -74,11 +75,22 @@ def check_transform(view: FeatureView, windows: Windows | None) -> None:
         given["interval"] = Watch().interval()
     try:
         with handing(tables, {source.name: source for source in view.sources}, view):
-            view.transform(**given)
+            rows = view.transform(**given)
+            found = set(rows.columns)
     except DefinitionError as error:
         raise DefinitionError(f"{view}: {error}") from error
     except Exception:  # noqa: BLE001  (the computation raises the same error and reports it)
         return
+    if windows is None:
+        return
+    declared = {column.name for column in view.row_columns}
+    lacking, more = sorted(declared - found - {EVENT_TIMESTAMP}), sorted(found - declared)
+    if lacking or more:
+        raise DefinitionError(
+            f"{view}: its transform's rows "
+            + " and ".join([f"lack {lacking}"] * bool(lacking) + [f"have {more}, which the schema lacks"] * bool(more))
+            + ". Use the same names, and the same windows, in the transform and in the schema."
+        )
 
 
 def _run(transform: Callable[..., Any], sources: Sequence[Source | FeatureView], interval: str | None) -> _Run:

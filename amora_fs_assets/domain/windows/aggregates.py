@@ -83,6 +83,9 @@ HOPS: dict[str, tuple[Callable[[Value], Value], Callable[[Value], Value]]] = {
 class Aggregate(ABC):
     """An aggregate of the rows in a window. Nulls do not count, nor rows for which `where` is not true."""
 
+    null_of_none: ClassVar[bool] = True
+    """Whether the value of an empty window is null."""
+
     column: str | None = None
     where: Where = field(default=None, compare=False)
 
@@ -163,6 +166,8 @@ class Framed(Aggregate):
 class Count(Framed):
     """The number of rows; with a column, of its values that are not null. 0 for none."""
 
+    null_of_none = False
+
     def over(self, hops: Hops) -> Value:
         return hops("n").cast("int64").coalesce(0)
 
@@ -174,6 +179,7 @@ class Count(Framed):
 class Sum(Framed):
     """The sum of a column. 0 for none."""
 
+    null_of_none = False
     kinds = ("sum",)
 
     def check(self, type_: dt.DataType, feature: str) -> None:

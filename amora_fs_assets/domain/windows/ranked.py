@@ -18,6 +18,8 @@ from amora_fs_assets.domain.windows.aggregates import Aggregate, Pairs, comparab
 class NUnique(Aggregate):
     """The exact number of different values. 0 for none. For rows known when they happen, `frames` counts their runs."""
 
+    null_of_none = False
+
     def check(self, type_: dt.DataType, feature: str) -> None:
         comparable(self, type_, feature)
 
@@ -28,6 +30,8 @@ class NUnique(Aggregate):
 @dataclass(frozen=True)
 class LastK(Aggregate):
     """The last k values by time, the newest first; of values at one instant the greater first. Empty for none."""
+
+    null_of_none = False
 
     k: int = 1
 
@@ -64,6 +68,8 @@ class TopK(Aggregate):
 
     Two steps: `of` counts the pairs of a tick and a value, and `ranked` orders the values of a tick.
     """
+
+    null_of_none = False
 
     k: int = 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -57,10 +57,13 @@ def rolling(
 
     """
     read = _windows(windows, at)
-    view = computed_view()
+    call, view = Call(table, read, time, interval, by, features), computed_view()
     if view is not None:
         check_view(str(view), read, lookback=view.lookback, ttl=view.ttl)
-    return _rows(Call(table, read, time, interval, by, features))
+    rows = _rows(call)
+    if view is not None:
+        _check_nullable(call, {column.name for column in view.columns if not column.nullable})
+    return rows
 
 
 def check_view(owner: str, windows: Windows, *, lookback: timedelta, ttl: timedelta | None) -> None:
@@ -80,6 +83,19 @@ def check_view(owner: str, windows: Windows, *, lookback: timedelta, ttl: timede
             "would expire. Leave ttl out: counts and sums fall to 0, and other values to null, when rows leave the "
             "windows."
         )
+
+
+def _check_nullable(call: Call, required: Collection[str]) -> None:
+    """Refuse columns that must not be null, and are null at the first tick at which a window is empty."""
+    if call.windows.at.at_events:
+        return
+    for name, each in call.aggregates.items():
+        for column, window in call.spans(name).items():
+            if each.null_of_none and window.length is not None and column in required:
+                raise DefinitionError(
+                    f"{name}={each.name}: the value of an empty window is null, and column '{column}' of the schema is "
+                    "not nullable. Write `Field(nullable=True)`."
+                )
 
 
 def _windows(given: Windows | Sequence[Any], at: str | Ticks | None) -> Windows:

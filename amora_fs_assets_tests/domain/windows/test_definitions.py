@@ -147,6 +147,13 @@ def test_wrong_windows_are_refused(windows: Callable[[], object], message: str) 
         (built(spend=since_last(), idle=ratio("spend", "orders")), "'spend' is timestamp.*, not a number"),
         (built(spend=ratio("spent", "orders")), "'spent' is no feature of the call"),
         (built(spend=5), "spend=5 is no aggregate"),
+        (built(spend=mean("amount")), "'spend_1h' of the schema is not nullable. Write `Field.nullable=True"),
+        (built(spent=sum_("amount")), "have .'spent_1h', 'spent_24h'., which the schema lacks. Use the same names"),
+        (built(["1h"]), "rows lack .'orders_24h', 'spend_24h'.. Use the same names, and the same windows"),
+        (
+            lambda orders, interval: spend(orders.mutate(paid_at=orders.paid_at.truncate("h")), interval),
+            "the table no longer holds 'paid_at' of source 'orders'",
+        ),
         (built(by="client"), "by='client' is no column"),
         (built(time="channel"), "time='channel' is string, not a timestamp"),
         (built(Windows("1h", "30d")), "lookback=1 day, 1:00:00 is shorter than its windows"),

@@ -150,3 +150,16 @@ def test_equal_expressions_are_equal_data_which_survive_json() -> None:
 def test_an_operation_of_a_newer_release_is_named() -> None:
     with pytest.raises(ValueError, match="no operation 'tomorrow' of float64.*upgrade"):
         Formula.from_plain([["column", [], "x", "float64"], ["tomorrow", [0]]])
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        [], "x", None, [["column"]], [["column", [], "x"]], [["column", [], "x", "number"]], [["add", [0, 1]]],
+        [["column", [], "x", "int64"], ["add", [0]]], [["request_time", [], 1]], [["not", [-1]]], [[1, []]],
+        [["column", [], "x", "int64"], ["add", [0, 0], "more"]], [["literal", [], "int64"]], [{"column": []}],
+    ],
+)  # fmt: skip
+def test_malformed_data_is_no_formula(plain: Any) -> None:
+    with pytest.raises(ValueError, match="formula|operation"):
+        Formula.from_plain(plain)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -12,7 +11,8 @@ from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError, FeatureNotFound, shown
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.names import RESERVED_COLUMNS, check_name
+from amora_fs_assets.domain.names import check_name
+from amora_fs_assets.domain.on_demand_expressions import Expressions, computed_columns, formulas_of, request_columns
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.transforms import checked_function, name_of
@@ -20,9 +20,6 @@ from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
     from amora_fs_assets.domain.schema import FeatureSchema, SourceSchema
-
-Expressions = Callable[..., Mapping[str, Any]]
-"""A function of Ibis columns that returns one Ibis expression per feature, by name."""
 
 
 @dataclass(frozen=True, init=False)
@@ -83,15 +80,17 @@ class OnDemandFeatureView:
         vars(self).update(
             name=name,
             inputs=tuple(each.whole if isinstance(each, FeatureView) else each for each in given),
-            request=_request(label, request),
-            features=_features(label, schema_class.columns_of(label)),
+            request=request_columns(label, request),
+            features=computed_columns(label, schema_class.columns_of(label)),
             description=arguments.text(label, "description", description) or schema_class.description_of(),
             owner=arguments.owner_of(label, owner),
             tags=arguments.tags_of(label, tags),
             expressions=checked_function(label, "function", expressions),
         )
         self._check_names()
-        vars(self)["formulas"] = self._read()
+        vars(self)["formulas"] = formulas_of(
+            str(self), self.types, {column.name: column.type for column in self.features}, expressions
+        )
 
     @classmethod
     def applied(cls, **values: Any) -> OnDemandFeatureView:
@@ -166,44 +165,6 @@ class OnDemandFeatureView:
                     f"{self}: request column '{column.name}' is {column.type}, and the join key of this name is "
                     f"{keys[column.name]}. Rename the request column."
                 )
-
-    def _read(self) -> dict[str, Formula]:
-        """The formula of each feature."""
-        import ibis
-
-        from amora_fs_assets.domain.ibis_types import IBIS_TYPES
-        from amora_fs_assets.domain.request_time.from_ibis import formula_of
-
-        assert self.expressions is not None, "it was given"
-        table = ibis.table({name: IBIS_TYPES[type_] for name, type_ in self.types.items()}, name=self.name)
-        _check_parameters(str(self), self.expressions, list(self.types))
-        made = self.expressions(**{name: table[name] for name in self.types})
-        declared = {column.name: column for column in self.features}
-        if not isinstance(made, Mapping):
-            raise DefinitionError(
-                f"{self}: its function returns {type(made).__name__}. Return a dict: one expression for each feature."
-            )
-        for name in made:
-            if name not in declared:
-                raise DefinitionError(
-                    f"{self}: its function returns {shown(name)}, which its schema does not have. "
-                    f"Features: {', '.join(declared)}."
-                )
-        formulas: dict[str, Formula] = {}
-        for name, column in declared.items():
-            if name not in made:
-                raise DefinitionError(f"{self}: its function does not return feature '{name}'. Add an expression.")
-            label = f"{self}: feature '{name}'"
-            value = made[name] if isinstance(made[name], ibis.Value) else ibis.literal(made[name])
-            if column.type is DataType.FLOAT64 and value.type().is_integer():
-                value = value.cast("float64")
-            formulas[name] = formula_of(label, value, table)
-            if formulas[name].type is not column.type:
-                raise DefinitionError(
-                    f"{label} is {column.type} in the schema, and its expression is {formulas[name].type}. "
-                    "Cast the expression, or change the schema."
-                )
-        return formulas
 
 
 @dataclass(frozen=True)
@@ -281,58 +242,6 @@ def seconds(duration: timedelta | None) -> float | None:
 
 def _keys(part: FeatureViewProjection) -> list[tuple[str, DataType]]:
     return [(name, column.type) for name, column in zip(part.join_keys, part.view.key_columns, strict=True)]
-
-
-def _request(label: str, request: Mapping[str, Any] | type[SourceSchema] | None) -> tuple[Column, ...]:
-    """The columns of the request."""
-    from amora_fs_assets.domain.schema import SourceSchema
-
-    if request is None or request == {}:
-        return ()
-    if isinstance(request, Mapping):
-        made = {"__annotations__": dict(request), "__module__": __name__}
-        schema: Any = type("Request", (SourceSchema,), made)
-    elif issubclass(request, SourceSchema):
-        schema = request
-    else:
-        raise arguments.wrong(label, "request", request, "Give the types by column, such as {'basket': float}.")
-    columns: tuple[Column, ...] = schema.columns_of(label)
-    for column in columns:
-        if column.name.lower() in RESERVED_COLUMNS:
-            raise DefinitionError(
-                f"{label}: request column '{column.name}' is the time of a row, which a caller does not choose. "
-                "Use request_time()."
-            )
-        if column.rules:
-            raise DefinitionError(f"{label}: request column '{column.name}' has a check, and none runs. Drop it.")
-    return tuple(replace(column, nullable=True) for column in columns)
-
-
-def _features(label: str, columns: Sequence[Column]) -> tuple[Column, ...]:
-    """The features of the schema, each nullable."""
-    found = [column for column in columns if column.name not in RESERVED_COLUMNS]
-    if not found:
-        raise DefinitionError(f"{label}: its schema has no feature. Add a column.")
-    for column in found:
-        if column.rules:
-            raise DefinitionError(
-                f"{label}: feature '{column.name}' has check {column.rules[0]}. Values that are computed at request "
-                "time are not stored, so no check runs. Drop the check, or limit the value in the expression."
-            )
-    return tuple(replace(column, nullable=True) for column in found)
-
-
-def _check_parameters(label: str, function: Expressions, columns: Sequence[str]) -> None:
-    """Refuse a function whose parameters are not exactly the columns."""
-    parameters = inspect.signature(function).parameters
-    for name in parameters:
-        if name not in columns:
-            raise DefinitionError(
-                f"{label}: parameter '{name}' is neither an input nor a request column. Columns: {', '.join(columns)}."
-            )
-    for name in columns:
-        if name not in parameters:
-            raise DefinitionError(f"{label}: no parameter takes '{name}'. Add the parameter, or drop the column.")
 
 
 def on_demand_feature_view(

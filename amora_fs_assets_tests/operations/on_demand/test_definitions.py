@@ -92,6 +92,11 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         "returns 'x', which its schema does not have. Features: share",
     ),
     "no dict": (lambda: view(lambda spend_30d, basket: basket), "returns FloatingColumn. Return a dict"),
+    "an error in the function": (
+        lambda: view(lambda spend_30d, basket: {"share": basket.lenght()}),
+        "its function failed: AttributeError: .*'lenght'",
+    ),
+    "an object": (lambda: view(lambda spend_30d, basket: {"share": object()}), "is neither an expression nor a"),
     "another type": (
         lambda: view(lambda spend_30d, basket: {"share": basket > 1}),
         "'share' is float64 in the schema, and its expression is boolean. Cast the expression",
@@ -152,6 +157,7 @@ def test_features_of_one_name_are_told_apart_by_their_view() -> None:
 
 def test_an_integer_expression_becomes_the_schemas_float() -> None:
     assert view(lambda spend_30d, basket: {"share": 1}).formulas["share"].type is DataType.FLOAT64
+    assert view(lambda spend_30d, basket: {"share": None}).formulas["share"].type is DataType.FLOAT64
 
 
 def test_the_registry_holds_the_expressions_without_the_code() -> None:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Context, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, TypeVar
 
@@ -75,6 +75,13 @@ def rounded(value: float) -> float:
 def int_of_float(value: float) -> int | None:
     """The float, rounded to a whole number of 64 bits."""
     return int(rounded(value)) if -9223372036854775808.0 <= value < 9223372036854775808.0 else None
+
+
+@_named
+def int_of_decimal(value: Decimal) -> int | None:
+    """The decimal, rounded to a whole number of 64 bits, halves away from zero."""
+    whole = int(value.to_integral_value(ROUND_HALF_UP))
+    return whole if _LEAST <= whole <= _GREATEST else None
 
 
 @_named

@@ -47,6 +47,10 @@ HARD: dict[DataType, list[Any]] = {
     DataType.LIST_INT64: [[], [1], [3, 1, -7], [2**63 - 1]],
     DataType.LIST_FLOAT64: [[], [0.5], [NAN, INF, -0.0]],
     DataType.LIST_STRING: [[], ["a"], ["é", "a", ""]],
+    DataType.LIST_BOOLEAN: [[], [True], [False, True]],
+    DataType.LIST_BYTES: [[], [b""], [b"a", b"\xff\x00"]],
+    DataType.LIST_DATE: [[], [date(2000, 2, 29)], [date(9999, 12, 31), date(1, 1, 1)]],
+    DataType.LIST_TIMESTAMP: [[], [datetime(1970, 1, 1, tzinfo=UTC)], [datetime(2026, 1, 1, 1, 1, 1, 1, UTC)] * 2],
 }  # fmt: skip
 """Values at which engines differ."""
 _RANDOM: dict[DataType, Callable[[Random], Any]] = {

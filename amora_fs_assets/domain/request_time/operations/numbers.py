@@ -74,10 +74,10 @@ NUMBERS: tuple[Operation, ...] = (
               {"int64 -> float64": "float({0})", "string -> float64": "float_of({0})",
                "decimal -> float64": "float({0})"}),
     operation("to_int64", 'a.cast("int64"), a.round()', "int({0})",
-              "A whole number. A float is rounded, halves away from zero. Of text: decimal digits with or without a "
+              "A whole number. A fraction is rounded, halves away from zero. Of text: decimal digits with or without a "
               "sign; null for other text. Null for NaN, and beyond 64 bits.", "Conversion functions",
               {"float64 -> int64": "int_of_float({0})", "string -> int64": "int_of({0})",
-               "boolean -> int64": "int({0})"}),
+               "boolean -> int64": "int({0})", "decimal -> int64": "int_of_decimal({0})"}),
     operation("to_decimal", 'a.cast("decimal(38, 9)")', "decimal({0})", "The same number.", "Conversion functions",
               {"int64 -> decimal": "Decimal({0})"}),
     _math("sqrt", "a.sqrt()", "The square root. Null for a negative number.", "SQRT",

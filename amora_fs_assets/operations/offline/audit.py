@@ -116,10 +116,9 @@ def _newest(view: FeatureView, interval: Interval, store: OfflineStore) -> datet
     for source in view.sources:
         if (times := times_of(source)) is not None:
             happened = all_rows(source, store.dataset)[times.happened]
-            with store.read(
-                happened.as_table().filter(within(happened, interval)).aggregate(at=happened.max())
-            ) as rows:
-                found += [row["at"] for row in rows.read_all().to_pylist() if row["at"] is not None]
+            inside = happened.as_table().filter(within(happened, interval))
+            with store.read(inside.aggregate(at=inside[times.happened].max())) as batches:
+                found += [row["at"] for row in batches.read_all().to_pylist() if row["at"] is not None]
     return max(found, default=None)
 
 
@@ -191,7 +190,8 @@ def _findings(comparison: _Comparison, rules: set[Rule]) -> list[Finding]:
     tests: list[tuple[Rule, datetime | None, Callable[[], Pair]]] = [
         ("looks ahead", at, partial(comparison.ahead, at)) for at in comparison.cuts if "looks ahead" in rules
     ]
-    if "differs in parts" in rules and comparison.divisions:
+    whole_again = "differs in parts" in rules and bool(comparison.divisions)  # the parts are all rows computed again
+    if whole_again:
         tests.append(("differs in parts", None, comparison.in_parts))
     view, store = comparison.computed.view, comparison.computed.store
     findings: dict[Rule, Finding] = {}
@@ -200,6 +200,6 @@ def _findings(comparison: _Comparison, rules: set[Rule]) -> list[Finding]:
         for found in differences(view, [pair() for _, _, pair in some], store) if some else ():
             rule, at, _ = some[found.pair]
             findings.setdefault(rule, found.finding(rule, at or comparison.division(found.row)))
-    twice = "differs when computed again" in rules and (findings or not comparison.divisions)
+    twice = "differs when computed again" in rules and (findings or not whole_again)
     varying = differences(view, [comparison.again()], store) if twice else []
     return [each.finding("differs when computed again", None) for each in varying] or list(findings.values())

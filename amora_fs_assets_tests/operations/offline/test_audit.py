@@ -26,7 +26,7 @@ from amora_fs_assets import (
     rolling,
 )
 from amora_fs_assets.domain.errors import InvalidRequest
-from amora_fs_assets.operations.offline.audit import Rule, audit, recent
+from amora_fs_assets.operations.offline.audit import RULES, Rule, audit, recent
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.windows import Windows, count, sum_
 from amora_fs_assets_tests.operations.stores import fill
@@ -202,8 +202,10 @@ def test_a_leak_is_caught_with_its_source_row(
         assert "source 'orders', which the computation of the part does not read: customer=" in str(finding)
 
 
-def test_values_that_vary_are_caught(store: DuckDBOfflineStore) -> None:
-    found = audit(view_of(lambda orders: cast(orders, ibis.random())), WEEK, store=store)
+@pytest.mark.parametrize("rules", [RULES, ("differs when computed again",)], ids=["all rules", "this rule"])
+def test_values_that_vary_are_caught(rules: tuple[Rule, ...], store: DuckDBOfflineStore) -> None:
+    view = view_of(lambda orders: cast(orders, ibis.random()))
+    found = audit(view, WEEK, store=store, instants=1, rules=rules)
     assert [each.rule for each in found.findings] == ["differs when computed again"]
 
 

@@ -86,8 +86,11 @@ class _Code:
         self.values[place] = f"v{place}"
 
     def result(self, place: int) -> str:
-        """The expression of the list of the step's values."""
-        return f"[{self.values[place]}] * count" if self.constant[place] else f"list({self._as_list(place)})"
+        """The expression of the list of the step's values. The caller's columns are copied."""
+        if self.constant[place]:
+            return f"[{self.values[place]}] * count"
+        made = self._as_list(place)
+        return f"list({made})" if self._steps[place].operation == "column" else made
 
     def _as_list(self, place: int) -> str:
         """The variable with the step's values."""

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from ibis.expr.types import Table
 
-from amora_fs_assets import FeatureStore, FeatureView, Interval, Source, known_at
+from amora_fs_assets import FeatureService, FeatureStore, FeatureView, Interval, Source, known_at
 from amora_fs_assets.features import entities, sources
 from amora_fs_assets.features.airport_weather import AirportWeather, airport_weather
+from amora_fs_assets.features.departure import departure
 from amora_fs_assets.operations.expressions.tables import all_rows
 from amora_fs_assets.operations.offline import compute
 from amora_fs_assets.operations.offline.transform import query_of
@@ -206,3 +207,25 @@ def test_the_training_set_asks_one_to_four_hours_before_each_scheduled_departure
     assert sum(hours) == 336_776
     assert min(hours) > 50_000
     assert found["late"] / (found["rows"] - found["unknown"]) == pytest.approx(0.215, abs=0.001)
+
+
+PREVIOUS = """
+SELECT asked.scheduled_at, asked.tailnum, asked.scheduled_at - INTERVAL 2 HOUR AS event_timestamp,
+  (SELECT max_by(dep_delay, departed_at) FROM raw.flights AS before WHERE before.tailnum = asked.tailnum
+   AND departed_at <= asked.scheduled_at - INTERVAL 2 HOUR AND departed_at > asked.scheduled_at - INTERVAL 14 HOUR
+  ) AS expected
+FROM raw.flights AS asked WHERE asked.scheduled_at BETWEEN '2013-01-15' AND '2013-01-16' AND asked.tailnum IS NOT NULL
+"""
+
+
+def test_the_previous_leg_is_the_departure_of_the_aircraft_in_the_last_twelve_hours(sample: FeatureStore) -> None:
+    sample.compute("2013-01-01", "2013-02-01", ["aircraft_history"])
+    with duckdb.connect(str(sample.settings.home / "offline.duckdb"), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        asked = connection.execute(PREVIOUS).df()
+    joined = sample.get_historical_features(FeatureService("asked", [departure]), asked).to_df()
+    found, expected = joined["previous_leg_delay"], joined["expected"]
+    pd.testing.assert_series_equal(found, expected, check_names=False, check_dtype=False)
+    assert 50 < expected.notna().sum() < len(expected) - 50
+    assert set(joined["minutes_to_departure"]) == {120.0}
+    assert (joined["scheduled_hour"] == joined["scheduled_at"].dt.hour).all()

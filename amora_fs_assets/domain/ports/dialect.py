@@ -40,7 +40,7 @@ class Dialect:
     entries: Callable[[Value], Value]
     """A map as a list of structs of `key` and `value`, for an engine with maps."""
     operations: Mapping[str, Callable[..., Value]]
-    """The operations of request-time formulas, by name: see `domain/request_time/operations.py`."""
+    """The operations of request-time formulas, by name: see `domain/request_time/operations/`."""
 
 
 def engine_function(function: str, type_: dt.DataType, *values: Value, within: str | None = None) -> Any:

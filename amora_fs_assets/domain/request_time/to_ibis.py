@@ -22,7 +22,7 @@ def computed(
     table: Table, formulas: Mapping[str, Formula], columns: Mapping[str, str], request_time: str, dialect: Dialect,
     *, prefix: str = "_",
 ) -> Table:  # fmt: skip
-    """The table with one more column per formula. A step that is used several times is computed in an inner SELECT.
+    """The table with one more column per formula. A long step that is used again is computed in an inner SELECT.
 
     `columns` has the table's column of each input, `request_time` is the table's column with the instant of the
     request. No column of the table begins with `prefix` and "step".

@@ -33,7 +33,7 @@ __all__ = ["RULES", "Audit", "Finding", "Rule", "audit", "audit_if_quick", "rece
 
 _FEW = 3  # instants of a quick audit
 _QUICK = 10 * 2**30  # the greatest scan of a quick audit [bytes]
-_PERIODS = 3  # the last periods that are computed each by itself
+_PERIODS = 2  # the last periods that are computed each by itself
 _AT_ONCE = 4  # pairs of computations in one query
 
 
@@ -43,7 +43,7 @@ def audit(
     """Compute the view's rows of an interval from all source rows, and compare them with other computations.
 
     The sources are cut at up to `instants` event_timestamps of the rows. The interval is divided before each
-    of its last three periods and at the middle one of these instants; a view without partitions has no parts. A second
+    of its last two periods and at the middle one of these instants; a view without partitions has no parts. A second
     computation is compared if there are no parts, or if rows differ. At most one finding per rule is returned, that of
     the earliest instant; none if several rows have the same key, so that they cannot be compared. `rules` selects the
     tested rules. Raises InvalidRequest for an external table; TableNotFound, SourceMismatch, TransformError.

@@ -44,7 +44,7 @@ def view_with(*added: Column) -> FeatureView:
 _numbers = count()
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=pytest.mark.google)])
+@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
 def published(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OfflineStore]:
     """A store of either engine with the rows of a view to which nothing was added yet."""
 

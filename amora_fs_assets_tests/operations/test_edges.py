@@ -103,7 +103,7 @@ def taken(result: Any) -> None:
 
 
 FUZZED = settings(
-    max_examples=8, deadline=None, phases=set(Phase) - {Phase.shrink, Phase.explain},
+    max_examples=5, deadline=None, phases=set(Phase) - {Phase.shrink, Phase.explain},
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 CALLS: dict[str, Callable[[FeatureStore, Callable[[], Any]], Any]] = {
@@ -173,7 +173,7 @@ NAMES = [
     st.dictionaries(st.sampled_from(NAMES), st.sampled_from(range(len(COLUMNS))).map(COLUMNS.__getitem__), max_size=5),
     st.sampled_from(["pandas", "arrow", "polars", "twice"]),
 )
-@settings(FUZZED, max_examples=20)
+@settings(FUZZED, max_examples=12)
 def test_a_frame_of_any_columns_is_joined_or_refused(store: FeatureStore, columns: dict[str, Any], kind: str) -> None:
     good = {"word": ["a"], "number": [1], "event_timestamp": [datetime(2020, 1, 2, tzinfo=UTC)]}
     try:

@@ -195,7 +195,7 @@ def asked(made: Shop) -> list[str]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("partitions", ["month", None])
+@pytest.mark.parametrize("partitions", ["month", pytest.param(None, marks=pytest.mark.slow)])
 def test_sources_training_sets_and_parity_come_once_a_day(tmp_path: Path, partitions: str | None) -> None:
     made = Shop(tmp_path, small.catalogue(start="2020-01-01", partitions=partitions), after_midnight(10))
     everything = ["feature_view/spending", "online/spending", "parity", "raw/orders", "training_set/bought"]

@@ -107,7 +107,7 @@ def of_theirs(source: str) -> dict[str, FeatureView]:
 
 @BOTH
 @given(rng=st.randoms(use_true_random=False))
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink})
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.shrink})
 def test_late_rows_are_where_plain_python_has_them(rng: Random, compute: Callable[..., None], embedded: Filled) -> None:
     compute(oracle.some_rows(rng, BOUND), rng, of_theirs(rng.choice([*SOURCES])), embedded, oracle.some_cuts)
 

@@ -171,7 +171,7 @@ def bigquery(bigquery_emulator: BigQueryEmulator) -> Iterator[OfflineStore]:
 
 
 @pytest.mark.google
-@settings(max_examples=3, **_SETTINGS)
+@settings(max_examples=2, **_SETTINGS)
 @given(case=cases(nulls_in_lists=False))
 def test_bigquery_breaks_the_same_rules(case: tuple[FeatureView, pa.Table], bigquery: OfflineStore) -> None:
     assert by_push(*case) == by_gate(*case, bigquery)

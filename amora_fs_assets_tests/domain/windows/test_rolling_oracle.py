@@ -170,7 +170,7 @@ cuts = st.lists(st.integers(1, 7 * 24 * 4 - 1).map(lambda n: START + timedelta(d
     lambda inner: sorted({START + timedelta(days=1), *inner, START + timedelta(days=9)})
 )
 examples = settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,

@@ -257,7 +257,7 @@ def connected(server: Serving, clients: Sequence[socket.socket]) -> int:
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Large requests allowed, slow ones not."""
-    options = ("--max-entities", "100000", "--max-body", str(2**21), "--max-seconds", "0.5")
+    options = ("--max-entities", "100000", "--max-body", str(2**21), "--max-seconds", "2")
     with serving(tmp_path_factory.mktemp("home"), *options) as running:
         yield running
 

@@ -78,7 +78,7 @@ MUTANTS = (
     ),
     Mutant(
         "an added feature has the status of the others",
-        "operations/online/read.py",
+        "operations/online/part.py",
         'statuses.update({name: ["NOT_FOUND"] * len(times) for name in names})',
         "pass",
     ),

@@ -43,7 +43,10 @@ def server_of(home: Path) -> psutil.Process:
 
 
 def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return True
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

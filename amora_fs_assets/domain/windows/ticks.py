@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ibis
 import ibis.expr.datatypes as dt
+from ibis.expr.operations import Alias, Unnest
 from ibis.expr.types import IntegerValue, Table
 
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
@@ -21,9 +22,10 @@ def ticks_of(call: Call, hops: Table, *, at_hops: bool = False) -> Table:
         number = happened if call.on_time else ibis.greatest(happened, hops["_known"])
     else:
         changes = [tick for window in call.changing for tick in _changes(call, hops, window, at_hops=at_hops)]
-        number = ibis.array(changes).unnest()
-    # The name is new: in BigQuery, an unnested column shares the scope of the columns of `hops`.
-    ticks = hops.select(*call.keys, _number=number).rename(_enter="_number")
+        number = Unnest(ibis.array(changes)).to_expr()
+    # The name is new: in BigQuery, an unnested column shares the scope of the columns of `hops`. Ibis' own `unnest()`
+    # and `name()` first find the name that a deep expression has by default, which takes seconds for a zone.
+    ticks = hops.select(*call.keys, Alias(number, "_number").to_expr()).rename(_enter="_number")
     ticks = ticks.filter(ticks["_enter"].notnull())
     ticks = ticks.mutate(**{EVENT_TIMESTAMP: call.scale.instant(ticks["_enter"])})
     ticks = ticks.filter(*call.inside(ticks[EVENT_TIMESTAMP]))

@@ -70,7 +70,7 @@ def test_a_thousand_causal_views_pass(shape: str, part: int, store: InMemory) ->
     half = THOUSAND[shape] // 2
     counted = _audited(shape, half, store, part)
     assert counted["views"] == half
-    assert counted["compared"] > 0.8 * half
+    assert counted["compared"] > half / 2  # filters may leave no row of an interval
 
 
 def test_there_are_a_thousand_of_all_shapes() -> None:

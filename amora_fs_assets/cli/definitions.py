@@ -161,7 +161,7 @@ _KINDS = (
         catalogue_json.feature_view, _view, lambda view: _columns(view.row_columns),
     ),
     _Kind(
-        "on-demand-views", "on-demand feature views", "departure_times", lambda c: c.on_demand_feature_views,
+        "on-demand-views", "on-demand feature views", "departure", lambda c: c.on_demand_feature_views,
         Catalogue.on_demand_feature_view, catalogue_json.on_demand_feature_view, _on_demand, _formulas,
     ),
     _Kind(

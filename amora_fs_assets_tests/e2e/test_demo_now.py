@@ -12,7 +12,7 @@ import pytest
 from amora_fs_assets import FeatureStore, FeatureView, Settings, load_training_set
 from amora_fs_assets_tests.e2e.conftest import amora_fs
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("demo_now")]
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("your_own_project")]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "your-own-project.md").read_text()

@@ -16,7 +16,7 @@ from amora_fs_assets.stores.open import open_objects
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.feast import asked, rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("import_values")]
 
 HERE = Path(__file__).parent
 YAML = """project: Shop_EU

@@ -43,7 +43,7 @@ from amora_fs_assets_tests.emulators.process import free_ports
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 from amora_fs_assets_tests.small import at, orders, spending
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("feast_online")]
 ROOT = Path(__file__).parents[2]
 CLIENT = Path(__file__).with_name("online_client.py")
 

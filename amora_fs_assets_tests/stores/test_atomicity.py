@@ -25,8 +25,8 @@ from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows
 
 pytestmark = pytest.mark.slow
-REPUBLICATIONS = {"home": 100, "host": 25}
-"""In a file, and on the emulator, which takes a second for each."""
+REPUBLICATIONS = {"home": 100, "host": 15}
+"""In a file, and on the emulator, which takes seconds for each."""
 ROWS = 1_000  # of the first publication; each has one more than the one before
 READER = """
 import json, sys, time

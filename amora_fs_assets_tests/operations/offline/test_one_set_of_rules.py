@@ -155,7 +155,7 @@ def test_a_push_breaks_the_rules_that_a_computation_breaks(
 
 
 @pytest.mark.slow
-@settings(max_examples=120, **_SETTINGS)
+@settings(max_examples=60, **_SETTINGS)
 @given(case=cases(nulls_in_lists=True))
 def test_a_push_breaks_the_rules_that_a_computation_breaks_at_length(
     case: tuple[FeatureView, pa.Table], tmp_path_factory: pytest.TempPathFactory

@@ -67,7 +67,7 @@ test: .venv/.stamp emulators witness  ## all tests but the slow ones
 test-quick: .venv/.stamp  ## the tests that are quick, in a minute: for the loop of work
 	$(PYTEST) --quick -m "not slow and not semantics and not google and not browser and not e2e" $(ARGS)
 
-# Tests with one costly fixture are one xdist_group, so that it is set up once.
+# Tests that share a costly fixture are one xdist_group. The fixture is then set up once.
 test-slow: .venv/.stamp emulators feast witness  ## the long proofs
 	$(PYTEST) --dist loadgroup -m slow --durations=25 $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 

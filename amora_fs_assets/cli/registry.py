@@ -90,7 +90,9 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, allow_leaks: b
             if not allow_leaks:
                 _show(planned, form)
                 raise
-            click.echo(f"Applied, since --allow-leaks was given:\n{error.findings}", err=True)
+            click.echo(
+                f"These views are applied all the same, since --allow-leaks was given:\n{error.findings}", err=True
+            )
 
     try:
         audited = check if store.settings.audit_at_apply else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain import arguments
@@ -103,18 +105,17 @@ class OnDemandFeatureView:
         """The view's name in messages."""
         return f"On-demand feature view '{self.name}'"
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, tuple[FeatureViewProjection, str] | Column]:
         """What each column of the expressions is: the feature of an input, or a column of the request."""
         features = [(part, feature) for part in self.inputs for feature in part.features]
-        names = [feature for _, feature in features]
+        times = Counter(feature for _, feature in features)
         found: dict[str, tuple[FeatureViewProjection, str] | Column] = {
-            feature if names.count(feature) == 1 else f"{part.name}__{feature}": (part, feature)
-            for part, feature in features
+            feature if times[feature] == 1 else f"{part.name}__{feature}": (part, feature) for part, feature in features
         }
         return found | {column.name: column for column in self.request}
 
-    @property
+    @cached_property
     def types(self) -> dict[str, DataType]:
         """The type of each column of the expressions."""
         return {
@@ -138,7 +139,8 @@ class OnDemandFeatureView:
 
     def over(self, inputs: Iterable[FeatureViewProjection]) -> OnDemandFeatureView:
         """The view over these states of its inputs. Raises DefinitionError if an input has another type."""
-        view = OnDemandFeatureView.applied(**{**vars(self), "inputs": tuple(inputs)})
+        same = {each.name: getattr(self, each.name) for each in fields(self)}
+        view = OnDemandFeatureView.applied(**{**same, "inputs": tuple(inputs)})
         types = view.types
         for name, type_ in self.types.items():
             if types[name] is not type_:

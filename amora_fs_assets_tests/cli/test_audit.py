@@ -99,7 +99,7 @@ def test_leaks_can_be_applied_on_request_and_are_still_shown(project: FeatureSto
     _redefined(leaking)
     result = CliRunner().invoke(main, ["apply", "--allow-leaks"])
     assert result.exit_code == 0, result.output
-    assert "Applied, since --allow-leaks was given:\nhonest: looks ahead" in result.output
+    assert "These views are applied all the same, since --allow-leaks was given:\nhonest: looks ahead" in result.output
     assert project.registry.head() != head
 
 

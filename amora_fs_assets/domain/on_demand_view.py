@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.errors import DefinitionError, FeatureNotFound, shown
+from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import check_name
 from amora_fs_assets.domain.on_demand_expressions import Expressions, computed_columns, formulas_of, request_columns
-from amora_fs_assets.domain.projection import FeatureViewProjection
+from amora_fs_assets.domain.projection import FeatureViewProjection, picked_of
 from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.transforms import checked_function, name_of
 from amora_fs_assets.domain.types import DataType
@@ -223,18 +223,7 @@ class OnDemandProjection:
 
     def __getitem__(self, names: str | tuple[str, ...]) -> OnDemandProjection:
         """Select features. Raises FeatureNotFound, and DefinitionError for an argument that names no features."""
-        picked: Any = (names,) if isinstance(names, str) else names
-        if not isinstance(picked, tuple) or not picked or not all(isinstance(name, str) for name in picked):
-            raise DefinitionError(
-                f"{self.view}: [{shown(names)}] selects no features. Write their names: view['a', 'b']."
-            )
-        for name in picked:
-            if name not in self.features:
-                known = (f"{self.view.name}:{each}" for each in self.features)
-                raise FeatureNotFound.named(f"{self.view.name}:{name}", known)
-            if picked.count(name) > 1:
-                raise DefinitionError(f"{self.view}: feature '{name}' is selected twice. Name it once.")
-        return OnDemandProjection(self.view, picked)
+        return OnDemandProjection(self.view, picked_of(self.view, self.features, names))
 
 
 def seconds(duration: timedelta | None) -> float | None:

@@ -13,6 +13,7 @@ from amora_fs_assets.domain.names import RESERVED_COLUMNS, check_column, check_n
 
 if TYPE_CHECKING:
     from amora_fs_assets.domain.feature_view import FeatureView
+    from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,7 @@ class FeatureViewProjection:
 
     def __getitem__(self, names: str | tuple[str, ...]) -> FeatureViewProjection:
         """Select features. Raises FeatureNotFound, and DefinitionError for an argument that names no features."""
-        picked: Any = (names,) if isinstance(names, str) else names
-        if not isinstance(picked, tuple) or not picked or not all(isinstance(name, str) for name in picked):
-            raise DefinitionError(
-                f"{self.view}: [{shown(names)}] selects no features. Write their names: view['a', 'b']."
-            )
-        for name in picked:
-            if name not in self.features:
-                raise FeatureNotFound.named(
-                    f"{self.view.name}:{name}", (f"{self.view.name}:{f}" for f in self.features)
-                )
-            if picked.count(name) > 1:
-                raise DefinitionError(f"{self.view}: feature '{name}' is selected twice. Name it once.")
+        picked = picked_of(self.view, self.features, names)
         return FeatureViewProjection(self.view, picked, self.name_alias, self.join_key_map)
 
     def alias(self, name: str, join_keys: Mapping[str, str] | None = None) -> FeatureViewProjection:
@@ -72,3 +62,19 @@ class FeatureViewProjection:
             if column.lower() in RESERVED_COLUMNS:
                 raise DefinitionError(f"{label}: join_keys: '{column}' is the time of a row. Name another column.")
         return FeatureViewProjection(self.view, self.features, name, columns)
+
+
+def picked_of(view: FeatureView | OnDemandFeatureView, features: tuple[str, ...], names: object) -> tuple[str, ...]:
+    """The names of `view[names]`, each one of the features.
+
+    Raises FeatureNotFound, and DefinitionError for an argument that names no features.
+    """
+    picked: Any = (names,) if isinstance(names, str) else names
+    if not isinstance(picked, tuple) or not picked or not all(isinstance(name, str) for name in picked):
+        raise DefinitionError(f"{view}: [{shown(names)}] selects no features. Write their names: view['a', 'b'].")
+    for name in picked:
+        if name not in features:
+            raise FeatureNotFound.named(f"{view.name}:{name}", (f"{view.name}:{feature}" for feature in features))
+        if picked.count(name) > 1:
+            raise DefinitionError(f"{view}: feature '{name}' is selected twice. Name it once.")
+    return picked

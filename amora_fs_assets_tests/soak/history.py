@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from amora_fs_assets_tests.soak.model import GateHeldError, Generation, Model, Online
 from amora_fs_assets_tests.soak.worker import WorkerDiedError
-from amora_fs_assets_tests.soak.world import FILLED, FILLED_OF, START, Row, View
+from amora_fs_assets_tests.soak.world import FILLED, FILLED_OF, START, Row, View, filled_of
 
 _OFFLINE = ("offline.duckdb", "offline.duckdb.wal")
 Ask = tuple[str, dict[str, Any]]
@@ -444,8 +444,7 @@ class History:
         for moment, row in zip(spine, got, strict=True):
             right = dict(self.model.joined(moment, names, known_time=known_time))
             for name in filled:
-                value = right[f"{FILLED_OF[name]}__{name}"]
-                right[f"{FILLED}__filled_{name}"] = -1 if value is None else value
+                right[f"{FILLED}__filled_{name}"] = filled_of(right[f"{FILLED_OF[name]}__{name}"])
             for name, value in right.items():
                 self.counts.values += 1
                 if not _equal(row[name], value):
@@ -487,7 +486,7 @@ class History:
             values, statuses = (got[part][f"{FILLED}__filled_{name}"] for part in ("values", "statuses"))
             for place, value in enumerate(values):
                 key = tuple(entities[each][place] for each in self.model.views[of].keys)
-                allowed = {-1 if v is None else v for _, v in self.model.online_answers(of, key, self.now)[name]}
+                allowed = {filled_of(v) for _, v in self.model.online_answers(of, key, self.now)[name]}
                 self.counts.values += 1
                 if statuses[place] != "PRESENT" or value not in allowed:
                     what = f"{FILLED}:filled_{name} of {key} is {value!r} {statuses[place]}"

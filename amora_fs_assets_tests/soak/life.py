@@ -444,11 +444,18 @@ class Life:
             self.history.check_table(worker, name, start, self.history.now + DAY)
 
     def _known_everywhere(self) -> list[str]:
-        """Features that every process knows: for some seconds after an apply those that stayed."""
+        """Features that every process knows: for some seconds after an apply those that stayed.
+
+        If none stayed (the first apply, say), wait until every process knows the new ones: a read asks for features.
+        """
         features = features_of(self.history.model.views)
-        if time.monotonic() - self._applied_at < REFRESHED:
-            features = [each for each in features if each in self.history.applied]
-        return features
+        pause = REFRESHED - (time.monotonic() - self._applied_at)
+        if pause <= 0:
+            return features
+        stayed = [each for each in features if each in self.history.applied]
+        if not stayed:
+            time.sleep(pause)
+        return stayed or features
 
     def _online(self, worker: Worker) -> None:
         features = features_of(self.history.model.views)

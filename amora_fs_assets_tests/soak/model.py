@@ -13,7 +13,7 @@ from typing import Any
 
 from amora_fs_assets_tests.soak import transforms
 from amora_fs_assets_tests.soak.transforms import SourceRow
-from amora_fs_assets_tests.soak.world import SOURCES, START, Row, View, newer
+from amora_fs_assets_tests.soak.world import FILLED_OF, SOURCES, START, Row, View, filled_of, newer
 
 Key = tuple[Any, ...]
 Maybe = Row | None
@@ -208,7 +208,9 @@ class Model:
             spine = {"customer": order["customer"], "shop": order["shop"], "event_timestamp": order["at"]}
             features = self.joined(spine, names)
             large = None if order["amount"] is None else order["amount"] > 25
-            rows.append(spine | {"large": large} | {name.partition("__")[2]: v for name, v in features.items()})
+            stored = {name.partition("__")[2]: value for name, value in features.items()}
+            filled = {f"filled_{name}": filled_of(stored[name]) for name in FILLED_OF}
+            rows.append(spine | {"large": large} | stored | filled)
         return rows
 
 

@@ -104,6 +104,11 @@ FILLED_OF = {"amount_48h": "recent", "score": "profile", "spent": "activity"}
 """The features that FILLED fills, as `filled_<feature>`, and the view of each."""
 
 
+def filled_of(value: Any) -> Any:
+    """The value of an on-demand feature of FILLED over a stored value."""
+    return -1 if value is None else value
+
+
 def feature_type(view: View, feature: str) -> str:
     """The type of a feature; one that was added later has that of the view's first one."""
     return FEATURE_TYPES[feature if feature in FEATURE_TYPES else view.features[0]]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from amora_fs_assets.domain.errors import DefinitionError, shown
-from amora_fs_assets.domain.time import utc
+from amora_fs_assets.domain.time import Period, utc
 
 LONGEST = timedelta(days=365_250)
 """The longest duration that a definition takes: 1,000 years. An instant of the years 1001 to 8999 plus or minus such a
@@ -102,6 +102,16 @@ def owner_of(owner: str, value: object) -> str:
             "owner='team:name'."
         )
     return who
+
+
+def period(owner: str, argument: str, value: object, known: Sequence[str], *, or_none: bool = False) -> Period:
+    """A calendar period, one of `known`. `or_none`: the message names None too."""
+    if not isinstance(value, str) or value not in known:
+        none = " or None" if or_none else ""
+        raise DefinitionError(
+            f"{owner}: {argument}={shown(value)} is not one of {', '.join(known)}{none}. Give one of these."
+        )
+    return Period(value)
 
 
 def tags_of(owner: str, value: object, *, check: bool = True) -> dict[str, str]:

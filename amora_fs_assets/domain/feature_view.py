@@ -8,29 +8,22 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from amora_fs_assets.domain import arguments
+from amora_fs_assets.domain import arguments, view_checks
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.errors import DefinitionError, shown
 from amora_fs_assets.domain.fingerprint import content_hash, function_hash
 from amora_fs_assets.domain.gate import Gate
 from amora_fs_assets.domain.meaning import Meaning
-from amora_fs_assets.domain.names import (
-    CREATED_TIMESTAMP,
-    EVENT_TIMESTAMP,
-    RESERVED_COLUMNS,
-    VALID_TO,
-    check_name,
-)
-from amora_fs_assets.domain.place import UTC_ZONE, Place, Where, check_mapping
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RESERVED_COLUMNS, VALID_TO, check_name
+from amora_fs_assets.domain.place import UTC_ZONE, Place, Where
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.row_times import RowTimes
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Instant, Interval, Period
-from amora_fs_assets.domain.transforms import Transform, check_parameters, checked_function, name_of
-from amora_fs_assets.domain.types import JOIN_KEY_TYPES, DataType
+from amora_fs_assets.domain.transforms import INTERVAL_PARAMETER, Transform, checked_function, name_of
+from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:
     from amora_fs_assets.domain.schema import FeatureSchema
@@ -38,7 +31,6 @@ if TYPE_CHECKING:
 
 PeriodName = Literal["hour", "day", "week", "month"]
 TablePeriodName = Literal["hour", "day", "month"]
-INTERVAL_PARAMETER = "interval"
 
 
 @dataclass(frozen=True, init=False)
@@ -175,10 +167,12 @@ class FeatureView:
             created_timestamp_column=created,
             valid_to_field=ends,
             ttl=None if ttl is None else arguments.duration(label, "ttl", ttl, none="values that never expire"),
-            partitions=None if partitions is None else _period(label, "partitions", partitions, PeriodName),
+            partitions=None
+            if partitions is None
+            else arguments.period(label, "partitions", partitions, get_args(PeriodName), or_none=True),
             start=None if start is None else arguments.instant(label, "start", start),
             lookback=arguments.duration(label, "lookback", lookback),
-            table_partitions=_period(label, "table_partitions", table_partitions, TablePeriodName),
+            table_partitions=arguments.period(label, "table_partitions", table_partitions, get_args(TablePeriodName)),
             description=arguments.text(label, "description", description),
             owner=owner if from_catalogue else arguments.owner_of(label, owner),
             tags=arguments.tags_of(label, tags, check=not from_catalogue),
@@ -189,104 +183,16 @@ class FeatureView:
             applied_meaning=applied_meaning,
             view_id=view_id,
         )
-        self._check_columns(schema_class.__name__ if schema_class else "of the catalogue")
-        self._check_time()
-        self._check_transform(from_catalogue=from_catalogue)
+        view_checks.check(self)
         over_views = transform is not None and any(isinstance(each, FeatureView) for each in self.sources)
         if windows is not None or over_views:
             from amora_fs_assets.domain.identity.compiled import check_transform
 
             check_transform(self, windows)
 
-    def _check_columns(self, schema: str) -> None:
-        types = {column.name: column for column in self.columns}
-        for entity in self.entities:
-            for key in entity.join_keys:
-                if key not in types and self.table is not None and key in self._times.roles:
-                    raise DefinitionError(
-                        f"{self}: {self._times.roles[key]}='{key}' is the join key of entity '{entity.name}'. Name the "
-                        "column with the time."
-                    )
-                if key not in types:
-                    raise DefinitionError(
-                        f"{self}: schema {schema} has no column '{key}', the join key of entity '{entity.name}'. "
-                        "Add the column or drop the entity."
-                    )
-                if types[key].nullable:
-                    raise DefinitionError(f"{self}: join key '{key}' is never null. Drop nullable=True in {schema}.")
-                if types[key].type not in JOIN_KEY_TYPES:
-                    raise DefinitionError(
-                        f"{self}: join key '{key}' is {types[key].type}; a join key is an int or a str. "
-                        f"Cast it in the transform and declare `{key}: str` in {schema}."
-                    )
-        if len(set(self.join_keys)) < len(self.join_keys):
-            raise DefinitionError(f"{self}: two of its entities share a join key: {list(self.join_keys)}. Rename one.")
-        for time in (CREATED_TIMESTAMP, *([VALID_TO] if self.has_valid_to else [])):
-            if time in types and types[time].type is not DataType.TIMESTAMP:
-                raise DefinitionError(f"{self}: {time} is {types[time].type}. Declare it as Timestamp.")
-        if not self.features:
-            raise DefinitionError(f"{self}: schema {schema} has no feature, only keys and times. Add a column.")
-
-    def _check_time(self) -> None:
-        if self.start is None:
-            return
-        try:
-            lateness = [each.max_lateness for each in self.sources if isinstance(each, Source)]
-            _ = self.start - self.lookback - max((each for each in lateness if each), default=timedelta(0))
-            if self.partitions is not None:
-                first = self.partitions.floor(self.start)
-                self.partitions.next(first)
-        except OverflowError:
-            raise DefinitionError(
-                f"{self}: start {self.start.isoformat()} with its lookback, its sources' max_lateness and its "
-                "first period does not lie within the years 1 to 9999. Choose another start or lookback."
-            ) from None
-        if self.partitions is not None and first != self.start:
-            raise DefinitionError(
-                f"{self}: start {self.start.isoformat()} lies within a {self.partitions}. "
-                f"Start at {first.isoformat()}, where the {self.partitions} begins."
-            )
-
-    def _check_transform(self, *, from_catalogue: bool) -> None:
-        if self.table is not None:
-            if not from_catalogue:
-                self._times.check(str(self), self.join_keys)
-                check_mapping(str(self), self.field_mapping, self._names_in_schema)
-            if self.transform is not None or self.sources:
-                raise DefinitionError(f"{self}: a view of an external table takes neither transform= nor sources=.")
-            return
-        if self.asset:
-            raise DefinitionError(
-                f"{self}: asset is for an external table (table=...). A transform's assets are named by its sources: "
-                f"Source(..., asset={list(self.asset)})."
-            )
-        if self.timestamp_field != EVENT_TIMESTAMP:
-            raise DefinitionError(f"{self}: timestamp_field is for table=...; a transform returns {EVENT_TIMESTAMP}.")
-        if self.field_mapping or self.timezone != UTC_ZONE or self.created_timestamp_column != CREATED_TIMESTAMP:
-            raise DefinitionError(
-                f"{self}: created_timestamp_column, field_mapping and timezone are for an external table (table=...). "
-                "Give them to the sources that the transform reads."
-            )
-        if self.has_valid_to:
-            raise DefinitionError(
-                f"{self}: valid_to_field is for an external table (table=...). To end the values of an entity, a "
-                "transform returns a row of nulls at the instant at which they end."
-            )
-        if self.start is None:
-            raise DefinitionError(f"{self}: give the start of the computed time, such as start='2013-01-01'.")
-        if from_catalogue:
-            return
-        if self.transform is None:
-            raise DefinitionError(f"{self}: it has neither a transform nor a table. Use @feature_view, or give table=.")
-        check_parameters(str(self), self.transform, self.sources, extra=INTERVAL_PARAMETER)
-
     @property
-    def _names_in_schema(self) -> set[str]:
-        times = self._times.stored
-        return {*times, *times.values(), *(column.name for column in self.columns)}
-
-    @property
-    def _times(self) -> RowTimes:
+    def times(self) -> RowTimes:
+        """The arguments that name the times of a row."""
         return RowTimes(self.timestamp_field, self.created_timestamp_column, self.valid_to_field)
 
     @cached_property
@@ -294,7 +200,7 @@ class FeatureView:
         """Where the rows of an external table are; None for a view with a transform."""
         if self.table is None:
             return None
-        return Place(str(self), self.where, self.row_columns, self._times.names(self.field_mapping))
+        return Place(str(self), self.where, self.row_columns, self.times.names(self.field_mapping))
 
     @property
     def where(self) -> Where:
@@ -421,16 +327,6 @@ class FeatureView:
         """The interval that the view covers: from `start` to the clock."""
         start = self.start or clock
         return Interval(start, max(start, clock))
-
-
-def _period(owner: str, argument: str, given: object, names: Any) -> Period:
-    known = get_args(names)
-    if not isinstance(given, str) or given not in known:
-        none = " or None" if names is PeriodName else ""
-        raise DefinitionError(
-            f"{owner}: {argument}={shown(given)} is not one of {', '.join(known)}{none}. Give one of these."
-        )
-    return Period(given)
 
 
 def feature_view(

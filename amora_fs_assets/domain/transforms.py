@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Transform = Callable[..., "Table"]
 
+INTERVAL_PARAMETER = "interval"
+"""The parameter of a transform that receives the computed interval."""
+
 
 def checked_function(owner: str, argument: str, given: object) -> Transform:
     """The function, if it is a plain Python function, whose code can be hashed. Raises DefinitionError."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from google.api_core.exceptions import GoogleAPIError
+
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.errors import DefinitionNotApplied
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import Draft
-from amora_fs_assets.domain.protocol import APPLIED_COLUMNS, Applied
+from amora_fs_assets.domain.protocol import APPLIED_COLUMNS, Applied, not_applied, refused
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, PUSH
 from amora_fs_assets.domain.table_names import (
     applied_table,
@@ -22,7 +27,7 @@ from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.bigquery.tables import quoted, type_of
 
-NOT_APPLIED, REFUSED = "amora_fs: not applied", "amora_fs: refused by"
+_NOT_APPLIED, _REFUSED = "amora_fs: not applied", "amora_fs: refused by"
 """Errors of the transaction's checks; the second is followed by the sequence and run of the other publication."""
 
 
@@ -101,6 +106,20 @@ def transaction(draft: Draft, staged: str, dataset: str) -> str:
     """
 
 
+@contextmanager
+def refusals_explained(draft: Draft) -> Iterator[None]:
+    """Raise the errors of the transaction's checks as DefinitionNotApplied and PublicationRefused."""
+    try:
+        yield
+    except GoogleAPIError as error:
+        if _NOT_APPLIED in str(error):
+            raise DefinitionNotApplied(not_applied(draft.name)) from error
+        found = re.search(rf"{_REFUSED} (\d+) (\S+)", str(error))
+        if found is None:
+            raise
+        raise refused(draft.name, draft.table, run_id=found[2], sequence=int(found[1])) from error
+
+
 def _checks(draft: Draft, dataset: str) -> str:
     """Checks that the definition is applied, and that no other computation of the interval was published since."""
     applied, log = quoted(applied_table(dataset)), quoted(publications_table(dataset))
@@ -109,7 +128,7 @@ def _checks(draft: Draft, dataset: str) -> str:
         newer = f"FROM {applied} WHERE view = @name AND applied_number >= {draft.applied.applied_number}"
         names = ", ".join(map(quoted, APPLIED_COLUMNS))
         statements += f"""
-    SELECT ERROR('{NOT_APPLIED}') {newer} AND (view_id != @view_id OR identity != @applied_identity) LIMIT 1;
+    SELECT ERROR('{_NOT_APPLIED}') {newer} AND (view_id != @view_id OR identity != @applied_identity) LIMIT 1;
     DELETE FROM {applied} WHERE view = @name AND applied_number < {draft.applied.applied_number};
     INSERT INTO {applied} ({names})
     SELECT @name, @view_id, @applied_identity, {draft.applied.applied_number} FROM UNNEST([1])
@@ -118,7 +137,7 @@ def _checks(draft: Draft, dataset: str) -> str:
         start, end = (_as_sql(each, "") for each in _ends(draft))
         overlaps = f"AND (start IS NULL OR (start < {end} AND `end` > {start}))" if draft.interval else ""
         statements += f"""
-    SELECT ERROR(CONCAT('{REFUSED} ', CAST(sequence AS STRING), ' ', run_id)) FROM (
+    SELECT ERROR(CONCAT('{_REFUSED} ', CAST(sequence AS STRING), ' ', run_id)) FROM (
         SELECT sequence, run_id FROM {log} WHERE `table` = @table AND sequence > {draft.seen}
         AND NOT STARTS_WITH(run_id, '{PUSH}') {overlaps} ORDER BY sequence DESC LIMIT 1
     );"""

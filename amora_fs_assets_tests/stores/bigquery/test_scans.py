@@ -102,7 +102,7 @@ class TestDryRun:
         assert meter.bytes == 0  # by the emulator's word
 
     def test_a_query_that_fails_adds_nothing(self, store: BigQueryOfflineStore) -> None:
-        with Meter() as meter, pytest.raises(TableNotFound), store._explained():
+        with Meter() as meter, pytest.raises(TableNotFound), store._dataset.explained():
             store._jobs.query(f"SELECT 1 FROM {store.dataset}.nothing")
         assert meter.bytes is None
 

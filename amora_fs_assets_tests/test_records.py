@@ -17,8 +17,9 @@ from click.testing import CliRunner
 
 from amora_fs_assets import FeatureStore, FeatureView, Settings
 from amora_fs_assets.cli.main import main
-from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, OnlineStoreError, OnlineStoreUnavailable
+from amora_fs_assets.domain.identity.definition import definition_hash
 from amora_fs_assets.domain.records import Input, Output, RunRecord
 from amora_fs_assets.operations.online import push as push_verb
 from amora_fs_assets.operations.records.git_commit import commit_of

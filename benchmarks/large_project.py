@@ -189,7 +189,7 @@ def service(kind: str, home: Path) -> dict[str, float]:  # noqa: ARG001  (as the
 
 def looks(kind: str, home: Path) -> dict[str, float]:  # noqa: ARG001
     """A year of looks that publish each 5 minutes, of one view: what a look reads and works out at its end."""
-    from amora_fs_assets.domain.catalogue import computing_identity
+    from amora_fs_assets.domain.identity.definition import computing_identity
     from amora_fs_assets.orchestration.published import Published
 
     code, _, store = filled(home, 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from amora_fs_assets.domain.catalogue import Catalogue, computing_identity, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.changes import OTHER_LOADER, Severity, compare, kind_of
 from amora_fs_assets.domain.errors import DefinitionNotApplied
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import computing_identity, definition_hash
 from amora_fs_assets.domain.training_set import TrainingSet
 
 

@@ -10,8 +10,8 @@ from graphlib import CycleError, TopologicalSorter
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
+from amora_fs_assets.domain import catalogue_checks
 from amora_fs_assets.domain import catalogue_json as plain_form
-from amora_fs_assets.domain import place
 from amora_fs_assets.domain.callers import refused
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import (
@@ -28,14 +28,10 @@ from amora_fs_assets.domain.errors import (
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
-from amora_fs_assets.domain.meaning import Meaning
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, OnDemandProjection
 from amora_fs_assets.domain.projection import FeatureViewProjection
-from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
-from amora_fs_assets.domain.types import DataType
 
 FORMAT = 2
 """Version of the JSON form. A reader refuses a greater version. Version 2 has on-demand feature views."""
@@ -81,7 +77,7 @@ class Catalogue:
         """The catalogue of `definitions` and of all definitions they refer to. Raises DefinitionError for a clash."""
         catalogue = cls({}, {}, {}, {}, {}, on_demand_feature_views={})
         catalogue._include(*definitions)
-        catalogue._check()
+        catalogue_checks.check(catalogue)
         kinds = ("entities", "sources", "feature_views", "feature_services", "training_sets", "on_demand_feature_views")
         found: dict[str, Any] = {kind: dict(sorted(getattr(catalogue, kind).items())) for kind in kinds}
         return cls(**found)
@@ -106,56 +102,6 @@ class Catalogue:
                 case TrainingSet():
                     _add(self.training_sets, definition)
                     self._include(definition.service, *definition.sources)
-
-    def _check(self) -> None:
-        views = self.feature_views.keys() | self.on_demand_feature_views.keys()
-        for clash in sorted(views & self.feature_services.keys()):
-            raise DefinitionError(
-                f"Feature service '{clash}' has the name of a feature view. A view is a service already. Rename one."
-            )
-        for clash in sorted(self.feature_views.keys() & self.on_demand_feature_views.keys()):
-            raise DefinitionError(f"On-demand feature view '{clash}' has the name of a feature view. Rename one.")
-        for kind, tables in (("a feature view", self.feature_views), ("a source", self.sources)):
-            for word, others in (("Source", self.sources), ("Training set", self.training_sets)):
-                for clash in sorted(tables.keys() & others.keys()) if tables is not others else ():
-                    raise DefinitionError(f"{word} '{clash}' has the name of {kind}. Rename one.")
-        self._check_tables()
-        types: dict[str, tuple[DataType, FeatureView]] = {}
-        for view in self.feature_views.values():
-            for key in view.key_columns:
-                known, other = types.setdefault(key.name, (key.type, view))
-                if known is not key.type:
-                    raise DefinitionError(
-                        f"{view}: join key '{key.name}' is {key.type}, but {known} in {other}. One type per key."
-                    )
-        self._check_aliases(types)
-        _ = self.in_order  # raises if views read each other in a circle
-
-    def _check_tables(self) -> None:
-        filled: dict[str, Source] = {}
-        for source in self.sources.values():
-            if source.loader is None:
-                continue
-            # DuckDB's table names are case-insensitive.
-            other = filled.setdefault(source.table.lower(), source)
-            if other is not source:
-                raise DefinitionError(
-                    f"Sources '{other.name}' and '{source.name}' both fill table '{source.table}': each would replace "
-                    "the rows of the other. Give one of them another table=."
-                )
-
-    def _check_aliases(self, types: Mapping[str, tuple[DataType, FeatureView]]) -> None:
-        every = (*self.feature_services.values(), *map(_as_service, self.on_demand_feature_views.values()))
-        for service in every:
-            for projection in service.reads:
-                for column, key in zip(projection.join_keys, projection.view.key_columns, strict=True):
-                    known, other = types.get(column, (key.type, projection.view))
-                    if known is not key.type:
-                        raise DefinitionError(
-                            f"Feature service '{service.name}': '{projection.name}' reads its key '{key.name}', which "
-                            f"is {key.type}, from column '{column}', which is {known}, the join key of {other}. "
-                            "Read the key from a column of another name."
-                        )
 
     @cached_property
     def in_order(self) -> tuple[FeatureView, ...]:
@@ -188,7 +134,7 @@ class Catalogue:
         if name in self.feature_views:
             return FeatureService(name, [self.feature_views[name]])
         if name in self.on_demand_feature_views:
-            return _as_service(self.on_demand_feature_views[name])
+            return FeatureService(name, [self.on_demand_feature_views[name]])
         if name not in self.feature_services:
             known = {**self.feature_services, **self.feature_views, **self.on_demand_feature_views}
             raise FeatureServiceNotFound.named(name, known)
@@ -302,81 +248,6 @@ class Catalogue:
             return cls(**plain_form.read(plain, view_ids), packages=plain.get("packages", {}), view_ids=view_ids)
         except (KeyError, TypeError, ValueError) as error:
             raise RegistryCorrupt(f"The catalogue is not in its JSON form: {error!r}.") from error
-
-
-def _as_service(view: OnDemandFeatureView) -> FeatureService:
-    return FeatureService(view.name, [view])
-
-
-def definition_hash(definition: FeatureView | TrainingSet) -> str:
-    """SHA-256 of a definition and all definitions it refers to, to compare code and registry."""
-    return Catalogue.of([definition]).hash
-
-
-def hash_before_meanings(view: FeatureView) -> str:
-    """The `definition_hash` of releases before meanings, to compare with their publications."""
-    plain = Catalogue.of([view]).to_plain()
-    for each in (*plain["sources"], *plain["feature_views"]):
-        each.pop("loader", None)
-        each.pop("meaning", None)
-    return content_hash({part: plain[part] for part in _BEFORE_MEANINGS})
-
-
-_BEFORE_MEANINGS = ("format", "entities", "sources", "feature_views", "feature_services", "training_sets")
-
-
-def computing_identity(view: FeatureView) -> str:
-    """SHA-256 of all that determines a view's rows: code, columns, rules, sources, lookback.
-
-    Owner, description and tags are left out.
-    """
-    return _identity_by(view, view.meaning)
-
-
-def applied_of(catalogue: Catalogue, name: str) -> Applied:
-    """The view's row in `<dataset>._applied`, for publications to compare with."""
-    view_id, identity = catalogue.view_ids.get(name, ""), computing_identity(catalogue.feature_view(name))
-    return Applied(view=name, view_id=view_id, identity=identity, applied_number=catalogue.number)
-
-
-def _identity_by(view: FeatureView, meaning: Meaning | None) -> str:
-    return _identity(view, view.code_hash if meaning is None else meaning.to_plain())
-
-
-def _identity(view: FeatureView, code: object) -> str:
-    columns = [[c.name, c.type, c.nullable, sorted(map(str, c.rules))] for c in view.row_columns]
-    sources: list[list[object]] = [
-        [s.name]
-        if isinstance(s, FeatureView)
-        else [s.name, s.table, s.timestamp_field, s.available_at, str(s.valid_from), *_bound(s), *_place(s)]
-        for s in view.sources
-    ]
-    where = [view.table, view.timestamp_field, view.join_keys, view.lookback.total_seconds(), *_place(view)]
-    return content_hash([code, where, sorted(columns), sorted(sources, key=canonical_json)])
-
-
-def _bound(source: Source) -> list[float]:
-    """The source's max_lateness [s]; empty without one, so that identities of earlier releases stay the same."""
-    return [] if source.max_lateness is None else [source.max_lateness.total_seconds()]
-
-
-def _place(definition: Source | FeatureView) -> list[object]:
-    """What says where rows are beside the table; empty for a plain table, so that earlier identities stay the same."""
-    created = definition.created_timestamp_column if isinstance(definition, FeatureView) else CREATED_TIMESTAMP
-    other = {} if created == CREATED_TIMESTAMP else {"created_timestamp_column": created}
-    ends = definition.valid_to_field if isinstance(definition, FeatureView) else None
-    found = place.to_plain(definition.where) | other | ({} if ends is None else {"valid_to_field": ends})
-    return [found] if found else []
-
-
-def code_version(definition: FeatureView | TrainingSet) -> str:
-    """The code version in Dagster: twelve hex digits of what a view or a training set's spine computes.
-
-    The transform runs once here. `apply` runs the transform twice, and refuses a transform that varies.
-    """
-    if isinstance(definition, FeatureView):
-        return _identity_by(definition, definition.meaning_of_one_run())[:12]
-    return definition.code_hash[:12] if definition.meaning is None else content_hash(definition.meaning.to_plain())[:12]
 
 
 def _add(kind: Mapping[str, _Definition], definition: _Definition) -> None:

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain import callers
-from amora_fs_assets.domain.catalogue import Catalogue, Features, applied_of
+from amora_fs_assets.domain.catalogue import Catalogue, Features
 from amora_fs_assets.domain.errors import DefinitionNotApplied, FeatureViewNotFound
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import applied_of
 from amora_fs_assets.domain.names import PUSH_SOURCE
 from amora_fs_assets.domain.ports.online import Generation
 from amora_fs_assets.domain.push_target import PushTo, targets

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from amora_fs_assets.domain.catalogue import Catalogue, code_version
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import PublicationRefused
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import code_version
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import OnlineStore
 from amora_fs_assets.domain.ports.registry import Registry

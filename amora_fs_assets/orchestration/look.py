@@ -11,9 +11,9 @@ from typing import Any
 import dagster as dg
 
 from amora_fs_assets.domain.applied import check_applied
-from amora_fs_assets.domain.catalogue import computing_identity
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import computing_identity
 from amora_fs_assets.domain.ports.online import Generation
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.source import Source

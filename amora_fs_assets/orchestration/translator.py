@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from amora_fs_assets.domain.catalogue import Catalogue, code_version
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import code_version
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.table_names import table_name

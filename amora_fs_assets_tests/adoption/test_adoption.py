@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from amora_fs_assets import FeatureStore, Settings, feature_view
-from amora_fs_assets.domain.catalogue import computing_identity
 from amora_fs_assets.domain.errors import DefinitionNotApplied
+from amora_fs_assets.domain.identity.definition import computing_identity
 from amora_fs_assets.stores.embedded.server import EmbeddedServer
 from amora_fs_assets_tests.adoption import shop
 from amora_fs_assets_tests.adoption.leave import CLOCK

@@ -10,8 +10,9 @@ from ibis.expr.types import Table
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field
 from amora_fs_assets.domain.applied import check_applied
-from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionNotApplied
+from amora_fs_assets.domain.identity.definition import definition_hash
 from amora_fs_assets_tests import small
 
 

@@ -10,7 +10,7 @@ import ibis.expr.datatypes as dt
 import pytest
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureService, FeatureView, Field, Source, Timestamp
-from amora_fs_assets.domain.catalogue import Catalogue, code_version, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import (
     DefinitionError,
     FeatureServiceNotFound,
@@ -18,6 +18,7 @@ from amora_fs_assets.domain.errors import (
     RegistryCorrupt,
     UnsupportedType,
 )
+from amora_fs_assets.domain.identity.definition import code_version, definition_hash
 from amora_fs_assets_tests import small
 
 

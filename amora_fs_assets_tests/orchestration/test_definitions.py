@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 
 from amora_fs_assets import Entity, FeatureView, Settings, Source, Timestamp, known_at
-from amora_fs_assets.domain.catalogue import Catalogue, code_version
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.identity.definition import code_version
 from amora_fs_assets.orchestration.code_location import FORKED, build_definitions, executor_for
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.orchestration.project import BOUGHT, ONLINE, RAW, VIEW, Project

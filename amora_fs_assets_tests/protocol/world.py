@@ -15,7 +15,8 @@ import pyarrow as pa
 import redis
 
 from amora_fs_assets import FeatureStore, Settings
-from amora_fs_assets.domain.catalogue import Catalogue, applied_of
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.identity.definition import applied_of
 from amora_fs_assets.domain.ports.offline import Draft
 from amora_fs_assets.domain.ports.registry import StoredObject
 from amora_fs_assets.domain.protocol import Applied

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from amora_fs_assets.domain.applied import check_applied
-from amora_fs_assets.domain.catalogue import Catalogue, code_version
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import code_version
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import Publication, RunRecord

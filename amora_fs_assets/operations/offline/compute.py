@@ -10,9 +10,10 @@ from datetime import datetime
 
 from ibis.common.exceptions import IbisError
 
-from amora_fs_assets.domain.catalogue import Catalogue, applied_of, computing_identity
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, TransformError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import applied_of, computing_identity
 from amora_fs_assets.domain.job_costs import Meter
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.protocol import Applied

@@ -13,8 +13,9 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
 
-from amora_fs_assets.domain.catalogue import Catalogue, computing_identity, definition_hash, hash_before_meanings
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import computing_identity, definition_hash, hash_before_meanings
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.table_names import table_name

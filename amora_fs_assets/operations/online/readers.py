@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from amora_fs_assets.domain.catalogue import definition_hash
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import definition_hash
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import Generation, OnlineStore
 from amora_fs_assets.domain.ports.registry import Registry

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from amora_fs_assets.domain.catalogue import Catalogue, applied_of
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.identity.definition import applied_of
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.protocol import Applied

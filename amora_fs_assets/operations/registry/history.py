@@ -10,13 +10,14 @@ from functools import partial
 from itertools import dropwhile
 from typing import Any
 
-from amora_fs_assets.domain.catalogue import Catalogue, Definition, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue, Definition
 from amora_fs_assets.domain.catalogue_json import feature_view as plain_view
 from amora_fs_assets.domain.catalogue_json import read_view
 from amora_fs_assets.domain.changes import KINDS, Change, compare
 from amora_fs_assets.domain.errors import FeatureServiceNotFound, InvalidRequest, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import definition_hash
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.records import RunRecord, Snapshot

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.changes import KINDS, Kind
 from amora_fs_assets.domain.errors import FeatureNotFound, NotFound
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.identity.definition import definition_hash
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import ColumnLineage
 

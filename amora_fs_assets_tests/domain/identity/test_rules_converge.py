@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Timestamp
-from amora_fs_assets.domain.catalogue import Catalogue, computing_identity
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.identity.definition import computing_identity
 from amora_fs_assets.operations.registry.apply import apply
 from amora_fs_assets.operations.registry.plan import plan
 from amora_fs_assets.stores.registry.folder import FolderObjectStore

@@ -13,8 +13,9 @@ import pytest
 from ibis.expr.types import Table
 
 from amora_fs_assets import FeatureSchema, FeatureStore, FeatureView, Field, Interval, Settings
-from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.identity.definition import definition_hash
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.operations.expressions.tables import rows_of
 from amora_fs_assets.operations.offline.coverage import State

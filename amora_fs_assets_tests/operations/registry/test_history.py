@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.cli.main import main
-from amora_fs_assets.domain.catalogue import Catalogue, definition_hash
+from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import FeatureServiceNotFound, InvalidRequest, NotFound
+from amora_fs_assets.domain.identity.definition import definition_hash
 from amora_fs_assets.domain.ports.registry import StoredObject
 from amora_fs_assets.domain.records import RunRecord, Snapshot
 from amora_fs_assets.operations.registry.apply import apply

@@ -13,8 +13,8 @@ from ibis.expr.types import Table
 
 from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.cli.registry import lineage as command
-from amora_fs_assets.domain.catalogue import definition_hash
 from amora_fs_assets.domain.errors import FeatureNotFound, NotFound
+from amora_fs_assets.domain.identity.definition import definition_hash
 from amora_fs_assets.domain.records import ColumnLineage, RunKind, RunRecord, SourceColumn
 from amora_fs_assets.operations.registry.apply import apply
 from amora_fs_assets.operations.registry.history import PastRegistry

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.changes import OTHER_LOADER, Severity, compare, kind_of
+from amora_fs_assets.domain.changes import Severity, kind_of
+from amora_fs_assets.domain.comparison import OTHER_LOADER, compare
 from amora_fs_assets.domain.errors import DefinitionNotApplied
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.identity.definition import computing_identity, definition_hash

@@ -236,7 +236,8 @@ def test_the_registry_keeps_the_asset_and_naming_it_breaks_nothing(project: Proj
         ("staging", "orders"),
         ("marts", "sizes"),
     )
-    from amora_fs_assets.domain.changes import Severity, compare
+    from amora_fs_assets.domain.changes import Severity
+    from amora_fs_assets.domain.comparison import compare
 
     unnamed = fed(())
     (change,) = compare(unnamed, fed())

@@ -13,7 +13,8 @@ from typing import Any
 from amora_fs_assets.domain.catalogue import Catalogue, Definition
 from amora_fs_assets.domain.catalogue_json import feature_view as plain_view
 from amora_fs_assets.domain.catalogue_json import read_view
-from amora_fs_assets.domain.changes import KINDS, Change, compare
+from amora_fs_assets.domain.changes import KINDS, Change
+from amora_fs_assets.domain.comparison import compare
 from amora_fs_assets.domain.errors import FeatureServiceNotFound, InvalidRequest, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView

@@ -9,7 +9,8 @@ from datetime import datetime
 from amora_fs_assets.domain.catalogue import Catalogue, Definition
 from amora_fs_assets.domain.catalogue_json import feature_view as plain_view
 from amora_fs_assets.domain.catalogue_json import read_view
-from amora_fs_assets.domain.changes import KINDS, Change, Difference, Effect, Kind, Severity, compare, kind_of, removal
+from amora_fs_assets.domain.changes import KINDS, Change, Difference, Effect, Kind, Severity, kind_of, removal
+from amora_fs_assets.domain.comparison import compare
 from amora_fs_assets.domain.errors import BreakingChanges, DefinitionError, NotFound
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.changes import compare
+from amora_fs_assets.domain.comparison import compare
 from amora_fs_assets.domain.identity.definition import computing_identity
 from amora_fs_assets_tests.domain.identity.projects import HELPERS, VIEWS, shop
 

@@ -21,7 +21,8 @@ from amora_fs_assets import (
     request_time,
 )
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.changes import Severity, compare
+from amora_fs_assets.domain.changes import Severity
+from amora_fs_assets.domain.comparison import compare
 from amora_fs_assets.domain.errors import (
     DefinitionError,
     FeatureNotFound,

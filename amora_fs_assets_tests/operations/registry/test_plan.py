@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amora_fs_assets.domain.catalogue import Catalogue
-from amora_fs_assets.domain.changes import Severity, compare
+from amora_fs_assets.domain.changes import Severity
+from amora_fs_assets.domain.comparison import compare
 from amora_fs_assets.domain.errors import BreakingChanges, RegistryConflict
 from amora_fs_assets.domain.time import Interval, utc
 from amora_fs_assets.operations.registry.apply import apply, apply_plan

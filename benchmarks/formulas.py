@@ -26,6 +26,7 @@ from amora_fs_assets import (
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.request_time.by_columns import by_columns
 from amora_fs_assets.domain.request_time.by_rows import by_rows
+from amora_fs_assets.domain.request_time.evaluate import MANY
 from amora_fs_assets.domain.request_time.formula import joined
 from amora_fs_assets.domain.time import EPOCH, MICROSECOND
 from benchmarks.measure import report, table
@@ -158,7 +159,7 @@ def main() -> None:
             ["entities", "plain [ms]", "with ten [ms]", "ratio", "plain, work [ms]", "with ten, work [ms]", "ratio"],
             read,
         ),
-        "The expressions alone, tenth percentile. The evaluator goes by rows for fewer than 200, else by columns:",
+        f"The expressions alone, tenth percentile. The evaluator goes by rows for fewer than {MANY}, else by columns:",
         table(["rows", "row by row [ms]", "column by column [ms]"], evaluations(ten, seconds)),
     )
 

@@ -86,11 +86,14 @@ class _Code:
         self.values[place] = f"v{place}"
 
     def result(self, place: int) -> str:
-        """The expression of the list of the step's values. The caller's columns are copied."""
+        """The expression of the step's values as a list, and whether none is null. A caller's column is copied."""
         if self.constant[place]:
-            return f"[{self.values[place]}] * count"
+            return f"([{self.values[place]}] * count, {self.values[place]} is not None)"
         made = self._as_list(place)
-        return f"list({made})" if self._steps[place].operation == "column" else made
+        complete = f"None not in {made}"
+        if place in self._packed:
+            complete = f"p{place}[1] is None or {complete}"
+        return f"({f'list({made})' if self._steps[place].operation == 'column' else made}, {complete})"
 
     def _as_list(self, place: int) -> str:
         """The variable with the step's values."""
@@ -102,7 +105,11 @@ class _Code:
     def _as_packed(self, place: int) -> str:
         """The variable with the step's packed column."""
         if place not in self._packed:
-            type_ = self._steps[place].type
+            step, type_ = self._steps[place], self._steps[place].type
+            if step.operation == "literal" and step.value is not None:
+                self.names[f"p{place}"] = self._constant(type_)(step.value, 0)
+                self._packed[place] = f"p{place}"
+                return self._packed[place]
             made, more = (self._constant(type_), ", count") if self.constant[place] else (self._pack(type_), "")
             self.names[f"pack{place}"] = made
             self.lines.append(f"p{place} = pack{place}({self.values[place]}{more})")

@@ -10,8 +10,8 @@ from amora_fs_assets.domain.request_time.operations import OPERATIONS
 from amora_fs_assets.domain.request_time.rows import FUNCTIONS
 from amora_fs_assets.domain.time import from_microseconds
 
-Compute = Callable[[Mapping[str, Sequence[Any]], int, int], Sequence[list[Any]]]
-"""The lists of the results, for columns, the time of the request [us], and the number of rows."""
+Compute = Callable[[Mapping[str, Sequence[Any]], int, int], Sequence[tuple[list[Any], bool]]]
+"""Values of each result and whether none is null, for columns, the time of the request [us] and the number of rows."""
 
 
 def by_rows(steps: Sequence[Step], results: Sequence[int]) -> Compute:
@@ -46,7 +46,7 @@ def by_rows(steps: Sequence[Step], results: Sequence[int]) -> Compute:
         *(f"        {line}" for line in within),
         *(f"        r{number}.append({names[place]})" for number, place in enumerate(results)),
         *([] if results else ["        pass"]),
-        f"    return [{', '.join(f'r{number}' for number in range(len(results)))}]",
+        f"    return [{', '.join(f'(r{number}, None not in r{number})' for number in range(len(results)))}]",
     ]
     made: Compute = compiled("\n".join(source), "compute", constants)
     return made

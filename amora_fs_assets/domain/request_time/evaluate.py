@@ -10,7 +10,7 @@ from amora_fs_assets.domain.request_time.by_columns import by_columns
 from amora_fs_assets.domain.request_time.by_rows import Compute, by_rows
 from amora_fs_assets.domain.request_time.formula import Formula, joined
 
-MANY = 200
+MANY = 100
 """From so many rows on, columns are faster than rows: see benchmarks/formulas.py."""
 
 
@@ -23,8 +23,10 @@ class Evaluator:
         self._compute_rows = by_rows(steps, list(results.values()))
         self._steps = steps, list(results.values())
 
-    def values(self, columns: Mapping[str, Sequence[Any]], request_time: int, count: int) -> dict[str, list[Any]]:
-        """The value of each formula for each of `count` rows.
+    def values(
+        self, columns: Mapping[str, Sequence[Any]], request_time: int, count: int
+    ) -> dict[str, tuple[list[Any], bool]]:
+        """The values of each formula for `count` rows, and whether none of them is null.
 
         `columns` hold Python values as an online answer does: datetimes are aware. `request_time` is in microseconds
         since 1970.

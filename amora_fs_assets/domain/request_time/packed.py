@@ -1,15 +1,14 @@
 """Operations on whole columns with NumPy, where NumPy can have an operation's meaning.
 
 A packed column is a pair: an array, and a mask that is true for nulls, or None if there are no nulls. Beside a column,
-an argument may be a constant: a Python number and None.
+an argument may be a constant: a single value and None.
 """
 
 from __future__ import annotations
 
-from array import array
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,23 +25,27 @@ _LOW, _HIGH = -9223372036854775808.0, 9223372036854775808.0
 _FIRST_DAY = EPOCH.toordinal()
 _DTYPES: Mapping[DataType, Any] = {
     DataType.INT64: np.int64, DataType.FLOAT64: np.float64, DataType.BOOLEAN: np.bool_, DataType.TIMESTAMP: np.int64,
-    DataType.DATE: np.int32,
+    DataType.DATE: np.int32, DataType.STRING: object,
 }  # fmt: skip
-_FAST: Mapping[DataType, Callable[[Any], Any]] = {
-    DataType.INT64: partial(array, "q"), DataType.FLOAT64: partial(array, "d"), DataType.BOOLEAN: bytes,
-}  # fmt: skip
+_FAST: Mapping[DataType, Callable[[Sequence[Any]], bytes]] = {
+    DataType.INT64: lambda values: struct.pack(f"{len(values)}q", *values),
+    DataType.FLOAT64: lambda values: struct.pack(f"{len(values)}d", *values),
+    DataType.BOOLEAN: bytes,
+}
 """Functions that copy Python values without nulls to memory."""
 
 
 def packed(type_: DataType) -> Callable[[Sequence[Any]], Packed]:
-    """A function that packs Python values of this type. Timestamps are microseconds, and dates days."""
+    """A function that packs Python values of this type. Timestamps are microseconds, dates days, texts objects."""
+    if type_ is DataType.STRING:
+        return _texts
     fast, dtype, arrow = _FAST.get(type_), _DTYPES[type_], arrow_type(type_)
 
     def pack(values: Sequence[Any]) -> Packed:
         if fast:
             try:
                 return np.frombuffer(fast(values), dtype), None
-            except TypeError:  # there are nulls
+            except (TypeError, struct.error):  # there are nulls
                 pass
         column = pa.array(values, arrow)
         bits, kept = column.buffers()
@@ -52,6 +55,12 @@ def packed(type_: DataType) -> Callable[[Sequence[Any]], Packed]:
         return np.frombuffer(kept, dtype, len(values)), mask
 
     return pack
+
+
+def _texts(values: Sequence[Any]) -> Packed:
+    column = np.array(values, object)
+    mask: Any = column == None  # noqa: E711  (by element)
+    return column, mask if mask.any() else None
 
 
 def _bits(buffer: Any, count: int) -> Any:
@@ -69,13 +78,15 @@ def constant(type_: DataType) -> Callable[[Any, int], Packed]:
             value = (value - EPOCH) // MICROSECOND
         elif isinstance(value, date):
             value = value.toordinal() - _FIRST_DAY
+        elif isinstance(value, str):
+            value = np.array(value, object)
         return value, None
 
     return make
 
 
 def unpacked(column: Packed) -> list[Any]:
-    """The Python values of a column of numbers or booleans."""
+    """The Python values of a column of numbers, booleans or texts."""
     values, mask = column
     found: list[Any] = values.tolist()
     if mask is not None:
@@ -245,6 +256,7 @@ def _signs_of_difference(one: Any, two: Any, result: Any) -> Any:
 
 _NUMBERS = (DataType.INT64, DataType.FLOAT64)
 _SIMPLE = (*_NUMBERS, DataType.BOOLEAN)
+_CHOSEN = (*_SIMPLE, DataType.STRING)
 _COMPARED: Mapping[str, Kernel] = {
     "equal": _plain(np.equal), "not_equal": _plain(np.not_equal), "less": _plain(np.less),
     "less_equal": _plain(np.less_equal),
@@ -283,9 +295,9 @@ KERNELS: dict[tuple[str, DataType], Kernel] = {
     **{(name, DataType.INT64): compute for name, compute in _OF_INTEGERS.items()},
     **{("greatest", type_): _plain(_chosen(np.greater_equal)) for type_ in _NUMBERS},
     **{("least", type_): _plain(_chosen(np.less_equal)) for type_ in _NUMBERS},
-    **{("if", type_): _if for type_ in _SIMPLE},
-    **{("coalesce", type_): _coalesce for type_ in _SIMPLE},
-    **{("is_null", type_): _is_null for type_ in _SIMPLE},
+    **{("if", type_): _if for type_ in _CHOSEN},
+    **{("coalesce", type_): _coalesce for type_ in _CHOSEN},
+    **{("is_null", type_): _is_null for type_ in _CHOSEN},
     **{(f"{unit}s_between", DataType.TIMESTAMP): _plain(_between(unit)) for unit in UNITS},
     ("days_between", DataType.DATE): _plain(lambda one, two: np.int64(one) - two),
     ("to_int64", DataType.BOOLEAN): _plain(np.int64),

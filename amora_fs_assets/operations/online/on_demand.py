@@ -7,11 +7,10 @@ from typing import Any
 
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.on_demand_view import OnDemandProjection
-from amora_fs_assets.domain.ports.online import OnlineRows
 from amora_fs_assets.domain.request_time.evaluate import Evaluator
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.online.entity_keys import Entities
-from amora_fs_assets.operations.online.part import Part, Status, ViewAnswer
+from amora_fs_assets.operations.online.part import Part, SeenRows, Status, ViewAnswer
 
 
 class OnDemandReader:
@@ -43,17 +42,17 @@ class OnDemandReader:
     def answers(
         self,
         entities: Entities,
-        found: Sequence[OnlineRows],
+        seen: Sequence[SeenRows],
         now: int,
         columns: dict[str, list[Any]],
         statuses: dict[str, list[Status]],
     ) -> list[ViewAnswer]:
         """Add the features' values and statuses to `columns` and `statuses`; describe them.
 
-        `found` are the rows of all parts, `now` the time of the request in microseconds since 1970. An absent or too
+        `seen` are the rows of all parts, `now` the time of the request in microseconds since 1970. An absent or too
         old value of an input is null. The values hold at the time of the request.
         """
-        return [view.answer(entities, found, now, columns, statuses) for view in self._views]
+        return [view.answer(entities, seen, now, columns, statuses) for view in self._views]
 
 
 class _View:
@@ -77,7 +76,7 @@ class _View:
     def answer(
         self,
         entities: Entities,
-        found: Sequence[OnlineRows],
+        seen: Sequence[SeenRows],
         now: int,
         columns: dict[str, list[Any]],
         statuses: dict[str, list[Status]],
@@ -85,14 +84,13 @@ class _View:
         known: dict[str, Sequence[Any]] = {name: entities.request[name] for name in self._request}
         count = entities.count
         for part, place, names in zip(self.inputs, self.places, self._inputs, strict=True):
-            known.update(zip(names, part.values(found[place], now), strict=True))
+            known.update(zip(names, part.values(seen[place]), strict=True))
         values = self._evaluator.values(known, now, count)
         complete = True
         for name, feature in zip(self.names, self.columns, strict=True):
-            columns[name] = column = values[feature.name]
-            present = None not in column
+            columns[name], present = values[feature.name]
             complete = complete and present
             statuses[name] = (
-                ["PRESENT"] * count if present else ["NULL_VALUE" if v is None else "PRESENT" for v in column]
+                ["PRESENT"] * count if present else ["NULL_VALUE" if v is None else "PRESENT" for v in columns[name]]
             )
         return ViewAnswer(self.name, self.names, [now] * count, complete)

@@ -30,6 +30,14 @@ class ViewAnswer:
     """Whether every value is PRESENT."""
 
 
+@dataclass(slots=True)
+class SeenRows:
+    """Rows of a view, and by row the reason why it has no values; None if every row counts and no value is null."""
+
+    rows: OnlineRows
+    absent: list[Status | None] | None
+
+
 class Part:
     """The part of a plan that reads one view."""
 
@@ -40,16 +48,20 @@ class Part:
         self.names = [f"{projection.name}__{f}" if full_feature_names else f for f in projection.features]
         self._ttl = None if projection.view.ttl is None else projection.view.ttl // MICROSECOND
 
+    def seen(self, rows: OnlineRows, now: int) -> SeenRows:
+        """The rows as a request at `now` [us since 1970] sees them. A row that ended is missing."""
+        rows = self._not_ended(rows, now)
+        return SeenRows(rows, self._absent(rows, now))
+
     def answers(
-        self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
+        self, seen: SeenRows, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
     ) -> list[ViewAnswer]:
         """Add the features' values and statuses to `columns` and `statuses`; describe them.
 
         A feature that was added after the load is NOT_FOUND, without a time; so are all features of a row that ended.
         """
-        rows = self._not_ended(rows, now)
-        times = rows.event_timestamps
-        complete = self._answer(rows, now, columns, statuses)
+        rows, times = seen.rows, seen.rows.event_timestamps
+        complete = self._answer(seen, columns, statuses)
         if rows.added.isdisjoint(self.features):
             return [ViewAnswer(self.view.name, self.names, times, complete)]
         answers = []
@@ -61,20 +73,17 @@ class Part:
             answers.append(ViewAnswer(self.view.name, names, row_times, complete and not added))
         return answers
 
-    def values(self, rows: OnlineRows, now: int) -> list[list[Any]]:
+    def values(self, seen: SeenRows) -> list[list[Any]]:
         """The features' values: null where a row is missing, too old or ended."""
-        rows = self._not_ended(rows, now)
-        values, absent = self._stored(rows), self._absent(rows, now)
+        values, absent = self._stored(seen.rows), seen.absent
         return values if absent is None else [_without(column, absent) for column in values]
 
-    def _answer(
-        self, rows: OnlineRows, now: int, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]
-    ) -> bool:
+    def _answer(self, seen: SeenRows, columns: dict[str, list[Any]], statuses: dict[str, list[Status]]) -> bool:
         """Add the features' values and statuses to `columns` and `statuses`; return whether all are PRESENT."""
-        values, absent = self._stored(rows), self._absent(rows, now)
+        values, absent = self._stored(seen.rows), seen.absent
         if absent is None:
             present: list[Status] = ["PRESENT"]
-            count = len(rows.event_timestamps)
+            count = len(seen.rows.event_timestamps)
             columns.update(zip(self.names, values, strict=True))
             statuses.update([(name, present * count) for name in self.names])
             return True

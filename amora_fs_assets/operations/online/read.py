@@ -203,13 +203,14 @@ class OnlineReader:
         now = (clock - EPOCH) // MICROSECOND
         columns: dict[str, list[Any]] = {name: entities.columns[name] for name in self._keys}
         statuses: dict[str, list[Status]] = {}
+        seen = [part.seen(rows, now) for part, rows in zip(self._reads, found, strict=True)]
         views = [
             answer
-            for part, rows in zip(self._parts, found, strict=False)
-            for answer in part.answers(rows, now, columns, statuses)
+            for part, rows in zip(self._parts, seen, strict=False)
+            for answer in part.answers(rows, columns, statuses)
         ]
         if self._on_demand is not None:
-            views += self._on_demand.answers(entities, found, now, columns, statuses)
+            views += self._on_demand.answers(entities, seen, now, columns, statuses)
         return OnlineResponse(columns, statuses, self._types, views, self._writer)
 
 

@@ -57,7 +57,9 @@ def _online(formulas: Mapping[str, Formula], rows: pa.Table, compiled: Callable[
     steps, results = joined(formulas)
     now = (REQUEST_TIME - EPOCH) // MICROSECOND
     found = compiled(steps, list(results.values()))(rows.to_pydict(), now, rows.num_rows)
-    return dict(zip(results, found, strict=True))
+    for values, complete in found:
+        assert complete == (None not in values)
+    return {name: values for name, (values, _) in zip(results, found, strict=True)}
 
 
 def _with_time(rows: pa.Table) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from amora_fs_assets.domain.aligned import aligned, lookback_of
+    from amora_fs_assets.domain.elapsed import elapsed
     from amora_fs_assets.domain.entity import Entity
     from amora_fs_assets.domain.feature_service import FeatureService
     from amora_fs_assets.domain.feature_view import FeatureView, feature_view
@@ -54,6 +55,7 @@ __all__ = [
     "aligned",
     "build_definitions",
     "distance_km",
+    "elapsed",
     "executor_for",
     "feature_view",
     "known_at",
@@ -67,6 +69,7 @@ __all__ = [
 
 _HOMES = {
     "domain.aligned": ("aligned", "lookback_of"),
+    "domain.elapsed": ("elapsed",),
     "domain.entity": ("Entity",),
     "domain.feature_service": ("FeatureService",),
     "domain.feature_view": ("FeatureView", "feature_view"),

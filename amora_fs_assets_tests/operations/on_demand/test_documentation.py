@@ -30,13 +30,14 @@ def load() -> pa.Table:
     )
 
 
-def test_the_example_runs(tmp_path: Path) -> None:
+def test_the_examples_run(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "writing-features.md").read_text()
     orders = Source("orders", Paid, timestamp_field="paid_at", loader=load)
     names: dict[str, Any] = {"__name__": __name__, "customer": Entity("customer"), "orders": orders}
     exec(page.split("```python\n")[1].split("```")[0], names)
+    exec(page.split("### Time since the last event")[1].split("```python\n")[1].split("```")[0], names)
     exec(page.split("## Features at request time")[1].split("```python\n")[1].split("```")[0], names)
-    with FeatureStore(Settings(home=tmp_path, now=NOW), Catalogue.of([names["checkout"]])) as store:
+    with FeatureStore(Settings(home=tmp_path, now=NOW), Catalogue.of([names["checkout"], names["reminders"]])) as store:
         store.apply()
         store.compute("2026-01-18", NOW)
         store.materialize_incremental()
@@ -45,4 +46,8 @@ def test_the_example_runs(tmp_path: Path) -> None:
         assert served["idle"] == [90 * 60.0, None]
         spine = pd.DataFrame({"customer": ["a", "b"], "basket": [40.0, 40.0], "event_timestamp": [NOW, NOW]})
         joined = store.get_historical_features("checkout", spine).to_arrow().to_pydict()
+        assert {name: joined[name] for name in served} == served
+        served = store.get_online_features("reminders", {"customer": ["a", "b"]}).to_dict()
+        assert served == {"customer": ["a", "b"], "orders_30d": [2, None], "since_last_order": [90 * 60.0, None]}
+        joined = store.get_historical_features("reminders", spine).to_arrow().to_pydict()
         assert {name: joined[name] for name in served} == served

@@ -13,6 +13,7 @@ import dagster as dg
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.orchestration.cadence import Automation
+from amora_fs_assets.orchestration.facts import Facts
 from amora_fs_assets.orchestration.in_progress import assets_in_progress
 from amora_fs_assets.orchestration.look import Look
 from amora_fs_assets.orchestration.names import NAMES, Names
@@ -40,11 +41,12 @@ def automation_sensor(
             for key, event in context.instance.get_latest_materialization_events(filling).items()
             if event is not None
         }
-        look = Look(automation, parts, busy, context.repository_def, state, published, upstream)
+        facts = Facts(parts, published)
+        look = Look(automation, busy, context.repository_def, state, facts, upstream)
         requests = look.requests()
-        for line in look.messages:
+        for line in facts.messages:
             context.log.info(line)
-        nothing = "\n".join(look.messages) or "Everything is up to date."
+        nothing = "\n".join(facts.messages) or "Everything is up to date."
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(nothing),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -13,31 +13,25 @@ import dagster as dg
 from amora_fs_assets.domain.applied import check_applied
 from amora_fs_assets.domain.errors import FeatureStoreError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.identity.definition import computing_identity
-from amora_fs_assets.domain.ports.online import Generation
-from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.source import Source
-from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations.offline.corrections import corrections
-from amora_fs_assets.operations.offline.coverage import Coverage, coverages, merged, without
-from amora_fs_assets.operations.offline.upkeep import LONGEST_WAIT, Piece, Upkeep, awaiting, costly, is_due, slot
-from amora_fs_assets.operations.registry.impact import Recompute, Scan
-from amora_fs_assets.operations.registry.scan_estimate import scans
+from amora_fs_assets.operations.offline.coverage import Coverage, merged, without
+from amora_fs_assets.operations.offline.upkeep import LONGEST_WAIT, Piece, Upkeep, awaiting, is_due, slot
 from amora_fs_assets.orchestration.audit_check import AUDIT
+from amora_fs_assets.orchestration.budget import Budget
 from amora_fs_assets.orchestration.cadence import Automation
+from amora_fs_assets.orchestration.facts import Facts
 from amora_fs_assets.orchestration.freshness_check import FRESHNESS, aged
 from amora_fs_assets.orchestration.names import Kind
 from amora_fs_assets.orchestration.partitions import partitions_of
-from amora_fs_assets.orchestration.published import Published
 from amora_fs_assets.orchestration.resources import Stores
 from amora_fs_assets.orchestration.together import together
 
 MAX_RUNTIME = "dagster/max_runtime"
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 _SELDOM = {"parity", FRESHNESS, AUDIT}
-_WHY = "automation"
 
 
 @dataclass
@@ -45,16 +39,12 @@ class Look:
     """One look at the store: the runs to request now, and the state for the next look."""
 
     automation: Automation
-    parts: Stores
     busy: frozenset[dg.AssetKey]
     repository: dg.RepositoryDefinition
     state: dict[str, Any]
-    published: Published
+    facts: Facts
     upstream: Mapping[dg.AssetKey, float] = field(default_factory=dict)
     """Time of the last materialization of each asset that fills a source [s since 1970]."""
-    messages: list[str] = field(default_factory=list)
-    unreachable: bool = False  # whether the online store does not answer
-    generations: dict[str, Generation | None] = field(default_factory=dict)  # a cache, by view
 
     def requests(self) -> list[dg.RunRequest]:
         """The runs that are due, without assets of unfinished runs."""
@@ -63,7 +53,9 @@ class Look:
     def _single(self) -> Iterator[dg.RunRequest]:
         loading = set(self.busy)
         if self.busy:
-            self.messages.append(f"Runs in progress: {', '.join(sorted(key.to_user_string() for key in self.busy))}.")
+            self.facts.messages.append(
+                f"Runs in progress: {', '.join(sorted(key.to_user_string() for key in self.busy))}."
+            )
         for source in self.parts.code.sources.values():
             if (
                 source.loader is not None
@@ -97,8 +89,8 @@ class Look:
             limit = self.automation.oldest(view)
             if limit is None or not self._is_run(self._key("online", view)) or not self._applied(view, say=False):
                 continue
-            generation = self._generation(view)
-            if self.unreachable:
+            generation = self.facts.generation(view)
+            if self.facts.unreachable:
                 return
             result = aged(view, generation, clock=self.clock, limit=limit, names=self.parts.names)
             passed, last = reported.get(view.name, (None, None))
@@ -118,7 +110,7 @@ class Look:
         try:
             check_applied(definition, self.parts.applied)
         except FeatureStoreError as error:
-            self.messages += [str(error)] * say
+            self.facts.messages += [str(error)] * say
             return False
         return True
 
@@ -137,14 +129,14 @@ class Look:
 
     def _computation(self, view: FeatureView) -> dg.RunRequest | None:
         """The run that computes the stretch of the view that is due, and loads it online; None if none is due."""
-        every, found = self.automation.cadence(view), self._coverages[view.name]
-        published = self._published.get(table_name(view, self.parts.offline.dataset), [])
+        every, found = self.automation.cadence(view), self.facts.coverages[view.name]
+        published = self.facts.published(view)
         views = self.state.setdefault("views", {})
         upkeep = Upkeep.of(views[view.name]) if view.name in views else Upkeep()
         upkeep = upkeep.settled(view, found.to_compute, published, self.clock, every)
         piece = upkeep.next(self._free(view, found), self.clock, every)
         if piece is not None:
-            upkeep = upkeep.asking(piece, self.clock, self._newest)
+            upkeep = upkeep.asking(piece, self.clock, self.facts.newest)
         views[view.name] = upkeep.plain()
         return self._run(view, piece) if piece is not None else None
 
@@ -157,90 +149,26 @@ class Look:
         if newest <= before or self.busy & keys:
             return []
         seen[view.name] = newest
-        found = corrections([view], self._publications, store=self.parts.offline, clock=self.clock)
+        found = corrections([view], self.facts.publications, store=self.parts.offline, clock=self.clock)
         return [self._run(view, Piece(each.interval)) for each in found]
 
     def _free(self, view: FeatureView, found: Coverage) -> tuple[Interval, ...]:
         """The gaps that can be computed now: they wait for no view that is read, and are within the budget."""
-        waiting = awaiting(view, self._coverages, self.clock)
+        waiting = awaiting(view, self.facts.coverages, self.clock)
         if view.partitions is None:
             slot_start = slot(self.clock, self.automation.cadence(view))
             if any(each.start < slot_start for each in waiting):
                 return ()
-            return () if self._over(view, self._to_compare_with_budget(view)) else found.to_compute
-        over = self._over(view, self._to_compare_with_budget(view))
+            return () if self._budget.over(view) else found.to_compute
+        over = self._budget.over(view)
         free = [left for gap in found.to_compute for left in without(gap, waiting)]
         return merged(left for gap in free for left in without(gap, over))
 
-    def _over(self, view: FeatureView, intervals: Iterable[Interval]) -> list[Interval]:
-        """The intervals whose scan exceeds the budget or is unknown; the reasons are logged.
-
-        A known scan is not estimated again within an hour, since a look happens twice a minute.
-        """
-        now: dict[str, tuple[str, str]] = {}
-        over = []
-        for each in intervals:
-            verdict = self._verdict(view, each)
-            if verdict is None:
-                scan = self._estimates.get(
-                    Recompute(view.name, each, _WHY), Scan(None, "bytes", "there is no estimate")
-                )
-                verdict = (self._too_much(view, scan), self.clock.isoformat())
-                now |= {_key_of(view, each): verdict} if scan.amount is not None else {}
-            else:
-                now[_key_of(view, each)] = verdict
-            if verdict[0]:
-                self.messages.append(f"{view} {each} {verdict[0]}")
-                over.append(each)
-        self._scans[view.name] = now
-        return over
-
-    def _verdict(self, view: FeatureView, interval: Interval) -> tuple[str, str] | None:
-        """The last verdict on the interval (empty: within the budget) and its time; None if older than an hour."""
-        why, at = self._scans.get(view.name, {}).get(_key_of(view, interval), ("", ""))
-        return (why, at) if at and not is_due(datetime.fromisoformat(at), self.clock, LONGEST_WAIT) else None
-
-    @cached_property
-    def _estimates(self) -> dict[Recompute, Scan]:
-        """The estimated scans of all intervals without a verdict, in one call: 200 single calls outlast a look."""
-        computations = [
-            Recompute(view.name, each, _WHY)
-            for view in self.parts.code.in_order
-            if view.table is None
-            and self._is_run(self._key("feature_view", view))
-            and not self.busy & {self._key("feature_view", view)}
-            and self._applied(view, say=False)
-            for each in self._to_compare_with_budget(view)
-            if self._verdict(view, each) is None
-        ]
-        return scans(computations, self.parts.code, self.parts.offline)
-
-    def _to_compare_with_budget(self, view: FeatureView) -> tuple[Interval, ...]:
-        """The gaps whose scan must be compared with the budget: `costly` gaps that wait for no view that is read."""
-        found = self._coverages[view.name]
-        published = bool(self._published.get(table_name(view, self.parts.offline.dataset)))
-        if view.partitions is None:
-            return costly(found, published=published)
-        waiting = awaiting(view, self._coverages, self.clock)
-        return merged(left for each in costly(found, published=published) for left in without(each, waiting))
-
-    def _too_much(self, view: FeatureView, scan: Scan) -> str:
-        """Why automation does not compute an interval with this scan; empty if it does."""
-        if scan.amount is None:
-            return f"waits: {scan.reason}."
-        if scan.amount <= self.automation.budget:
-            return ""
-        return (
-            f"is not computed by automation: it reads {scan.amount:,} {scan.unit}, but the budget is "
-            f"{self.automation.budget:,}. To compute it anyway: `amora-fs compute --feature-views {view.name}`, or "
-            "materialize these partitions."
-        )
-
     def _reload(self, view: FeatureView) -> dg.RunRequest | None:
         """Check and load an external table once per `whole`; try again each hour until the load succeeds."""
-        generation, slot_start = self._generation(view), slot(self.clock, self.automation.cadence(view))
-        if self.unreachable or (
-            generation is not None and generation.clock >= slot_start and self._served(view, generation)
+        generation, slot_start = self.facts.generation(view), slot(self.clock, self.automation.cadence(view))
+        if self.facts.unreachable or (
+            generation is not None and generation.clock >= slot_start and self.facts.is_served(view, generation)
         ):
             return None
         if not self._due(f"online/{view.name}", min(self.automation.cadence(view), LONGEST_WAIT)):
@@ -251,12 +179,12 @@ class Look:
         """A load without a computation, if publications are not online: made by hand, or after a failed load."""
         if not self._is_run(self._key("online", view)):
             return None
-        published = self._published.get(table_name(view, self.parts.offline.dataset), [])
+        published = self.facts.published(view)
         if not published:
             return None
-        newest, generation = max(each.sequence for each in published), self._generation(view)
-        if self.unreachable or (
-            generation is not None and generation.published_through >= newest and self._served(view, generation)
+        newest, generation = max(each.sequence for each in published), self.facts.generation(view)
+        if self.facts.unreachable or (
+            generation is not None and generation.published_through >= newest and self.facts.is_served(view, generation)
         ):
             return None
         loads = self.state.setdefault("loads", {})
@@ -266,24 +194,6 @@ class Look:
             return None
         loads[view.name] = (newest, self.clock.isoformat())
         return self._request([self._key("online", view)])
-
-    def _served(self, view: FeatureView, generation: Generation) -> bool:
-        """Whether the generation belongs to the applied view, and is not partial."""
-        applied = self.parts.applied.feature_view(view.name)
-        return (generation.view_id, generation.schema_hash) == (
-            applied.view_id,
-            applied.schema_hash,
-        ) and not generation.partial
-
-    def _generation(self, view: FeatureView) -> Generation | None:
-        """The view's newest generation. An online store that does not answer is logged once."""
-        if view.name not in self.generations and not self.unreachable:
-            try:
-                self.generations[view.name] = self.parts.online.generation(view)
-            except FeatureStoreError as error:
-                self.unreachable = True
-                self.messages.append(f"The online store does not answer: {error}")
-        return self.generations.get(view.name)
 
     def _training_set(self, training_set: TrainingSet) -> dg.RunRequest | None:
         """One build per slot, as soon as the views that it reads are current up to the slot's start.
@@ -304,7 +214,7 @@ class Look:
         read |= {each.name: each for each in training_set.sources if isinstance(each, FeatureView)}
         for view in read.values():
             if why := self._behind(view, slot(self.clock, every)):
-                self.messages.append(f"{training_set} waits for {view}: {why}.")
+                self.facts.messages.append(f"{training_set} waits for {view}: {why}.")
                 return None
         built[name] = (self._version(name), self.clock.isoformat())
         return self._request([self._key("training_set", training_set)])
@@ -319,10 +229,10 @@ class Look:
         if view.table is not None:
             return ""
         if view.partitions is None:
-            published = self._published.get(table_name(view, self.parts.offline.dataset), [])
+            published = self.facts.published(view)
             done = any(each.computed is not None and each.computed.end >= instant for each in published)
             return "" if done else f"it was not computed since {instant.isoformat()}"
-        gap = next((each for each in self._coverages[view.name].gaps if each.interval.start < instant), None)
+        gap = next((each for each in self.facts.coverages[view.name].gaps if each.interval.start < instant), None)
         return str(gap) if gap is not None else ""
 
     def _due(self, what: str, every: timedelta) -> bool:
@@ -373,36 +283,23 @@ class Look:
             return False
         return self._due(f"parity/{self.parts.names.definition_of(check.asset_key)[1]}", every)
 
-    @cached_property
-    def clock(self) -> datetime:
-        """The instant of the look."""
-        return self.parts.settings.clock()
+    @property
+    def parts(self) -> Stores:
+        """The stores and definitions."""
+        return self.facts.parts
 
     @property
-    def _scans(self) -> dict[str, dict[str, tuple[str, str]]]:
-        found: dict[str, dict[str, tuple[str, str]]] = self.state.setdefault("scans", {})
-        return found
+    def clock(self) -> datetime:
+        """The instant of the look."""
+        return self.facts.clock
 
     @cached_property
-    def _publications(self) -> Sequence[Publication]:
-        return self.published.of(self.parts.offline)
+    def _budget(self) -> Budget:
+        return Budget(self.automation.budget, self.facts, self._computed, self.state.setdefault("scans", {}))
 
-    @cached_property
-    def _newest(self) -> int:
-        return max((each.sequence for each in self._publications), default=0)
-
-    @cached_property
-    def _published(self) -> dict[str, list[Publication]]:
-        found: dict[str, list[Publication]] = {}
-        for each in self._publications:
-            found.setdefault(each.table, []).append(each)
-        return found
-
-    @cached_property
-    def _coverages(self) -> dict[str, Coverage]:
-        dataset = self.parts.offline.dataset
-        return coverages(self.parts.code, self._publications, clock=self.clock, dataset=dataset)
-
-
-def _key_of(view: FeatureView, interval: Interval) -> str:
-    return f"{computing_identity(view)[:12]} {interval.start.isoformat()}"
+    def _computed(self) -> Iterator[FeatureView]:
+        """The views that can be computed now: their runs are not in progress, and would not be refused."""
+        for view in self.parts.code.in_order:
+            key = self._key("feature_view", view)
+            if view.table is None and self._is_run(key) and key not in self.busy and self._applied(view, say=False):
+                yield view

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from amora_fs_assets.domain.entity import Entity
     from amora_fs_assets.domain.feature_service import FeatureService
     from amora_fs_assets.domain.feature_view import FeatureView, feature_view
+    from amora_fs_assets.domain.ibis_types import Timestamp
     from amora_fs_assets.domain.known import known_at
     from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, on_demand_feature_view
     from amora_fs_assets.domain.request_time.distance import distance_km
     from amora_fs_assets.domain.request_time.from_ibis import request_time
-    from amora_fs_assets.domain.schema import FeatureSchema, Field, SourceSchema, Timestamp
+    from amora_fs_assets.domain.schema import FeatureSchema, Field, SourceSchema
     from amora_fs_assets.domain.source import Source
     from amora_fs_assets.domain.time import Interval
     from amora_fs_assets.domain.training_set import TrainingSet, training_set
@@ -73,11 +74,12 @@ _HOMES = {
     "domain.entity": ("Entity",),
     "domain.feature_service": ("FeatureService",),
     "domain.feature_view": ("FeatureView", "feature_view"),
+    "domain.ibis_types": ("Timestamp",),
     "domain.known": ("known_at",),
     "domain.on_demand_view": ("OnDemandFeatureView", "on_demand_feature_view"),
     "domain.request_time.distance": ("distance_km",),
     "domain.request_time.from_ibis": ("request_time",),
-    "domain.schema": ("FeatureSchema", "Field", "SourceSchema", "Timestamp"),
+    "domain.schema": ("FeatureSchema", "Field", "SourceSchema"),
     "domain.source": ("Source",),
     "domain.time": ("Interval",),
     "domain.training_set": ("TrainingSet", "training_set"),

@@ -13,10 +13,10 @@ from ibis.expr.types import Table
 from amora_fs_assets.domain.arguments import LONGEST
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.known import computed_view, known_at, received
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP, VALID_TO
 from amora_fs_assets.domain.row_order import newest_by, newest_when_visible, without
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.time import MICROSECOND, Interval
 from amora_fs_assets.domain.types import DataType
 

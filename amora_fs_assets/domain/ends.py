@@ -6,9 +6,9 @@ import ibis
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP, VALID_TO
 from amora_fs_assets.domain.row_order import newest_by
-from amora_fs_assets.domain.schema import IBIS_TYPES
 
 
 def ends_as_rows(rows: Table, view: FeatureView) -> Table:

@@ -19,8 +19,8 @@ from ibis.expr.types import Table, Value
 from sqlglot import exp
 
 from amora_fs_assets.domain.errors import SourceMismatch
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.place import UTC_ZONE, Place
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:

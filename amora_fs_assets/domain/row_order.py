@@ -11,8 +11,8 @@ import ibis.expr.datatypes as dt
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSHED, VALID_TO
-from amora_fs_assets.domain.schema import IBIS_TYPES
 
 
 def newest_first(view: FeatureView, rows: Table) -> list[Any]:

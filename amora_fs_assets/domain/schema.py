@@ -21,9 +21,7 @@ from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column, Rule
 from amora_fs_assets.domain.errors import DefinitionError, UnsupportedType
 from amora_fs_assets.domain.fingerprint import function_hash
-from amora_fs_assets.domain.ibis_types import IBIS_TYPES as IBIS_TYPES
-from amora_fs_assets.domain.ibis_types import Timestamp as Timestamp
-from amora_fs_assets.domain.ibis_types import data_type_of
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES, Timestamp, data_type_of
 from amora_fs_assets.domain.names import check_column
 from amora_fs_assets.domain.rules import is_builtin, keeps
 from amora_fs_assets.domain.trial import trial

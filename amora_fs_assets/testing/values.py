@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.bigquery.tables import type_of
 

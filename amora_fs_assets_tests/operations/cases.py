@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from amora_fs_assets import Entity, FeatureService, FeatureView
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.projection import FeatureViewProjection
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.training.historical import HistoricalFeatures, historical_features
 from amora_fs_assets_tests.operations.oracle import NEVER, Row, brute_force

@@ -15,10 +15,10 @@ import pytest
 from amora_fs_assets import Entity, FeatureService, FeatureView, Settings
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import RESERVED_COLUMNS, unused, unused_prefix
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.row_order import newest_by
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.table_fingerprint import contents_of

@@ -12,10 +12,10 @@ import pytest
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.ownership import TO_TABLE
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.tables import unbound

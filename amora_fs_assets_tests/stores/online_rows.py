@@ -11,9 +11,9 @@ import pyarrow as pa
 from amora_fs_assets import Entity, FeatureView
 from amora_fs_assets.domain.arrow import arrow_values
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports.online import OnlineRequest
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 
 from amora_fs_assets import FeatureView
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.row_order import newest_by
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.table_fingerprint import contents_of

@@ -14,9 +14,9 @@ import pytest
 
 from amora_fs_assets import Interval, Source, SourceSchema, Timestamp
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import Draft
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.tables import known_rows

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.testing import RefusedByGoogleSQL, Witness, WitnessUnavailable
 from amora_fs_assets_tests.operations.offline.test_types_on_engines import EXTREMES, same

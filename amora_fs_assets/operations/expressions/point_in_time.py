@@ -16,13 +16,13 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, VALID_TO, unused_prefix
 from amora_fs_assets.domain.on_demand_view import OnDemandProjection
 from amora_fs_assets.domain.ports.dialect import Dialect
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.request_time.to_ibis import computed
 from amora_fs_assets.domain.row_order import newest_by, newest_when_visible, without
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.request_columns import check_request, request_value
 from amora_fs_assets.operations.expressions.tables import Stored, served_rows

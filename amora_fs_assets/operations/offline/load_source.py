@@ -6,10 +6,10 @@ import pyarrow as pa
 
 from amora_fs_assets.domain.arrow import arrow_table, is_arrow
 from amora_fs_assets.domain.errors import InvalidRequest, SourceMismatch
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import Publication
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Clock, wall_clock
 from amora_fs_assets.operations.records.staged_run import StagedRun

@@ -14,12 +14,12 @@ from ibis.expr.types import Table
 from amora_fs_assets.domain.errors import OnlineStoreError
 from amora_fs_assets.domain.expiry import may_be_collected
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import NEVER, Generation, Key, OnlineRequest, OnlineRows, OnlineStore
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.row_order import newest_by
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Clock, from_microseconds, wall_clock
 from amora_fs_assets.operations.expressions.tables import dropped_keys, rows_there, unbound

@@ -11,10 +11,10 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest, TrainingSetAltered, TrainingSetNotFound
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.registry import Registry
 from amora_fs_assets.domain.records import RunRecord
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.time import Instant, utc
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.table_fingerprint import Contents, contents_of

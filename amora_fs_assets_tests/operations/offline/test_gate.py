@@ -17,7 +17,7 @@ from pandera.errors import SchemaErrors
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Interval, Timestamp
 from amora_fs_assets.domain.errors import DefinitionError
-from amora_fs_assets.domain.schema import IBIS_TYPES
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.operations.expressions.tables import unbound
 from amora_fs_assets.operations.offline.gate import GateResult, check, check_names
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore

@@ -16,9 +16,9 @@ import pytest
 
 from amora_fs_assets import Entity, FeatureService, FeatureView
 from amora_fs_assets.domain.column import Column
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
 from amora_fs_assets.domain.row_order import newest_by
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.tables import rows_of

@@ -24,8 +24,8 @@ from amora_fs_assets.cli.main import main
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import InvalidRequest, TrainingSetAltered, TrainingSetNotFound, TransformError
+from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.identity.definition import definition_hash
-from amora_fs_assets.domain.schema import IBIS_TYPES
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.table_fingerprint import contents_of
 from amora_fs_assets.operations.training import build as training_sets

@@ -15,12 +15,12 @@ from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.gate import Gate
 from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.request_time.formula import Formula
+from amora_fs_assets.domain.rules.gate import Gate
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.domain.types import DataType

@@ -14,12 +14,12 @@ from amora_fs_assets.domain import arguments, view_checks
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.fingerprint import content_hash, function_hash
-from amora_fs_assets.domain.gate import Gate
 from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RESERVED_COLUMNS, VALID_TO, check_name
 from amora_fs_assets.domain.place import UTC_ZONE, Place, Where
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.row_times import RowTimes
+from amora_fs_assets.domain.rules.gate import Gate
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Instant, Interval, Period
 from amora_fs_assets.domain.transforms import INTERVAL_PARAMETER, Transform, checked_function, name_of
@@ -260,7 +260,7 @@ class FeatureView:
     @cached_property
     def gate(self) -> Gate | None:
         """The view's checks as a query, which a push runs; None for a view that an earlier release applied."""
-        from amora_fs_assets.domain.gate_rules import compiled
+        from amora_fs_assets.domain.rules.of_view import compiled
 
         return compiled(self)
 

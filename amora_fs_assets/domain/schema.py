@@ -23,8 +23,8 @@ from amora_fs_assets.domain.errors import DefinitionError, UnsupportedType
 from amora_fs_assets.domain.fingerprint import function_hash
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES, Timestamp, data_type_of
 from amora_fs_assets.domain.names import check_column
-from amora_fs_assets.domain.rules import is_builtin, keeps
-from amora_fs_assets.domain.trial import trial
+from amora_fs_assets.domain.rules.checks import is_builtin, keeps
+from amora_fs_assets.domain.rules.trial import trial
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.domain.windows.durations import Windows
 from amora_fs_assets.domain.windows.fields import WINDOWS, expand

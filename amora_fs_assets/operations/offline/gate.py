@@ -11,10 +11,10 @@ import ibis
 from ibis.expr.types import IntegerScalar, Table, Value
 
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.gate_rules import rules_of, unique_key, whole_rows
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.records import CheckResult, RuleResult
+from amora_fs_assets.domain.rules.of_view import rules_of, unique_key, whole_rows
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.expressions.tables import within
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain.errors import ChecksFailed, DefinitionNotApplied
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.gate import TABLE, Gate
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
+from amora_fs_assets.domain.rules.gate import TABLE, Gate
 from amora_fs_assets.operations.online.pushed_rows import NOTHING
 
 if TYPE_CHECKING:

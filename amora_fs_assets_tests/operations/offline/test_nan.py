@@ -17,7 +17,7 @@ import pytest
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Interval
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.ports.offline import OfflineStore
-from amora_fs_assets.domain.rules import keeps
+from amora_fs_assets.domain.rules.checks import keeps
 from amora_fs_assets.operations.expressions.tables import unbound
 from amora_fs_assets.operations.offline.gate import check
 from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore

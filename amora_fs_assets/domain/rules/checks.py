@@ -16,7 +16,7 @@ from pandera.api.checks import Check
 from pandera.api.function_dispatch import Dispatcher
 from pandera.api.ibis.types import IbisData
 
-from amora_fs_assets.domain.rule_arguments import arguments_of
+from amora_fs_assets.domain.rules.arguments import arguments_of
 from amora_fs_assets.domain.time import utc
 
 _OTHER_ROWS = ops.Reduction | ops.Analytic | ops.WindowFunction | ops.Subquery

@@ -8,8 +8,8 @@ import sqlglot
 from pandera.api.ibis.types import IbisData
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field
-from amora_fs_assets.domain.gate_rules import compiled, rules_of
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
+from amora_fs_assets.domain.rules.of_view import compiled, rules_of
 
 
 class Measured(FeatureSchema):

@@ -159,7 +159,7 @@ def _pattern(value: Any) -> str:
 @cache
 def _try_pattern(pattern: str) -> None:
     """Let the engine read the pattern. Raises ValueError for a pattern that RE2 does not support."""
-    from amora_fs_assets.domain.trial import trial
+    from amora_fs_assets.domain.rules.trial import trial
 
     try:
         trial(ibis.literal("").re_search(pattern).name("found").as_table())

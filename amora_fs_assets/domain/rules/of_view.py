@@ -13,10 +13,10 @@ from ibis.backends.sql.compilers import duckdb
 from ibis.expr.types import BooleanValue, Table
 from pandera.api.checks import Check
 
-from amora_fs_assets.domain.gate import TABLE, Gate
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import unused
-from amora_fs_assets.domain.rules import form_of, is_builtin, keeps
+from amora_fs_assets.domain.rules.checks import form_of, is_builtin, keeps
+from amora_fs_assets.domain.rules.gate import TABLE, Gate
 
 if TYPE_CHECKING:
     from amora_fs_assets.domain.feature_view import FeatureView

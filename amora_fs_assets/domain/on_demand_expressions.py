@@ -76,9 +76,12 @@ def _check_parameters(label: str, function: Expressions, columns: Sequence[str])
 
 
 def formulas_of(
-    label: str, columns: Mapping[str, DataType], features: Mapping[str, DataType], expressions: Expressions
+    label: str, columns: Mapping[str, DataType], features: Mapping[str, DataType] | None, expressions: Expressions
 ) -> dict[str, Formula]:
-    """The formula of each feature. Raises DefinitionError, which names `label`, the feature and the fix."""
+    """The formula of each feature; without `features`, of each expression with the type that the expression has.
+
+    Raises DefinitionError, which names `label`, the feature and the fix.
+    """
     import ibis
 
     from amora_fs_assets.domain.ibis_types import IBIS_TYPES
@@ -86,13 +89,19 @@ def formulas_of(
     _check_parameters(label, expressions, list(columns))
     table = ibis.table({name: IBIS_TYPES[type_] for name, type_ in columns.items()}, name="columns")
     try:
-        made = expressions(**{name: table[name] for name in columns})
+        made: Mapping[Any, Any] = expressions(**{name: table[name] for name in columns})
     except Exception as error:
         raise DefinitionError(f"{label}: its function failed: {type(error).__name__}: {error}") from error
     if not isinstance(made, Mapping):
         raise DefinitionError(
             f"{label}: its function returns {type(made).__name__}. Return a dict: one expression for each feature."
         )
+    if features is None:
+        if wrong := next((name for name in made if not isinstance(name, str) or name in RESERVED_COLUMNS), None):
+            raise DefinitionError(
+                f"{label}: its function returns {shown(wrong)}, which cannot be a feature. Rename it."
+            )
+        return {name: _formula(f"{label}: feature {shown(name)}", value, None, table) for name, value in made.items()}
     for name in made:
         if name not in features:
             raise DefinitionError(
@@ -105,8 +114,20 @@ def formulas_of(
     return {name: _formula(f"{label}: feature '{name}'", made[name], type_, table) for name, type_ in features.items()}
 
 
-def _formula(label: str, value: Any, declared: DataType, table: Table) -> Formula:
-    """The formula of a feature. Integers and nulls get the type of the schema."""
+def columns_of_formulas(label: str, formulas: Mapping[str, Formula]) -> tuple[Column, ...]:
+    """The features of a view without a schema: the names and types of its expressions."""
+    from amora_fs_assets.domain.ibis_types import IBIS_TYPES
+    from amora_fs_assets.domain.schema import FeatureSchema
+
+    if not formulas:
+        raise DefinitionError(f"{label}: its function returns no expression. Return one for each feature, by name.")
+    made = {"__annotations__": {name: IBIS_TYPES[each.type] for name, each in formulas.items()}, "__module__": __name__}
+    schema: Any = type("Features", (FeatureSchema,), made)
+    return computed_columns(label, schema.columns_of(label))
+
+
+def _formula(label: str, value: Any, declared: DataType | None, table: Table) -> Formula:
+    """The formula of a feature. Integers and nulls get the type of the schema, if there is one."""
     import ibis
 
     from amora_fs_assets.domain.ibis_types import IBIS_TYPES
@@ -117,10 +138,14 @@ def _formula(label: str, value: Any, declared: DataType, table: Table) -> Formul
             value = ibis.literal(value)
         except Exception as error:  # Ibis raises several types of errors for an object that is no value
             raise DefinitionError(f"{label}: {shown(value)} is neither an expression nor a value.") from error
-    if value.type().is_null() or (declared is DataType.FLOAT64 and value.type().is_integer()):
+    if declared is None and value.type().is_null():
+        raise DefinitionError(f"{label} is always null. Give the type in a schema, or drop the feature.")
+    if declared is not None and (
+        value.type().is_null() or (declared is DataType.FLOAT64 and value.type().is_integer())
+    ):
         value = value.cast(IBIS_TYPES[declared])
     formula = formula_of(label, value, table)
-    if formula.type is not declared:
+    if declared is not None and formula.type is not declared:
         raise DefinitionError(
             f"{label} is {declared} in the schema, and its expression is {formula.type}. "
             "Cast the expression, or change the schema."

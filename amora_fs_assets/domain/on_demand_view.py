@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from functools import cached_property
+from inspect import getdoc
 from typing import TYPE_CHECKING, Any
 
 from amora_fs_assets.domain import arguments
@@ -14,7 +15,13 @@ from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import check_name
-from amora_fs_assets.domain.on_demand_expressions import Expressions, computed_columns, formulas_of, request_columns
+from amora_fs_assets.domain.on_demand_expressions import (
+    Expressions,
+    columns_of_formulas,
+    computed_columns,
+    formulas_of,
+    request_columns,
+)
 from amora_fs_assets.domain.projection import FeatureViewProjection, picked_of
 from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.transforms import checked_function, name_of
@@ -34,7 +41,8 @@ class OnDemandFeatureView:
 
     Args:
         name: The view's name.
-        schema: The features: names, types and descriptions. Every feature may be null.
+        schema: The features: names, types and descriptions. Every feature may be null. Without a schema, the names and
+            types are those of the expressions.
         inputs: The stored features that the expressions read: views, selections (`view["a", "b"]`) and aliases with
             other join keys. An absent or too old value is null.
         request: The types of the columns that a request brings beside its join keys, such as `{"basket": float}`; or a
@@ -64,7 +72,7 @@ class OnDemandFeatureView:
     def __init__(
         self,
         name: str,
-        schema: type[FeatureSchema],
+        schema: type[FeatureSchema] | None,
         inputs: Sequence[FeatureView | FeatureViewProjection],
         expressions: Expressions,
         *,
@@ -78,21 +86,24 @@ class OnDemandFeatureView:
         label = f"On-demand feature view '{name}'"
         fix = "Give a list of views and selections: inputs=[view['a', 'b']]."
         given = arguments.items(label, "inputs", inputs, (FeatureView, FeatureViewProjection), fix)
-        schema_class = arguments.schema(label, schema)
+        schema_class = None if schema is None else arguments.schema(label, schema)
+        said = getdoc(expressions) if schema_class is None else schema_class.description_of()
         vars(self).update(
             name=name,
             inputs=tuple(each.whole if isinstance(each, FeatureView) else each for each in given),
             request=request_columns(label, request),
-            features=computed_columns(label, schema_class.columns_of(label)),
-            description=arguments.text(label, "description", description) or schema_class.description_of(),
+            features=() if schema_class is None else computed_columns(label, schema_class.columns_of(label)),
+            description=arguments.text(label, "description", description) or said or "",
             owner=arguments.owner_of(label, owner),
             tags=arguments.tags_of(label, tags),
             expressions=checked_function(label, "function", expressions),
         )
         self._check_names()
-        vars(self)["formulas"] = formulas_of(
-            str(self), self.types, {column.name: column.type for column in self.features}, expressions
-        )
+        declared = {column.name: column.type for column in self.features} or None
+        formulas = formulas_of(label, self.types, declared, expressions)
+        vars(self)["formulas"] = formulas
+        if declared is None:
+            vars(self)["features"] = columns_of_formulas(label, formulas)
 
     @classmethod
     def applied(cls, **values: Any) -> OnDemandFeatureView:
@@ -237,7 +248,7 @@ def _keys(part: FeatureViewProjection) -> list[tuple[str, DataType]]:
 
 def on_demand_feature_view(
     *,
-    schema: type[FeatureSchema],
+    schema: type[FeatureSchema] | None = None,
     inputs: Sequence[FeatureView | FeatureViewProjection] = (),
     request: Mapping[str, Any] | type[SourceSchema] | None = None,
     name: str | None = None,
@@ -248,7 +259,7 @@ def on_demand_feature_view(
     """Make an on-demand feature view from the decorated function. OnDemandFeatureView documents the arguments.
 
     Each parameter of the function has the name of an input feature or a request column, and receives an Ibis column.
-    The function returns a dict with an Ibis expression for each feature of the schema.
+    The function returns a dict with an Ibis expression for each feature.
     """
 
     def decorate(expressions: Expressions) -> OnDemandFeatureView:

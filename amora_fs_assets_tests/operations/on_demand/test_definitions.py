@@ -49,13 +49,44 @@ class Share(FeatureSchema):
     share: float
 
 
-def view(function: Callable[..., Any], schema: type[FeatureSchema] = Share, **arguments: Any) -> OnDemandFeatureView:
+def view(
+    function: Callable[..., Any], schema: type[FeatureSchema] | None = Share, **arguments: Any
+) -> OnDemandFeatureView:
     given = {"inputs": [spend["spend_30d"]], "request": {"basket": float}, **arguments}
     return on_demand_feature_view(schema=schema, name="made", **given)(function)
 
 
 def share(spend_30d: Any, basket: Any) -> dict[str, Any]:
     return {"share": basket / spend_30d}
+
+
+def test_without_a_schema_the_features_have_the_names_and_types_of_the_expressions() -> None:
+    def made(spend_30d: Any, basket: Any) -> dict[str, Any]:
+        """Basket and spend."""
+        return {"share": basket / spend_30d, "whole": basket.cast("int64"), "large": basket > 100, "unit": "EUR"}
+
+    found = view(made, schema=None)
+    assert [(each.name, each.type, each.nullable) for each in found.features] == [
+        ("share", DataType.FLOAT64, True), ("whole", DataType.INT64, True), ("large", DataType.BOOLEAN, True),
+        ("unit", DataType.STRING, True),
+    ]  # fmt: skip
+    assert found.description == "Basket and spend."
+    assert found.formulas["share"] == view(share).formulas["share"]
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({}, "returns no expression"),
+        ({1: 2.0}, "returns 1, which cannot be a feature"),
+        ({"event_timestamp": 2.0}, "returns 'event_timestamp', which cannot be a feature"),
+        ({"a b": 2.0}, "column 'a b' starts with a letter"),
+        ({"nothing": None}, "feature 'nothing' is always null. Give the type in a schema"),
+    ],
+)
+def test_without_a_schema_names_and_values_that_cannot_be_features_are_refused(made: Any, said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        view(lambda spend_30d, basket: made, schema=None)
 
 
 class WithCheck(FeatureSchema):

@@ -125,6 +125,12 @@ class Catalogue:
 
     def feature_view(self, name: str) -> FeatureView:
         """The feature view of the name. Raises FeatureViewNotFound."""
+        if computed := next((each for each in self.on_demand_feature_views.values() if each.name == name), None):
+            inputs = dict.fromkeys(part.view.name for part in computed.inputs)
+            raise FeatureViewNotFound(
+                f"'{name}' is an on-demand feature view: its features are computed at request time, so it has no rows. "
+                + (f"It reads: {', '.join(inputs)}." if inputs else "It reads the request alone.")
+            )
         return _get(self.feature_views, name, FeatureViewNotFound)
 
     def feature_service(self, name: str) -> FeatureService:
@@ -176,9 +182,10 @@ class Catalogue:
         return FeatureService("references", [self._view(view)[tuple(names)] for view, names in picked.items()])
 
     def _view(self, name: str) -> FeatureView | OnDemandFeatureView:
-        if name in self.on_demand_feature_views:
-            return self.on_demand_feature_views[name]
-        return _get({**self.feature_views}, name, FeatureViewNotFound)
+        known: dict[str, FeatureView | OnDemandFeatureView] = {**self.feature_views, **self.on_demand_feature_views}
+        if name not in known:
+            raise FeatureViewNotFound.named(name, known)
+        return known[name]
 
     def _of_registry(self, service: FeatureService) -> FeatureService:
         """The service with a `view_id` for each view, also for a view from the code, which has none."""

@@ -53,19 +53,21 @@ class _Rows:
 def output_names(service: FeatureService, *, full: bool, taken: tuple[str, ...] = ()) -> dict[tuple[str, str], str]:
     """The column name of each (projection, feature): `<feature>`, or `<view or alias>__<feature>` if `full`.
 
-    Raises InvalidRequest for equal names, or a name in the `taken` columns.
+    Raises InvalidRequest for equal names, for features whose names differ only in case, which engines do not tell
+    apart, or a name in the `taken` columns.
     """
     names: dict[tuple[str, str], str] = {}
-    seen = {name: f"a column '{name}' of the entity rows" for name in taken}
+    columns = {name: f"a column '{name}' of the entity rows" for name in taken}
+    features: dict[str, str] = {}
     for projection in service.parts:
         for feature in projection.features:
             name = f"{projection.name}__{feature}" if full else feature
-            if name in seen:
+            if other := columns.get(name) or features.get(name.lower()):
                 raise InvalidRequest(
-                    f"Feature '{projection.name}:{feature}' has the name of {seen[name]}. "
+                    f"Feature '{projection.name}:{feature}' has the name of {other}. "
                     + ("Rename the column." if full else "Use full_feature_names=True.")
                 )
-            seen[name] = f"feature '{projection.name}:{feature}'"
+            features[name.lower()] = f"feature '{projection.name}:{feature}'"
             names[projection.name, feature] = name
     return names
 

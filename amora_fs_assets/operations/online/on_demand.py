@@ -24,12 +24,12 @@ class OnDemandReader:
         for view in self._views:
             for part in view.inputs:
                 view.places.append(self._place_of(part, parts))
-        self.types: dict[str, tuple[str, DataType]] = {
-            name: (f"{view.name}:{column.name}", column.type)
+        self.features: list[tuple[str, str, DataType]] = [
+            (name, f"{view.name}:{column.name}", column.type)
             for view in self._views
             for name, column in zip(view.names, view.columns, strict=True)
-        }
-        """The reference and the type of each feature, by its name in the answer."""
+        ]
+        """Each feature's name in the answer, its reference and its type. Two features may have one name."""
 
     def _place_of(self, wanted: Part, parts: Sequence[Part]) -> int:
         """The place of the rows of an input in the rows of `parts` and `more`."""

@@ -175,7 +175,7 @@ class OnlineReader:
             self._reads = [*self._parts, *self._on_demand.more]
 
     def _add_types(self, computed: OnDemandReader) -> None:
-        for name, (reference, type_) in computed.types.items():
+        for name, reference, type_ in computed.features:
             if name in self._types:
                 raise _taken(reference, name)
             self._types[name] = type_

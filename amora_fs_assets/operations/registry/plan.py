@@ -265,6 +265,8 @@ def _rebuilt(definition: Definition, on: Catalogue) -> Definition:
 
 
 def _projection(part: FeatureViewProjection, on: Catalogue) -> FeatureViewProjection:
+    if part.view.name not in on.feature_views:
+        raise DefinitionError(f"it needs feature view '{part.view.name}', which no longer exists")
     picked = on.feature_view(part.view.name)[part.features]
     if part.view.join_keys != picked.view.join_keys:
         raise DefinitionError(f"{picked.view} has other join keys now")
@@ -272,6 +274,8 @@ def _projection(part: FeatureViewProjection, on: Catalogue) -> FeatureViewProjec
 
 
 def _on_demand(part: OnDemandProjection, on: Catalogue) -> OnDemandProjection:
+    if part.view.name not in on.on_demand_feature_views:
+        raise DefinitionError(f"it needs on-demand feature view '{part.view.name}', which no longer exists")
     return on.on_demand_feature_view(part.view.name)[part.features]
 
 

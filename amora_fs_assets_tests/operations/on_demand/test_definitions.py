@@ -32,6 +32,8 @@ from amora_fs_assets.domain.errors import (
 )
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.types import DataType
+from amora_fs_assets.operations.expressions.point_in_time import output_names
+from amora_fs_assets.operations.online.read import OnlineReader
 from amora_fs_assets.operations.registry.history import service_version
 from amora_fs_assets.operations.registry.impact import hits
 from amora_fs_assets.operations.registry.lineage_graph import Node, lineage
@@ -226,8 +228,32 @@ def test_features_are_asked_for_by_view_service_and_reference() -> None:
         code.resolve(["basket:shaer"])
     with pytest.raises(FeatureViewNotFound):
         code.on_demand_feature_view("spend")
+    with pytest.raises(FeatureViewNotFound, match="computed at request time, so it has no rows. It reads: spend, prof"):
+        code.feature_view("basket")
+    with pytest.raises(FeatureViewNotFound, match="'baskt' is not known. Did you mean 'basket'"):
+        code.resolve(["baskt:idle"])
     with pytest.raises(InvalidRequest):
         code.on_demand_feature_view(5)  # type: ignore[arg-type]
+
+
+def test_two_features_of_one_name_are_refused_in_joins_and_online() -> None:
+    clashing = FeatureService("s", [view(share), replace_name("another")])
+    message = "Feature 'another:share' has the name of .*'(made:)?share'. Use full_feature_names=True"
+    with pytest.raises(InvalidRequest, match=message):
+        OnlineReader(clashing)
+    with pytest.raises(InvalidRequest, match=message):
+        output_names(clashing, full=False)
+    OnlineReader(clashing, full_feature_names=True)
+    assert list(output_names(clashing, full=True).values()) == ["made__share", "another__share"]
+
+
+def test_names_that_engines_do_not_tell_apart_are_refused_in_joins() -> None:
+    class Capital(FeatureSchema):
+        SHARE: float
+
+    upper = view(lambda spend_30d, basket: {"SHARE": basket}, Capital)
+    with pytest.raises(InvalidRequest, match="Feature 'made:SHARE' has the name of feature 'another:share'"):
+        output_names(FeatureService("s", [replace_name("another"), upper]), full=False)
 
 
 def test_a_read_needs_the_hidden_inputs_and_a_shared_view_once() -> None:
@@ -322,8 +348,10 @@ def test_a_kept_definition_whose_input_has_another_type_is_dropped(registry: Obj
     code = Catalogue.of([FeatureView("spend", Spend, [customer], table="theirs.spend")])
     planned = plan(code, registry, clock=at(2), dataset="feature_store")
     removed = {each.name: each.differences[0].what for each in planned.changes if each.action == "removed"}
-    assert removed.keys() == {"basket", "checkout"}
-    assert "does not fit the code" in removed["basket"]
+    assert removed["basket"].startswith("it does not fit the code: Feature 'spend:orders_30d' is not known.")
+    assert removed["checkout"] == (
+        "it does not fit the code: it needs on-demand feature view 'basket', which no longer exists"
+    )
 
 
 def test_the_time_of_the_request_is_no_argument() -> None:

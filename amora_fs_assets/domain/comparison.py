@@ -44,8 +44,7 @@ _FIELDS: dict[Kind, dict[str, tuple[Severity, Effect]]] = {
         "table_partitions": (Severity.COMPATIBLE, Effect.WORDS),  # the table's layout, not its rows
         "entities": (Severity.COMPATIBLE, Effect.WORDS),  # their join keys are compared as columns
     },
-    # Nothing is stored, but training sets were built with the values.
-    "on-demand feature view": {"inputs": (Severity.RECOMPUTE, Effect.READS)},
+    "on-demand feature view": {},
     "feature service": {},
     "training set": dict.fromkeys(("service", "sources", "known_time", "code_hash"), (Severity.RECOMPUTE, Effect.ROWS)),
 }
@@ -77,7 +76,7 @@ def _compare(old: Catalogue, new: Catalogue) -> Iterator[Change]:
 
 def _differences(kind: Kind, old: Definition, new: Definition) -> Iterator[Difference]:
     before, after = _PLAIN[kind](old), _PLAIN[kind](new)
-    handled = {"columns", "features", "start", "meaning", "request", "on_demand", *_DERIVED}
+    handled = {"columns", "features", "start", "meaning", "request", "on_demand", "inputs", *_DERIVED}
     if "loader" not in before:  # applied by a release that did not store loaders
         handled.add("loader")
     was, now = getattr(old, "meaning", None), getattr(new, "meaning", None)
@@ -184,6 +183,7 @@ def _features(old: Sequence[Column], new: Sequence[Column]) -> Iterator[Differen
 
 def _on_demand(old: OnDemandFeatureView, new: OnDemandFeatureView) -> Iterator[Difference]:
     """Nothing is stored, so a change takes effect with the apply. Training sets hold values of the old expressions."""
+    yield from _inputs(old, new)
     yield from _request({c.name: c.type for c in old.request}, {c.name: c.type for c in new.request})
     before, after = {each.name: each for each in old.features}, {each.name: each for each in new.features}
     for name in sorted({*before, *after}):
@@ -201,6 +201,24 @@ def _on_demand(old: OnDemandFeatureView, new: OnDemandFeatureView) -> Iterator[D
             yield from _column(f"feature '{name}'", before[name], after[name], (name,))
     if [name for name in before if name in after] != [name for name in after if name in before]:
         yield Difference("order of features changed", Severity.COMPATIBLE)
+
+
+def _inputs(old: OnDemandFeatureView, new: OnDemandFeatureView) -> Iterator[Difference]:
+    """The stored features that the view reads. A request without a new join key is refused."""
+    was, now = (
+        sorted(
+            f"{part.name}:{feature}" + (f" ({_read(part)})" if part.name_alias else "")
+            for part in view.inputs
+            for feature in part.features
+        )
+        for view in (old, new)
+    )
+    if was != now:
+        yield Difference(f"inputs: {', '.join(was)} -> {', '.join(now)}", Severity.RECOMPUTE, Effect.READS)
+    for key in new.join_keys:
+        if key not in old.join_keys:
+            what = f"new join key '{key}': requests must bring it"
+            yield Difference(what, Severity.BREAKING, Effect.READS)
 
 
 def _request(old: Mapping[str, DataType], new: Mapping[str, DataType]) -> Iterator[Difference]:

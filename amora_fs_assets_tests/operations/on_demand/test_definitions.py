@@ -289,6 +289,20 @@ def test_a_new_request_column_is_breaking_and_one_less_is_not() -> None:
     assert max(each.severity for each in changes) is Severity.RECOMPUTE
 
 
+def test_other_inputs_are_named_and_a_new_join_key_is_breaking() -> None:
+    _, _, changes = changed(lambda orders_30d, basket: {"share": basket / orders_30d}, inputs=[spend["orders_30d"]])
+    (change,) = changes
+    assert change.differences[0].what == "inputs: spend:spend_30d -> spend:orders_30d"
+    assert change.severity is Severity.RECOMPUTE
+    friend = spend.alias("friend", {"customer": "friend_id"})["spend_30d"]
+    _, _, (change, *_) = changed(inputs=[friend])
+    assert [each.what for each in change.differences] == [
+        "inputs: spend:spend_30d -> friend:spend_30d (spend by friend_id)",
+        "new join key 'friend_id': requests must bring it",
+    ]
+    assert change.severity is Severity.BREAKING
+
+
 def test_a_change_of_an_input_affects_what_is_computed_from_it() -> None:
     old = Catalogue.of([checkout, TrainingSet("t", checkout, [], code_hash="1")])
     new = Catalogue.of([FeatureView("spend", spend.schema or FeatureSchema, [customer], table="theirs.other")])

@@ -21,12 +21,21 @@ from amora_fs_assets.feature_store import FeatureStore
     show_default=True,
     help="Number of instants to cut sources at.",
 )
+@click.option(
+    "--parts",
+    type=click.IntRange(0, 1000),
+    default=7,
+    show_default=True,
+    help="Number of the last days, or shorter periods of the view, that are each computed by themselves.",
+)
 @click.pass_obj
 @explained
-def audit(store: FeatureStore, views: tuple[str, ...], start: str | None, end: str | None, instants: int) -> None:
+def audit(
+    store: FeatureStore, views: tuple[str, ...], start: str | None, end: str | None, instants: int, parts: int
+) -> None:
     """Test whether VIEWS (by default all) look into the future; exit code 1 if one does.
 
-    Each view is computed from what was known at some instants, in parts, and a second time. A difference is shown
+    Each view is computed from what was known at some instants, day by day, and a second time. A difference is shown
     with the row, the columns, and the source row that leaked. Changes nothing.
     """
     from rich.console import Console
@@ -34,7 +43,7 @@ def audit(store: FeatureStore, views: tuple[str, ...], start: str | None, end: s
     interval = [None if value is None else time(value) for value in (start, end)]
     leaking = []
     with Console(stderr=True).status("Auditing ..."):
-        for found in store.audit(views or None, *interval, instants=instants):
+        for found in store.audit(views or None, *interval, instants=instants, parts=parts):
             click.echo(f"{found.view}: {found.summary}")
             leaking += [found.view] * (not found.passed)
             for finding in found.findings:

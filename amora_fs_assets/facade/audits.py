@@ -31,15 +31,19 @@ class Audits(Stores):
         end: Instant | None = None,
         *,
         instants: int = 5,
+        parts: int = 7,
     ) -> Iterator[Audit]:
         """Test the views' transforms for looking into the future; yields the result for each view when it is done.
 
         For some event_timestamps t of the rows of [start, end) (default: the last two periods with source rows), the
-        view is computed from the source rows that were known at t; each row up to t must be the same. It is also
-        computed in parts, and a second time. Changes nothing. Views of external tables are left out. Raises
-        FeatureViewNotFound, InvalidRequest for only one of start and end, TableNotFound, SourceMismatch,
-        TransformError.
+        view is computed from the source rows that were known at t; each row up to t must be the same. `instants` is
+        the number of these t. The last `parts` days, or shorter periods of the view, and the time before them are also
+        computed each by itself. Rows that differ are computed a second time. Changes nothing. Views of external tables
+        are left out. Raises FeatureViewNotFound, InvalidRequest for only one of start and end, TableNotFound,
+        SourceMismatch, TransformError.
         """
+        callers.whole("instants", instants, least=1)
+        callers.whole("parts", parts, least=0)
         if (start is None) != (end is None):
             raise InvalidRequest("audit: give both start and end, or neither, for the last two periods.")
         clock = self.settings.clock()
@@ -49,7 +53,7 @@ class Audits(Stores):
                     interval = callers.interval(start, end).until(clock)
                 else:
                     interval = building.recent(view, clock, self.offline)
-                yield building.audit(view, interval, store=self.offline, instants=instants)
+                yield building.audit(view, interval, store=self.offline, instants=instants, parts=parts)
 
     def refuse_leaks(self, planned: Plan, *, progress: Progress | None = None) -> None:
         """Raise LeaksFound if a view that the plan adds, or whose rows it changes, looks into the future.

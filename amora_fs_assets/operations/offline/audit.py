@@ -7,23 +7,24 @@ on the data of an interval, in the engine.
 
 from __future__ import annotations
 
+import inspect
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any
+from typing import Literal
 
 import ibis
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest, OfflineStoreError, TableNotFound
-from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
 from amora_fs_assets.domain.known import times_of
-from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
-from amora_fs_assets.domain.time import MICROSECOND, Interval, Period, after, before
+from amora_fs_assets.domain.time import MICROSECOND, Interval, Period, after, before, utc
 from amora_fs_assets.operations.expressions.tables import all_rows, check_tables, unbound, within
 from amora_fs_assets.operations.offline.audit_differences import Pair, differences
 from amora_fs_assets.operations.offline.audit_finding import RULES, Audit, Finding, Rule, shown
@@ -31,22 +32,29 @@ from amora_fs_assets.operations.offline.audit_source_row import Computed, with_s
 
 __all__ = ["RULES", "Audit", "Finding", "Rule", "audit", "audit_if_quick", "recent"]
 
-_FEW = 3  # instants of a quick audit
+INSTANTS, PARTS = 5, 7
+_FEW = 3  # instants and parts of a quick audit
 _QUICK = 10 * 2**30  # the greatest scan of a quick audit [bytes]
-_PERIODS = 2  # the last periods that are computed each by itself
 _AT_ONCE = 4  # pairs of computations in one query
 
 
 def audit(
-    view: FeatureView, interval: Interval, *, store: OfflineStore, instants: int = 5, rules: Collection[Rule] = RULES
+    view: FeatureView,
+    interval: Interval,
+    *,
+    store: OfflineStore,
+    instants: int = INSTANTS,
+    parts: int = PARTS,
+    rules: Collection[Rule] = RULES,
 ) -> Audit:
     """Compute the view's rows of an interval from all source rows, and compare them with other computations.
 
-    The sources are cut at up to `instants` event_timestamps of the rows. The interval is divided before each
-    of its last two periods and at the middle one of these instants; a view without partitions has no parts. A second
-    computation is compared if there are no parts, or if rows differ. At most one finding per rule is returned, that of
-    the earliest instant; none if several rows have the same key, so that they cannot be compared. `rules` selects the
-    tested rules. Raises InvalidRequest for an external table; TableNotFound, SourceMismatch, TransformError.
+    The sources are cut at up to `instants` event_timestamps of the rows. The last `parts` days that have rows, or
+    shorter periods of the view, are each computed by themselves, and so is the time before them, in two parts; a view
+    without partitions has no parts. A second computation is compared if there are no parts, or if rows differ. At most
+    one finding per rule is returned, that of the earliest instant; none if several rows have the same key or lack it,
+    so that they cannot be compared. `rules` selects the tested rules. Raises InvalidRequest for an external table;
+    TableNotFound, SourceMismatch, TransformError.
     """
     if view.table is not None:
         raise InvalidRequest(f"{view} is an external table, which nothing computes. Audit the views of transforms.")
@@ -56,10 +64,10 @@ def audit(
     try:
         whole = unbound(view.row_columns, staged)
         number, cuts = _instants(whole, store, instants)
-        findings = _findings(_Comparison(computed, whole, cuts), set(rules)) if cuts else []
-        skipped = _repeated(computed, whole) if findings else ""
+        findings = _findings(_Comparison(computed, whole, cuts, parts), set(rules)) if cuts else []
+        skipped = _refused(computed, whole) if findings else ""
         findings = [] if skipped else findings
-        found = tuple(each if each.at is None else with_source_row(each, computed, whole) for each in findings)
+        found = tuple(with_source_row(each, computed, whole) for each in findings)
     finally:
         store.discard(staged)
     return Audit(view=view.name, interval=interval, rows=number, instants=cuts, findings=found, skipped=skipped)
@@ -73,9 +81,9 @@ def audit_if_quick(view: FeatureView, clock: datetime, store: OfflineStore) -> A
     interval, skipped = view.interval(clock), ""
     try:
         interval = recent(view, clock, store)
-        scan = (store.scanned_bytes(Computed(view, interval, store).rows()) or 0) * (_FEW + 7)
+        scan = (store.scanned_bytes(Computed(view, interval, store).rows()) or 0) * (2 * _FEW + 4)
         if scan <= _QUICK:
-            return audit(view, interval, store=store, instants=_FEW)
+            return audit(view, interval, store=store, instants=_FEW, parts=_FEW)
         skipped = f"it would read {scan / 2**30:,.0f} GiB. Run `amora-fs audit {view.name}`."
     except TableNotFound:
         pass
@@ -140,6 +148,7 @@ class _Comparison:
     computed: Computed
     whole: Table
     cuts: tuple[datetime, ...]
+    number: int  # of the last days or periods that are computed each by itself
 
     def again(self) -> Pair:
         return Pair(self.whole, self.computed.rows())
@@ -148,37 +157,58 @@ class _Comparison:
         one, other = (_until(rows, at) for rows in (self.whole, self.computed.rows(until=after(at, MICROSECOND))))
         return Pair(one, other)
 
-    def in_parts(self) -> Pair:
-        interval = self.computed.interval
-        bounds = [interval.start, *self.divisions, interval.end]
-        parts = [replace(self.computed, interval=Interval(*each)).rows() for each in pairwise(bounds)]
-        return Pair(self.whole, ibis.union(*parts))
+    def part(self, part: Interval) -> Pair:
+        rows = self.whole.filter(within(self.whole[EVENT_TIMESTAMP], part))
+        return Pair(rows, replace(self.computed, interval=part).rows())
 
     @cached_property
-    def divisions(self) -> list[datetime]:
-        """Where the interval is divided: before its last periods, and at an instant of a row."""
+    def parts(self) -> list[Interval]:
+        """The parts of the interval: its last days or hours with rows, and the time before them."""
         period, interval = self.computed.view.partitions, self.computed.interval
         if period is None:
             return []
-        begins, last = set(), interval.end
-        for _ in range(_PERIODS):
-            last = period.floor(before(last, MICROSECOND))
-            begins.add(last)
-        begins.add(self.cuts[len(self.cuts) // 2])
-        return sorted(at for at in begins if interval.start < at < interval.end)
+        days = self._days("h" if period is Period.HOUR else "D")
+        begins = {after(self.middle, MICROSECOND), *days, *map(period.floor, days)}
+        inside = sorted(at for at in begins if interval.start < at < interval.end)
+        return [Interval(*each) for each in pairwise([interval.start, *inside, interval.end])] if inside else []
 
-    def division(self, row: Mapping[str, Any]) -> datetime:
-        """The begin of the part that has the row; for the first part its end."""
-        earlier = [at for at in self.divisions if at <= row[EVENT_TIMESTAMP]]
-        return earlier[-1] if earlier else self.divisions[0]
+    def _days(self, unit: Literal["h", "D"]) -> list[datetime]:
+        """The begins of the last days or hours that have rows."""
+        if not self.number:
+            return []
+        days = self.whole.select(at=self.whole[EVENT_TIMESTAMP].truncate(unit)).distinct()
+        last = days.filter(days["at"].notnull()).order_by(days["at"].desc()).limit(self.number)
+        with self.computed.store.read(last) as batches:
+            return [utc(row["at"]) for row in batches.read_all().to_pylist()]
+
+    @property
+    def middle(self) -> datetime:
+        return self.cuts[len(self.cuts) // 2]
+
+    def repeats(self, part: Interval) -> bool:
+        """Whether the part's computation is also that of a cut: the first one, if the transform gets no interval."""
+        transform = self.computed.view.transform
+        assert transform is not None, "the whole is computed"
+        plain = INTERVAL_PARAMETER not in inspect.signature(transform).parameters
+        return plain and part == Interval(self.computed.interval.start, after(self.middle, MICROSECOND))
 
 
-def _repeated(computed: Computed, whole: Table) -> str:
-    """What is wrong if several rows have the same key and times, so that rows cannot be compared; else empty."""
-    numbered = whole.group_by(list(computed.view.row_key)).aggregate(rows_=whole.count())
-    with computed.store.read(numbered.filter(numbered["rows_"] > 1).limit(1)) as batches:
-        found = batches.read_all().drop(["rows_"]).to_pylist()
-    return f"several rows have the key {shown(found[0])}, which a computation refuses." if found else ""
+def _refused(computed: Computed, whole: Table) -> str:
+    """What is wrong if several rows have the same key and times, or a row lacks them, so that rows cannot be compared.
+
+    Empty if nothing is wrong.
+    """
+    key = computed.view.row_key
+    numbered = whole.group_by(list(key)).aggregate(rows_=whole.count())
+    lacking = ibis.or_(*(numbered[name].isnull() for name in key if name != CREATED_TIMESTAMP))
+    with computed.store.read(numbered.filter(lacking | (numbered["rows_"] > 1)).limit(1)) as batches:
+        found = batches.read_all().to_pylist()
+    if not found:
+        return ""
+    row = {name: found[0][name] for name in key}
+    lacks = any(value is None for name, value in row.items() if name != CREATED_TIMESTAMP)
+    what = "a row lacks a part of its key:" if lacks else "several rows have the key"
+    return f"{what} {shown(row)}, which a computation refuses."
 
 
 def _until(rows: Table, at: datetime) -> Table:
@@ -187,19 +217,24 @@ def _until(rows: Table, at: datetime) -> Table:
 
 def _findings(comparison: _Comparison, rules: set[Rule]) -> list[Finding]:
     """The first finding of each rule. Values that vary would differ by each rule, so they are the only finding."""
-    tests: list[tuple[Rule, datetime | None, Callable[[], Pair]]] = [
-        ("looks ahead", at, partial(comparison.ahead, at)) for at in comparison.cuts if "looks ahead" in rules
-    ]
-    whole_again = "differs in parts" in rules and bool(comparison.divisions)  # the parts are all rows computed again
-    if whole_again:
-        tests.append(("differs in parts", None, comparison.in_parts))
+    ahead, in_parts = "looks ahead" in rules, "differs in parts" in rules
+    tests: list[tuple[Rule, datetime | Interval, Callable[[], Pair]]] = []
+    if ahead:
+        tests += [("looks ahead", at, partial(comparison.ahead, at)) for at in comparison.cuts]
+    if in_parts:
+        tests += [
+            ("differs in parts", part, partial(comparison.part, part))
+            for part in comparison.parts
+            if not (ahead and comparison.repeats(part))
+        ]
     view, store = comparison.computed.view, comparison.computed.store
     findings: dict[Rule, Finding] = {}
     for begin in range(0, len(tests), _AT_ONCE):
         some = [test for test in tests[begin : begin + _AT_ONCE] if test[0] not in findings]
         for found in differences(view, [pair() for _, _, pair in some], store) if some else ():
-            rule, at, _ = some[found.pair]
-            findings.setdefault(rule, found.finding(rule, at or comparison.division(found.row)))
+            rule, where, _ = some[found.pair]
+            findings.setdefault(rule, found.finding(rule, where))
+    whole_again = in_parts and bool(comparison.parts)  # the parts are all rows computed again
     twice = "differs when computed again" in rules and (findings or not whole_again)
     varying = differences(view, [comparison.again()], store) if twice else []
     return [each.finding("differs when computed again", None) for each in varying] or list(findings.values())

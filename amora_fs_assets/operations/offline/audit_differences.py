@@ -13,7 +13,7 @@ from ibis.expr.types import BooleanValue, Table, Value
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
-from amora_fs_assets.domain.time import EPOCH
+from amora_fs_assets.domain.time import EPOCH, Interval
 from amora_fs_assets.operations.offline.audit_finding import Finding, Only, Rule
 
 _RELATIVE = 1e-9  # engines sum in no fixed order
@@ -37,7 +37,7 @@ class Difference:
     columns: Mapping[str, tuple[Any, Any]]  # of the first row: the features' values of the whole, and the other ones
     only: Only | None  # the side that has the first row, if the other side lacks it
 
-    def finding(self, rule: Rule, at: datetime | None) -> Finding:
+    def finding(self, rule: Rule, at: datetime | Interval | None) -> Finding:
         """The difference as the breach of a rule."""
         return Finding(rule=rule, at=at, rows=self.rows, row=self.row, columns=self.columns, only=self.only)
 

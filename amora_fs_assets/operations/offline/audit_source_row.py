@@ -53,14 +53,14 @@ def with_source_row(finding: Finding, computed: Computed, whole: Table) -> Findi
     For a row that looks ahead, the first row after the instant without which the example differs; for a row that
     differs in parts, the last such row before those that the computation of the part reads.
     """
-    assert finding.at is not None, "the finding is not about values that vary"
+    if finding.at is None:
+        return finding
     example = _Example(finding, computed, whole)
-    time = finding.row[EVENT_TIMESTAMP]
-    if finding.rule == "differs in parts" and time >= finding.at:
-        unread = Interval(computed.begin, replace(computed, interval=Interval(finding.at, time + MICROSECOND)).begin)
-        known = example.last(unread)
-    else:
+    if isinstance(finding.at, datetime):
         known = example.first(Interval(after(finding.at, MICROSECOND), computed.interval.end))
+    else:
+        unread = Interval(computed.begin, replace(computed, interval=finding.at).begin)
+        known = example.last(unread) or example.first(Interval(finding.at.end, computed.interval.end))
     found = None if known is None else example.source_row(known)
     return finding if found is None else replace(finding, source=found[0], source_row=found[1])
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.operations as ops
 import pyarrow as pa
 from hypothesis import strategies as st
 from ibis.expr.types import Table, Value
@@ -68,6 +69,7 @@ class InMemory(DuckDBOfflineStore):
 
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         super().__init__(Path())
+        self._compiled: dict[ops.Node, str] = {}
         self._connection = duckdb.connect(":memory:")
         self._connection.execute("SET TimeZone = 'UTC'; SET threads = 1; CREATE SCHEMA theirs")
         self._connection.execute("CREATE SCHEMA feature_store")
@@ -77,6 +79,15 @@ class InMemory(DuckDBOfflineStore):
 
     def close(self) -> None:
         self._connection.close()
+
+    def stage(self, data: Table | pa.Table | str, *, name: str, run_id: str, clustered_by: str = "") -> str:
+        """Stage under one name, so that queries of the staged rows are the same for all views, and compiled once."""
+        return super().stage(data, name=name, run_id="audit", clustered_by=clustered_by)
+
+    def sql(self, query: Table) -> str:
+        if query.op() not in self._compiled:
+            self._compiled[query.op()] = super().sql(query)
+        return self._compiled[query.op()]
 
     @contextmanager
     def _open(self, *, write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -50,7 +50,7 @@ def _audited(shape: str, number: int, store: InMemory, part: int = 0) -> Counter
     @given(st.data())
     def check(data: st.DataObject) -> None:
         view, interval = data.draw(causal_views(shape))
-        found = audit(view, interval, store=store, instants=1)
+        found = audit(view, interval, store=store, instants=1, parts=data.draw(st.sampled_from((0, 0, 1, 2))))
         assert found.passed, "\n".join(map(str, found.findings))
         counted.update(views=1, compared=found.rows > 0)
 

@@ -20,11 +20,12 @@ import ibis
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import FeatureStoreError, InvalidRequest, OfflineStoreError, TableNotFound
-from amora_fs_assets.domain.feature_view import INTERVAL_PARAMETER, FeatureView
+from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.known import times_of
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.time import MICROSECOND, Interval, Period, after, before, utc
+from amora_fs_assets.domain.transforms import INTERVAL_PARAMETER
 from amora_fs_assets.operations.expressions.tables import all_rows, check_tables, unbound, within
 from amora_fs_assets.operations.offline.audit_differences import Pair, differences
 from amora_fs_assets.operations.offline.audit_finding import RULES, Audit, Finding, Rule, shown

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amora_fs_assets.cli.shared import examples, explained
+from amora_fs_assets.cli.shared import examples, explained, format_option
 from amora_fs_assets.domain.errors import BreakingChanges, LeaksFound, OfflineStoreError
 from amora_fs_assets.feature_store import FeatureStore
 from amora_fs_assets.stores.registry import feast_registry
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.several import Attempt, Progress
 
 _prune = click.option("--prune", is_flag=True, help="Also remove definitions that are no longer in the code.")
-_format = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["tree", "markdown", "json"]),
-    default="tree",
-    show_default=True,
-    help="For people, for a pull request, for programs.",
-)
+_format = format_option("tree", "markdown", "json", words="For people, for a pull request, for programs.")
 BREAKING = 3
 """Exit code for breaking changes."""
 
@@ -149,14 +142,7 @@ def export_feast(store: FeatureStore, feature_views: tuple[str, ...]) -> None:
     show_default=True,
     help="Number of states and runs, newest first.",
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@format_option("table", "json")
 @click.pass_obj
 @explained
 def history(store: FeatureStore, name: str | None, between: tuple[str, str] | None, limit: int, form: str) -> None:
@@ -206,14 +192,7 @@ def _coverage(store: FeatureStore, name: str | None) -> Coverage | None:
 @click.command(epilog=examples("lineage departure_delay", "lineage carrier_punctuality --column late_share_24h"))
 @click.argument("name")
 @click.option("--column", help="Only this column; for a service, view:feature.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["tree", "json"]),
-    default="tree",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@format_option("tree", "json")
 @click.pass_obj
 @explained
 def lineage(store: FeatureStore, name: str, column: str | None, form: str) -> None:

@@ -95,6 +95,11 @@ def _typed(message: str) -> str:
     return message.replace("`amora-fs ", f"`amora-fs --definitions {given} ") if given else message
 
 
+def format_option(*forms: str, words: str = "For people, or for programs.") -> Callable[[Command], Command]:
+    """The option --format, which a command receives as `form`; by default the first form."""
+    return click.option("--format", "form", type=click.Choice(forms), default=forms[0], show_default=True, help=words)
+
+
 def examples(*commands: str) -> str:
     """The examples at the end of a command's help."""
     lines = "\n".join(f"  amora-fs {command}" for command in commands)

@@ -59,14 +59,3 @@ def audit_job(checks: Sequence[dg.AssetChecksDefinition], names: Names = NAMES) 
         selection=dg.AssetSelection.checks(*checks),
         description="Tests whether feature views look into the future.",
     )
-
-
-def audit_schedule(cron: str, names: Names = NAMES) -> dg.ScheduleDefinition:
-    """`feature_store_audit` at the times of `cron`, in UTC."""
-    return dg.ScheduleDefinition(
-        name=names.audit,
-        job_name=names.audit,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )

@@ -25,18 +25,19 @@ from amora_fs_assets.orchestration.assets import (
     source_asset,
     training_set_asset,
 )
-from amora_fs_assets.orchestration.audit_check import audit_check, audit_job, audit_schedule
+from amora_fs_assets.orchestration.audit_check import audit_check, audit_job
 from amora_fs_assets.orchestration.automation import automation_sensor
 from amora_fs_assets.orchestration.cadence import Automation
 from amora_fs_assets.orchestration.coverage_check import coverage_check
 from amora_fs_assets.orchestration.everything import JOB, everything
 from amora_fs_assets.orchestration.freshness_check import freshness_check
 from amora_fs_assets.orchestration.io_manager import feature_store_io_manager
-from amora_fs_assets.orchestration.late import late_job, late_schedule
+from amora_fs_assets.orchestration.late import late_job
 from amora_fs_assets.orchestration.names import NAMES, Names
 from amora_fs_assets.orchestration.online_asset import online_asset
 from amora_fs_assets.orchestration.parity_check import parity_check
 from amora_fs_assets.orchestration.resources import google_resources, stores_resource
+from amora_fs_assets.orchestration.schedule import schedule
 from amora_fs_assets.orchestration.selection import Selection
 from amora_fs_assets.orchestration.translator import FeatureStoreTranslator, Specs, names_of, specs_of
 from amora_fs_assets.settings import Settings, missing_definitions
@@ -140,8 +141,8 @@ def build_definitions(
             *([late_job(views, retry_policy, names)] if running and running.late else []),
         ],
         schedules=[
-            *([audit_schedule(audit, names)] if isinstance(audit, str) and audits else []),
-            *([late_schedule(running.late, names)] if running and running.late else []),
+            *([schedule(names.audit, audit)] if isinstance(audit, str) and audits else []),
+            *([schedule(names.late, running.late)] if running and running.late else []),
         ],
         sensors=_sensors(running, code, keys, names) if running else [],
         resources={

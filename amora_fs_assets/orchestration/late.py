@@ -57,17 +57,6 @@ def late_job(
     return job
 
 
-def late_schedule(cron: str, names: Names = NAMES) -> dg.ScheduleDefinition:
-    """`feature_store_late` at the times of `cron`, in UTC."""
-    return dg.ScheduleDefinition(
-        name=names.late,
-        job_name=names.late,
-        cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-    )
-
-
 def _applied(context: dg.OpExecutionContext, parts: Stores, views: Sequence[FeatureView]) -> list[FeatureView]:
     found = []
     for view in views:

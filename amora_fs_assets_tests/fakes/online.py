@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 
 from amora_fs_assets import FeatureView, Settings
 from amora_fs_assets.domain import generations
 from amora_fs_assets.domain.errors import OnlineStoreError
-from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from amora_fs_assets.domain.ports.online import (
     NEVER,
-    PUSHED,
     UNPUBLISHED,
     Filling,
     Generation,
@@ -30,38 +27,9 @@ from amora_fs_assets.domain.ports.online import (
     ViewState,
 )
 from amora_fs_assets.domain.time import from_microseconds
+from amora_fs_assets_tests.fakes.rows import Rows, put, read_rows, rows_of
 
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 Check = Callable[[Callable[[Sequence[Key]], OnlineRows]], None]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row, or a tombstone: at NEVER, without values."""
-
-    sequence: int
-    pushed: bool
-    event: int  # [us since 1970]
-    created: int | None
-    values: tuple[Any, ...]
-
-    @property
-    def times(self) -> tuple[int, int]:
-        return self.event, self.event if self.created is None else self.created
-
-    def wins(self, stored: Row | None) -> bool:
-        """As docs/protocol.md says in "Which row stays"."""
-        if stored is None:
-            return True
-        if self.pushed:
-            return self.times > stored.times and (stored.pushed or self.sequence > stored.sequence)
-        later = self.sequence > stored.sequence
-        same = self.sequence == stored.sequence
-        return later or (same and stored.pushed) or ((same or stored.pushed) and self.times >= stored.times)
-
-
-Rows = dict[tuple[Any, ...], Row]
-"""By the values of the join keys, each with its type: 1 is not True."""
 
 
 @dataclass
@@ -197,7 +165,7 @@ class MemoryOnlineStore:
                 self.check_push(view)
             for each in _all(kept.state):
                 if generations.takes(each, view) and each.published_through < published:
-                    newer = _put(kept.rows[each.location], _rows(view, batch, published, pushed=True))
+                    newer = put(kept.rows[each.location], rows_of(view, batch, published, pushed=True))
                     won += newer if each.number == kept.state.live_number else 0
         return won
 
@@ -309,11 +277,11 @@ class MemoryOnlineStore:
     def _written(self, view: FeatureView, load: Load, batches: Iterable[pa.RecordBatch]) -> ShardResult:
         sent, newest = 0, NEVER
         for batch in batches:
-            rows = _rows(view, batch, load.published_through)
+            rows = rows_of(view, batch, load.published_through)
             if load.new_generation:  # there is nothing that a tombstone could take away
                 rows = [(key, row) for key, row in rows if row.event != NEVER]
             with self._lock:
-                _put(self._view(view.name).rows.get(load.location, {}), rows)
+                put(self._view(view.name).rows.get(load.location, {}), rows)
             sent += len(rows)
             newest = max([newest, *(row.event for _, row in rows)])
         return ShardResult(rows=sent, newest_event=None if newest == NEVER else from_microseconds(newest))
@@ -345,7 +313,7 @@ class MemoryOnlineStore:
         """Rows of a generation that is being filled."""
         with self._lock:
             rows = self._view(view.name).rows[load.location]
-            return _found(rows, keys, [column.name for column in view.online_columns])
+            return read_rows(rows, keys, [column.name for column in view.online_columns])
 
     def _answer(self, request: OnlineRequest) -> OnlineRows:
         kept, view = self._view(request.view.name), request.view
@@ -353,54 +321,9 @@ class MemoryOnlineStore:
         if live is None or not generations.serves(live, view):
             return generations.no_rows(view, request.count, live)
         keys = list(zip(*request.keys, strict=True)) if request.keys else [()] * request.count
-        rows = _found(kept.rows[live.location], keys, [name for name, _ in live.features])
+        rows = read_rows(kept.rows[live.location], keys, [name for name, _ in live.features])
         return generations.in_types_of(view, rows, live)
 
 
 def _all(state: ViewState) -> list[Generation | Filling]:
     return [*state.generations, *state.filling]
-
-
-def _typed(key: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple((type(value), value) for value in key)
-
-
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - _FIRST) // timedelta(microseconds=1)
-
-
-def _rows(
-    view: FeatureView, batch: pa.RecordBatch, sequence: int, *, pushed: bool = False
-) -> list[tuple[tuple[Any, ...], Row]]:
-    """The rows of a batch by their keys."""
-    rows = []
-    for each in batch.to_pylist():
-        event, created = _micros(each[EVENT_TIMESTAMP]), _micros(each.get(CREATED_TIMESTAMP))
-        values = tuple(each[column.name] for column in view.online_columns)
-        row = Row(sequence, pushed, NEVER if event is None else event, created, values)
-        rows.append((_typed([each[name] for name in view.join_keys]), row))
-    return rows
-
-
-def _put(rows: Rows, new: Iterable[tuple[tuple[Any, ...], Row]]) -> int:
-    """Write the rows that win, and return their number."""
-    won = 0
-    for key, row in new:
-        if row.wins(rows.get(key)):
-            rows[key] = row
-            won += 1
-    return won
-
-
-def _found(rows: Rows, keys: Sequence[Key], names: Sequence[str]) -> OnlineRows:
-    """The rows of the keys by column; nulls at NEVER where there is none."""
-    missing = Row(0, False, NEVER, None, (None,) * len(names))
-    found = [rows.get(_typed(key), missing) for key in keys]
-    found = [missing if row.event == NEVER else row for row in found]
-    return OnlineRows(
-        [row.event for row in found],
-        [row.created for row in found],
-        {name: [row.values[place] for row in found] for place, name in enumerate(names)},
-        [row.sequence << 32 | (PUSHED if row.pushed else 0) for row in found],
-        complete=all(row.event != NEVER and None not in row.values for row in found),
-    )

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from amora_fs_assets_tests.protocol.histories import histories
 from amora_fs_assets_tests.protocol.pairs import TRIPLES, Covered, explore, lengths_of
-from amora_fs_assets_tests.protocol.world import World, stepped
+from amora_fs_assets_tests.protocol.stepped import stepped
+from amora_fs_assets_tests.protocol.world import World
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 
 STEPS = 6

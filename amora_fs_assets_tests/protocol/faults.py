@@ -29,7 +29,8 @@ from amora_fs_assets.stores.redis import online_store as redis
 from amora_fs_assets.stores.redis import scripts as redis_scripts
 from amora_fs_assets_tests.protocol.histories import histories
 from amora_fs_assets_tests.protocol.pairs import Covered, explore, lengths_of
-from amora_fs_assets_tests.protocol.world import World, stepped
+from amora_fs_assets_tests.protocol.stepped import stepped
+from amora_fs_assets_tests.protocol.world import World
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 
 _PUBLISHING = duckdb_publication.Publishing

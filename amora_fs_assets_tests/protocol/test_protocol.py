@@ -10,7 +10,8 @@ import pytest
 from amora_fs_assets_tests.protocol.faults import FAULTS, Fault, found
 from amora_fs_assets_tests.protocol.histories import histories
 from amora_fs_assets_tests.protocol.pairs import Covered, explore, lengths_of
-from amora_fs_assets_tests.protocol.world import World, stepped
+from amora_fs_assets_tests.protocol.stepped import stepped
+from amora_fs_assets_tests.protocol.world import World
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 
 SOME = [("compute", "correct"), ("push", "correct and load"), ("load all", "push"), ("compute", "push")]

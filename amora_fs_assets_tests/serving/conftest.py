@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from amora_fs_assets import Entity, FeatureSchema, FeatureService, FeatureStore, FeatureView, Field, Settings
@@ -136,3 +138,10 @@ def wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes], log
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with serving(tmp_path_factory.mktemp("home")) as running:
         yield running
+
+
+def connected(server: Serving, clients: Sequence[socket.socket]) -> int:
+    """How many of the clients the server has not given up."""
+    ports = {each.getsockname()[1] for each in clients}
+    held = psutil.Process(server.process.pid).net_connections()
+    return sum(bool(each.raddr) and each.raddr.port in ports for each in held)

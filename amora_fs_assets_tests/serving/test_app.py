@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import socket
-import time
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
-from amora_fs_assets.stores.redis.connection import TIMEOUT
 from amora_fs_assets_tests.servers import eventually
-from amora_fs_assets_tests.serving.conftest import NOW, Serving, serving
+from amora_fs_assets_tests.serving.conftest import NOW, Serving, connected
 
 EPOCH = "1970-01-01T00:00:00Z"
 SINCE = NOW.isoformat().replace("+00:00", "Z")
@@ -245,174 +238,3 @@ def test_a_client_that_does_not_read_keeps_nobody_waiting(server: Serving) -> No
     assert psutil.Process(server.process.pid).memory_info().rss - before < 200 * 2**20, "an answer of each"
     for each in deaf:
         each.close()
-
-
-def connected(server: Serving, clients: Sequence[socket.socket]) -> int:
-    """How many of the clients the server has not given up."""
-    ports = {each.getsockname()[1] for each in clients}
-    held = psutil.Process(server.process.pid).net_connections()
-    return sum(bool(each.raddr) and each.raddr.port in ports for each in held)
-
-
-@pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Large requests allowed, slow ones not."""
-    options = ("--max-entities", "100000", "--max-body", str(2**21), "--max-seconds", "2")
-    with serving(tmp_path_factory.mktemp("home"), *options) as running:
-        yield running
-
-
-class TestLimits:
-    def test_a_hundred_thousand_entities_are_answered_where_they_are_allowed(self, limited: Serving) -> None:
-        customers = [1, 2] * 50_000
-        answer = limited.features({"features": ["spending:amount"], "entities": {"customer": customers}})
-        assert answer.status_code == 200
-        assert answer.json()["results"][1]["values"] == [1.5, None] * 50_000
-        more = limited.features({"features": ["spending:amount"], "entities": {"customer": [*customers, 1]}})
-        assert (more.status_code, more.json()["error"]["type"]) == (413, "TooManyEntities")
-        long = limited.features({"features": ["spending:amount"], "entities": {"customer": ["x" * 2**21]}})
-        assert (long.status_code, long.json()["error"]["type"]) == (413, "BodyTooLarge")
-
-    def test_a_body_that_comes_too_slowly_is_given_up(self, limited: Serving) -> None:
-        address = (limited.client.base_url.host, limited.client.base_url.port or 80)
-        with socket.create_connection(address, timeout=10) as slow:
-            slow.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-            said = slow.recv(10_000)
-            while b"}" not in said:
-                said += slow.recv(10_000)
-        assert said.startswith(b"HTTP/1.1 408")
-        assert b"SlowRequest" in said
-
-    def test_a_head_that_does_not_come_ends_the_connection(self, limited: Serving) -> None:
-        address = (limited.client.base_url.host, limited.client.base_url.port or 80)
-        with socket.create_connection(address, timeout=60) as silent, socket.create_connection(address) as dripping:
-            dripping.settimeout(0.1)
-            gone = False
-            while not gone:  # or longer than this test may take
-                try:
-                    dripping.sendall(b"G")
-                    gone = dripping.recv(1) == b""
-                except TimeoutError:
-                    pass
-                except ConnectionError:
-                    gone = True
-            with suppress(ConnectionError):
-                assert silent.recv(1) == b""
-
-    def test_an_answer_that_is_not_taken_ends_the_connection_and_its_memory(self, limited: Serving) -> None:
-        body = b'{"features":["spending:amount"],"entities":{"customer":[%s]}}' % b",".join([b"1"] * 100_000)
-        head = b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
-        address = (limited.client.base_url.host, limited.client.base_url.port or 80)
-        deaf = []
-        for _ in range(5):
-            each = socket.socket()
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            each.connect(address)
-            each.sendall(head + body)
-            deaf.append(each)
-
-        eventually(lambda: connected(limited, deaf) == 0)
-        for each in deaf:
-            each.close()
-
-    def test_a_kept_connection_is_used_for_longer_than_a_request_may_take(self, limited: Serving) -> None:
-        address = (limited.client.base_url.host, limited.client.base_url.port or 80)
-        with socket.create_connection(address, timeout=5) as kept:
-            for _ in range(5):
-                kept.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-                said = kept.recv(1000)
-                while b"}" not in said:
-                    said += kept.recv(1000) or b"it was closed}"
-                assert said.startswith(b"HTTP/1.1 200")
-                time.sleep(0.3)
-
-    def test_a_redis_that_hangs_is_given_up(self, limited: Serving) -> None:
-        body = {"features": ["spending:amount"], "entities": {"customer": [1]}}
-        assert limited.features(body).status_code == 200
-        assert limited.redis.process is not None
-        limited.redis.process.send_signal(signal.SIGSTOP)
-        try:
-            answer = limited.features(body)
-            assert (answer.status_code, answer.json()["error"]["type"]) == (503, "OnlineStoreUnavailable")
-            assert answer.elapsed.total_seconds() < TIMEOUT, (
-                "it was the store that gave up, later than the server asked"
-            )
-        finally:
-            limited.redis.process.send_signal(signal.SIGCONT)
-        assert limited.features(body).json()["results"][1]["values"] == [1.5]
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("home"), AMORA_FS_API_TOKENS="one, two") as running:
-        yield running
-
-
-class TestTokens:
-    @pytest.mark.parametrize("token", ["one", "two"])
-    def test_a_known_token_lets_in(self, guarded: Serving, token: str) -> None:
-        answer = guarded.client.get("/list-feature-views", headers={"Authorization": f"Bearer {token}"})
-        assert answer.status_code == 200
-
-    @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer three", "Bearer onetwo", "Basic one", "one"])
-    @pytest.mark.parametrize("path", ["/list-feature-views", "/metrics", "/docs"])
-    def test_anything_else_does_not(self, guarded: Serving, header: str | None, path: str) -> None:
-        answer = guarded.client.get(path, headers={} if header is None else {"Authorization": header})
-        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-
-    @pytest.mark.parametrize("path", ["/health", "/ready"])
-    def test_a_load_balancer_needs_none(self, guarded: Serving, path: str) -> None:
-        assert guarded.client.get(path).status_code == 200
-
-
-def accepts(server: Serving) -> bool:
-    try:
-        return httpx.get(f"{server.client.base_url}/health", timeout=5, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-class TestTrouble:
-    @pytest.fixture
-    def own(self, tmp_path: Path) -> Iterator[Serving]:
-        with serving(tmp_path) as running:
-            yield running
-
-    def test_redis_out_of_reach_is_said_and_mends_itself(self, own: Serving) -> None:
-        body = {"features": ["spending:amount"], "entities": {"customer": [1]}}
-        assert own.features(body).status_code == 200
-        own.redis.kill()
-        answer = own.features(body)
-        assert (answer.status_code, answer.json()["error"]["type"]) == (503, "OnlineStoreUnavailable")
-        assert own.client.get("/ready").status_code == 503
-        assert own.client.get("/health").status_code == 200
-        own.redis.start()
-        answer = own.features(body)
-        assert (answer.status_code, answer.json()["results"][1]["statuses"]) == (200, ["NOT_FOUND"])
-
-    def test_a_request_under_way_is_answered_before_the_server_stops(self, own: Serving) -> None:
-        address = (own.client.base_url.host, own.client.base_url.port or 80)
-        body = b'{"features": ["spending:amount"], "entities": {"customer": [1]}}'
-        with socket.create_connection(address) as late:
-            late.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n")
-            late.sendall(b"Content-Length: %d\r\n\r\n" % len(body))
-            late.sendall(body[:10])
-            assert late.recv(100).startswith(b"HTTP/1.1 100 Continue")  # it waits for the rest
-            own.process.send_signal(signal.SIGTERM)
-            eventually(lambda: not accepts(own))
-            late.sendall(body[10:])
-            assert late.recv(100).startswith(b"HTTP/1.1 200")
-        assert own.process.wait(timeout=30) in {0, -signal.SIGTERM}  # Uvicorn ends by the signal that it was sent
-
-    def test_it_takes_little_memory_at_rest(self, own: Serving) -> None:
-        own.features({"features": ["spending:amount"], "entities": {"customer": [1]}})
-        assert psutil.Process(own.process.pid).memory_info().rss < 120 * 2**20
-
-
-def test_several_workers_share_the_port_and_sum_their_numbers(tmp_path: Path) -> None:
-    with serving(tmp_path, "--workers", "2") as running:
-        body = {"features": ["spending:amount"], "entities": {"customer": [1]}}
-        for _ in range(20):  # a connection each, so that both get some
-            httpx.post(f"{running.client.base_url}/get-online-features", json=body, trust_env=False).raise_for_status()
-        line = 'amora_fs_requests_total{route="/get-online-features",status="200"} 20.0'
-        assert line in running.client.get("/metrics").text

@@ -18,7 +18,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from amora_fs_assets_tests.soak.history import Counts, History, WrongError
+from amora_fs_assets_tests.soak.history import History
+from amora_fs_assets_tests.soak.journal import Counts, WrongError
 from amora_fs_assets_tests.soak.life import Life, Limits
 from amora_fs_assets_tests.soak.machine import Histories
 from amora_fs_assets_tests.soak.stages import Elsewhere

@@ -5,52 +5,22 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from amora_fs_assets_tests.soak.model import GateHeldError, Generation, Model, Online
+from amora_fs_assets_tests.soak.checks import Checks, features_of
+from amora_fs_assets_tests.soak.journal import Party
+from amora_fs_assets_tests.soak.model import GateHeldError, Generation, Online
 from amora_fs_assets_tests.soak.worker import WorkerDiedError
-from amora_fs_assets_tests.soak.world import FILLED, FILLED_OF, START, Row, View, filled_of
+from amora_fs_assets_tests.soak.world import Row, View
 
 _OFFLINE = ("offline.duckdb", "offline.duckdb.wal")
 Ask = tuple[str, dict[str, Any]]
 """An operation of the executor, and its arguments."""
 COMPUTE_ORDER = ("last_reading", "daily_spend", "recent", "profile", "activity")
-
-
-class WrongError(AssertionError):
-    """The store gave, or did, what it must not."""
-
-
-class Party(Protocol):
-    """Who does operations: a worker, or the executor of this process."""
-
-    def ask(self, command: str, *, kill_after: float | None = None, **arguments: Any) -> tuple[str, Any]:
-        """What came of an operation."""
-
-    def restart(self) -> None:
-        """Begin anew, with nothing in memory."""
-
-
-@dataclass
-class Counts:
-    """What a history went through."""
-
-    operations: int = 0
-    values: int = 0
-    faults: int = 0
-    by_operation: dict[str, int] = field(default_factory=dict)
-
-    def add(self, other: Counts) -> None:
-        """What another history went through, too."""
-        self.operations += other.operations
-        self.values += other.values
-        self.faults += other.faults
-        for name, count in other.by_operation.items():
-            self.by_operation[name] = self.by_operation.get(name, 0) + count
 
 
 @dataclass(frozen=True)
@@ -62,36 +32,17 @@ class Backup:
     views: Mapping[str, View]
 
 
-class History:
+class History(Checks):
     """The operations, with their effect on the model."""
 
     def __init__(self, views: Mapping[str, View], now: datetime) -> None:
-        self.model = Model(dict(views))
-        self.now = now
-        self.counts = Counts()
-        self.log: list[str] = []
+        super().__init__(views, now)
         self._lost_versions = set[str]()  # training sets of which a restored store has no table
         self._ever_applied = False
         self.applied: list[str] = []
         """The features that counted before the last apply: readers may know those alone for some seconds."""
 
-    @property
-    def days(self) -> float:
-        """Days lived."""
-        return (self.now - START) / timedelta(days=1)
-
     # What happens to the store
-
-    def note(self, operation: str, **arguments: Any) -> None:
-        """Keep the operation in the log."""
-        self.counts.operations += 1
-        self.counts.by_operation[operation] = self.counts.by_operation.get(operation, 0) + 1
-        said = ", ".join(f"{name}={_brief(value)}" for name, value in arguments.items() if value is not None)
-        self.log.append(f"{self.now:%Y-%m-%d %H:%M:%S}  {operation}({said})")
-
-    def wrong(self, what: str) -> WrongError:
-        """The error, with the moment at which it came."""
-        return WrongError(f"At {self.now.isoformat()}, after {self.log[-1] if self.log else 'nothing'}:\n{what}")
 
     def sources(self, party: Party, tables: Mapping[str, Mapping[int, Any]], gone: Mapping[str, int] = {}) -> None:
         """Another system writes rows of sources, corrects some or deletes one."""
@@ -101,7 +52,7 @@ class History:
             for name in self.model.sources
             if tables.get(name) or name in gone or not self.model.sources[name]
         }
-        self._done(party.ask("write_sources", tables=changes))
+        self.done(party.ask("write_sources", tables=changes))
         for name, (rows, numbers) in changes.items():
             for number in numbers:
                 self.model.sources[name].pop(number, None)
@@ -114,13 +65,13 @@ class History:
         self.note("apply", views=[(v.name, v.variant, v.added) for v in views.values()], kill_after=kill_after)
         before, after = features_of(self.model.views) if self._ever_applied else [], features_of(views)
         try:
-            found = self._done(party.ask("apply", views=dict(views), prune=prune, kill_after=kill_after))
+            found = self.done(party.ask("apply", views=dict(views), prune=prune, kill_after=kill_after))
         except WorkerDiedError:
             self._revive(party)
-            found = self._done(party.ask("features"))
+            found = self.done(party.ask("features"))
             if sorted(found) not in (sorted(before), sorted(after)):
                 raise self.wrong(f"The killed apply left {found}, neither {before} nor {after}.") from None
-            found = self._done(party.ask("apply", views=dict(views), prune=prune))
+            found = self.done(party.ask("apply", views=dict(views), prune=prune))
         if sorted(found) != sorted(after):
             raise self.wrong(f"The registry has {found}, applied was {after}.")
         self.applied, self._ever_applied = before, True
@@ -136,19 +87,19 @@ class History:
     def _compute(self, party: Party, name: str, start: datetime, end: datetime, kill_after: float | None) -> None:
         self.note("compute", view=name, start=start, end=end, kill_after=kill_after)
         until = self.now if self.model.views[name].partitions is None else min(end, self.now)
-        before = self._done(party.ask("sequence", view=name)) if kill_after is not None else 0
+        before = self.done(party.ask("sequence", view=name)) if kill_after is not None else 0
         try:
             rows = self.model.computed(name, start, until)
         except GateHeldError as error:
             self._refused(party.ask("compute", views=[name], start=start, end=end), "ChecksFailed", error)
             return
         try:
-            self._done(party.ask("compute", views=[name], start=start, end=end, kill_after=kill_after))
+            self.done(party.ask("compute", views=[name], start=start, end=end, kill_after=kill_after))
         except WorkerDiedError:
             if kill_after is None:
                 raise
             self._revive(party)
-            if self._done(party.ask("sequence", view=name)) == before:
+            if self.done(party.ask("sequence", view=name)) == before:
                 return
         self.model.publish(name, start, until, rows)
 
@@ -185,12 +136,12 @@ class History:
     ) -> None:
         newest = self.model.online.get(name, Online()).newest
         try:
-            state = self._done(party.ask(command, kill_after=kill_after, **arguments))[name]
+            state = self.done(party.ask(command, kill_after=kill_after, **arguments))[name]
         except WorkerDiedError:
             if kill_after is None:
                 raise
             self._revive(party)
-            state = self._done(party.ask("states", views=[name]))[name]
+            state = self.done(party.ask("states", views=[name]))[name]
             number = max(state["generations"], default=0)
             if newest is None or number != newest.number:
                 if number:
@@ -232,18 +183,18 @@ class History:
         if reason := self._never_pushed(rows, to_offline=to_offline):
             self._refused(party.ask("push", to_offline=to_offline, **ask), "InvalidRequest", reason)
             return
-        before = self._done(party.ask("sequence", view=name)) if kill_after is not None else 0
+        before = self.done(party.ask("sequence", view=name)) if kill_after is not None else 0
         try:
             answer = party.ask("push", kill_after=kill_after, to_offline=to_offline, **ask)
         except WorkerDiedError:
             if kill_after is None:
                 raise
             self._revive(party)
-            if to_offline and self._done(party.ask("sequence", view=name)) == before:
+            if to_offline and self.done(party.ask("sequence", view=name)) == before:
                 return  # offline comes first: nothing was served
             self._either(name, lambda: self._note_push(name, rows, to_offline=to_offline))
             return
-        self._done(answer)
+        self.done(answer)
         self._note_push(name, rows, to_offline=to_offline)
 
     def _never_pushed(self, rows: Sequence[Row], *, to_offline: bool) -> str:
@@ -258,13 +209,6 @@ class History:
     def _note_push(self, name: str, rows: Sequence[Row], *, to_offline: bool) -> None:
         self.model.push(name, rows, self.now, to_offline=to_offline)
 
-    def push_refused(self, party: Party, name: str, rows: Sequence[Row]) -> None:
-        """Push rows that break a rule: none of them may count."""
-        self.note("push_refused", view=name, rows=list(rows))
-        keys = list(self.model.views[name].keys)
-        ask: dict[str, Any] = {"view": name, "rows": list(rows), "keys": keys, "to_offline": True}
-        self._refused(party.ask("push", **ask), "ChecksFailed", rows)
-
     def rollback(self, party: Party, name: str) -> None:
         """Readers go back to the generation before theirs."""
         self.note("rollback", view=name)
@@ -274,7 +218,7 @@ class History:
             self._refused(party.ask("rollback", view=name), "OnlineStoreError", "there is none before")
             return
         online.live, online.pinned = max(older), True
-        if (got := self._done(party.ask("rollback", view=name))) != online.live:
+        if (got := self.done(party.ask("rollback", view=name))) != online.live:
             raise self.wrong(f"{name}: rolled back to generation {got}, right: {online.live}.")
 
     def unpin(self, party: Party, name: str) -> None:
@@ -282,14 +226,14 @@ class History:
         self.note("unpin", view=name)
         online = self.model.online[name]
         online.live, online.pinned = max(online.generations), False
-        if (got := self._done(party.ask("unpin", view=name))) != online.live:
+        if (got := self.done(party.ask("unpin", view=name))) != online.live:
             raise self.wrong(f"{name}: unpinned to generation {got}, right: {online.live}.")
 
     def empty_redis(self, party: Party) -> list[str]:
         """Everything online is gone; the views that had been loaded."""
         self.note("empty_redis")
         self.counts.faults += 1
-        self._done(party.ask("empty_redis"))
+        self.done(party.ask("empty_redis"))
         lost = list(self.model.online)
         self.model.online.clear()
         return lost
@@ -342,7 +286,7 @@ class History:
         def taken(turn: tuple[Party, Sequence[Ask]]) -> None:
             party, asks = turn
             for command, arguments in asks:
-                self._done(party.ask(command, **arguments))
+                self.done(party.ask(command, **arguments))
 
         with ThreadPoolExecutor(len(turns)) as pool:
             list(pool.map(taken, turns))
@@ -362,12 +306,12 @@ class History:
         self.note("build_training_set", kill_after=kill_after)
         rows = self.model.training_rows()
         try:
-            version = self._done(party.ask("build_training_set", kill_after=kill_after))
+            version = self.done(party.ask("build_training_set", kill_after=kill_after))
         except WorkerDiedError:
             if kill_after is None:
                 raise
             self._revive(party)
-            there = self._done(party.ask("versions"))
+            there = self.done(party.ask("versions"))
             for version in set(there) - set(self.model.training_sets) - self._lost_versions:
                 self.model.training_sets[version] = rows
         else:
@@ -386,162 +330,9 @@ class History:
         older = [number for number in online.generations if number < online.live]
         return not older or online.generations[max(older)].features == self.model.views[name].all_features
 
-    # What is read of it
-
-    def check_training_set(self, party: Party, version: str) -> None:
-        """A version gives the rows that it was built of, however long ago."""
-        self.note("check_training_set", version=version)
-        right = self.model.training_sets[version]
-        self._compare_rows(
-            f"training set {version}", right, self._done(party.ask("load_training_set", version=version))
-        )
-
-    def check_table(self, party: Party, name: str, start: datetime, end: datetime) -> None:
-        """Every row of a view's interval is there, and no other."""
-        self.note("check_table", view=name, start=start, end=end)
-        view = self.model.views[name]
-        right = [
-            dict(zip(view.keys, row.key, strict=True))
-            | {"event_timestamp": row.at}
-            | {feature: row.values.get(feature) for feature in view.all_features}
-            for row in self.model.tables.get(name, [])
-            if start <= row.at < end
-        ]
-        columns = (*view.keys, "event_timestamp", *view.all_features)
-        got = self._done(party.ask("table", view=name, start=start, end=end))
-        got = [{column: row[column] for column in columns} for row in got]
-        self._compare_rows(f"table of {name}", right, got)
-
-    def _compare_rows(self, what: str, right: Sequence[Mapping[str, Any]], got: Sequence[Mapping[str, Any]]) -> None:
-        self.counts.values += sum(map(len, got))
-        missing, extra = list(map(_plain, right)), []
-        for row in map(_plain, got):
-            try:
-                missing.remove(row)
-            except ValueError:
-                extra.append(row)
-        if missing or extra:
-            raise self.wrong(
-                f"{what}: of {len(right)} rows {len(missing)} are missing, such as {missing[:2]}; "
-                f"{len(extra)} are wrong, such as {extra[:2]}."
-            )
-
-    def check_historical(
-        self, party: Party, names: Sequence[str], spine: Sequence[Mapping[str, Any]], *, known_time: bool
-    ) -> None:
-        """A point-in-time join gives each spine row the features that held then."""
-        self.note("check_historical", views=list(names), rows=len(spine), known_time=known_time)
-        columns = {name: [row[name] for row in spine] for name in spine[0]}
-        features = [each for each in features_of(self.model.views) if each.partition(":")[0] in names]
-        filled = [name for name, view in FILLED_OF.items() if view in names]
-        if all(view in self.model.tables for view in FILLED_OF.values()):
-            features += [f"{FILLED}:filled_{name}" for name in filled]
-        else:
-            filled = []
-        got = self._done(party.ask("historical", features=features, spine=columns, known_time=known_time))
-        if len(got) != len(spine):
-            raise self.wrong(f"historical: {len(got)} rows for a spine of {len(spine)}.")
-        for moment, row in zip(spine, got, strict=True):
-            right = dict(self.model.joined(moment, names, known_time=known_time))
-            for name in filled:
-                right[f"{FILLED}__filled_{name}"] = filled_of(right[f"{FILLED_OF[name]}__{name}"])
-            for name, value in right.items():
-                self.counts.values += 1
-                if not _equal(row[name], value):
-                    where = f"{name} at {_brief(moment)}, known_time={known_time}"
-                    raise self.wrong(f"historical: {where}, is {row[name]!r}, right: {value!r}")
-
-    def check_online(
-        self,
-        read: Callable[[Sequence[str], Mapping[str, Sequence[Any]]], Mapping[str, Any]],
-        entities: Mapping[str, Sequence[Any]],
-        features: Sequence[str],
-        who: str,
-    ) -> None:
-        """Every value and status that is served is right. `read` gives values and statuses by full feature name."""
-        self.note("check_online", who=who)
-        filled = [name for name, view in FILLED_OF.items() if f"{view}:{name}" in features]
-        got = read([*features, *(f"{FILLED}:filled_{name}" for name in filled)], entities)
-        self._check_filled(filled, got, entities, who)
-        for reference in features:
-            name, _, feature = reference.partition(":")
-            view, column = self.model.views[name], f"{name}__{feature}"
-            values, statuses = got["values"][column], got["statuses"][column]
-            for place, value in enumerate(values):
-                key = tuple(entities[each][place] for each in view.keys)
-                allowed = self.model.online_answers(name, key, self.now)[feature]
-                self.counts.values += 1
-                if not any(statuses[place] == s and _equal(value, v) for s, v in allowed):
-                    raise self.wrong(
-                        f"online ({who}): {column} of {dict(zip(view.keys, key, strict=True))} is "
-                        f"{value!r} {statuses[place]}, right: {sorted(map(str, allowed))}"
-                    )
-
-    def _check_filled(
-        self, names: Sequence[str], got: Mapping[str, Any], entities: Mapping[str, Sequence[Any]], who: str
-    ) -> None:
-        """The on-demand features are filled values of what is served."""
-        for name in names:
-            of = FILLED_OF[name]
-            values, statuses = (got[part][f"{FILLED}__filled_{name}"] for part in ("values", "statuses"))
-            for place, value in enumerate(values):
-                key = tuple(entities[each][place] for each in self.model.views[of].keys)
-                allowed = {filled_of(v) for _, v in self.model.online_answers(of, key, self.now)[name]}
-                self.counts.values += 1
-                if statuses[place] != "PRESENT" or value not in allowed:
-                    what = f"{FILLED}:filled_{name} of {key} is {value!r} {statuses[place]}"
-                    raise self.wrong(f"online ({who}): {what}, right: {allowed}")
-
-    def check_parity(self, party: Party, name: str) -> None:
-        """The store finds no fault with itself."""
-        self.note("check_parity", view=name)
-        found = self._done(party.ask("parity", view=name))
-        self.counts.values += found["sampled"]
-        if not found["passed"]:
-            raise self.wrong(f"parity of {name} sees faults where there are none: {found}")
-
     # Common
 
     def _revive(self, party: Party) -> None:
         self.counts.faults += 1
         party.restart()
-        self._done(party.ask("use", views=dict(self.model.views)))
-
-    def _done(self, answer: tuple[str, Any]) -> Any:
-        outcome, value = answer
-        if outcome != "done":
-            raise self.wrong(f"It was refused: {value}")
-        return value
-
-    def _refused(self, answer: tuple[str, Any], error: str, reason: object) -> None:
-        outcome, value = answer
-        if outcome != "refused" or value[0] != error:
-            raise self.wrong(f"It was {outcome} ({value}); right is {error}, since {reason}.")
-
-
-def features_of(views: Mapping[str, View]) -> list[str]:
-    """All features, as `view:feature`."""
-    return [f"{view.name}:{feature}" for view in views.values() for feature in view.all_features]
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float) and one != one and other != other:
-        return True
-    return bool(one == other) and (type(one) is type(other) or {type(one), type(other)} <= {int, float})
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.strftime("%m-%dT%H:%M:%S") + (f".{value.microsecond:06}" if value.microsecond else "")
-    if isinstance(value, Row):
-        created = "" if value.created is None else f" created {_brief(value.created)}"
-        return f"{value.key} at {_brief(value.at)}{created}: {dict(value.values)}"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_brief(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_brief, value)) + "]"
-    return repr(value)
+        self.done(party.ask("use", views=dict(self.model.views)))

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from amora_fs_assets_tests.soak import world
-from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, History, Party, features_of
+from amora_fs_assets_tests.soak.checks import features_of
+from amora_fs_assets_tests.soak.history import COMPUTE_ORDER, History
+from amora_fs_assets_tests.soak.journal import Party
 from amora_fs_assets_tests.soak.transforms import known_at
 from amora_fs_assets_tests.soak.world import SHOPS, START, Row
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,3 @@ class Elsewhere:
     def close(self) -> None:
         """End the worker."""
         self._worker.stop()
-
-    def logs(self) -> Sequence[Path]:
-        """Where the worker writes."""
-        return [self._worker.log]

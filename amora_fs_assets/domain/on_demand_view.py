@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
@@ -21,6 +20,14 @@ from amora_fs_assets.domain.on_demand_expressions import (
     computed_columns,
     formulas_of,
     request_columns,
+)
+from amora_fs_assets.domain.on_demand_inputs import (
+    Read,
+    merged_parts,
+    merged_request,
+    names_of,
+    over_columns,
+    substituted,
 )
 from amora_fs_assets.domain.projection import FeatureViewProjection, picked_of
 from amora_fs_assets.domain.request_time.formula import Formula
@@ -43,8 +50,9 @@ class OnDemandFeatureView:
         name: The view's name.
         schema: The features: names, types and descriptions. Every feature may be null. Without a schema, the names and
             types are those of the expressions.
-        inputs: The stored features that the expressions read: views, selections (`view["a", "b"]`) and aliases with
-            other join keys. An absent or too old value is null.
+        inputs: The features that the expressions read: views, selections (`view["a", "b"]`) and aliases with other join
+            keys. An absent or too old value is null. The expression of another on-demand view's feature takes the
+            place of the feature: the attributes `inputs` and `request` have what that view reads.
         request: The types of the columns that a request brings beside its join keys, such as `{"basket": float}`; or a
             SourceSchema, for columns with descriptions.
         expressions: A function of the inputs and request columns. Each parameter has the name of a feature, or
@@ -73,7 +81,7 @@ class OnDemandFeatureView:
         self,
         name: str,
         schema: type[FeatureSchema] | None,
-        inputs: Sequence[FeatureView | FeatureViewProjection],
+        inputs: Sequence[Input],
         expressions: Expressions,
         *,
         request: Mapping[str, Any] | type[SourceSchema] | None = None,
@@ -85,23 +93,27 @@ class OnDemandFeatureView:
         check_name("On-demand feature view", name)
         label = f"On-demand feature view '{name}'"
         fix = "Give a list of views and selections: inputs=[view['a', 'b']]."
-        given = arguments.items(label, "inputs", inputs, (FeatureView, FeatureViewProjection), fix)
+        kinds = (FeatureView, FeatureViewProjection, OnDemandFeatureView, OnDemandProjection)
+        given = arguments.items(label, "inputs", inputs, kinds, fix)
+        parts = [each.whole if isinstance(each, FeatureView | OnDemandFeatureView) else each for each in given]
+        own_request = request_columns(label, request)
         schema_class = None if schema is None else arguments.schema(label, schema)
         said = getdoc(expressions) if schema_class is None else schema_class.description_of()
         vars(self).update(
             name=name,
-            inputs=tuple(each.whole if isinstance(each, FeatureView) else each for each in given),
-            request=request_columns(label, request),
+            inputs=merged_parts(label, (each for part in parts for each in _stored(part))),
+            request=merged_request(label, (*own_request, *(column for part in parts for column in _request(part)))),
             features=() if schema_class is None else computed_columns(label, schema_class.columns_of(label)),
             description=arguments.text(label, "description", description) or said or "",
             owner=arguments.owner_of(label, owner),
             tags=arguments.tags_of(label, tags),
             expressions=checked_function(label, "function", expressions),
         )
-        self._check_names()
+        self._check_names(parts, own_request)
+        read = names_of(parts, own_request)
         declared = {column.name: column.type for column in self.features} or None
-        formulas = formulas_of(label, self.types, declared, expressions)
-        vars(self)["formulas"] = formulas
+        formulas = formulas_of(label, {name: _type(each) for name, each in read.items()}, declared, expressions)
+        vars(self)["formulas"] = self._over_columns(read, formulas)
         if declared is None:
             vars(self)["features"] = columns_of_formulas(label, formulas)
 
@@ -118,21 +130,13 @@ class OnDemandFeatureView:
 
     @cached_property
     def columns(self) -> dict[str, tuple[FeatureViewProjection, str] | Column]:
-        """What each column of the expressions is: the feature of an input, or a column of the request."""
-        features = [(part, feature) for part in self.inputs for feature in part.features]
-        times = Counter(feature for _, feature in features)
-        found: dict[str, tuple[FeatureViewProjection, str] | Column] = {
-            feature if times[feature] == 1 else f"{part.name}__{feature}": (part, feature) for part, feature in features
-        }
-        return found | {column.name: column for column in self.request}
+        """What each column of the formulas is: the feature of an input, or a column of the request."""
+        return names_of(self.inputs, self.request)
 
     @cached_property
     def types(self) -> dict[str, DataType]:
         """The type of each column of the expressions."""
-        return {
-            name: each.type if isinstance(each, Column) else each[0][each[1]].columns[0].type
-            for name, each in self.columns.items()
-        }
+        return {name: _type(each) for name, each in self.columns.items()}
 
     @property
     def join_keys(self) -> tuple[str, ...]:
@@ -158,19 +162,30 @@ class OnDemandFeatureView:
                 raise DefinitionError(f"{self} reads '{name}' as {type_}, and the feature is {types[name]} now")
         return view
 
-    def _check_names(self) -> None:
-        if not self.inputs and not self.request:
+    def _over_columns(self, read: Mapping[str, Read[Any]], formulas: Mapping[str, Formula]) -> dict[str, Formula]:
+        """The formulas over `columns`, from formulas over what the function's parameters read."""
+        by = {name: over_columns(self, each) for name, each in read.items()}
+        made: dict[str, Formula] = {}
+        for name, formula in formulas.items():
+            try:
+                made[name] = substituted(formula, by)
+            except ValueError as error:
+                raise DefinitionError(f"{self}: feature '{name}': {error}.") from None
+        return made
+
+    def _check_names(self, parts: Sequence[Part], request: Sequence[Column]) -> None:
+        """Check the names of the function's parameters, and those of the columns."""
+        if not parts and not request:
             raise DefinitionError(f"{self}: it has neither inputs nor request columns. Give one of them.")
-        names = [part.name for part in self.inputs]
+        names = [part.name for part in parts]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise DefinitionError(
                 f"{self}: inputs: '{twice}' is listed twice. Select all its features at once, or give one an alias: "
                 "view.alias('other_name')."
             )
-        columns = [(part, feature) for part in self.inputs for feature in part.features]
-        if len(self.columns) < len(columns) + len(self.request):
-            clash = next(c.name for c in self.request if c.name in {feature for _, feature in columns})
-            raise DefinitionError(f"{self}: request column '{clash}' has the name of an input. Rename it.")
+        for features, columns in ((names_of(parts, ()), request), (names_of(self.inputs, ()), self.request)):
+            if clash := next((column.name for column in columns if column.name in features), None):
+                raise DefinitionError(f"{self}: request column '{clash}' has the name of an input. Rename it.")
         keys = {key: column for part in self.inputs for key, column in _keys(part)}
         for column in self.request:
             if column.name in keys and keys[column.name] is not column.type:
@@ -237,6 +252,26 @@ class OnDemandProjection:
         return OnDemandProjection(self.view, picked_of(self.view, self.features, names))
 
 
+Part = FeatureViewProjection | OnDemandProjection
+Input = FeatureView | OnDemandFeatureView | Part
+"""What an on-demand view may read."""
+
+
+def _stored(part: Part) -> tuple[FeatureViewProjection, ...]:
+    return (part,) if isinstance(part, FeatureViewProjection) else part.view.inputs
+
+
+def _request(part: Part) -> tuple[Column, ...]:
+    return () if isinstance(part, FeatureViewProjection) else part.view.request
+
+
+def _type(read: Read[Any]) -> DataType:
+    if isinstance(read, Column):
+        return read.type
+    type_: DataType = read[0][read[1]].columns[0].type
+    return type_
+
+
 def seconds(duration: timedelta | None) -> float | None:
     """A duration in seconds; None for none."""
     return None if duration is None else duration.total_seconds()
@@ -249,7 +284,7 @@ def _keys(part: FeatureViewProjection) -> list[tuple[str, DataType]]:
 def on_demand_feature_view(
     *,
     schema: type[FeatureSchema] | None = None,
-    inputs: Sequence[FeatureView | FeatureViewProjection] = (),
+    inputs: Sequence[Input] = (),
     request: Mapping[str, Any] | type[SourceSchema] | None = None,
     name: str | None = None,
     description: str = "",

@@ -11,9 +11,14 @@ import pytest
 import redis
 from ibis.expr.types import Table
 
+from amora_fs_assets import FeatureStore, Settings
+from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.operations.offline.load_source import load as load_source
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.stores.embedded.server import EmbeddedServer
 from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
+from amora_fs_assets_tests import small
+from amora_fs_assets_tests.operations.spending import Opened
 
 Compared = list[str]
 _COMPARED: Compared = []
@@ -61,6 +66,26 @@ def online(embedded: Path) -> Iterator[RedisOnlineStore]:
 def offline(tmp_path: Path) -> DuckDBOfflineStore:
     """An empty offline store."""
     return DuckDBOfflineStore(tmp_path)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    """Feature stores of one home, as processes with their own code have them."""
+    stores: list[FeatureStore] = []
+
+    def open_(code: Catalogue | None = None, *, now: str | None = small.CLOCK, breaking: bool = True) -> FeatureStore:
+        store = FeatureStore(Settings(home=tmp_path, now=now))  # type: ignore[arg-type]
+        if code is not None:
+            store.code = code
+            store.apply(allow_breaking=breaking)
+            for source in code.sources.values():
+                load_source(source, run_id=f"load-{len(stores)}", store=store.offline, registry=store.registry)
+        stores.append(store)
+        return store
+
+    yield open_
+    for store in stores:
+        store.close()
 
 
 @pytest.fixture

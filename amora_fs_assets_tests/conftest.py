@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import pytest
 from playwright.sync_api import Browser, Page
 
-from amora_fs_assets.testing.witness import WitnessUnavailable
+from amora_fs_assets.testing.witness import Witness, WitnessUnavailable
 from amora_fs_assets_tests.browser import BrowserUnavailableError, chromium
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.bigquery import bigquery_emulator as run_bigquery_emulator
@@ -21,7 +21,7 @@ from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.emulators.gcs import gcs_emulator as run_gcs_emulator
 from amora_fs_assets_tests.emulators.process import EmulatorUnavailableError
 from amora_fs_assets_tests.emulators.sent import faults
-from amora_fs_assets_tests.witness.client import Witness, running_witness
+from amora_fs_assets_tests.witness.client import running_witness
 from amora_fs_assets_tests.witness.tally import TALLY
 
 MISSING = "A part is missing. "

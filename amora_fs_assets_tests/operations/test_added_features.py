@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,7 @@ from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.training.build import TrainingSetBuild
 from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.serving.app import create_app
-from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
-from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
-from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
+from amora_fs_assets_tests.operations.engines import ENGINES, engine_store
 from amora_fs_assets_tests.small import CLOCK, Orders, at, orders_table
 from amora_fs_assets_tests.stores.offline_store_contract import COLUMNS, OfflineStoreContract, rows
 
@@ -41,25 +38,12 @@ def view_with(*added: Column) -> FeatureView:
     return FeatureView("spending", (COLUMNS[0], COLUMNS[2], *added), [Entity("customer")], start="2020-01-01")
 
 
-_numbers = count()
-
-
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
+@pytest.fixture(params=ENGINES)
 def published(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OfflineStore]:
     """A store of either engine with the rows of a view to which nothing was added yet."""
-
-    def filled(store: OfflineStore) -> OfflineStore:
+    with engine_store(request, tmp_path) as store:
         OfflineStoreContract().publish(store, rows((1, at(1), 1.0), (1, at(5), 5.0)))
-        return store
-
-    if request.param == "duckdb":
-        yield filled(DuckDBOfflineStore(tmp_path))
-        return
-    emulator: BigQueryEmulator = request.getfixturevalue("bigquery_emulator")
-    with emulator.client() as client:
-        yield filled(
-            BigQueryOfflineStore(client, dataset=f"added_{next(_numbers)}", storage_client=emulator.read_client())
-        )
+        yield store
 
 
 def joined(store: OfflineStore, service: FeatureService | FeatureView, **more: Any) -> dict[str, list[Any]]:

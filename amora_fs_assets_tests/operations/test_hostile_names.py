@@ -26,11 +26,9 @@ from amora_fs_assets.operations.expressions.tables import dropped_keys, rows_of,
 from amora_fs_assets.operations.offline.gate import check
 from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.orchestration.code_location import build_definitions
-from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
-from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.stores.redis.keys import PREFIXES, namer, prefix_of, state_name
 from amora_fs_assets.stores.redis.row_codec import encode_part
-from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
+from amora_fs_assets_tests.operations.engines import ENGINES, engine_store
 from amora_fs_assets_tests.operations.hostile_names import COLUMN, NAME, SPELLED, apart, names
 from amora_fs_assets_tests.small import at
 
@@ -39,15 +37,11 @@ MONTH = Interval(at(1), at(1, month=2))
 HANDED = [word for word in apart(list(SPELLED)) if COLUMN.fullmatch(word)]
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
+@pytest.fixture(params=ENGINES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OfflineStore]:
     """An empty one of each engine."""
-    if request.param == "duckdb":
-        yield DuckDBOfflineStore(tmp_path)
-        return
-    emulator: BigQueryEmulator = request.getfixturevalue("bigquery_emulator")
-    with emulator.client() as client:
-        yield BigQueryOfflineStore(client, dataset=f"hostile_{next(_numbers)}", storage_client=emulator.read_client())
+    with engine_store(request, tmp_path) as store:
+        yield store
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from amora_fs_assets.domain.arrow import arrow_values
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
-from amora_fs_assets.domain.ports.online import OnlineRequest
+from amora_fs_assets.domain.ports.online import OnlineRequest, OnlineStore
 from amora_fs_assets.domain.types import DataType
 
 NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
@@ -48,6 +48,21 @@ def batch(view: FeatureView, *rows: Sequence[Any]) -> pa.RecordBatch:
     columns = [arrow_values(c.type, list(each)) for c, each in zip(view.row_columns, values, strict=True)]
     arrays = [pa.array(each, field.type) for each, field in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def load_amount(
+    keys: Iterable[Any], store: OnlineStore, amount: float, *, published_through: int = 1, new_generation: bool = True
+) -> None:
+    """Load one amount for all keys, known at the hour of the publication."""
+    view = view_of(AMOUNT)
+    store.load(
+        view,
+        [batch(view, *((key, hour(published_through), amount) for key in keys))],
+        published_through=published_through,
+        clock=hour(published_through),
+        new_generation=new_generation,
+        expire=False,
+    )
 
 
 def request(view: FeatureView, keys: Sequence[Any]) -> OnlineRequest:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amora_fs_assets.testing.witness import Tables as Tables
-from amora_fs_assets.testing.witness import Witness as Witness
-from amora_fs_assets.testing.witness import WitnessUnavailable
+from amora_fs_assets.testing.witness import Witness, WitnessUnavailable
 
 PYTHON = Path(__file__).parents[2] / ".venv-witness" / "bin" / "python"
 

@@ -24,9 +24,9 @@ from amora_fs_assets.stores.bigquery.publication import (
     transaction,
 )
 from amora_fs_assets.testing import RefusedByGoogleSQL
+from amora_fs_assets.testing.witness import Tables, Witness
 from amora_fs_assets_tests.operations.test_golden_sql import GOLDEN, SHAPES
 from amora_fs_assets_tests.small import at
-from amora_fs_assets_tests.witness.client import Tables, Witness
 
 TIME, CREATED = Column("event_timestamp", DataType.TIMESTAMP), Column("created_timestamp", DataType.TIMESTAMP, True)
 KEY, TEXT_KEY = Column("customer", DataType.INT64), Column("shop", DataType.STRING)

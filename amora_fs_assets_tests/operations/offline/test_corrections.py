@@ -32,6 +32,7 @@ from amora_fs_assets.stores.bigquery.jobs import JobOptions
 from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets_tests import small
+from amora_fs_assets_tests.operations.engines import ENGINES, engine_store
 from amora_fs_assets_tests.small import at
 
 _numbers = itertools.count()
@@ -104,16 +105,10 @@ class Shop:
                              registry=FeatureStore(Settings(home=self.home)).registry)  # fmt: skip
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
+@pytest.fixture(params=ENGINES)
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
-    if request.param == "duckdb":
-        yield Shop(DuckDBOfflineStore(tmp_path), tmp_path)
-        return
-    emulator = request.getfixturevalue("bigquery_emulator")
-    with emulator.client() as client:
-        dataset, options = f"corrections_{next(_numbers)}", JobOptions(hash_inputs=True)
-        reader = emulator.read_client()
-        yield Shop(BigQueryOfflineStore(client, dataset=dataset, options=options, storage_client=reader), tmp_path)
+    with engine_store(request, tmp_path, JobOptions(hash_inputs=True)) as store:
+        yield Shop(store, tmp_path)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -20,13 +19,10 @@ from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.rules.checks import keeps
 from amora_fs_assets.operations.expressions.tables import unbound
 from amora_fs_assets.operations.offline.gate import check
-from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
-from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
-from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
+from amora_fs_assets_tests.operations.engines import ENGINES, engine_store
 from amora_fs_assets_tests.small import at
 
 GOLDEN = Path(__file__).parent / "golden_checks"
-_numbers = itertools.count()
 
 
 class Measured(FeatureSchema):
@@ -68,14 +64,10 @@ BROKEN = {
 }
 
 
-@pytest.fixture(params=["duckdb", pytest.param("bigquery", marks=[pytest.mark.google, pytest.mark.slow])])
+@pytest.fixture(params=ENGINES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OfflineStore]:
-    if request.param == "duckdb":
-        yield DuckDBOfflineStore(tmp_path)
-        return
-    emulator: BigQueryEmulator = request.getfixturevalue("bigquery_emulator")
-    with emulator.client() as client:
-        yield BigQueryOfflineStore(client, dataset=f"nan_{next(_numbers)}")
+    with engine_store(request, tmp_path) as store:
+        yield store
 
 
 def test_a_nan_keeps_no_comparison_but_that_it_is_another_number(store: OfflineStore) -> None:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from amora_fs_assets_tests.servers import (
     redis_cluster,
     redis_server,
 )
-from amora_fs_assets_tests.stores.online_rows import AMOUNT, batch, hour, request, view_of
+from amora_fs_assets_tests.stores.online_rows import AMOUNT, batch, hour, load_amount, request, view_of
 from amora_fs_assets_tests.stores.online_store_contract import OnlineStoreContract
 
 VIEW = view_of(AMOUNT)
@@ -58,16 +59,7 @@ class TestOnACluster(OnlineStoreContract):
     """With the fixture `store` above."""
 
 
-def load(store: RedisOnlineStore, amount: float, *, published_through: int = 1, new_generation: bool = True) -> None:
-    rows = batch(VIEW, *((key, hour(published_through), amount) for key in MANY))
-    store.load(
-        VIEW,
-        [rows],
-        published_through=published_through,
-        clock=hour(published_through),
-        new_generation=new_generation,
-        expire=False,
-    )
+load = partial(load_amount, MANY)
 
 
 def served(store: RedisOnlineStore) -> set[float | None]:

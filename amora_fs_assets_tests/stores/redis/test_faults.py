@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +24,7 @@ from amora_fs_assets.stores.redis import connection, online_store
 from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
 from amora_fs_assets_tests.servers import RedisServer, bundled_valkey, eventually, redis_server
 from amora_fs_assets_tests.stores.at_once import killed_at
-from amora_fs_assets_tests.stores.online_rows import AMOUNT, batch, hour, request, view_of
+from amora_fs_assets_tests.stores.online_rows import AMOUNT, batch, hour, load_amount, request, view_of
 
 VIEW = view_of(AMOUNT)
 LOADER = [
@@ -46,16 +47,7 @@ def store(server: RedisServer) -> Iterator[RedisOnlineStore]:
     store.close()
 
 
-def load(store: RedisOnlineStore, amount: float, *, published_through: int = 1, new_generation: bool = True) -> None:
-    rows = batch(VIEW, *((key, hour(published_through), amount) for key in range(4)))
-    store.load(
-        VIEW,
-        [rows],
-        published_through=published_through,
-        clock=hour(published_through),
-        new_generation=new_generation,
-        expire=False,
-    )
+load = partial(load_amount, range(4))
 
 
 def served(store: RedisOnlineStore) -> list[float | None]:

@@ -9,7 +9,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from amora_fs_assets.domain import place
 from amora_fs_assets.domain.column import Column, Rule
 from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
@@ -18,6 +17,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
+from amora_fs_assets.domain.places import place
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.request_time.formula import Formula
 from amora_fs_assets.domain.rules.gate import Gate

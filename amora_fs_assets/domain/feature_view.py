@@ -16,9 +16,9 @@ from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.fingerprint import content_hash, function_hash
 from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RESERVED_COLUMNS, VALID_TO, check_name
-from amora_fs_assets.domain.place import UTC_ZONE, Place, Where
+from amora_fs_assets.domain.places.place import UTC_ZONE, Place, Where
+from amora_fs_assets.domain.places.row_times import RowTimes
 from amora_fs_assets.domain.projection import FeatureViewProjection
-from amora_fs_assets.domain.row_times import RowTimes
 from amora_fs_assets.domain.rules.gate import Gate
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.time import Instant, Interval, Period

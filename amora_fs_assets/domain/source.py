@@ -13,7 +13,7 @@ from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.names import check_column, check_name
-from amora_fs_assets.domain.place import UTC_ZONE, Place, Where, check_mapping
+from amora_fs_assets.domain.places.place import UTC_ZONE, Place, Where, check_mapping
 from amora_fs_assets.domain.time import Instant
 from amora_fs_assets.domain.types import DataType
 

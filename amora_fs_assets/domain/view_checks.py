@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, VALID_TO
-from amora_fs_assets.domain.place import UTC_ZONE, check_mapping
+from amora_fs_assets.domain.places.place import UTC_ZONE, check_mapping
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.transforms import INTERVAL_PARAMETER, check_parameters
 from amora_fs_assets.domain.types import JOIN_KEY_TYPES, DataType

@@ -47,7 +47,7 @@ class Exports:
 
     def for_feast(self, views: Sequence[FeatureView]) -> dict[str, int]:
         """Write the views' rows to the files that Feast's registry.db names; see FeatureStore.export_for_feast."""
-        from amora_fs_assets.domain.ends import ends_as_rows
+        from amora_fs_assets.domain.places.ends import ends_as_rows
         from amora_fs_assets.operations.expressions.tables import rows_there
         from amora_fs_assets.operations.frames import write_parquet
         from amora_fs_assets.stores.registry.feast_json import file_of

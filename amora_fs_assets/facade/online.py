@@ -14,7 +14,7 @@ from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.identity.definition import applied_of
 from amora_fs_assets.domain.names import PUSH_SOURCE
 from amora_fs_assets.domain.ports.online import Generation
-from amora_fs_assets.domain.push_target import PushTo, targets
+from amora_fs_assets.facade.push_target import PushTo, targets
 from amora_fs_assets.facade.stores import Stores
 from amora_fs_assets.lazy import Lazy
 from amora_fs_assets.operations.online.entity_keys import EntityRows

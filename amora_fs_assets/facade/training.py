@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from amora_fs_assets.domain import callers
 from amora_fs_assets.domain.catalogue import Features
 from amora_fs_assets.domain.errors import InvalidRequest
-from amora_fs_assets.domain.historical_request import request
 from amora_fs_assets.domain.records import RunRecord
 from amora_fs_assets.domain.time import Instant, utc, wall_clock
+from amora_fs_assets.facade.historical_request import request
 from amora_fs_assets.facade.stores import Stores
 from amora_fs_assets.lazy import Lazy
 

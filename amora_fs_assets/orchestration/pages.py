@@ -13,7 +13,7 @@ import dagster as dg
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
-from amora_fs_assets.domain.place import Place
+from amora_fs_assets.domain.places.place import Place
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.settings import Settings

@@ -17,7 +17,7 @@ from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, VALID_TO
-from amora_fs_assets.domain.place import Where
+from amora_fs_assets.domain.places.place import Where
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.table_names import table_name
 from amora_fs_assets.domain.time import Interval, utc

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import ibis
 
-from amora_fs_assets.domain.external import as_declared
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.places.external import as_declared
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.operations.offline.transform import query_of
 from amora_fs_assets.testing.defaults import interval_of

@@ -12,8 +12,8 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import TableNotFound
-from amora_fs_assets.domain.external import as_declared
-from amora_fs_assets.domain.place import Place
+from amora_fs_assets.domain.places.external import as_declared
+from amora_fs_assets.domain.places.place import Place
 from amora_fs_assets.domain.ports.offline import Draft, StoredTable
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Publication

@@ -11,7 +11,7 @@ import pytest
 from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.external import as_declared, sql_of
+from amora_fs_assets.domain.places.external import as_declared, sql_of
 from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
 from amora_fs_assets.stores.duckdb.dialect import DUCKDB
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore

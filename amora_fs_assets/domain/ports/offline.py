@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, dropped_sequence
-from amora_fs_assets.domain.place import Place
+from amora_fs_assets.domain.places.place import Place
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import Publication
 from amora_fs_assets.domain.table_names import pushed_table, table_name

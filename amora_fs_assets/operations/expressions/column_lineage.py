@@ -12,8 +12,8 @@ from sqlglot.lineage import lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
-from amora_fs_assets.domain.external import as_declared
 from amora_fs_assets.domain.feature_view import FeatureView
+from amora_fs_assets.domain.places.external import as_declared
 from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.records import ColumnLineage, SourceColumn
 from amora_fs_assets.domain.source import Source

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound
-from amora_fs_assets.domain.external import cast_of, column_in, fits
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
-from amora_fs_assets.domain.place import Place
+from amora_fs_assets.domain.places.external import cast_of, column_in, fits
+from amora_fs_assets.domain.places.place import Place
 from amora_fs_assets.domain.ports.offline import OfflineStore, StoredTable
 
 

@@ -13,11 +13,11 @@ from ibis.expr.types import BooleanValue, Table, Value
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import SourceMismatch, TableNotFound, TransformError
-from amora_fs_assets.domain.external import external, same
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES, data_type_of
 from amora_fs_assets.domain.known import known_instant, max_lateness_of, times_of
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSHED, VALID_TO, dropped_sequence
+from amora_fs_assets.domain.places.external import external, same
 from amora_fs_assets.domain.ports.offline import OfflineStore, StoredTable
 from amora_fs_assets.domain.protocol import belongs, incarnation_of
 from amora_fs_assets.domain.source import Source

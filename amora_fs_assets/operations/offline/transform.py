@@ -11,11 +11,11 @@ from ibis.expr.operations import InMemoryTable
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import DefinitionError, TransformError
-from amora_fs_assets.domain.external import fits
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
+from amora_fs_assets.domain.places.external import fits
 from amora_fs_assets.domain.time import Interval
 from amora_fs_assets.domain.transforms import INTERVAL_PARAMETER
 from amora_fs_assets.operations.expressions.tables import known_rows

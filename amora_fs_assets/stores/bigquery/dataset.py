@@ -12,8 +12,8 @@ from ibis.expr.operations import UnboundTable
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import SettingsError, TableNotFound
-from amora_fs_assets.domain.external import places_of
 from amora_fs_assets.domain.ownership import of_definitions
+from amora_fs_assets.domain.places.external import places_of
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication
 from amora_fs_assets.domain.table_names import publications_table
 from amora_fs_assets.stores.bigquery.errors import explained

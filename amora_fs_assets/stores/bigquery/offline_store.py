@@ -17,8 +17,8 @@ from google.cloud import bigquery
 from ibis.expr.types import Table
 from sqlglot import exp
 
-from amora_fs_assets.domain.external import Held, query_of, sql_of
-from amora_fs_assets.domain.place import Place
+from amora_fs_assets.domain.places.external import Held, query_of, sql_of
+from amora_fs_assets.domain.places.place import Place
 from amora_fs_assets.domain.ports.offline import Draft, StoredTable
 from amora_fs_assets.domain.protocol import APPLIED_COLUMNS, Applied
 from amora_fs_assets.domain.records import Publication

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import PurePosixPath
 
 from amora_fs_assets.domain.errors import OfflineStoreError
-from amora_fs_assets.domain.place import DATABASES, Place
+from amora_fs_assets.domain.places.place import DATABASES, Place
 from amora_fs_assets.stores.bigquery.tables import quoted
 
 

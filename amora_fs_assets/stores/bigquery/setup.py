@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from amora_fs_assets.domain.place import Where
+from amora_fs_assets.domain.places.place import Where
 from amora_fs_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def table_page(table: str, settings: Settings) -> dict[str, str]:
 
 
 def _with_ends(view: FeatureView, settings: Settings) -> str:
-    from amora_fs_assets.domain.ends import ends_as_rows
-    from amora_fs_assets.domain.external import Held, external, sql_of
     from amora_fs_assets.domain.ibis_types import IBIS_TYPES
+    from amora_fs_assets.domain.places.ends import ends_as_rows
+    from amora_fs_assets.domain.places.external import Held, external, sql_of
     from amora_fs_assets.stores.bigquery.dialect import BIGQUERY
 
     place = view.place

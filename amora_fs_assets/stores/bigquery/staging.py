@@ -14,7 +14,7 @@ from google.cloud import bigquery
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.arrow import in_microseconds
-from amora_fs_assets.domain.external import places_of
+from amora_fs_assets.domain.places.external import places_of
 from amora_fs_assets.stores.bigquery.dataset import Dataset, tables_of
 from amora_fs_assets.stores.bigquery.tables import quoted
 

@@ -14,9 +14,9 @@ from ibis.expr.types import Table
 
 from amora_fs_assets.domain.arrow import in_microseconds
 from amora_fs_assets.domain.errors import OfflineStoreError, TableNotFound
-from amora_fs_assets.domain.external import Held, sql_of
 from amora_fs_assets.domain.ownership import of_definitions
-from amora_fs_assets.domain.place import Place
+from amora_fs_assets.domain.places.external import Held, sql_of
+from amora_fs_assets.domain.places.place import Place
 from amora_fs_assets.domain.ports.offline import Draft, Part, StoredTable
 from amora_fs_assets.domain.protocol import Applied
 from amora_fs_assets.domain.records import PUBLICATION_COLUMNS, Publication

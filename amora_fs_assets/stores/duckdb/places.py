@@ -12,8 +12,8 @@ import sqlglot
 from sqlglot import exp
 
 from amora_fs_assets.domain.errors import OfflineStoreBusy, OfflineStoreError, TableNotFound
-from amora_fs_assets.domain.external import Held, query_of
-from amora_fs_assets.domain.place import DATABASES, Place
+from amora_fs_assets.domain.places.external import Held, query_of
+from amora_fs_assets.domain.places.place import DATABASES, Place
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.stores.duckdb.dialect import DUCKDB
 from amora_fs_assets.stores.duckdb.tables import TYPES, column_name, columns_of, quoted, type_of

@@ -11,8 +11,8 @@ import ibis.expr.datatypes as dt
 import pyarrow as pa
 
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.external import NANOSECONDS
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES, nullable
+from amora_fs_assets.domain.places.external import NANOSECONDS
 from amora_fs_assets.domain.ports.offline import StoredTable
 from amora_fs_assets.domain.types import DataType
 

@@ -12,7 +12,7 @@ from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, PUSH_SOURCE
-from amora_fs_assets.domain.place import Where
+from amora_fs_assets.domain.places.place import Where
 from amora_fs_assets.domain.records import Snapshot
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.types import DataType

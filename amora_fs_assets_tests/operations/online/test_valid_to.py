@@ -28,8 +28,8 @@ from amora_fs_assets import (
 )
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.changes import Severity
-from amora_fs_assets.domain.ends import ends_as_rows
 from amora_fs_assets.domain.errors import DefinitionError
+from amora_fs_assets.domain.places.ends import ends_as_rows
 from amora_fs_assets.domain.ports.online import OnlineStore
 from amora_fs_assets.operations.expressions.tables import rows_there
 from amora_fs_assets.operations.online.materialize import materialize

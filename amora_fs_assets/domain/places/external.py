@@ -20,7 +20,7 @@ from sqlglot import exp
 
 from amora_fs_assets.domain.errors import SourceMismatch
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
-from amora_fs_assets.domain.place import UTC_ZONE, Place
+from amora_fs_assets.domain.places.place import UTC_ZONE, Place
 from amora_fs_assets.domain.types import DataType
 
 if TYPE_CHECKING:

@@ -194,8 +194,11 @@ def _by(compute: Callable[[Any, Any], Any]) -> Kernel:
     """A division of whole numbers; null for 0, and where it overflows."""
 
     def form(one: Packed, two: Packed) -> Packed:
+        result, mask = compute(one[0], two[0]), _either(one[1], two[1])
+        if isinstance(two[0], int) and two[0] not in (0, -1):
+            return result, mask
         bad = (two[0] == 0) | ((two[0] == -1) & (one[0] == np.iinfo(np.int64).min) & (compute is np.floor_divide))
-        return compute(one[0], two[0]), _either(_either(one[1], two[1]), bad if np.any(bad) else None)
+        return result, _either(mask, bad) if bad.any() else mask
 
     return form
 

@@ -39,8 +39,17 @@ def computed(
 
 
 def _typed(value: Value, formula: Formula) -> Value:
-    """The value with a cast to its own type, if a null literal may have given it another type in the engine."""
-    nulls = any(step.operation == "literal" and step.parameters[1] is None for step in formula.steps)
+    """The value with a cast to its own type, if a null may have given it another type in the engine.
+
+    That is a null literal, or an operation on literals alone, which an engine computes when it reads the query.
+    """
+    constant: list[bool] = []
+    nulls = False
+    for step in formula.steps:
+        literal = step.operation == "literal"
+        folded = bool(step.arguments) and all(constant[each] for each in step.arguments)
+        nulls = nulls or folded or (literal and step.parameters[1] is None)
+        constant.append(literal or folded)
     return Cast(value, IBIS_TYPES[formula.type]).to_expr() if nulls else value
 
 

@@ -61,6 +61,16 @@ def test_an_error_of_one_operation_stays_in_its_formula() -> None:
     compare(made, table, in_duckdb(made, table), in_python(made, table))
 
 
+def test_a_null_that_the_engine_finds_in_constants_has_the_type_of_the_formula() -> None:
+    """9.2e18 does not fit into 64 bits, so the place is null before the query runs."""
+    made = Formula.from_plain([
+        ["literal", [], "float64", 9.223372036854776e18], ["to_int64", [0]],
+        ["column", [], "list_int64_b", "list<int64>"], ["item", [2, 1]],
+    ])  # fmt: skip
+    table = rows(3, seed=1)
+    assert in_duckdb({"value": made}, table) == in_python({"value": made}, table) == {"value": [None] * 3}
+
+
 @given(MANY, SEED)
 @settings(RANDOM, max_examples=8)
 def test_a_formula_has_the_same_value_in_duckdb_and_online(made: dict[str, Formula], seed: int) -> None:

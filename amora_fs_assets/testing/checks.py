@@ -70,7 +70,7 @@ def _audited(view: FeatureView, examples: int) -> _Audited:
         left = [rule for rule in RULES if rule not in found.findings]
         if left:
             with given_rows(view, rows) as (plain, store):
-                result = audit(plain, interval, store=store, instants=2, rules=left)
+                result = audit(plain, interval, store=store, instants=2, parts=3, rules=left)
             found.rows += result.rows
             found.findings |= {each.rule: each for each in result.findings}
 

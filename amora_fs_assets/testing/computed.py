@@ -24,7 +24,10 @@ from amora_fs_assets.domain.time import Interval, utc
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.expressions.tables import unbound, within
 from amora_fs_assets.operations.offline.audit import Rule, audit
-from amora_fs_assets.operations.offline.compute import refusal, stage
+from amora_fs_assets.operations.offline.compute import StagedRows, refusal, sql_of
+from amora_fs_assets.operations.offline.gate import check
+from amora_fs_assets.operations.offline.lateness import overdue_of
+from amora_fs_assets.operations.offline.transform import query_of
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
 from amora_fs_assets.testing.defaults import default_of
 
@@ -45,10 +48,16 @@ def compute(view: FeatureView, interval: Interval, **rows: Rows) -> pa.Table:
     source or column and a row without its time; ChecksFailed for rows that the schema's checks refuse; TransformError.
     """
     with given_rows(view, rows) as (plain, store):
-        staged = stage(plain, interval, store=store, run_id="test", definition_hash="")
-        if not staged.checked.passed:
-            raise refusal(staged)
-        found = unbound(view.row_columns, staged.staged)
+        late = {each.source: each.since for each in overdue_of(plain, interval, store)}
+        query = query_of(plain, interval, store.dataset, late)
+        staged = store.stage(sql_of(plain, query, store), name=view.name, run_id="test")
+        found = unbound(view.row_columns, staged)
+        checked = check(found, plain, interval, store)
+        if not checked.passed:
+            raise refusal(
+                StagedRows(view=view, interval=interval, run_id="", definition_hash="", staged=staged, checked=checked,
+                           lineage={})
+            )  # fmt: skip
         kept = found.filter(within(found[EVENT_TIMESTAMP], interval)).order_by([EVENT_TIMESTAMP, *view.join_keys])
         with store.read(kept) as batches:
             return batches.read_all()

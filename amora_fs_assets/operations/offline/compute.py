@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ibis.common.exceptions import IbisError
+from ibis.expr.types import Table
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.errors import ChecksFailed, InvalidRequest, TransformError
@@ -119,10 +120,7 @@ def _stage(
         _log.warning("%s, %s: %s.", view, interval, each)
     fingerprints = take(view, interval, store, {each.source: each.rows for each in late})
     query = query_of(view, interval, store.dataset, {each.source: each.since for each in late})
-    try:
-        sql = store.sql(query)
-    except IbisError as error:
-        raise TransformError(f"{view}: {store.dialect.name} cannot run its transform: {error}") from error
+    sql = sql_of(view, query, store)
     lineage = column_lineage(query, view.sources, store)
     staged = store.stage(query, name=view.name, run_id=run_id)
     try:
@@ -149,6 +147,14 @@ def _stage(
         seen=seen,
         applied=applied_of(applied, view.name) if applied is not None else None,
     )
+
+
+def sql_of(view: FeatureView, query: Table, store: OfflineStore) -> str:
+    """The SQL of the transform's rows. Raises TransformError for an operation that the store's engine lacks."""
+    try:
+        return store.sql(query)
+    except IbisError as error:
+        raise TransformError(f"{view}: {store.dialect.name} cannot run its transform: {error}") from error
 
 
 def inputs_of(

@@ -117,27 +117,34 @@ class FeatureStore(Audits, Definitions, Online, Removal, Training):
         *,
         prune: bool = False,
         allow_breaking: bool = False,
+        allow_leaks: bool = False,
         planned: Plan | None = None,
         show: Callable[[Plan], None] | None = None,
         check: Callable[[Plan], None] | None = None,
     ) -> Snapshot:
         """Apply the code's definitions. Definitions that the code no longer has stay, unless pruned.
 
+        New views, and views whose rows change, are audited as in `refuse_leaks`, unless leaks are allowed or the
+        setting `audit_at_apply` is off.
+
         With `planned`, exactly this plan is applied; raises RegistryConflict if another apply came first. Without it,
         the code is planned again after each other apply; `show` receives each plan before it is tried, and `check` just
-        before it is applied: an error of `check` stops the apply. `check=fs.refuse_leaks` audits new and changed views.
+        before it is applied: an error of `check` stops the apply.
 
         If Feast is installed, registry.db is updated for Feast's clients. Raises BreakingChanges, before any change,
-        unless breaking changes are allowed, and DefinitionError for a definition that the registry cannot store.
+        unless breaking changes are allowed, LeaksFound, and DefinitionError for a definition that the registry cannot
+        store.
         """
         self._refuse_the_past("apply")
+        audited = self.settings.audit_at_apply and not callers.flag("allow_leaks", allow_leaks)
+        checks = [each for each in (self.refuse_leaks if audited else None, check) if each is not None]
         if not isinstance(planned, building.Plan | None):
             raise callers.refused("planned", planned, "the result of plan()")
         if planned is not None:
             if not allow_breaking:
                 planned.refuse_breaking()
-            if check is not None:
-                check(planned)
+            for each in checks:
+                each(planned)
             snapshot = building.apply_plan(planned, self.registry, clock=wall_clock(), allow_breaking=allow_breaking)
         else:
             snapshot = building.apply_anew(
@@ -146,7 +153,7 @@ class FeatureStore(Audits, Definitions, Online, Removal, Training):
                 clock=wall_clock,
                 allow_breaking=allow_breaking,
                 show=show,
-                check=check,
+                checks=checks,
             )
         self._use_snapshot()
         return snapshot

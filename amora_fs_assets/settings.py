@@ -68,7 +68,7 @@ class Settings:
     definitions: str = ""
     """Package or module with the definitions, such as `shop_features`."""
     audit_at_apply: bool = True
-    """Whether `amora-fs apply` audits new and changed views, and refuses those that look into the future."""
+    """Whether an apply audits new and changed views, and refuses those that look into the future."""
     commit: str = ""
     """Commit of the feature code, for records; empty: the commit of the code's git checkout, if there is one."""
     now: datetime | None = None

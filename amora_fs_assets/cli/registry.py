@@ -89,7 +89,9 @@ def apply(store: FeatureStore, prune: bool, allow_breaking: bool, allow_leaks: b
 
     try:
         audited = check if store.settings.audit_at_apply else None
-        snapshot = store.apply(prune=prune, allow_breaking=allow_breaking, show=tried.append, check=audited)
+        snapshot = store.apply(
+            prune=prune, allow_breaking=allow_breaking, allow_leaks=True, show=tried.append, check=audited
+        )
         _show(tried[-1], form)
     except BreakingChanges as error:
         _show(tried[-1], form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from amora_fs_assets.operations.several import Progress
 else:
     building = Lazy("amora_fs_assets.building")
+
+
+_log = logging.getLogger(__name__)
 
 
 class Audits(Stores):
@@ -58,9 +62,9 @@ class Audits(Stores):
     def refuse_leaks(self, planned: Plan, *, progress: Progress | None = None) -> None:
         """Raise LeaksFound if a view that the plan adds, or whose rows it changes, looks into the future.
 
-        For `apply(check=fs.refuse_leaks)`. The last two periods are audited. Views without source rows, without tables
-        to read, and on BigQuery those whose audit would read more than 10 GiB are left out. `progress` is called when a
-        view begins and when it ends, with its Audit as the result.
+        `apply` calls it. The last two periods are audited. Views without source rows, without tables to read, and on
+        BigQuery those whose audit would read more than 10 GiB are left out, with a warning in the log. `progress` is
+        called when a view begins and when it ends, with its Audit as the result; then nothing is logged.
         """
         views = self._views_by_name([name for name in planned.views_to_audit if name in self.code.feature_views])
         several, clock = building.Several("audit", views, progress), self.settings.clock()
@@ -73,6 +77,8 @@ class Audits(Stores):
                     interval, unread = view.interval(clock), True
                     found = building.Audit(view=view.name, interval=interval, rows=0, skipped=str(error))
                     several.results[view.name] = found
+            if (skipped := several.results[view.name].skipped) and progress is None:
+                _log.warning("Feature view '%s' was not audited: %s", view.name, skipped)
             if unread:
                 break
         findings = [f"{name}: {each}" for name, found in several.results.items() for each in found.findings]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -148,11 +149,29 @@ def test_new_views_without_rows_are_applied_in_silence(project: FeatureStore, tm
     assert "audit" not in result.output
 
 
-def test_apply_in_python_audits_if_it_is_asked_to(project: FeatureStore) -> None:
+def test_apply_in_python_refuses_leaks_too(project: FeatureStore) -> None:
+    head = project.registry.head()
     _redefined(leaking)
     store = FeatureStore(project.settings, sys.modules["audited_features"])
-    with pytest.raises(LeaksFound, match="honest: looks ahead"):
-        store.apply(check=store.refuse_leaks)
-    with pytest.raises(LeaksFound, match="honest: looks ahead"):
-        store.apply(planned=store.plan(), check=store.refuse_leaks)
-    store.apply()
+    for planned in (None, store.plan()):
+        with pytest.raises(LeaksFound, match="honest: looks ahead"):
+            store.apply(planned=planned)
+    assert project.registry.head() == head
+    store.apply(allow_leaks=True)
+    assert project.registry.head() != head
+
+
+def test_apply_in_python_audits_only_if_the_setting_is_on(project: FeatureStore) -> None:
+    _redefined(leaking)
+    FeatureStore(replace(project.settings, audit_at_apply=False), sys.modules["audited_features"]).apply()
+
+
+def test_apply_in_python_warns_of_views_that_cannot_be_audited(
+    project: FeatureStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lacking(orders: Table) -> Table:
+        return orders.select("customer", amount=orders.amout, event_timestamp=orders["at"])
+
+    _redefined(lacking)
+    FeatureStore(project.settings, sys.modules["audited_features"]).apply()
+    assert "Feature view 'honest' was not audited: Feature view 'honest': its transform failed" in caplog.text

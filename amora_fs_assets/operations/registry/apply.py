@@ -6,7 +6,7 @@ import pkgutil
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from importlib import import_module
@@ -106,12 +106,12 @@ def apply_anew(
     clock: Callable[[], datetime],
     allow_breaking: bool = False,
     show: Callable[[Plan], None] | None = None,
-    check: Callable[[Plan], None] | None = None,
+    checks: Sequence[Callable[[Plan], None]] = (),
     patience: float = PATIENCE,
 ) -> Snapshot:
     """Plan and apply. If another apply came first, pause for a random time and plan again.
 
-    `show` receives each plan before it is tried, and `check` each plan that is not refused. `allow_breaking` allows
+    `show` receives each plan before it is tried, and `checks` each plan that is not refused. `allow_breaking` allows
     only the breaking changes of the first plan: breaking changes that appear through another apply are refused with
     BreakingChanges. Raises RegistryConflict after `patience` [s].
     """
@@ -124,7 +124,7 @@ def apply_anew(
         if allow_breaking and allowed is None:
             allowed = set(planned.breaking)
         planned.refuse_breaking(allowed or ())
-        if check is not None:
+        for check in checks:
             check(planned)
         try:
             return apply_plan(planned, registry, clock=clock(), allow_breaking=True)

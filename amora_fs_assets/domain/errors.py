@@ -85,7 +85,8 @@ class LeaksFound(FeatureStoreError):
         super().__init__(
             "Nothing was applied, since rows depend on more than was known at their event_timestamp, or on how time is "
             f"divided.\n{self.findings}\nCorrect the transform: see docs/writing-features.md. To apply it as it is: "
-            "`amora-fs apply --allow-leaks` or `fs.apply(allow_leaks=True)`. AMORA_FS_AUDIT_AT_APPLY=false turns the audit off."
+            "`amora-fs apply --allow-leaks` or `fs.apply(allow_leaks=True)`. AMORA_FS_AUDIT_AT_APPLY=false turns the "
+            "audit off."
         )
 
 

@@ -35,34 +35,23 @@ from amora_fs_assets import (
     FeatureView,
     Field,
     Settings,
-    Timestamp,
 )
 from amora_fs_assets.stores.open import open_objects
 from amora_fs_assets.stores.registry.feast_registry import NAME, sync
 from amora_fs_assets_tests.emulators.process import free_ports
 from amora_fs_assets_tests.servers import bundled_valkey, redis_server
 from amora_fs_assets_tests.small import at, orders, spending
+from amora_fs_assets_tests.types import CommonTypes
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("feast_online")]
 ROOT = Path(__file__).parents[2]
 CLIENT = Path(__file__).with_name("online_client.py")
 
 
-class Everything(FeatureSchema):
+class Everything(CommonTypes):
     """A feature of each type that Feast has."""
 
     shop: str
-    i: int = Field(nullable=True)
-    f: float = Field(nullable=True)
-    s: str = Field(nullable=True)
-    o: bool = Field(nullable=True)
-    b: bytes = Field(nullable=True)
-    d: date = Field(nullable=True)
-    t: Timestamp = Field(nullable=True)
-    p: dt.Decimal(38, 9) = Field(nullable=True)  # type: ignore[valid-type]
-    li: list[int] = Field(nullable=True)
-    lf: list[float] = Field(nullable=True)
-    ls: list[str] = Field(nullable=True)
     lo: list[bool] = Field(nullable=True)
     u: UUID = Field(nullable=True)
     c: time_of_day = Field(nullable=True)

@@ -122,6 +122,17 @@ def test_a_view_without_partitions_is_an_asset_without_partitions(tmp_path: Path
     assert project.defs.resolve_asset_graph().get(VIEW).partitions_def is None
 
 
+def months_read(project: Project) -> list[str]:
+    """The months of `spending` that February of `doubled` reads."""
+    node = project.defs.resolve_asset_graph().get(dg.AssetKey(["feature_view", "doubled"]))
+    mapping, definition = node.partition_mappings[VIEW], node.partitions_def
+    assert definition is not None
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        definition.subset_with_partition_keys(["2020-02-01"]), definition, definition
+    )
+    return list(found.partitions_subset.get_partition_keys())
+
+
 @pytest.mark.parametrize(
     ("lookback", "read"),
     [
@@ -142,13 +153,7 @@ def test_lookback_is_a_partition_mapping(tmp_path: Path, lookback: timedelta, re
         transform=lambda spending: spending,
     )  # fmt: skip
     project = Project(tmp_path, Catalogue.of([upstream, downstream]))
-    node = project.defs.resolve_asset_graph().get(dg.AssetKey(["feature_view", "doubled"]))
-    mapping, definition = node.partition_mappings[VIEW], node.partitions_def
-    assert definition is not None
-    upstream_partitions = mapping.get_upstream_mapped_partitions_result_for_partitions(
-        definition.subset_with_partition_keys(["2020-02-01"]), definition, definition
-    )
-    assert list(upstream_partitions.partitions_subset.get_partition_keys()) == read
+    assert months_read(project) == read
 
 
 @pytest.mark.parametrize(
@@ -180,13 +185,7 @@ def test_the_lateness_of_what_a_view_reads_is_part_of_the_partition_mapping(
         transform=lambda spending: spending.select("customer", "amount"),
     )  # fmt: skip
     project = Project(tmp_path, Catalogue.of([upstream, downstream]))
-    node = project.defs.resolve_asset_graph().get(dg.AssetKey(["feature_view", "doubled"]))
-    mapping, definition = node.partition_mappings[VIEW], node.partitions_def
-    assert definition is not None
-    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
-        definition.subset_with_partition_keys(["2020-02-01"]), definition, definition
-    )
-    assert list(found.partitions_subset.get_partition_keys()) == read
+    assert months_read(project) == read
 
 
 def test_a_view_without_lookback_on_a_view_with_other_periods_maps_by_time(tmp_path: Path) -> None:

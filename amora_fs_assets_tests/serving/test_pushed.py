@@ -19,9 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ibis.expr.types import Table
 
-from amora_fs_assets import Entity, FeatureSchema, FeatureStore, FeatureView, Field, Settings, Timestamp
+from amora_fs_assets import Entity, FeatureStore, FeatureView, Field, Settings, Timestamp
 from amora_fs_assets_tests.serving.conftest import application
 from amora_fs_assets_tests.small import at, orders
+from amora_fs_assets_tests.types import CommonTypes
 
 AT = "2020-01-05T00:00:00Z"
 
@@ -38,21 +39,10 @@ PURCHASE = dt.Struct(
 )
 
 
-class Everything(FeatureSchema):
+class Everything(CommonTypes):
     """A feature of each type."""
 
     customer: int
-    i: int = Field(nullable=True)
-    f: float = Field(nullable=True)
-    s: str = Field(nullable=True)
-    o: bool = Field(nullable=True)
-    b: bytes = Field(nullable=True)
-    d: date = Field(nullable=True)
-    t: Timestamp = Field(nullable=True)
-    p: dt.Decimal(38, 9) = Field(nullable=True)  # type: ignore[valid-type]
-    li: list[int] = Field(nullable=True)
-    lf: list[float] = Field(nullable=True)
-    ls: list[str] = Field(nullable=True)
     lo: list[bool] = Field(nullable=True)
     lb: list[bytes] = Field(nullable=True)
     ld: list[date] = Field(nullable=True)

@@ -32,6 +32,19 @@ def publish(offline: OfflineStore, *values: Row, interval: Interval | None = JAN
     OfflineStoreContract().publish(offline, rows(*values), interval, **more)
 
 
+def publish_whole(offline: OfflineStore) -> FeatureView:
+    """A view without entities, with two rows: on the first and the ninth of January."""
+    columns = COLUMNS[1:]
+    view = FeatureView("whole", (COLUMNS[2],), start="2020-01-01")
+    data = rows((at(1), 1.0), (at(9), 9.0), columns=columns)  # type: ignore[arg-type]
+    draft = Draft(
+        name="whole", table="feature_store.whole", columns=columns, time="event_timestamp", interval=JANUARY,
+        run_id="run", published_at=END,
+    )  # fmt: skip
+    offline.publish(offline.stage(data, name="whole", run_id="run"), draft)
+    return view
+
+
 def load(offline: OfflineStore, online: OnlineStore, *, view: FeatureView = VIEW, **more: Any) -> Materialized:
     return materialize(view, store=offline, online=online, expire=False, **{"clock": END, **more})
 
@@ -268,14 +281,7 @@ def test_an_external_table_is_loaded_as_a_whole(offline: OfflineStore, online: O
 
 @pytest.mark.parametrize("clock", [at(5), END])
 def test_a_view_without_entities_is_one_row(offline: OfflineStore, online: OnlineStore, clock: datetime) -> None:
-    columns = COLUMNS[1:]
-    view = FeatureView("whole", (COLUMNS[2],), start="2020-01-01")
-    data = rows((at(1), 1.0), (at(9), 9.0), columns=columns)  # type: ignore[arg-type]
-    draft = Draft(
-        name="whole", table="feature_store.whole", columns=columns, time="event_timestamp", interval=JANUARY,
-        run_id="run", published_at=END,
-    )  # fmt: skip
-    offline.publish(offline.stage(data, name="whole", run_id="run"), draft)
+    view = publish_whole(offline)
     load(offline, online, view=view, clock=clock)
     (found,) = online.read([request(view, [(), ()])])
     assert list(found.columns["amount"]) == [1.0 if clock == at(5) else 9.0] * 2

@@ -7,35 +7,24 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-import ibis.expr.datatypes as dt
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from amora_fs_assets import Entity, FeatureSchema, FeatureView, Field, Timestamp
+from amora_fs_assets import Entity, FeatureSchema, FeatureView, Timestamp
 from amora_fs_assets.domain.errors import InvalidRequest
 from amora_fs_assets.operations.online.pushed_rows import table_of
 from amora_fs_assets_tests.small import at
+from amora_fs_assets_tests.types import CommonTypes
 
 WIDE = Decimal("12345678901234567890123456789.123456789")
 LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
-class Values(FeatureSchema):
+class Values(CommonTypes):
     item: int
-    i: int = Field(nullable=True)
-    f: float = Field(nullable=True)
-    s: str = Field(nullable=True)
-    o: bool = Field(nullable=True)
-    b: bytes = Field(nullable=True)
-    d: date = Field(nullable=True)
-    t: Timestamp = Field(nullable=True)
-    p: dt.Decimal(38, 9) = Field(nullable=True)  # type: ignore[valid-type]
-    li: list[int] = Field(nullable=True)
-    lf: list[float] = Field(nullable=True)
-    ls: list[str] = Field(nullable=True)
 
 
 VIEW = FeatureView("values", Values, [Entity("item")], start="2020-01-01", transform=lambda: None)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from amora_fs_assets import FeatureView
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import OnlineStoreError
-from amora_fs_assets.domain.ports.offline import Draft, OfflineStore
+from amora_fs_assets.domain.ports.offline import OfflineStore
 from amora_fs_assets.domain.ports.online import Generation, OnlineStore
 from amora_fs_assets.domain.types import DataType
 from amora_fs_assets.operations.online import materialize as verb
@@ -24,12 +24,11 @@ from amora_fs_assets.operations.online.parity import parity
 from amora_fs_assets.operations.online.sample_check import check_sample
 from amora_fs_assets.stores.redis.online_store import RedisOnlineStore
 from amora_fs_assets.stores.redis.state import decoded
-from amora_fs_assets_tests.operations.online.test_materialize import END, VIEW, load, publish, served
+from amora_fs_assets_tests.operations.online.test_materialize import VIEW, load, publish, publish_whole, served
 from amora_fs_assets_tests.small import at
 from amora_fs_assets_tests.stores.offline_store_contract import (
     COLUMNS,
     FEBRUARY,
-    JANUARY,
     OfflineStoreContract,
     rows,
 )
@@ -161,14 +160,7 @@ def test_an_external_table_is_loaded_by_windows_too(offline: OfflineStore, onlin
 def test_a_view_without_entities_is_its_newest_row_where_the_window_holds_one(
     offline: OfflineStore, online: OnlineStore
 ) -> None:
-    columns = COLUMNS[1:]
-    view = FeatureView("whole", (COLUMNS[2],), start="2020-01-01")
-    data = rows((at(1), 1.0), (at(9), 9.0), columns=columns)  # type: ignore[arg-type]
-    draft = Draft(
-        name="whole", table="feature_store.whole", columns=columns, time="event_timestamp", interval=JANUARY,
-        run_id="run", published_at=END,
-    )  # fmt: skip
-    offline.publish(offline.stage(data, name="whole", run_id="run"), draft)
+    view = publish_whole(offline)
 
     def amount() -> Any:
         (found,) = online.read([request(view, [()])])

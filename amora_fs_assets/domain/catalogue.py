@@ -27,7 +27,7 @@ from amora_fs_assets.domain.errors import (
 )
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
+from amora_fs_assets.domain.identity.fingerprint import canonical_json, content_hash
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, OnDemandProjection
 from amora_fs_assets.domain.projection import FeatureViewProjection
 from amora_fs_assets.domain.source import Source

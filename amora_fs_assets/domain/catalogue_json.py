@@ -14,7 +14,7 @@ from amora_fs_assets.domain.entity import Entity
 from amora_fs_assets.domain.errors import DefinitionError, RegistryCorrupt
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.identity.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.places import place

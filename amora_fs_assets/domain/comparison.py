@@ -11,7 +11,7 @@ from amora_fs_assets.domain.changes import KINDS, Change, Difference, Effect, Ki
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.feature_service import FeatureService, Part
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.identity.meaning import Meaning
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, OnDemandProjection
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.types import DataType

@@ -10,7 +10,7 @@ from typing import Any
 from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.fingerprint import content_hash
+from amora_fs_assets.domain.identity.fingerprint import content_hash
 from amora_fs_assets.domain.names import check_name
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView, OnDemandProjection, seconds
 from amora_fs_assets.domain.projection import FeatureViewProjection

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from amora_fs_assets.domain import arguments, view_checks
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.entity import Entity
-from amora_fs_assets.domain.fingerprint import content_hash, function_hash
-from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.identity.fingerprint import content_hash, function_hash
+from amora_fs_assets.domain.identity.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RESERVED_COLUMNS, VALID_TO, check_name
 from amora_fs_assets.domain.places.place import UTC_ZONE, Place, Where
 from amora_fs_assets.domain.places.row_times import RowTimes

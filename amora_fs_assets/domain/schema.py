@@ -20,8 +20,8 @@ from pandera.engines import ibis_engine
 from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.column import Column, Rule
 from amora_fs_assets.domain.errors import DefinitionError, UnsupportedType
-from amora_fs_assets.domain.fingerprint import function_hash
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES, Timestamp, data_type_of
+from amora_fs_assets.domain.identity.fingerprint import function_hash
 from amora_fs_assets.domain.names import check_column
 from amora_fs_assets.domain.rules.checks import is_builtin, keeps
 from amora_fs_assets.domain.rules.trial import trial

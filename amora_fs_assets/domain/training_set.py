@@ -9,8 +9,8 @@ from functools import cached_property
 from amora_fs_assets.domain import arguments
 from amora_fs_assets.domain.feature_service import FeatureService
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.fingerprint import function_hash
-from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.identity.fingerprint import function_hash
+from amora_fs_assets.domain.identity.meaning import Meaning
 from amora_fs_assets.domain.names import check_name
 from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.domain.source import Source

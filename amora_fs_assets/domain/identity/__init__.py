@@ -1,1 +1,1 @@
-"""The identity of a definition: a hash of the canonical form of its expressions and code."""
+"""The identity of a definition: hashes of all that it says, and of what its expressions and code compute."""

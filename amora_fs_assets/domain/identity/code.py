@@ -17,7 +17,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from amora_fs_assets.domain.fingerprint import content_hash
+from amora_fs_assets.domain.identity.fingerprint import content_hash
 from amora_fs_assets.domain.identity.forms import in_order, scalar
 from amora_fs_assets.domain.identity.syntax import normal_form, syntax_of
 

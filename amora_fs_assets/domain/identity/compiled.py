@@ -11,13 +11,13 @@ import ibis.expr.operations as ops
 from ibis.expr.types import Table
 
 from amora_fs_assets.domain.errors import DefinitionError
-from amora_fs_assets.domain.fingerprint import content_hash
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.identity.code import Code
 from amora_fs_assets.domain.identity.expression import Forms, Places
+from amora_fs_assets.domain.identity.fingerprint import content_hash
+from amora_fs_assets.domain.identity.meaning import Meaning
 from amora_fs_assets.domain.identity.moments import Watch
 from amora_fs_assets.domain.known import handing
-from amora_fs_assets.domain.meaning import Meaning
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.source import Source
 from amora_fs_assets.domain.windows.durations import Windows

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.feature_view import FeatureView
-from amora_fs_assets.domain.fingerprint import canonical_json, content_hash
-from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.identity.fingerprint import canonical_json, content_hash
+from amora_fs_assets.domain.identity.meaning import Meaning
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP
 from amora_fs_assets.domain.places import place
 from amora_fs_assets.domain.protocol import Applied

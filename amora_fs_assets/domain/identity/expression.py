@@ -18,7 +18,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 from ibis.expr.operations.udf import AggUDF, InputType, ScalarUDF
 
-from amora_fs_assets.domain.fingerprint import canonical_json
+from amora_fs_assets.domain.identity.fingerprint import canonical_json
 from amora_fs_assets.domain.identity.forms import in_order, scalar, type_word
 from amora_fs_assets.domain.identity.moments import marker
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import ibis.expr.datatypes as dt
 
-from amora_fs_assets.domain.fingerprint import canonical_json
+from amora_fs_assets.domain.identity.fingerprint import canonical_json
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (the origin of naive times)
 _MICROSECOND = timedelta(microseconds=1)

@@ -22,7 +22,6 @@ INSTANT = (
     r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9])?$"
 )
 """The texts that casts read, in RE2's syntax."""
-SPACES = " \t\n\r\v\f"
 SMALL, LARGE = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LONGEST = 2**31 - 1
 """More characters than a text has."""

@@ -16,8 +16,8 @@ from amora_fs_assets.domain.applied import check_applied
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets.domain.column import Column
 from amora_fs_assets.domain.errors import DefinitionError, TransformError
-from amora_fs_assets.domain.fingerprint import content_hash
 from amora_fs_assets.domain.identity.definition import code_version
+from amora_fs_assets.domain.identity.fingerprint import content_hash
 from amora_fs_assets.domain.job_costs import Meter
 from amora_fs_assets.domain.known import handing
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP

@@ -1,7 +1,7 @@
 """The canonical forms, as stored: no upgrade of Ibis or sqlglot may change one. `UPDATE_GOLDEN=1` writes new ones.
 
 Where a release of Ibis changes a form, mend `domain/identity/expression.py`, so that old and new give the stored form.
-A form that has to change has another version: `domain.meaning.FORM`.
+A form that has to change has another version: `domain.identity.meaning.FORM`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.identity.code import Code
 from amora_fs_assets.domain.identity.expression import Forms
-from amora_fs_assets.domain.meaning import FORM
+from amora_fs_assets.domain.identity.meaning import FORM
 from amora_fs_assets.domain.training_set import TrainingSet
 from amora_fs_assets.operations.registry.apply import collect
 from amora_fs_assets_tests.domain.identity.expressions import ONE, RELATIONS, expressions

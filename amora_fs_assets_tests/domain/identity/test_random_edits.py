@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ibis.expr.types import Table
 
-from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.identity.meaning import Meaning
 from amora_fs_assets_tests import small
 
 Term = tuple[Any, ...]

@@ -17,7 +17,7 @@ from ibis.expr.types import Table
 from amora_fs_assets import FeatureView, Interval, Source
 from amora_fs_assets.domain.errors import DefinitionError
 from amora_fs_assets.domain.identity.code import code_hash
-from amora_fs_assets.domain.meaning import Meaning
+from amora_fs_assets.domain.identity.meaning import Meaning
 from amora_fs_assets_tests import small
 from amora_fs_assets_tests.domain.identity.projects import imported
 

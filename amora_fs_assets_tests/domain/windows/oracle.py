@@ -16,8 +16,6 @@ import numpy as np
 from amora_fs_assets import Interval
 from amora_fs_assets.domain.windows.durations import Window, Windows
 
-TICK = timedelta(microseconds=1)
-
 
 @dataclass(frozen=True)
 class Event:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from amora_fs_assets.domain.fingerprint import content_hash
+from amora_fs_assets.domain.identity.fingerprint import content_hash
 
 FORM = 1
 """Version of the canonical form. Meanings of different versions are not comparable."""

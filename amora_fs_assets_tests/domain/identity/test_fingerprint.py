@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from amora_fs_assets.domain.fingerprint import content_hash, function_hash
+from amora_fs_assets.domain.identity.fingerprint import content_hash, function_hash
 
 CODE = '''
 LIMIT = 15

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 import duckdb
 import pyarrow as pa
 
+from amora_fs_assets.domain import callers
 from amora_fs_assets.domain.column import Column
-from amora_fs_assets.domain.errors import InvalidRequest
+from amora_fs_assets.domain.errors import InvalidRequest, shown
 from amora_fs_assets.domain.feature_view import FeatureView
 from amora_fs_assets.domain.ibis_types import IBIS_TYPES
 from amora_fs_assets.domain.names import CREATED_TIMESTAMP, EVENT_TIMESTAMP, VALID_TO
@@ -47,6 +48,7 @@ def compute(view: FeatureView, interval: Interval, **rows: Rows) -> pa.Table:
     allow; `available_at` is the row's time. Raises InvalidRequest for an unknown
     source or column and a row without its time; ChecksFailed for rows that the schema's checks refuse; TransformError.
     """
+    _check(interval)
     with given_rows(view, rows) as (plain, store):
         late = {each.source: each.since for each in overdue_of(plain, interval, store)}
         query = query_of(plain, interval, store.dataset, late)
@@ -82,6 +84,7 @@ def assert_splits(view: FeatureView, interval: Interval, *, instants: int = 10, 
 
 
 def _assert(view: FeatureView, interval: Interval, instants: int, rows: Mapping[str, Rows], rules: set[Rule]) -> None:
+    _check(interval)
     with given_rows(view, rows) as (plain, store):
         found = audit(plain, interval, store=store, instants=instants, rules=rules)
     if not found.rows:
@@ -91,9 +94,16 @@ def _assert(view: FeatureView, interval: Interval, instants: int, rows: Mapping[
         raise AssertionError(f"{view} " + "\n".join(broken))
 
 
+def _check(interval: Interval) -> None:
+    if not isinstance(interval, Interval):
+        raise callers.refused("interval", interval, 'an Interval, such as Interval("2026-01-02", "2026-01-03")')
+
+
 @contextmanager
 def given_rows(view: FeatureView, rows: Mapping[str, Rows]) -> Iterator[tuple[FeatureView, DuckDBOfflineStore]]:
-    """The view over plain tables of its sources, and a store that has the tables."""
+    """The view over plain tables of its sources, and a store that has the tables. Raises InvalidRequest."""
+    if getattr(view, "transform", None) is None:
+        raise InvalidRequest(f"{view} has no transform to compute. Give a view that is made with @feature_view.")
     plain = plain_view(view)
     with tempfile.TemporaryDirectory() as home:
         store = DuckDBOfflineStore(Path(home))
@@ -139,8 +149,36 @@ def _table(source: Source | FeatureView, rows: Rows) -> pa.Table:
     columns = source.columns if isinstance(source, Source) else source.row_columns
     schema = pa.schema([(column.name, IBIS_TYPES[column.type].to_pyarrow()) for column in columns])
     if isinstance(rows, pa.Table):
+        if lacking := [name for name in schema.names if name not in rows.column_names]:
+            raise InvalidRequest(f"The table of source '{source.name}' has no column {lacking}.")
         return rows.select(schema.names).cast(schema)
-    return pa.Table.from_pylist([_row(source, columns, row) for row in rows], schema)
+    if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
+        raise InvalidRequest(
+            f"The rows of source '{source.name}' are a {type(rows).__name__}. Give a list of dicts or an Arrow table; "
+            "`pa.Table.from_pandas(frame)` makes one of a frame."
+        )
+    filled = [_row(source, columns, row) for row in rows]
+    arrays = [_array(source, field, [row[field.name] for row in filled]) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(source: Source | FeatureView, field: pa.Field, values: list[Any]) -> pa.Array:
+    """The column. Raises InvalidRequest for a value of another type."""
+    try:
+        return pa.array(values, field.type)
+    except (pa.ArrowException, OverflowError) as error:
+        wrong = next((value for value in values if not _fits(value, field.type)), values)
+        raise InvalidRequest(
+            f"A row of source '{source.name}' has {field.name}={shown(wrong)}, which is not a {field.type}."
+        ) from error
+
+
+def _fits(value: Any, type_: pa.DataType) -> bool:
+    try:
+        pa.array([value], type_)
+    except (pa.ArrowException, OverflowError):
+        return False
+    return True
 
 
 def _row(source: Source | FeatureView, columns: Sequence[Column], given: Mapping[str, Any]) -> dict[str, Any]:

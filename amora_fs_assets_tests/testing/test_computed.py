@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import ibis
+import pandas as pd
+import pyarrow as pa
 import pytest
 from ibis.expr.types import Table
 
@@ -103,11 +107,42 @@ def test_checks_are_those_of_the_schema() -> None:
         ({"sales": []}, r"no source \['sales'\]. Its sources: \['orders'\]"),
         ({"orders": [{"customer": "a", "paid_at": at(2), "amout": 1.0}]}, r"'orders' has no column \['amout'\]"),
         ({"orders": [{"customer": "a"}]}, "has no 'paid_at', the time of the row"),
+        (
+            {"orders": [{"paid_at": at(2)}, {"paid_at": at(2), "amount": "x"}]},
+            "'orders' has amount='x', which is not a double",
+        ),
+        ({"orders": [{"paid_at": at(2), "customer": 7}]}, "'orders' has customer=7, which is not a string"),
+        ({"orders": pd.DataFrame({"customer": ["a"]})}, "are a DataFrame. Give a list of dicts or an Arrow table"),
+        ({"orders": "rows"}, "are a str. Give a list of dicts"),
+        ({"orders": pa.table({"customer": ["a"]})}, r"'orders' has no column \['paid_at', "),
     ],
 )
 def test_wrong_rows_are_named(rows: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         compute(view_of(), DAY, **rows)
+
+
+def test_other_things_than_views_and_intervals_are_named() -> None:
+    external = FeatureView("theirs", Value, [customer], table="theirs.values", timestamp_field="at")
+    with pytest.raises(InvalidRequest, match="'theirs' has no transform to compute. Give a view that is made with"):
+        compute(external, DAY)
+    with pytest.raises(InvalidRequest, match="interval is '2020-01-02' .str.; give an Interval, such as"):
+        compute(view_of(), "2020-01-02", orders=[])  # type: ignore[arg-type]
+
+
+def test_an_error_in_a_helper_of_another_file_names_its_line_and_the_transforms(tmp_path: Path) -> None:
+    (tmp_path / "helpers_of_shop.py").write_text("def twice(table):\n    return table.mutate(x=table.amout * 2)\n")
+    spec = importlib.util.spec_from_file_location("helpers_of_shop", tmp_path / "helpers_of_shop.py")
+    assert spec is not None
+    assert spec.loader is not None
+    helpers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(helpers)
+    helped = view_of(lambda orders: helpers.twice(orders), Value)
+    where = r"in helpers_of_shop.py:2: `return table.mutate\(x=table.amout \* 2\)`, called in test_computed.py:\d+"
+    with pytest.raises(
+        TransformError, match=rf"{where}. There is no column 'amout'; did you mean 'amount' of 'orders'"
+    ):
+        compute(helped, DAY, orders=[])
 
 
 def test_an_error_in_the_transform_names_the_line_and_the_nearest_column() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import linecache
 import re
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from ibis.common.annotations import SignatureValidationError
@@ -21,6 +22,7 @@ _MISSING = (
     re.compile(r"Column '([^']+)' is not found in table"),
 )
 """Ibis' messages for a column that a table lacks."""
+_LIBRARIES = {"amora_fs_assets", "ibis", *sys.stdlib_module_names} - {"__main__"}
 
 
 def reason(transform: Any, error: Exception, tables: Mapping[str, Table]) -> str:
@@ -48,13 +50,24 @@ def _short(value: Any) -> str:
 
 
 def _line(transform: Any, raised: TracebackType | None) -> str:
-    """`, in file.py:12: code`, for the last line in the transform's file; empty if there is none."""
-    file = getattr(getattr(transform, "__code__", None), "co_filename", None)
-    lines = [frame.lineno for frame in traceback.extract_tb(raised) if frame.filename == file and frame.lineno]
-    if not lines or file is None:
+    """`, in file.py:12: code`, for the last line of the author's code; empty if there is none.
+
+    For a helper in another file also the line in the transform's file that called the helper.
+    """
+    own = getattr(getattr(transform, "__code__", None), "co_filename", None)
+    frames = [(frame.f_code.co_filename, _package(frame), line) for frame, line in traceback.walk_tb(raised)]
+    lines = [(file, line) for file, package, line in frames if file == own or package not in _LIBRARIES]
+    mine = [(file, line) for file, line in lines if file == own]
+    if own is None or not mine:
         return ""
-    code = linecache.getline(file, lines[-1]).strip()
-    return f", in {Path(file).name}:{lines[-1]}{f': `{code}`' if code else ''}"
+    file, line = lines[-1]
+    code = linecache.getline(file, line).strip()
+    called = "" if file == own else f", called in {Path(own).name}:{mine[-1][1]}"
+    return f", in {Path(file).name}:{line}{f': `{code}`' if code else ''}{called}"
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _near(error: Exception, message: str, tables: Mapping[str, Table]) -> str:

@@ -19,10 +19,11 @@ from pyarrow import csv
 from amora_fs_assets import FeatureStore, Settings, Source, SourceSchema, Timestamp, TrainingSet
 from amora_fs_assets.cli.main import main
 from amora_fs_assets.domain.catalogue import Catalogue
+from amora_fs_assets.domain.on_demand_view import OnDemandFeatureView
 from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.stores.bigquery.offline_store import BigQueryOfflineStore
 from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
-from amora_fs_assets_tests.operations.on_demand.shop import TABLES, TIME, checkout
+from amora_fs_assets_tests.operations.on_demand.shop import TABLES, TIME, checkout, spend
 from amora_fs_assets_tests.operations.on_demand.test_both_sides import FEATURES, NOW, REQUESTS, spine
 from amora_fs_assets_tests.operations.stores import MergingDuckDBStore, fill, fill_bigquery
 from amora_fs_assets_tests.serving.conftest import application
@@ -166,3 +167,33 @@ def test_the_clock_runs_and_a_push_is_seen_at_once(tmp_path: Path) -> None:
         frame = pd.DataFrame({**asked, "event_timestamp": [at_request]})
         joined = store.get_historical_features("basket", frame).to_arrow().to_pydict()
         assert {name: joined[name] for name in FEATURES} == {name: after.to_dict()[name] for name in FEATURES}
+
+
+def test_a_running_server_follows_changed_and_removed_views(tmp_path: Path) -> None:
+    def doubled(spend_30d: Any, basket: Any) -> dict[str, Any]:
+        return {"share": 2 * basket / spend_30d}
+
+    def share(spend_30d: Any, basket: Any) -> dict[str, Any]:
+        return {"share": basket / spend_30d}
+
+    def applied(function: Any) -> None:
+        view = OnDemandFeatureView("made", None, [spend["spend_30d"]], function, request={"basket": float})
+        with FeatureStore(settings, Catalogue.of([view])) as store:
+            store.apply()
+            store.materialize_incremental()
+
+    fill(tmp_path, TABLES)
+    settings = Settings(home=tmp_path, now=NOW)
+    applied(share)
+    server = FeatureStore(settings)
+    body = {"features": ["made:share"], "entities": {"customer": [1], "basket": [50.0]}}
+    with application(server) as post:
+        assert post("/get-online-features", body).json()["results"][1]["values"] == [0.25]
+        applied(doubled)
+        server._served.refresh()  # a server does so every few seconds
+        assert post("/get-online-features", body).json()["results"][1]["values"] == [0.5]
+        FeatureStore(settings).delete("made")
+        server._served.refresh()
+        refused = post("/get-online-features", body)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (404, "FeatureViewNotFound")
+        assert "'made' is not known" in refused.json()["error"]["message"]

@@ -37,6 +37,8 @@ def test_the_examples_run(tmp_path: Path) -> None:
     exec(page.split("```python\n")[1].split("```")[0], names)
     exec(page.split("### Time since the last event")[1].split("```python\n")[1].split("```")[0], names)
     exec(page.split("## Features at request time")[1].split("```python\n")[1].split("```")[0], names)
+    exec(page.split("`evaluate` tests a view")[1].split("```python\n")[1].split("```")[0], names)
+    names["test_a_customer_without_a_past_has_no_share"]()
     with FeatureStore(Settings(home=tmp_path, now=NOW), Catalogue.of([names["checkout"], names["reminders"]])) as store:
         store.apply()
         store.compute("2026-01-18", NOW)

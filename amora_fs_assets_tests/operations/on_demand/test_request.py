@@ -30,8 +30,9 @@ from amora_fs_assets.operations.online.json_keys import JsonEntities
 from amora_fs_assets.operations.online.read import OnlineReader
 from amora_fs_assets.operations.training.historical import historical_features
 from amora_fs_assets.stores.duckdb.offline_store import DuckDBOfflineStore
+from amora_fs_assets.testing import evaluate
 from amora_fs_assets_tests.operations.cases import START, VALUES
-from amora_fs_assets_tests.operations.on_demand.shop import TABLES, checkout, spend
+from amora_fs_assets_tests.operations.on_demand.shop import TABLES, basket, checkout, spend
 from amora_fs_assets_tests.operations.on_demand.test_inputs import comparable
 from amora_fs_assets_tests.operations.stores import fill
 from amora_fs_assets_tests.small import at
@@ -175,3 +176,21 @@ def test_a_key_in_json_that_is_also_read_as_request_data(online: OnlineStore) ->
     service = FeatureService("both", [view, *echo(customer=DataType.INT64).on_demand])
     answer = online_values(service, JsonEntities({"customer": ["7"]}), online)
     assert answer == {"customer": ["7"], "amount": [1.0], "of_customer": [7]}
+
+
+def test_a_view_is_evaluated_on_rows_of_a_test() -> None:
+    rows: list[dict[str, Any]] = [
+        {"basket": 50, "spend_30d": 200.0, "last_order": "2020-01-02", "city": "Berlin", "shop_city": "Berlin"},
+        {"basket": None},
+    ]
+    assert evaluate(basket, rows, at="2020-01-03").to_pylist() == [
+        {"share": 0.25, "idle": 86_400.0, "local": True, "orders": 0},
+        {"share": None, "idle": None, "local": None, "orders": 0},
+    ]
+    assert evaluate(basket, [], at=at(3)).num_rows == 0
+    with pytest.raises(InvalidRequest, match="'basket' reads no column 'basked'. Its columns: spend_30d, orders_30d, "):
+        evaluate(basket, [{"basked": 1.0}], at="2020-01-03")
+    with pytest.raises(InvalidRequest, match="'basket' takes float64: '50' is str"):
+        evaluate(basket, [{"basket": "50"}], at="2020-01-03")
+    with pytest.raises(InvalidRequest, match="uses request_time.*. Give the instant"):
+        evaluate(basket, rows)

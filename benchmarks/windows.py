@@ -70,39 +70,53 @@ def ours(names: Sequence[str]) -> str:
 
 
 def by_hand(names: Sequence[str]) -> str:
-    """The same rows by SQL for exactly this case: one pass over hops, and runs of each value."""
+    """The same rows by SQL for exactly this case: each window at its own ticks, then its values carried to all ticks.
+
+    No value is null, so a window is empty where its count is 0, and other values may be those of earlier ticks.
+    """
     lengths = {name: WINDOWS[name] * HOUR for name in names}
     began = ", ".join(f"count(*) FILTER (s IS NULL OR s >= {w}) b{n}" for n, w in lengths.items())
     ended = ", ".join(f"count(*) FILTER (u IS NULL OR u >= {w}) e{n}" for n, w in lengths.items())
-    runs = ", ".join(f"b{n}, e{n}" for n in lengths)
-    nothing = ", ".join(f"NULL b{n}, NULL e{n}" for n in lengths)
-    values = ", ".join(
-        f"coalesce(sum(n) OVER w{n}, 0)::BIGINT n_{n}, coalesce(sum(s) OVER w{n}, 0) total_{n}, "
-        f"sum(s) OVER w{n} / sum(n) OVER w{n} mean_{n}, min(l) OVER w{n} least_{n}, max(g) OVER w{n} greatest_{n}, "
-        f"coalesce(sum(b{n}) OVER up, 0) - coalesce(sum(e{n}) OVER x{n}, 0) different_{n}"
-        for n in lengths
-    )
-    frames = ", ".join(
-        f"w{n} AS (PARTITION BY k ORDER BY o RANGE BETWEEN {w - HOUR} PRECEDING AND CURRENT ROW), "
-        f"x{n} AS (PARTITION BY k ORDER BY o RANGE BETWEEN UNBOUNDED PRECEDING AND {w} PRECEDING)"
+    own = " UNION ALL ".join(
+        f"""SELECT * EXCLUDE (nxt), {w} w FROM (
+            SELECT k, o, lead(o) OVER (PARTITION BY k ORDER BY o) nxt, coalesce(sum(n) OVER f, 0)::BIGINT n,
+                sum(s) OVER f s, min(l) OVER f l, max(g) OVER f g,
+                (coalesce(sum(b) OVER up, 0) - coalesce(sum(e) OVER x, 0))::BIGINT d
+            FROM (
+                SELECT k, o, n, s, l, g, b{n} b, e{n} e FROM h
+                UNION ALL SELECT k, o + {w}, NULL, NULL, NULL, NULL, NULL, NULL FROM h
+            )
+            WINDOW f AS (PARTITION BY k ORDER BY o RANGE BETWEEN {w - HOUR} PRECEDING AND CURRENT ROW),
+                up AS (PARTITION BY k ORDER BY o RANGE UNBOUNDED PRECEDING),
+                x AS (PARTITION BY k ORDER BY o RANGE BETWEEN UNBOUNDED PRECEDING AND {w} PRECEDING)
+        ) WHERE nxt IS DISTINCT FROM o"""
         for n, w in lengths.items()
     )
-    shifts = ", ".join(map(str, lengths.values()))
+    carried = ", ".join(
+        f"last_value(CASE WHEN w = {w} THEN {kind} END IGNORE NULLS) OVER up {kind}{n}"
+        for n, w in lengths.items()
+        for kind in "nslgd"
+    )
+    values = ", ".join(
+        f"coalesce(n{n}, 0) n_{n}, CASE WHEN n{n} > 0 THEN s{n} ELSE 0 END total_{n}, "
+        f"CASE WHEN n{n} > 0 THEN s{n} / n{n} END mean_{n}, CASE WHEN n{n} > 0 THEN l{n} END least_{n}, "
+        f"CASE WHEN n{n} > 0 THEN g{n} END greatest_{n}, coalesce(d{n}, 0) different_{n}"
+        for n in lengths
+    )
     return f"""
     WITH e AS (SELECT k, (epoch_us(t) // {HOUR * 1_000_000} + 1) * {HOUR} o, v, p FROM ev),
-    h AS MATERIALIZED (SELECT k, o, count(*) n, sum(v) s, min(v) l, max(v) g FROM e GROUP BY ALL),
     d AS (SELECT DISTINCT k, p, o FROM e),
     r AS (SELECT k, o, o - lag(o) OVER y s, lead(o) OVER y - o u FROM d WINDOW y AS (PARTITION BY k, p ORDER BY o)),
-    c AS (SELECT k, o, {began}, {ended} FROM r GROUP BY ALL),
-    u AS (
-        SELECT k, o, n, s, l, g, {runs} FROM h JOIN c USING (k, o)
-        UNION ALL SELECT k, o + unnest([{shifts}]) o, NULL, NULL, NULL, NULL, {nothing} FROM h
+    h AS MATERIALIZED (
+        SELECT * FROM (SELECT k, o, count(*) n, sum(v) s, min(v) l, max(v) g FROM e GROUP BY ALL)
+        JOIN (SELECT k, o, {began}, {ended} FROM r GROUP BY ALL) USING (k, o)
     ),
+    t AS ({own}),
     f AS (
-        SELECT k, o, lead(o) OVER (PARTITION BY k ORDER BY o) AS nxt, {values} FROM u
-        WINDOW up AS (PARTITION BY k ORDER BY o RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), {frames}
+        SELECT k, o, lead(o) OVER (PARTITION BY k ORDER BY o) nxt, {carried} FROM t
+        WINDOW up AS (PARTITION BY k ORDER BY o RANGE UNBOUNDED PRECEDING)
     )
-    SELECT k, to_timestamp(o) event_timestamp, * EXCLUDE (k, o, nxt) FROM f WHERE nxt IS DISTINCT FROM o"""
+    SELECT k, to_timestamp(o) event_timestamp, {values} FROM f WHERE nxt IS DISTINCT FROM o"""
 
 
 def one(path: str, side: str, names: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ HOPS: dict[str, tuple[Callable[[Value], Value], Callable[[Value], Value]]] = {
     "min": (lambda value: value.min(), lambda value: value.min()),
     # A minimum of floats: DuckDB's MIN ignores NaN, BigQuery's returns NaN. For MAX, NaN is the result in both.
     "negative": (_negative_max, lambda value: value.max()),
-    "row": (lambda value: value, lambda value: value),  # the value itself: hops are single rows
+    "row": (lambda value: value, lambda value: value.std(how="sample")),  # hops are single rows
     "odd": (odd, _sum),
 }
 """By kind: the aggregation of a hop's rows, and the aggregation of hops."""
@@ -257,7 +257,7 @@ class StdDev(Framed):
         self.number(type_, feature)
 
     def over(self, hops: Hops) -> Value:
-        return _deviation(hops("n"), hops("odd"), hops("std"))
+        return _deviation(hops("n"), hops("odd"), hops("row"))
 
     def of(self, rows: Pairs) -> Value:
         deviation = finite(rows.value).std(where=rows.inside, how="sample")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import ibis
-from ibis.expr.types import Table, Value
+from ibis.expr.types import IntegerValue, Table, Value
 
 from amora_fs_assets.domain.errors import DefinitionError, shown
 from amora_fs_assets.domain.known import is_on_time, known_at
@@ -116,6 +117,12 @@ class Call:
             return read.mutate(**enter)
         return read.mutate(**enter, _known=self.scale.known(read["_known"]))
 
-    def inside(self, instant: Value) -> list[Value]:
-        """The condition that an instant lies in the interval."""
-        return [instant >= ibis.literal(self.interval.start), instant < ibis.literal(self.interval.end)]
+    @cached_property
+    def before(self) -> IntegerValue:
+        """The number of the last hop before the interval."""
+        last = self.scale.floor(ibis.literal(self.interval.start) - ibis.interval(microseconds=1))
+        return cast("IntegerValue", last // self.scale.hop * self.scale.hop)
+
+    def inside(self, number: Value) -> list[Value]:
+        """The condition that the tick of this number lies in the interval."""
+        return [number > self.before, number < self.scale.known(ibis.literal(self.interval.end))]

@@ -1,4 +1,8 @@
-"""Aggregates as window functions over the hops of an entity, for rows that are known when they happen."""
+"""Aggregates as window functions over the hops of an entity, for rows that are known when they happen.
+
+Each window is evaluated at its own ticks, at which a row enters or leaves it. At the ticks of the other windows it
+keeps its values.
+"""
 
 from __future__ import annotations
 
@@ -10,38 +14,130 @@ from ibis.expr.types import Table, Value
 from amora_fs_assets.domain.names import EVENT_TIMESTAMP
 from amora_fs_assets.domain.windows.aggregates import HOPS, Framed, Hops, finite, odd
 from amora_fs_assets.domain.windows.call import Call
+from amora_fs_assets.domain.windows.carried import last_not_null
 from amora_fs_assets.domain.windows.durations import Window
 from amora_fs_assets.domain.windows.ranked import NUnique
-from amora_fs_assets.domain.windows.ticks import ticks_of
+from amora_fs_assets.domain.windows.ticks import changes_of
 
 ByHops = Framed | NUnique
+_COUNTS = ("n", "odd", "different")
 
 
 def framed(call: Call, aggregates: Mapping[str, ByHops]) -> Table:
     """The ticks with the aggregates as window functions over the hops."""
     hops, kinds = _hops(call, aggregates)
-    at_hops = call.scale.hops_are_ticks and any(each.ending == 0 for each in call.changing)
-    ticks = ticks_of(call, hops, at_hops=at_hops)
-    distinct = sorted({call.values[name] for name, each in aggregates.items() if isinstance(each, NUnique)})
     there = hops.select(*call.keys, "_enter", *kinds)
-    for column in distinct:
+    for column in sorted({call.values[name] for name, each in aggregates.items() if isinstance(each, NUnique)}):
         runs = _runs(call, column)
         there = _stacked([there, runs]) if _single_rows(aggregates) else _beside(call, there, runs)
-    rows = _stacked(
-        [there.mutate(_tick=ibis.literal(at_hops)), ticks.select(*call.keys, "_enter", _tick=ibis.literal(True))]
-    )
-    order = ibis.window(group_by=call.keys or None, order_by=rows["_enter"])
+    together = call.windows.at.at_events or len(call.changing) == 1
+    groups = [call.changing] if together else [[window] for window in call.changing]
+    parts = [_evaluated(call, hops, there, group, aggregates, alone=together) for group in groups]
+    rows = parts[0] if together else _carried(call, parts)
+    rows = rows.filter(*call.inside(rows["_enter"]))
     values = {
-        column: _over(call, rows, name, each, window)
+        column: _finished(call, rows, name, each, window)
         for name, each in aggregates.items()
         for column, window in call.spans(name).items()
     }
+    return rows.select(*call.keys, "_enter", **{EVENT_TIMESTAMP: call.scale.instant(rows["_enter"])}, **values)
+
+
+def _evaluated(
+    call: Call, hops: Table, there: Table, windows: Sequence[Window], aggregates: Mapping[str, ByHops], *, alone: bool
+) -> Table:
+    """The parts of the features of windows that have the same ticks, at these ticks: keys, `_enter`, the parts.
+
+    Unless `alone`, also at the last hop before the interval, for the ticks of other windows that come first.
+    """
+    at_hops = call.scale.hops_are_ticks and windows[0].ending == 0
+    ticks = [changes_of(call, hops, windows, at_hops=at_hops)]
+    tick = ibis.literal(False)
+    if not alone:
+        ticks.append(hops.select(*call.keys, _enter=call.before).distinct())
+    if at_hops:
+        tick = there["_enter"] >= call.before
+    there = there.mutate(_tick=tick)
+    if (first := _first(call, windows[0])) is not None:
+        there = there.filter(there["_enter"] > first)
+    rows = _stacked([there, *(each.mutate(_tick=ibis.literal(True)) for each in ticks)])
+    values: dict[str, Value] = {}
+    for window in windows:
+        for name, each in aggregates.items():
+            if _number(call, window) in {_number(call, span) for span in call.spans(name).values()}:
+                values |= _parts(call, rows, name, each, window)
+    order = ibis.window(group_by=call.keys or None, order_by=rows["_enter"])
     result = rows.select(*call.keys, "_enter", "_tick", **values, _next=rows["_enter"].lead().over(order))
-    result = result.mutate(**{EVENT_TIMESTAMP: call.scale.instant(result["_enter"])})
-    kept = [result["_tick"], *call.inside(result[EVENT_TIMESTAMP])]
+    kept = [result["_tick"]]
     if at_hops:  # several rows of one tick have the same values
         kept.append(result["_next"].isnull() | (result["_next"] != result["_enter"]))
     return result.filter(*kept).drop("_tick", "_next")
+
+
+def _first(call: Call, window: Window) -> Value | None:
+    """The last hop that has left the window before the interval. None if hops count without end, or in other windows.
+
+    Earlier hops are left out.
+    """
+    if window.reach is None or call.windows.at.at_events:
+        return None
+    return call.before - window.reach * call.scale.unit
+
+
+def _carried(call: Call, parts: Sequence[Table]) -> Table:
+    """All windows' ticks, with the newest parts of each window. A part that is null has the value of earlier ticks."""
+    names = [
+        {each.removesuffix(f"_{number}"): each for each in part.columns if each not in (*call.keys, "_enter")}
+        for number, part in enumerate(parts)
+    ]
+    rows = _stacked(
+        [
+            part.select(*call.keys, "_enter", _window=ibis.literal(number), **{n: part[c] for n, c in own.items()})
+            for number, (part, own) in enumerate(zip(parts, names, strict=True))
+        ]
+    )
+    up = ibis.range_window(preceding=None, following=0, group_by=call.keys or None, order_by=rows["_enter"])
+    values = {
+        column: last_not_null((rows["_window"] == number).ifelse(rows[name], ibis.null(rows[name].type()))).over(up)
+        for number, own in enumerate(names)
+        for name, column in own.items()
+    }
+    order = ibis.window(group_by=call.keys or None, order_by=rows["_enter"])
+    result = rows.select(*call.keys, "_enter", **values, _next=rows["_enter"].lead().over(order))
+    return result.filter(result["_next"].isnull() | (result["_next"] != result["_enter"])).drop("_next")
+
+
+def _number(call: Call, window: Window) -> int:
+    """The number of the window among those with ticks."""
+    same = [(each.length, each.ending) for each in call.changing]
+    return same.index((window.length, window.ending))
+
+
+def _parts(call: Call, rows: Table, name: str, aggregate: ByHops, window: Window) -> dict[str, Value]:
+    """The parts of a feature at the rows. Counts are never null."""
+    column, number = call.values[name], _number(call, window)
+    if isinstance(aggregate, NUnique):
+        return {f"{column}_different_{number}": _different(call, rows, column, window)}
+    found = {}
+    for kind in sorted({"n", *aggregate.kinds_of(call.events[column].type())}):
+        part = _over(call, rows, column, kind, window)
+        found[f"{column}_{kind}_{number}"] = part.coalesce(0) if kind in _COUNTS else part
+    return found
+
+
+def _finished(call: Call, rows: Table, name: str, aggregate: ByHops, window: Window) -> Value:
+    """A feature from its parts. A window without values has no other part than counts."""
+    column, number = call.values[name], _number(call, window)
+    if isinstance(aggregate, NUnique):
+        return rows[f"{column}_different_{number}"].coalesce(0)
+
+    def part(kind: str) -> Value:
+        found = rows[f"{column}_{kind}_{number}"]
+        if kind in _COUNTS:
+            return found
+        return (rows[f"{column}_n_{number}"] > 0).ifelse(found, ibis.null(found.type()))
+
+    return aggregate.over(Hops(part, call.events[column].type()))
 
 
 def _single_rows(aggregates: Mapping[str, ByHops]) -> bool:
@@ -67,15 +163,18 @@ def _runs(call: Call, column: str) -> Table:
     there = events.filter(events[column].notnull()).select(*call.keys, "_enter", column).distinct()
     order = ibis.window(group_by=[*call.keys, _equal(there[column])], order_by=there["_enter"])
     enter = there["_enter"]
-    near = there.mutate(_since=enter - enter.lag().over(order), _until=enter.lead().over(order) - enter)
+    near = there.mutate(_earlier=enter.lag().over(order), _later=enter.lead().over(order))
     counts = {}
     for window in call.windows.windows:
-        length = None if window.length is None else window.length * call.scale.unit
-        for kind, gap in (("began", near["_since"]), ("ended", near["_until"])):
-            if length is not None:
-                counts[f"{column}_{kind}_{window.name}"] = near.count(where=gap.isnull() | (gap >= length))
-            elif kind == "began":
-                counts[f"{column}_{kind}_{window.name}"] = near.count(where=gap.isnull())
+        began, ended = near["_earlier"].isnull(), near["_later"].isnull()
+        if window.length is not None:
+            length = window.length * call.scale.unit
+            began |= near["_enter"] - near["_earlier"] >= length
+            ended |= near["_later"] - near["_enter"] >= length
+            counts[f"{column}_ended_{window.name}"] = near.count(where=ended)
+        if (first := _first(call, window)) is not None:
+            began |= near["_earlier"] <= first
+        counts[f"{column}_began_{window.name}"] = near.count(where=began)
     return near.group_by([*call.keys, "_enter"]).aggregate(**counts)
 
 
@@ -108,7 +207,7 @@ def _hops(call: Call, aggregates: Mapping[str, ByHops]) -> tuple[Table, list[str
         (call.values[name], kind)
         for name, each in aggregates.items()
         if isinstance(each, Framed)
-        for kind in each.kinds_of(events[call.values[name]].type())
+        for kind in ("n", *each.kinds_of(events[call.values[name]].type()))
     }
     if _single_rows(aggregates):
         return _single(call, events, sorted(needed)), [f"{column}_{kind}" for column, kind in sorted(needed)]
@@ -128,9 +227,8 @@ def _single(call: Call, events: Table, needed: Sequence[tuple[str, str]]) -> Tab
     return events.select(*call.keys, "_enter", **parts)
 
 
-def _over(call: Call, rows: Table, name: str, aggregate: ByHops, window: Window) -> Value:
-    if isinstance(aggregate, NUnique):
-        return _different(call, rows, call.values[name], window)
+def _over(call: Call, rows: Table, column: str, kind: str, window: Window) -> Value:
+    """The combination of the values of a kind over the hops in a window."""
     unit = call.scale.unit
     last = window.ending * unit
     first = None if window.reach is None else window.reach * unit - call.scale.hop
@@ -139,14 +237,8 @@ def _over(call: Call, rows: Table, name: str, aggregate: ByHops, window: Window)
         group_by=call.keys or None,
         order_by=rows["_enter"],
     )
-    column = call.values[name]
-
-    def over(kind: str) -> Value:
-        if kind == "std":
-            return rows[f"{column}_row"].std(how="sample").over(frame)
-        return HOPS[kind][1](rows[f"{column}_{kind}"]).over(frame)
-
-    return aggregate.over(Hops(over, call.events[column].type()))
+    found: Value = HOPS[kind][1](rows[f"{column}_{kind}"]).over(frame)
+    return found
 
 
 def _stacked(parts: Sequence[Table]) -> Table:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from typing import cast
 
 import ibis
@@ -109,7 +110,9 @@ class _Zone(Seconds):
         super().__init__(windows)
         assert windows.at.tz is not None, "only ticks of a zone have local days"
         reach = timedelta(days=2) + windows.lookback
-        self._pieces = offsets(windows.at.tz, before(interval.start, reach), after(interval.end, reach))
+        self._pieces = _without_skipped_days(
+            offsets(windows.at.tz, before(interval.start, reach), after(interval.end, reach))
+        )
 
     def _day(self, seconds: Value) -> IntegerValue:
         return cast("IntegerValue", (seconds + self._by_piece(seconds, [each.offset for each in self._pieces])) // _DAY)
@@ -203,6 +206,16 @@ def offsets(tz: str, start: datetime, end: datetime) -> list[Piece]:
             pieces.append(Piece(above, offset(above)))
             low = above
     return pieces
+
+
+def _without_skipped_days(pieces: list[Piece]) -> list[Piece]:
+    """The pieces with offsets by which a local day that the zone skips has no number (Samoa, 2011-12-30)."""
+    found, skipped = pieces[:1], 0
+    for earlier, later in pairwise(pieces):
+        last, next_ = (later.since - 1 + earlier.offset) // _DAY, (later.since + later.offset) // _DAY
+        skipped += max(next_ - last - 1, 0)
+        found.append(Piece(later.since, later.offset - skipped * _DAY))
+    return found
 
 
 _FIRST = datetime(1900, 1, 1, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from amora_fs_assets import (
     rolling,
 )
 from amora_fs_assets.testing import assert_causal, assert_splits, compute
-from amora_fs_assets.windows import Windows, count, last, nunique, sum_
+from amora_fs_assets.windows import Windows, count, every, last, local_days, nunique, sum_
 from amora_fs_assets_tests.small import at
 
 SHORT = Windows("1h", "24h")
@@ -161,3 +162,24 @@ def test_a_view_reads_another_view_in_windows() -> None:
     assert [(row["event_timestamp"].day, row["total_24h"], row["total_48h"]) for row in rows] == [
         (3, 5.0, 5.0), (4, 7.0, 12.0), (5, 0.0, 7.0),
     ]  # fmt: skip
+
+
+def test_a_local_day_that_a_zone_skips_is_no_day() -> None:
+    local = Windows(local_days(1), local_days(2), at=every("1d", tz="Pacific/Apia"))
+
+    class Daily(FeatureSchema, windows=local):
+        shop: int
+        n: Windowed[int]
+
+    def daily(sales: Table, interval: Interval) -> Table:
+        return rolling(sales, local, by="shop", time="at", interval=interval, n=count())
+
+    view = FeatureView("view", Daily, [Entity("shop")], [on_time], transform=daily, start="2011-12-20")
+    sold = datetime(2011, 12, 30, 4, tzinfo=UTC)  # 29 December in Apia; 30 December was left out
+    sales = [ROWS[0] | {"at": sold}]
+    rows = compute(view, Interval("2011-12-28", "2012-01-03"), sales=sales).to_pylist()
+    assert [(row["event_timestamp"], row["n_1_local_days"], row["n_2_local_days"]) for row in rows] == [
+        (datetime(2011, 12, 30, 10, tzinfo=UTC), 1, 1),
+        (datetime(2011, 12, 31, 10, tzinfo=UTC), 0, 1),
+        (datetime(2012, 1, 1, 10, tzinfo=UTC), 0, 0),
+    ]

@@ -32,6 +32,7 @@ def fill(home: Path, tables: Mapping[str, pa.Table]) -> None:
             connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}")
         for name, rows in tables.items():
             connection.register("given", in_microseconds(rows))
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
             connection.execute(f"CREATE TABLE {name} AS FROM given")
 
 

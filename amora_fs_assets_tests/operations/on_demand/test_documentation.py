@@ -9,18 +9,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from amora_fs_assets import Entity, FeatureStore, Settings, Source, SourceSchema, Timestamp
+from amora_fs_assets import FeatureStore, Settings
 from amora_fs_assets.domain.catalogue import Catalogue
 from amora_fs_assets_tests.operations.on_demand.shop import TIME
+from amora_fs_assets_tests.operations.stores import fill
 
 NOW = datetime(2026, 1, 20, 12, 30, tzinfo=UTC)
-
-
-class Paid(SourceSchema):
-    customer: str
-    paid_at: Timestamp
-    amount: float
-    product: str
 
 
 def load() -> pa.Table:
@@ -32,13 +26,11 @@ def load() -> pa.Table:
 
 def test_the_examples_run(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "writing-features.md").read_text()
-    orders = Source("orders", Paid, timestamp_field="paid_at", loader=load)
-    names: dict[str, Any] = {"__name__": __name__, "customer": Entity("customer"), "orders": orders}
-    exec(page.split("```python\n")[1].split("```")[0], names)
-    exec(page.split("### Time since the last event")[1].split("```python\n")[1].split("```")[0], names)
-    exec(page.split("## Features at request time")[1].split("```python\n")[1].split("```")[0], names)
-    exec(page.split("`evaluate` tests a view")[1].split("```python\n")[1].split("```")[0], names)
-    names["test_a_customer_without_a_past_has_no_share"]()
+    fill(tmp_path, {"raw.orders": load()})
+    names: dict[str, Any] = {"__name__": __name__}
+    for title in ("## Rolling windows", "### Time since the last event", "## Features at request time"):
+        code = page.split(title)[1].split("```python\n")[1].split("```")[0]
+        exec(compile(code, title, "exec", dont_inherit=True), names)
     with FeatureStore(Settings(home=tmp_path, now=NOW), Catalogue.of([names["checkout"], names["reminders"]])) as store:
         store.apply()
         store.compute("2026-01-18", NOW)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from amora_fs_assets.domain.schema import SourceSchema
 
+_NO_NUMBERS = (
+    ". The parameters are Ibis columns: write condition.ifelse(a, b) for a Python `if`, & and | for `and` and `or`, "
+    "a.ln() for math.log(a)"
+)
 Expressions = Callable[..., Mapping[str, Any]]
 """A function of Ibis columns that returns one Ibis expression per feature, by name."""
 
@@ -29,12 +33,11 @@ def request_columns(label: str, request: Mapping[str, Any] | type[SourceSchema] 
 
     if request is None or request == {}:
         return ()
+    schema: Any = request
     if isinstance(request, Mapping):
         made = {"__annotations__": dict(request), "__module__": __name__}
-        schema: Any = type("Request", (SourceSchema,), made)
-    elif issubclass(request, SourceSchema):
-        schema = request
-    else:
+        schema = type("Request", (SourceSchema,), made)
+    elif not inspect.isclass(schema) or not issubclass(schema, SourceSchema):
         raise arguments.wrong(label, "request", request, "Give the types by column, such as {'basket': float}.")
     columns: tuple[Column, ...] = schema.columns_of(label)
     for column in columns:
@@ -91,7 +94,8 @@ def formulas_of(
     try:
         made: Mapping[Any, Any] = expressions(**{name: table[name] for name in columns})
     except Exception as error:
-        raise DefinitionError(f"{label}: its function failed: {type(error).__name__}: {error}") from error
+        hint = _NO_NUMBERS if isinstance(error, TypeError | ValueError) else ""
+        raise DefinitionError(f"{label}: its function failed: {type(error).__name__}: {error}{hint}") from error
     if not isinstance(made, Mapping):
         raise DefinitionError(
             f"{label}: its function returns {type(made).__name__}. Return a dict: one expression for each feature."

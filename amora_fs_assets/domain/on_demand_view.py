@@ -112,7 +112,14 @@ class OnDemandFeatureView:
         self._check_names(parts, own_request)
         read = names_of(parts, own_request)
         declared = {column.name: column.type for column in self.features} or None
-        formulas = formulas_of(label, {name: _type(each) for name, each in read.items()}, declared, expressions)
+        types = {name: _type(each) for name, each in read.items()}
+        formulas = formulas_of(label, types, declared, expressions)
+        for name, formula in formulas_of(label, types, declared, expressions).items():
+            if name not in formulas or formula.plain != formulas[name].plain:
+                raise DefinitionError(
+                    f"{label}: feature '{name}': a second call of the function gives another expression: {formula}. "
+                    "For the time of the request write request_time(); compute random values elsewhere."
+                )
         vars(self)["formulas"] = self._over_columns(read, formulas)
         if declared is None:
             vars(self)["features"] = columns_of_formulas(label, formulas)

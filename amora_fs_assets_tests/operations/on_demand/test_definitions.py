@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from random import random
 from typing import Any
 
 import pytest
@@ -124,6 +126,21 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     "another feature": (
         lambda: view(lambda spend_30d, basket: {"share": basket, "x": basket}),
         "returns 'x', which its schema does not have. Features: share",
+    ),
+    "a condition of Python": (
+        lambda: view(lambda spend_30d, basket: {"share": basket if basket > 1 else spend_30d}),
+        "its function failed: ValueError: .* write condition.ifelse\\(a, b\\) for a Python `if`",
+    ),
+    "a function of Python": (
+        lambda: view(lambda spend_30d, basket: {"share": math.log(basket)}),
+        "its function failed: TypeError: .* a.ln\\(\\) for math.log\\(a\\)",
+    ),
+    "a value of the import": (
+        lambda: view(lambda spend_30d, basket: {"share": basket * random()}),
+        "'share': a second call of the function gives another expression: .* write request_time\\(\\)",
+    ),
+    "a request that is a list": (
+        lambda: view(share, request=["basket"]), "request=.*'basket'.* is of type list. Give the types by column",
     ),
     "no dict": (lambda: view(lambda spend_30d, basket: basket), "returns FloatingColumn. Return a dict"),
     "an error in the function": (

@@ -26,6 +26,8 @@ class Events(Looks):
             if late:  # the schedule missed a turn, and catches up the next time
                 continue
             end, kill_after = self.history.now + self.rng.choice([0, 1]) * DAY, self._kill(0.05)
+            if end == self.computed_to[name]:  # the offline store was restored to a backup of this instant
+                continue
             self.history.compute(worker, [name], self.computed_to[name], end, kill_after)
             if kill_after is not None:
                 self.history.compute(worker, [name], self.computed_to[name], end)

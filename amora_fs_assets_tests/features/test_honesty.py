@@ -69,7 +69,7 @@ def test_a_row_depends_on_nothing_that_was_not_known_at_its_time(
 
 @by_name
 def test_the_audit_finds_nothing(view: FeatureView, sample: FeatureStore) -> None:
-    found = audit(view, Interval(at(2, 26, 7, 30), at(3, 4, 10, 15)), store=sample.offline, instants=2)
+    found = audit(view, Interval(at(2, 26, 7, 30), at(3, 4, 10, 15)), store=sample.offline, instants=2, parts=3)
     assert found.passed, "\n".join(map(str, found.findings))
     assert found.rows > 0
 

@@ -28,7 +28,7 @@ def bigquery(bigquery_emulator: BigQueryEmulator) -> Iterator[BigQueryOfflineSto
 def test_a_causal_view_passes(bigquery: BigQueryOfflineStore) -> None:
     view = view_of(causal, lookback=TWO_DAYS)
     assert recent(view, at(1, month=2), bigquery).start == at(8)
-    found = audit(view, WEEK, store=bigquery, instants=2)
+    found = audit(view, WEEK, store=bigquery, instants=2, parts=2)
     assert found.passed, found
     assert found.rows == 84
 
@@ -38,7 +38,7 @@ def test_a_causal_view_passes(bigquery: BigQueryOfflineStore) -> None:
 def test_a_leak_is_caught(leak: str, bigquery: BigQueryOfflineStore) -> None:
     rule, transform, source, lookback = LEAKS[leak]
     found = audit(
-        view_of(lambda orders: transform(orders), source, lookback=lookback), WEEK, store=bigquery, instants=1
+        view_of(lambda orders: transform(orders), source, lookback=lookback), WEEK, store=bigquery, instants=1, parts=2
     )
     (finding,) = [each for each in found.findings if each.rule == rule]
     assert set(finding.columns) == {"value"}

@@ -15,7 +15,7 @@ from ibis.expr.types import Table
 
 from amora_fs_assets import FeatureStore, FeatureView, Settings
 from amora_fs_assets.cli.main import main
-from amora_fs_assets.domain.errors import LeaksFound
+from amora_fs_assets.domain.errors import InvalidRequest, LeaksFound
 from amora_fs_assets_tests import small
 
 
@@ -67,6 +67,12 @@ def test_half_an_interval_is_refused(project: FeatureStore) -> None:
     result = CliRunner().invoke(main, ["audit", "--start", "2020-02-01"])
     assert result.exit_code == 1
     assert "give both start and end" in result.output
+
+
+@pytest.mark.parametrize("number", [{"instants": 0}, {"parts": -1}])
+def test_numbers_that_would_test_nothing_are_refused(number: dict[str, int], project: FeatureStore) -> None:
+    with pytest.raises(InvalidRequest, match="; give a whole number from "):
+        list(project.audit(**number))  # type: ignore[arg-type]
 
 
 def halved(orders: Table) -> Table:

@@ -30,7 +30,7 @@ def _tables() -> str:
 def _row(operation: Operation) -> str:
     cells = (
         ", ".join(f"`{each}`" for each in _alternatives(operation.ibis)),
-        operation.meaning + ("" if operation.exact else " Equal to the last digits."),
+        operation.meaning + ("" if operation.exact else " The last digits may differ (relative 1e-14)."),
         "; ".join(_types(operation)),
         operation.source,
     )

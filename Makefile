@@ -17,8 +17,6 @@ ARGS :=
 # A process for each core; a module's tests stay together, since they share servers. make test WORKERS=0: in one process.
 WORKERS := auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
-# Slow tests often wait for a server or another process, so one more of them runs than there are cores.
-SLOW_WORKERS := $(if $(filter auto,$(WORKERS)),$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1),$(WORKERS))
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:[^=]*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +69,7 @@ test-quick: .venv/.stamp  ## the tests that are quick, in a minute: for the loop
 
 # Tests that share a costly fixture are one xdist_group. The fixture is then set up once.
 test-slow: .venv/.stamp emulators feast witness  ## the long proofs
-	$(PYTEST) -n $(SLOW_WORKERS) --dist loadgroup -m slow --durations=25 $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
+	$(PYTEST) --dist loadgroup -m slow --durations=25 $(REQUIRE_ALL) $(ARGS) || test $$? -eq 5  # 5: there is none
 
 # It tells its figures at the end.
 test-semantics: .venv/.stamp witness emulators  ## BigQuery's SQL before Google's own reference implementation

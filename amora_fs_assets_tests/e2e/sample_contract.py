@@ -29,7 +29,7 @@ def demo(home: Path, settings: dict[str, str]) -> FeatureStore:
     """Run it as a new user would, and open what it left."""
     settings = {**settings, "AMORA_FS_HOME": str(home), "AMORA_FS_NOW": CLOCK}
     command = [str(Path(sys.executable).with_name("amora-fs")), "demo", "--until", "2013-02-01"]
-    subprocess.run(command, env={**os.environ, **settings}, check=True, timeout=280)
+    subprocess.run(command, env={**os.environ, **settings}, check=True, timeout=800)
     return FeatureStore(Settings.from_env(settings))
 
 

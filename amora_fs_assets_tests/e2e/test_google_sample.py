@@ -12,7 +12,10 @@ from amora_fs_assets_tests.emulators.bigquery import BigQueryEmulator
 from amora_fs_assets_tests.emulators.gcs import GcsEmulator
 from amora_fs_assets_tests.emulators.sent import statements
 
-pytestmark = [pytest.mark.google, pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("google_sample")]
+pytestmark = [
+    pytest.mark.google, pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1800),
+    pytest.mark.xdist_group("google_sample"),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

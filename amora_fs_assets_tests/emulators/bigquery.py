@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -30,6 +30,8 @@ class BigQueryEmulator:
     project: str = "amora-fs-tests"
     sent: Path = Path("sent.jsonl")
     """What it was sent: see `recording.py`."""
+    data: Path = Path("data")
+    """The folder with a file for each project."""
 
     def client(self) -> bigquery.Client:
         """A client for queries, loads and DDL. Close it, or use it as a context manager."""
@@ -38,6 +40,20 @@ class BigQueryEmulator:
             credentials=AnonymousCredentials(),
             client_options={"api_endpoint": self.host},
         )
+
+    def datasets(self) -> set[tuple[str, str]]:
+        """The project and name of each dataset."""
+        found = set()
+        for project in (path.stem for path in self.data.glob("*.ducklake")):
+            with replace(self, project=project).client() as client:
+                found |= {(project, each.dataset_id) for each in client.list_datasets(timeout=60)}
+        return found
+
+    def delete(self, datasets: Iterable[tuple[str, str]]) -> None:
+        """Delete datasets with their tables."""
+        with self.client() as client:
+            for project, dataset in datasets:
+                client.delete_dataset(f"{project}.{dataset}", delete_contents=True, not_found_ok=True, timeout=60)
 
     def read_client(self) -> BigQueryReadClient:
         """A client for the Storage Read API, to give to `to_arrow` and `to_dataframe`.
@@ -55,12 +71,12 @@ def bigquery_emulator(folder: Path, *, deadline: float = 60.0) -> Iterator[BigQu
         raise EmulatorUnavailableError(
             "There is no BigQuery emulator: apt-get install python3.13-venv (Python 3.13), then make emulators."
         )
-    sent = folder / "sent.jsonl"
+    sent, data = folder / "sent.jsonl", folder / "data"
     with running(
         # If no host were said it would listen on every interface.
         lambda ports: [
             ENVIRONMENT / "bin" / "python", _RECORDING,
-            "--host", "127.0.0.1", "--port", str(ports[0]), "--grpc-port", str(ports[1]), "--data-dir", folder / "data",
+            "--host", "127.0.0.1", "--port", str(ports[0]), "--grpc-port", str(ports[1]), "--data-dir", data,
         ],
         ports=2,
         health_path="/",
@@ -69,4 +85,4 @@ def bigquery_emulator(folder: Path, *, deadline: float = 60.0) -> Iterator[BigQu
         environment={"HOME": str(ENVIRONMENT / "home"), "SENT": str(sent)},
         deadline=deadline,
     ) as (rest, read):  # fmt: skip
-        yield BigQueryEmulator(f"http://127.0.0.1:{rest}", f"127.0.0.1:{read}", sent=sent)
+        yield BigQueryEmulator(f"http://127.0.0.1:{rest}", f"127.0.0.1:{read}", sent=sent, data=data)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.google
 TWO_DAYS = timedelta(days=2)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bigquery(bigquery_emulator: BigQueryEmulator) -> Iterator[BigQueryOfflineStore]:
     with bigquery_emulator.client() as client:
         fill_bigquery(client, {"theirs.orders": orders_table()})

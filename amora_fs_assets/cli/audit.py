@@ -26,7 +26,7 @@ from amora_fs_assets.feature_store import FeatureStore
     type=click.IntRange(0, 1000),
     default=7,
     show_default=True,
-    help="Number of the last days, or shorter periods of the view, that are each computed by themselves.",
+    help="The number of last days (or hours of an hourly view) that are computed one by one.",
 )
 @click.pass_obj
 @explained
@@ -35,8 +35,9 @@ def audit(
 ) -> None:
     """Test whether VIEWS (by default all) look into the future; exit code 1 if one does.
 
-    Each view is computed from what was known at some instants, day by day, and a second time. A difference is shown
-    with the row, the columns, and the source row that leaked. Changes nothing.
+    Each view is computed from the source rows that were known at some instants, and day by day. Rows that differ are
+    computed a second time. A difference is shown with the row, the columns, and the source row that leaked. Changes
+    nothing.
     """
     from rich.console import Console
 

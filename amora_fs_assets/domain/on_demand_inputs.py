@@ -1,4 +1,4 @@
-"""What an on-demand view reads: stored features, the request, and features of other on-demand views.
+"""The inputs of an on-demand view: stored features, the request, and features of other on-demand views.
 
 The formula of another view's feature takes the place of the feature. So a view has stored inputs and request columns
 alone, and reads know nothing of views over views.
@@ -24,7 +24,7 @@ Read = tuple[Part, str] | Column
 
 
 def names_of(parts: Sequence[Part], request: Iterable[Column]) -> dict[str, Read[Part]]:
-    """What each name means: a feature or a column of the request. Features of one name have the part's name too."""
+    """The feature or request column of each name. Features of one name have the part's name too."""
     features = [(part, feature) for part in parts for feature in part.features]
     times = Counter(feature for _, feature in features)
     found: dict[str, Read[Part]] = {

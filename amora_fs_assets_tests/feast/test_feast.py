@@ -156,7 +156,7 @@ def test_feast_reads_from_our_bigquery_tables_what_we_read(
     assert sync(open_objects(settings), settings, python=python) == "written"
     ours.compute("2020-01-01", "2020-03-01")
 
-    # On the minute, before it, at the end of the ttl, past it, and a customer whom nobody knows.
+    # On the minute, before it, at the end of the ttl, past it, and an unknown customer.
     moments = [at(1), at(1) - timedelta(microseconds=1), at(23), at(23, 1), at(5, month=2), at(5, month=2)]
     spine = {"row": [*range(6)], "customer": [1, 1, 1, 1, 1, 9], "event_timestamp": [m.isoformat() for m in moments]}
     with metadata_server() as host:

@@ -56,7 +56,7 @@ class Arrivals:
         return {"customer": customer, "shop": self.rng.choice(SHOPS), "at": at, "amount": amount}
 
     def profile(self, customer: int, at: datetime) -> dict[str, Any]:
-        """A profile, written at once, later, or nobody knows when. Unique by the minute."""
+        """A profile that is written at once, later, or at an unknown time. Unique by the minute."""
         at += timedelta(microseconds=self._number)
         written = None if self.rng.random() < 0.2 else at + MINUTE * self.rng.choice([0, 0, 30, 3_000])
         score = None if self.rng.random() < 0.1 else self.rng.randint(0, 9)

@@ -80,11 +80,11 @@ class Events(Looks):
         return tuple(self.rng.choice(of[key]) for key in self.history.model.views[name].keys)
 
     def correct(self, worker: Worker) -> None:
-        """Somebody corrects a row of a source by hand, and its stretch is computed again."""
+        """A row of a source is corrected by hand, and its interval is computed again."""
         self._change_source(worker, out=False)
 
     def take_out(self, worker: Worker) -> None:
-        """Somebody takes a row of a source out: what was made of it is taken back."""
+        """A row of a source is deleted. The next computation deletes the rows that follow from it."""
         self._change_source(worker, out=True)
 
     def _change_source(self, worker: Worker, *, out: bool) -> None:
@@ -204,7 +204,7 @@ class Events(Looks):
         self._flipped_at = time.monotonic()
 
     def restart_all(self, worker: Worker) -> None:
-        """Everybody goes home: the embedded server too, which comes back with what it had."""
+        """All processes stop and start again. The embedded server starts with the data that it had."""
         self.history.note("restart_all")
         self.server.kill()
         for each in self.workers:

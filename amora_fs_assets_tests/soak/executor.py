@@ -110,7 +110,7 @@ class Executor:
         return self.states(views)
 
     def empty_redis(self) -> None:
-        """Somebody empties the online store."""
+        """Empty the online store, as an administrator may."""
         self.store.online._connection.run(lambda client: client.flushall())  # type: ignore[attr-defined]
 
     def states(self, views: Sequence[str]) -> dict[str, Any]:

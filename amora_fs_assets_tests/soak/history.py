@@ -252,7 +252,7 @@ class History(Checks):
         return Backup(files, copy.deepcopy((model.tables, model.sources, model.training_sets)), dict(model.views))
 
     def restore(self, home: Path, backup: Backup) -> None:
-        """The offline store is what it was; nobody tells the online store."""
+        """The offline store is restored. The online store is not changed."""
         self.note("restore")
         self.counts.faults += 1
         for name in _OFFLINE:

@@ -121,7 +121,7 @@ class Looks:
         self.history.check_online(read, self._entities(), features, worker.name)
 
     def _entities(self) -> dict[str, list[Any]]:
-        """Everybody, somebody who does not exist, and nobody."""
+        """All entities, an unknown one, and nulls."""
         pairs = [(customer, shop) for customer in [*CUSTOMERS, 77] for shop in SHOPS] + [(None, SHOPS[0]), (5, None)]
         devices = [*DEVICES, 77, 99, None]
         return {

@@ -45,7 +45,7 @@ class Stage(Protocol):
     collects: bool
 
     def begin(self, home: Path) -> Party:
-        """Somebody who works in an empty home."""
+        """A process that works in an empty home."""
 
     def set(self, now: datetime) -> None:
         """Let it be `now`."""
@@ -159,7 +159,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: any(self.model.sources.values()))
     @rule(place=st.integers(0, 50), amount=AMOUNTS, out=st.booleans())
     def source_changes(self, place: int, amount: int | None, out: bool) -> None:
-        """Somebody corrects a row by hand, or takes it out."""
+        """A row is corrected by hand, or deleted."""
         name = next(name for name, rows in self.model.sources.items() if rows)
         number = sorted(self.model.sources[name])[place % len(self.model.sources[name])]
         if out:

@@ -1,4 +1,4 @@
-"""Changes of plain definitions: what each is called, how severe it is, whom it hits, and what is to be computed."""
+"""Changes of plain definitions: the text, severity and effect of each, the definitions that it affects, the work."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ STRICTER = [*RULES, {"name": "le", "arguments": {"max_value": 9}}]
 COLUMNS = [column("customer", "int64"), column("at", "timestamp"), column("amount")]
 
 Case = tuple[Callable[[Plain], Any], str, Severity, set[str], set[str]]
-# What changes, what it is called, how bad that is, whom it hits, what is to be computed.
+# Each row: the change, its text, its severity, the definitions that it affects, and the intervals to compute.
 CASES: dict[str, Case] = {
     "an entity's words": (
         lambda plain: find(plain, "entities", "client").update(description="Who buys."),

@@ -1,4 +1,4 @@
-"""A plan says of every change how bad it is, whom it hits, and what is to be computed."""
+"""A plan names the severity of each change, the definitions that it affects, and the intervals to compute."""
 
 from __future__ import annotations
 
